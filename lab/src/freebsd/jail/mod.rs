@@ -1,0 +1,6 @@
+//! jail(8), jls(8), jexec(8).
+
+use crate::freebsd::Command;
+
+/// This family's commands.
+pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,46 @@
+//! WireGuard interfaces: the kernel's where it has them, else a `wireguard-go` process per interface.
+
+use std::io;
+use std::process::Command;
+use std::process::Stdio;
+
+use super::tool;
+
+/// `ifconfig NAME create` for a name such as `wg0`: makes the interface in this network namespace, down, without addresses.
+pub fn create(name: &str) -> io::Result<()> {
+    let kernel = Command::new(tool("ip"))
+        .args(["link", "add", name, "type", "wireguard"])
+        .stderr(Stdio::null())
+        .status()?;
+    if kernel.success() {
+        return Ok(());
+    }
+    // It goes into the background by itself once the interface is there.
+    let output = Command::new(tool("wireguard-go"))
+        .arg(name)
+        .env("WG_PROCESS_FOREGROUND", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .output()?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(
+            String::from_utf8_lossy(&output.stderr).trim().to_string(),
+        ))
+    }
+}
+
+/// `ifconfig NAME destroy`. wireguard-go ends by itself when its interface is gone.
+pub fn destroy(name: &str) -> io::Result<()> {
+    let output = Command::new(tool("ip"))
+        .args(["link", "del", name])
+        .output()?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(
+            String::from_utf8_lossy(&output.stderr).trim().to_string(),
+        ))
+    }
+}

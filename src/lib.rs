@@ -1,1 +1,3 @@
-//! jailferry
+//! jailferry moves FreeBSD VNET jails between nodes, address and all.
+
+pub mod model;

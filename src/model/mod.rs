@@ -1,0 +1,27 @@
+//! Validated names and values of the domain: everything that later code may trust without looking again.
+//!
+//! Names that come from YAML or from a host are newtypes whose only constructor checks them (design promise 8:
+//! input is hostile). Nothing here knows of SSH, clocks or files.
+
+pub mod dataset;
+pub mod names;
+pub mod prefix;
+
+pub use dataset::common_base;
+pub use dataset::Guid;
+pub use dataset::Snapshot;
+pub use names::DatasetName;
+pub use names::InterfaceName;
+pub use names::InvalidName;
+pub use names::JailName;
+pub use names::NodeName;
+pub use names::PublicKey;
+pub use names::RemotePath;
+pub use names::RunId;
+pub use names::SnapshotLabel;
+pub use names::SshDestination;
+pub use names::TableName;
+pub use prefix::Family;
+pub use prefix::InvalidPrefix;
+pub use prefix::Prefix;
+pub use prefix::longest_match;

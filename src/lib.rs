@@ -1,3 +1,6 @@
 //! jailferry moves FreeBSD VNET jails between nodes, address and all.
 
+pub mod effect;
+pub mod facts;
 pub mod model;
+pub mod ui;

@@ -7,9 +7,9 @@ pub mod dataset;
 pub mod names;
 pub mod prefix;
 
-pub use dataset::common_base;
 pub use dataset::Guid;
 pub use dataset::Snapshot;
+pub use dataset::common_base;
 pub use names::DatasetName;
 pub use names::InterfaceName;
 pub use names::InvalidName;

@@ -229,7 +229,8 @@ mod tests {
 
     #[test]
     fn a_host_prefix_wins_over_the_network() {
-        let table = [(p("192.168.123.0/24"), "spare"), (p("192.168.123.50/32"), "big"), (p("2001:db8:1:1::/72"), "spare")];
+        let table =
+            [(p("192.168.123.0/24"), "spare"), (p("192.168.123.50/32"), "big"), (p("2001:db8:1:1::/72"), "spare")];
         assert_eq!(longest_match(table, p("192.168.123.50/32")), Some((p("192.168.123.50/32"), "big")));
         assert_eq!(longest_match(table, p("192.168.123.51/32")), Some((p("192.168.123.0/24"), "spare")));
         assert_eq!(longest_match(table, p("10.0.0.0/8")), None);

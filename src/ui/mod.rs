@@ -1,0 +1,3 @@
+//! What a person or a machine sees of a run: events in, lines out.
+
+pub mod event;

@@ -51,9 +51,7 @@ impl Context {
     pub fn load() -> Context {
         let test = std::env::var_os("LAB_STATE").map(PathBuf::from);
         let state = test.clone().unwrap_or_else(|| PathBuf::from("/.lab"));
-        let run = test
-            .map(|dir| dir.join("run"))
-            .unwrap_or_else(|| PathBuf::from("/run"));
+        let run = test.map(|dir| dir.join("run")).unwrap_or_else(|| PathBuf::from("/run"));
         let host = fs::read(state.join("host.json"))
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
@@ -62,11 +60,6 @@ impl Context {
             .ok()
             .map(|name| name.trim().to_string())
             .filter(|name| !name.is_empty());
-        Context {
-            host,
-            jail,
-            state,
-            run,
-        }
+        Context { host, jail, state, run }
     }
 }

@@ -12,18 +12,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut args: Vec<String> = std::env::args_os()
-        .map(|arg| arg.to_string_lossy().into_owned())
-        .collect();
-    let called = if args.is_empty() {
-        "lab".to_string()
-    } else {
-        args.remove(0)
-    };
-    let name = Path::new(&called)
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let mut args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let called = if args.is_empty() { "lab".to_string() } else { args.remove(0) };
+    let name = Path::new(&called).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // A login shell is called as `-sh` or `-csh`.
     let name = name.strip_prefix('-').map(str::to_string).unwrap_or(name);
     let status = match (name.as_str(), args.first().map(String::as_str)) {

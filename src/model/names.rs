@@ -172,10 +172,10 @@ name!(
 );
 
 name!(
-    /// A network interface. IFNAMSIZ is 16 with the terminating NUL (net/if.h).
-    InterfaceName, "interface name", "letters, digits, '_' and '.', starting with a letter, at most 15",
-    "^[A-Za-z][A-Za-z0-9_.]{0,14}$",
-    |t| shaped(t, 15, alpha, |b| alnum(b) || b"_.".contains(&b))
+    /// A network interface. IFNAMSIZ is 16 with the terminating NUL (net/if.h); vm-bhyve names its bridges `vm-public`.
+    InterfaceName, "interface name", "letters, digits, '_', '-' and '.', starting with a letter, at most 15",
+    "^[A-Za-z][A-Za-z0-9_.-]{0,14}$",
+    |t| shaped(t, 15, alpha, |b| alnum(b) || b"_.-".contains(&b))
 );
 
 name!(

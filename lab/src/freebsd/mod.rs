@@ -28,15 +28,7 @@ pub const fn command(name: &'static str, dir: &'static str, run: Run) -> Command
 
 /// All commands.
 pub fn commands() -> impl Iterator<Item = &'static Command> {
-    [
-        base::COMMANDS,
-        zfs::COMMANDS,
-        jail::COMMANDS,
-        network::COMMANDS,
-        rc::COMMANDS,
-    ]
-    .into_iter()
-    .flatten()
+    [base::COMMANDS, zfs::COMMANDS, jail::COMMANDS, network::COMMANDS, rc::COMMANDS].into_iter().flatten()
 }
 
 /// Runs the FreeBSD command `name`.

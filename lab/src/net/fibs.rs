@@ -23,10 +23,7 @@ pub fn count(ctx: &Context) -> u32 {
     if ctx.jail.is_some() {
         return 1;
     }
-    fs::read_to_string(ctx.run.join("fibs/count"))
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(1)
+    fs::read_to_string(ctx.run.join("fibs/count")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1)
 }
 
 /// Makes the table and the rules, with `count` FIBs. Called at boot with `net.fibs` from /boot/loader.conf, and by `sysctl net.fibs=N` (upwards only).
@@ -39,16 +36,9 @@ pub fn install(ctx: &Context, count: u32) -> io::Result<()> {
     for fib in from..count {
         for family in ["", "-6 "] {
             // Before `main` (32766), after `local` (0).
-            rules += &format!(
-                "{family}rule add fwmark {fib} lookup {} priority {}\n",
-                table(fib),
-                1000 + fib
-            );
+            rules += &format!("{family}rule add fwmark {fib} lookup {} priority {}\n", table(fib), 1000 + fib);
             // A miss in FIB N is a miss, not a look into FIB 0.
-            rules += &format!(
-                "{family}rule add fwmark {fib} unreachable priority {}\n",
-                1100 + fib
-            );
+            rules += &format!("{family}rule add fwmark {fib} unreachable priority {}\n", 1100 + fib);
         }
     }
     feed("ip", &["-batch", "-"], &rules)?;
@@ -59,11 +49,7 @@ pub fn install(ctx: &Context, count: u32) -> io::Result<()> {
             "table inet fibs {\n map of { type ifname : mark; }\n chain in { type filter hook prerouting priority -150; meta mark set iifname map @of }\n}\n\
              table bridge fibs {\n map of { type ifname : mark; }\n chain in { type filter hook prerouting priority -300; meta mark set iifname map @of }\n}\n",
         )?;
-        for knob in [
-            "ipv4/fwmark_reflect",
-            "ipv6/fwmark_reflect",
-            "ipv4/tcp_fwmark_accept",
-        ] {
+        for knob in ["ipv4/fwmark_reflect", "ipv6/fwmark_reflect", "ipv4/tcp_fwmark_accept"] {
             fs::write(format!("/proc/sys/net/{knob}"), "1")?;
         }
     }
@@ -90,11 +76,7 @@ pub fn set_interface(ctx: &Context, interface: &str, fib: u32) -> io::Result<()>
     if !script.is_empty() {
         feed("nft", &["-f", "-"], &script)?;
     }
-    if fib == 0 {
-        fs::remove_file(file).or_else(absent_is_fine)
-    } else {
-        fs::write(file, fib.to_string())
-    }
+    if fib == 0 { fs::remove_file(file).or_else(absent_is_fine) } else { fs::write(file, fib.to_string()) }
 }
 
 /// The FIB of an interface (0 when never set). For the `fib:` line of ifconfig.
@@ -107,37 +89,25 @@ pub fn interface(ctx: &Context, interface: &str) -> u32 {
 
 /// To be called when an interface is destroyed or leaves for a jail: its name may come back with another meaning.
 pub fn forget_interface(ctx: &Context, interface: &str) -> io::Result<()> {
-    if self::interface(ctx, interface) == 0 {
-        Ok(())
-    } else {
-        set_interface(ctx, interface, 0)
-    }
+    if self::interface(ctx, interface) == 0 { Ok(()) } else { set_interface(ctx, interface, 0) }
 }
 
 /// The FIB of this process (`net.my_fibnum`): setfib(1) hands it down as `LAB_FIB`; the lab's own tools (ping, fetch, nc, route, netstat) honour it,
 /// by [`mark_socket`] where they open sockets.
 pub fn of_process() -> u32 {
-    std::env::var("LAB_FIB")
-        .ok()
-        .and_then(|fib| fib.parse().ok())
-        .unwrap_or(0)
+    std::env::var("LAB_FIB").ok().and_then(|fib| fib.parse().ok()).unwrap_or(0)
 }
 
 /// Puts a socket into this process's FIB (SO_MARK).
 pub fn mark_socket(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
     match of_process() {
         0 => Ok(()),
-        fib => nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::Mark, &fib)
-            .map_err(io::Error::from),
+        fib => nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::Mark, &fib).map_err(io::Error::from),
     }
 }
 
 fn absent_is_fine(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound {
-        Ok(())
-    } else {
-        Err(error)
-    }
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Runs a program with `input` on its standard input; its complaints become the error's text.
@@ -148,17 +118,11 @@ pub fn feed(program: &str, args: &[&str], input: &str) -> io::Result<()> {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
-    child
-        .stdin
-        .take()
-        .map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes()))?;
+    child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes()))?;
     let output = child.wait_with_output()?;
     if output.status.success() {
         Ok(())
     } else {
-        Err(io::Error::other(format!(
-            "{program}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        )))
+        Err(io::Error::other(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())))
     }
 }

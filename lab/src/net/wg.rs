@@ -8,10 +8,8 @@ use super::tool;
 
 /// `ifconfig NAME create` for a name such as `wg0`: makes the interface in this network namespace, down, without addresses.
 pub fn create(name: &str) -> io::Result<()> {
-    let kernel = Command::new(tool("ip"))
-        .args(["link", "add", name, "type", "wireguard"])
-        .stderr(Stdio::null())
-        .status()?;
+    let kernel =
+        Command::new(tool("ip")).args(["link", "add", name, "type", "wireguard"]).stderr(Stdio::null()).status()?;
     if kernel.success() {
         return Ok(());
     }
@@ -25,22 +23,16 @@ pub fn create(name: &str) -> io::Result<()> {
     if output.status.success() {
         Ok(())
     } else {
-        Err(io::Error::other(
-            String::from_utf8_lossy(&output.stderr).trim().to_string(),
-        ))
+        Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_string()))
     }
 }
 
 /// `ifconfig NAME destroy`. wireguard-go ends by itself when its interface is gone.
 pub fn destroy(name: &str) -> io::Result<()> {
-    let output = Command::new(tool("ip"))
-        .args(["link", "del", name])
-        .output()?;
+    let output = Command::new(tool("ip")).args(["link", "del", name]).output()?;
     if output.status.success() {
         Ok(())
     } else {
-        Err(io::Error::other(
-            String::from_utf8_lossy(&output.stderr).trim().to_string(),
-        ))
+        Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_string()))
     }
 }

@@ -1,0 +1,144 @@
+//! Questions that the facts can answer about themselves.
+
+use crate::facts::Dataset;
+use crate::facts::HostFacts;
+use crate::facts::Interface;
+use crate::facts::JailConfiguration;
+use crate::facts::Route;
+use crate::facts::RunningJail;
+use crate::facts::WireGuard;
+use crate::model::DatasetName;
+use crate::model::Family;
+use crate::model::InterfaceName;
+use crate::model::JailName;
+
+impl HostFacts {
+    /// The WireGuard interface of that name.
+    #[must_use]
+    pub fn wireguard(&self, interface: &InterfaceName) -> Option<&WireGuard> {
+        self.wireguard.iter().find(|w| w.interface == *interface)
+    }
+
+    /// The interface of that name.
+    #[must_use]
+    pub fn interface(&self, name: &InterfaceName) -> Option<&Interface> {
+        self.interfaces.iter().find(|i| i.name == *name)
+    }
+
+    /// The dataset of that name.
+    #[must_use]
+    pub fn dataset(&self, name: &DatasetName) -> Option<&Dataset> {
+        self.datasets.iter().find(|d| d.name == *name)
+    }
+
+    /// The live (not dying) jail of that name.
+    #[must_use]
+    pub fn jail(&self, name: &JailName) -> Option<&RunningJail> {
+        self.jails.iter().find(|j| j.name == name.as_str() && !j.dying)
+    }
+
+    /// Routes of one family in one FIB.
+    pub fn routes(&self, fib: u16, family: Family) -> impl Iterator<Item = &Route> {
+        self.routes.get(&fib).into_iter().flatten().filter(move |r| r.destination.family() == family)
+    }
+
+    /// A sysctl's value as a number.
+    #[must_use]
+    pub fn sysctl(&self, name: &str) -> Option<i64> {
+        self.sysctls.get(name)?.trim().parse().ok()
+    }
+
+    /// The configuration that rc(8) would use for that jail: `/etc/jail.NAME.conf`, else `/etc/jail.conf.d/NAME.conf`,
+    /// else whatever else defines it, `/etc/jail.conf` first (contract 2.2).
+    #[must_use]
+    pub fn jail_configuration(&self, name: &JailName) -> Option<&JailConfiguration> {
+        let own = [format!("/etc/jail.{name}.conf"), format!("/etc/jail.conf.d/{name}.conf")];
+        let rank =
+            |file: &str| own.iter().position(|o| o == file).unwrap_or(if file == "/etc/jail.conf" { 2 } else { 3 });
+        self.jail_configurations.iter().filter(|c| c.name == name.as_str()).min_by_key(|c| rank(c.file.as_str()))
+    }
+
+    /// The mounted filesystem whose mountpoint is exactly that path.
+    #[must_use]
+    pub fn dataset_at(&self, path: &str) -> Option<&Dataset> {
+        let path = path.trim_end_matches('/');
+        self.datasets.iter().find(|d| d.mounted && d.mountpoint.trim_end_matches('/') == path)
+    }
+}
+
+impl JailConfiguration {
+    /// The values of a parameter, with the quotes of `jail -e` taken off: empty for a boolean without value, `None`
+    /// when the parameter is not set.
+    ///
+    /// jail(8) joins a list with commas and quotes only items that hold blanks or quotes, so an item that holds a
+    /// comma but neither of them comes back as two (contract 2.1).
+    #[must_use]
+    pub fn values(&self, parameter: &str) -> Option<Vec<String>> {
+        let (_, value) = self.parameters.iter().rev().find(|(name, _)| name == parameter)?;
+        Some(value.as_deref().map(split_list).unwrap_or_default())
+    }
+
+    /// The only value of a parameter; `None` when it is not set, is a boolean without value, or is a list.
+    #[must_use]
+    pub fn value(&self, parameter: &str) -> Option<String> {
+        match <[String; 1]>::try_from(self.values(parameter)?) {
+            Ok([value]) => Some(value),
+            Err(_) => None,
+        }
+    }
+}
+
+/// Splits `"a b",c,'d"e'` at the commas outside quotes and takes the quotes and their backslashes off, the inverse of
+/// `quoted_print` in usr.sbin/jail/jail.c.
+fn split_list(text: &str) -> Vec<String> {
+    let mut items = Vec::new();
+    let mut item = String::new();
+    let mut quote = None;
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match (c, quote) {
+            ('\\', _) => item.extend(characters.next()),
+            (c, Some(q)) if c == q => quote = None,
+            ('"' | '\'', None) => quote = Some(c),
+            (',', None) => items.push(std::mem::take(&mut item)),
+            (c, _) => item.push(c),
+        }
+    }
+    items.push(item);
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RemotePath;
+
+    fn configuration(file: &str, parameters: &[(&str, Option<&str>)]) -> JailConfiguration {
+        JailConfiguration {
+            name: "web".into(),
+            file: RemotePath::new(file).unwrap(),
+            parameters: parameters.iter().map(|(n, v)| ((*n).to_owned(), v.map(str::to_owned))).collect(),
+        }
+    }
+
+    #[test]
+    fn lists_of_jail_e_come_apart_as_jail_8_put_them_together() {
+        let web = configuration(
+            "/etc/jail.conf.d/web.conf",
+            &[
+                ("vnet", None),
+                ("path", Some("/usr/jails/web")),
+                ("exec.prestart", Some(r#""ifconfig epair7 create","ifconfig bridge0 addm epair7a""#)),
+                ("exec.stop", Some(r#"'echo "a,b" it'"#)),
+                ("exec.start", Some(r#""say \"it\\'s\" \\o/",/bin/true"#)),
+            ],
+        );
+        assert_eq!(web.values("vnet"), Some(vec![]));
+        assert_eq!(web.values("persist"), None);
+        assert_eq!(web.value("path").as_deref(), Some("/usr/jails/web"));
+        assert_eq!(web.values("exec.prestart").unwrap(), ["ifconfig epair7 create", "ifconfig bridge0 addm epair7a"]);
+        assert_eq!(web.value("exec.prestart"), None);
+        assert_eq!(web.values("exec.stop").unwrap(), [r#"echo "a,b" it"#]);
+        assert_eq!(web.values("exec.start").unwrap(), [r#"say "it\'s" \o/"#, "/bin/true"]);
+    }
+}

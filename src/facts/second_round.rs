@@ -1,0 +1,111 @@
+//! What is asked once it is clear which jail goes where: of the source about the jail, of the target about its place.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::model::DatasetName;
+use crate::model::JailName;
+use crate::model::RemotePath;
+use crate::model::Snapshot;
+
+/// What the source says of the jail to move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailFacts {
+    /// The jail.
+    pub name: JailName,
+    /// The file that configures it.
+    pub configuration_file: RemotePath,
+    /// That file's text, and mode and owner as `stat -f '%Lp %u %g'` tells.
+    pub configuration: TextFile,
+    /// The fstab of `mount.fstab`, when there is one.
+    pub fstab: Option<(RemotePath, TextFile)>,
+    /// The root dataset and all below it, parents first.
+    pub datasets: Vec<JailDataset>,
+    /// What is mounted at or below the jail's root (`mount -p`).
+    pub mounts: Vec<Mount>,
+    /// Userland of the jail: `USERLAND_VERSION` of its bin/freebsd-version, such as `13.2-RELEASE-p4`.
+    pub userland: Option<String>,
+    /// Mentions of the jail's interfaces in its own /etc/rc.conf, which a renamed interface would break.
+    pub inner_rc_interfaces: Vec<String>,
+}
+
+/// A small text file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextFile {
+    /// Its text.
+    pub text: String,
+    /// SHA-256 as hexadecimal digits.
+    pub sha256: String,
+    /// Permission bits in octal, such as 644.
+    pub mode: String,
+    /// Numeric owner and group.
+    pub owner: (u32, u32),
+}
+
+/// One line of `mount -p`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Dataset, directory or device.
+    pub source: String,
+    /// Where it is mounted.
+    pub path: String,
+    /// `zfs`, `nullfs`, `devfs` …
+    pub kind: String,
+    /// Options, comma separated.
+    pub options: String,
+}
+
+/// What a target says about everything that the jail's configuration and datasets will need there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetFacts {
+    /// Each path asked for, and what is there.
+    pub paths: BTreeMap<RemotePath, PathKind>,
+    /// Each file asked for that exists, with its text.
+    pub files: BTreeMap<RemotePath, TextFile>,
+    /// Jail parameters that this host's kernel does not know (contract 2.7).
+    pub unknown_parameters: BTreeSet<String>,
+    /// devfs rulesets asked for that have no rule here; jail(8) would give the jail an empty or a full /dev.
+    pub undefined_rulesets: BTreeSet<u32>,
+    /// The datasets at and below the jail's place on the target, parents first; empty when there are none.
+    pub datasets: Vec<JailDataset>,
+}
+
+/// What a path leads to (symbolic links followed, except that [`PathKind::Link`] is a dangling one).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// Something else: device, socket, FIFO.
+    Other,
+    /// A symbolic link to nothing.
+    Link,
+    /// Nothing.
+    Absent,
+}
+
+/// A dataset of the jail with its snapshots and local properties.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailDataset {
+    /// Its name on this host.
+    pub name: DatasetName,
+    /// All its snapshots, oldest first.
+    pub snapshots: Vec<Snapshot>,
+    /// Properties set locally or received, and the native ones that a transfer depends on whatever their source
+    /// (`questions::NATIVE_PROPERTIES`), by name.
+    pub properties: BTreeMap<String, PropertyValue>,
+}
+
+/// A property's value and where it comes from (`zfs get`'s source column).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PropertyValue {
+    /// The value.
+    pub value: String,
+    /// `local`, `received`, `default`, `inherited from X`, `-`.
+    pub source: String,
+}

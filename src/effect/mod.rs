@@ -1,4 +1,326 @@
 //! The closed list of things jailferry does to a host, and the exact command of each.
+//!
+//! An [`Effect`] is data. [`commands`] says how FreeBSD spells it; a change of a FreeBSD command's syntax is a change
+//! of one file there. Every effect may be repeated: its script first asks whether things are already so, and reads
+//! the state back after the change instead of trusting an exit status (contract, head).
 
 pub mod command;
+pub mod commands;
 pub mod shell;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::effect::command::Command;
+use crate::model::DatasetName;
+use crate::model::InterfaceName;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::Prefix;
+use crate::model::PublicKey;
+use crate::model::RemotePath;
+use crate::model::RunId;
+use crate::model::SnapshotLabel;
+
+/// One thing done to one host (or between two).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// An atomic snapshot of a dataset and all below it.
+    Snapshot { host: NodeName, dataset: DatasetName, label: SnapshotLabel },
+    /// The end of such a snapshot, by its exact name.
+    DestroySnapshot { host: NodeName, dataset: DatasetName, label: SnapshotLabel, held_by: Option<SnapshotLabel> },
+    /// A hold on a snapshot of a dataset and all below it, so that nobody destroys it by mistake.
+    Hold { host: NodeName, dataset: DatasetName, label: SnapshotLabel, tag: SnapshotLabel },
+    /// Let a bookmark point at a snapshot: the base of the next increment has one name however many rounds there were.
+    MoveBookmark { host: NodeName, datasets: Vec<DatasetName>, bookmark: SnapshotLabel, label: SnapshotLabel },
+    /// Remove our bookmark.
+    RemoveBookmark { host: NodeName, datasets: Vec<DatasetName>, bookmark: SnapshotLabel },
+    /// Send a dataset's snapshot to another host.
+    Transfer(Transfer),
+    /// Destroy datasets that this run received, and nothing else.
+    DiscardReceived { host: NodeName, datasets: Vec<DatasetName>, run: RunId },
+    /// Take an older copy of ours back to the snapshot it had before this run.
+    RollBackReceived { host: NodeName, dataset: DatasetName, base: SnapshotLabel, run: RunId },
+    /// Prove that a snapshot has the same GUID on both hosts, for every dataset.
+    CompareGuids { source: NodeName, target: NodeName, pairs: Vec<(DatasetName, DatasetName)>, label: SnapshotLabel },
+    /// Unmount a jail's datasets and make them read-only and unmountable by accident.
+    Park { host: NodeName, datasets: Vec<Parked>, run: RunId },
+    /// Give parked datasets their own properties back and mount them.
+    Unpark { host: NodeName, datasets: Vec<Parked> },
+    /// Remove our mark from datasets that are now the live copy.
+    ClearMark { host: NodeName, datasets: Vec<DatasetName> },
+    /// Send what was written at the target back to the source; only ever used to undo a start.
+    BringBack(BringBack),
+    /// Nothing forward; the step exists for its undo.
+    KeepWayBack { host: NodeName },
+    /// Write a small text file.
+    WriteFile { host: NodeName, path: RemotePath, text: String, mode: String, replaces: Option<String> },
+    /// Remove a file that holds exactly what we wrote.
+    RemoveFile { host: NodeName, path: RemotePath, sha256: String },
+    /// Rename a file, so that no tool starts the jail by it.
+    MoveFile { host: NodeName, from: RemotePath, to: RemotePath },
+    /// Forget a file of ours that is no longer needed.
+    ForgetFile { host: NodeName, path: RemotePath },
+    /// Prove that jail(8) reads the configuration as it is meant.
+    CheckJailConfiguration { host: NodeName, jail: JailName, file: RemotePath, expected: Vec<(String, String)> },
+    /// Stop a jail and see it gone.
+    StopJail(JailPlace),
+    /// Start a jail and see it running.
+    StartJail(JailPlace),
+    /// A script of another module (rc.conf, WireGuard configuration) with the words that describe it.
+    Edit { host: NodeName, what: String, script: String },
+    /// A route out of an interface.
+    AddRoute(RouteSpec),
+    /// The end of such a route.
+    DeleteRoute(RouteSpec),
+    /// A gateway address on a bridge.
+    AddAlias { host: NodeName, interface: InterfaceName, address: IpAddr, length: u8 },
+    /// The end of such an address.
+    RemoveAlias { host: NodeName, interface: InterfaceName, address: IpAddr, length: u8 },
+    /// Change who owns which prefixes: one atomic `wg set`.
+    HandOver(HandOver),
+    /// Forget the packet filter's states of a jail's addresses.
+    KillStates { host: NodeName, prefixes: Vec<Prefix> },
+    /// Something to prove.
+    Probe { host: NodeName, probe: Probe },
+}
+
+/// Sending one dataset's snapshot from one host to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Sending host.
+    pub from: NodeName,
+    /// Receiving host.
+    pub to: NodeName,
+    /// Dataset at the sender.
+    pub dataset: DatasetName,
+    /// Dataset at the receiver.
+    pub into: DatasetName,
+    /// Snapshot to send.
+    pub label: SnapshotLabel,
+    /// What the receiver has already.
+    pub base: Base,
+    /// The run it belongs to.
+    pub run: RunId,
+    /// Send encrypted blocks as they are.
+    pub raw: bool,
+    /// Bytes expected, for the progress bar.
+    pub estimate: Option<u64>,
+    /// Which round it is: 0 the first, then increments; `None` for the last one, with the jail stopped.
+    pub round: Option<u32>,
+}
+
+/// What an incremental stream builds on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Base {
+    /// Nothing: a full stream.
+    Nothing,
+    /// A snapshot both sides have.
+    Snapshot(SnapshotLabel),
+    /// Our bookmark of the snapshot sent last.
+    Bookmark(SnapshotLabel),
+}
+
+/// A dataset with the property values it has when it is live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// `canmount` when live; `None` = inherited or default.
+    pub canmount: Option<String>,
+    /// `readonly` when live; `None` = inherited or default.
+    pub readonly: Option<String>,
+    /// `mountpoint` to set; `None` = inherited.
+    pub mountpoint: Option<String>,
+    /// Is it mounted when live?
+    pub mounted: bool,
+    /// A volume, which has neither mount point nor canmount.
+    pub volume: bool,
+}
+
+/// How to bring home what was written at the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BringBack {
+    /// The host that ran the jail for a moment.
+    pub from: NodeName,
+    /// The host it came from.
+    pub to: NodeName,
+    /// Dataset at `from`, dataset at `to`.
+    pub pairs: Vec<(DatasetName, DatasetName)>,
+    /// The snapshot both have.
+    pub base: SnapshotLabel,
+    /// The snapshot to take and send.
+    pub label: SnapshotLabel,
+    /// Raw streams.
+    pub raw: bool,
+}
+
+/// A jail on a host, with what must be seen when it runs and what must be gone when it does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailPlace {
+    /// The host.
+    pub host: NodeName,
+    /// The jail.
+    pub jail: JailName,
+    /// Its configuration file.
+    pub file: RemotePath,
+    /// Its root directory.
+    pub path: RemotePath,
+    /// Its interfaces on the host, such as epair7a.
+    pub interfaces: Vec<InterfaceName>,
+    /// The bridge they belong to.
+    pub bridge: Option<InterfaceName>,
+    /// The FIB they belong to.
+    pub fib: u16,
+}
+
+/// A route out of an interface in one FIB. Never a next hop: an added next hop silently makes a second path (contract 0.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteSpec {
+    /// The host.
+    pub host: NodeName,
+    /// Where to.
+    pub prefix: Prefix,
+    /// Out of which interface.
+    pub interface: InterfaceName,
+    /// In which routing table.
+    pub fib: u16,
+}
+
+/// AllowedIPs of some peers, before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOver {
+    /// The host whose WireGuard interface decides.
+    pub host: NodeName,
+    /// The interface.
+    pub interface: InterfaceName,
+    /// The peers that change.
+    pub peers: Vec<PeerChange>,
+}
+
+/// One peer's AllowedIPs, before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerChange {
+    /// The node behind the peer, for people.
+    pub node: Option<NodeName>,
+    /// The peer.
+    pub public_key: PublicKey,
+    /// What the plan saw.
+    pub before: BTreeSet<Prefix>,
+    /// What it shall be.
+    pub after: BTreeSet<Prefix>,
+}
+
+impl HandOver {
+    /// The same change the other way round.
+    #[must_use]
+    pub fn inverse(&self) -> HandOver {
+        HandOver {
+            peers: self
+                .peers
+                .iter()
+                .rev()
+                .map(|p| PeerChange { before: p.after.clone(), after: p.before.clone(), ..p.clone() })
+                .collect(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Something to prove, without changing anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "probe", rename_all = "snake_case")]
+pub enum Probe {
+    /// Echo request; `size` is the whole packet in bytes with DF set; `fib` of the sender.
+    Ping { address: IpAddr, size: Option<u32>, fib: u16, seconds: u32 },
+    /// A TCP connection.
+    Tcp { address: IpAddr, port: u16, seconds: u32 },
+    /// An HTTP answer: status 200 (fetch(1) has no other way to tell) and, if given, a text in the body.
+    Http { url: String, status: u16, body: Option<String>, seconds: u32 },
+    /// A command inside the jail that must succeed.
+    Inside { jail: JailName, argv: Vec<String>, seconds: u32 },
+    /// Echo requests from inside the jail.
+    PingFromInside { jail: JailName, address: IpAddr, size: Option<u32>, seconds: u32 },
+}
+
+/// How an effect is carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing to run.
+    Nothing,
+    /// These commands, one after the other.
+    Run(Vec<Command>),
+    /// One command's output is the other's input.
+    Pipe {
+        /// Sends.
+        from: Command,
+        /// Receives.
+        to: Command,
+        /// Sent before (for resumption: none yet), bytes expected.
+        estimate: Option<u64>,
+    },
+    /// Both must print the same lines.
+    Compare {
+        /// First.
+        left: Command,
+        /// Second.
+        right: Command,
+    },
+    /// Several of these in order.
+    Sequence(Vec<Work>),
+}
+
+impl Effect {
+    /// The host it is listed under: the one that changes.
+    #[must_use]
+    pub fn host(&self) -> &NodeName {
+        match self {
+            Effect::Snapshot { host, .. }
+            | Effect::DestroySnapshot { host, .. }
+            | Effect::Hold { host, .. }
+            | Effect::MoveBookmark { host, .. }
+            | Effect::RemoveBookmark { host, .. }
+            | Effect::DiscardReceived { host, .. }
+            | Effect::RollBackReceived { host, .. }
+            | Effect::Park { host, .. }
+            | Effect::Unpark { host, .. }
+            | Effect::ClearMark { host, .. }
+            | Effect::KeepWayBack { host }
+            | Effect::WriteFile { host, .. }
+            | Effect::RemoveFile { host, .. }
+            | Effect::MoveFile { host, .. }
+            | Effect::ForgetFile { host, .. }
+            | Effect::CheckJailConfiguration { host, .. }
+            | Effect::Edit { host, .. }
+            | Effect::AddAlias { host, .. }
+            | Effect::RemoveAlias { host, .. }
+            | Effect::KillStates { host, .. }
+            | Effect::Probe { host, .. } => host,
+            Effect::Transfer(t) => &t.to,
+            Effect::CompareGuids { target, .. } => target,
+            Effect::BringBack(b) => &b.to,
+            Effect::StopJail(p) | Effect::StartJail(p) => &p.host,
+            Effect::AddRoute(r) | Effect::DeleteRoute(r) => &r.host,
+            Effect::HandOver(h) => &h.host,
+        }
+    }
+}
+
+impl Work {
+    /// All commands, in the order in which they may run.
+    #[must_use]
+    pub fn commands(&self) -> Vec<&Command> {
+        match self {
+            Work::Nothing => Vec::new(),
+            Work::Run(commands) => commands.iter().collect(),
+            Work::Pipe { from, to, .. } => vec![from, to],
+            Work::Compare { left, right } => vec![left, right],
+            Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
+        }
+    }
+}

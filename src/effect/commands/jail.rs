@@ -1,0 +1,80 @@
+//! jail(8), jls(8) and the interfaces they leave behind: contract 2.3, 2.4, 2.6.
+
+use crate::effect::JailPlace;
+use crate::effect::Work;
+use crate::effect::command::Command;
+use crate::effect::commands::JAIL;
+use crate::effect::commands::SHORT;
+use crate::effect::shell;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::RemotePath;
+
+/// `jail -e` prints what jail(8) understood; the unit separator cannot occur in a value.
+pub(super) fn check(host: &NodeName, jail: &JailName, file: &RemotePath, expected: &[(String, String)]) -> Work {
+    let mut script = format!("seen=$(jail -f {file} -e \"$(printf '\\037')\" | tr '\\037' '\\n')\n");
+    for (name, value) in std::iter::once(&("name".to_owned(), jail.to_string())).chain(expected) {
+        let wanted = shell::word(&format!("{name}={value}"));
+        script.push_str(&format!(
+            "printf '%s\\n' \"$seen\" | grep -qxF {wanted} || {{ echo {file} does not say {wanted} >&2; exit 21; }}\n"
+        ));
+    }
+    Work::Run(vec![Command::script(host, SHORT, script)])
+}
+
+/// What `jail -r` leaves when it was cut short: interfaces, and mounts below the root, deepest first; never a ZFS one.
+fn clean_up(place: &JailPlace) -> String {
+    let mut script = String::new();
+    let path = &place.path;
+    script.push_str(&format!(
+        "for m in $(mount -p | awk -v r={path} '$3 != \"zfs\" && index($2, r \"/\") == 1 {{ print $2 }}' | sort -r); do umount \"$m\"; done\n"
+    ));
+    for interface in &place.interfaces {
+        script.push_str(&format!("if ifconfig {interface} >/dev/null 2>&1; then ifconfig {interface} destroy; fi\n"));
+    }
+    script
+}
+
+/// `jail -r` may fail although the jail is gone (a failing exec.poststop) and the jail may run on after a failing
+/// exec.stop (contract 0.12, 2.3): only `jls` decides. Then waits for a dying jail to let go, since its sockets can
+/// hold the dataset (contract 0.13).
+pub(super) fn stop(place: &JailPlace) -> Work {
+    let JailPlace { host, jail, file, .. } = place;
+    let clean = clean_up(place);
+    Work::Run(vec![Command::script(
+        host,
+        JAIL,
+        format!(
+            "if jls -j {jail} jid >/dev/null 2>&1; then\n  jail -f {file} -r {jail} || :\nfi\nif jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -r' >&2; exit 21; fi\nn=0\nwhile jls -d -j {jail} jid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n  sleep 0.1\ndone\nrm -f /var/run/jail_{jail}.id\n{clean}"
+        ),
+    )])
+}
+
+/// Not `service jail start`, which succeeds whatever happens (contract 0.1). A failed start leaves what exec.prestart
+/// made (contract 0.11), so that goes before the error is told. `fib` is verified because ifconfig only warns
+/// (contract 0.6).
+pub(super) fn start(place: &JailPlace) -> Work {
+    let JailPlace { host, jail, file, .. } = place;
+    let clean = clean_up(place);
+    let mut proof = String::new();
+    for interface in &place.interfaces {
+        if place.fib != 0 {
+            proof.push_str(&format!(
+                "ifconfig {interface} | grep -q '^[[:space:]]*fib: {fib}$' || {{ echo '{interface} is not in FIB {fib}' >&2; exit 21; }}\n",
+                fib = place.fib
+            ));
+        }
+        if let Some(bridge) = &place.bridge {
+            proof.push_str(&format!(
+                "ifconfig {bridge} | awk '$1 == \"member:\" {{ print $2 }}' | grep -qx {interface} || {{ echo '{interface} is not a member of {bridge}' >&2; exit 21; }}\n"
+            ));
+        }
+    }
+    Work::Run(vec![Command::script(
+        host,
+        JAIL,
+        format!(
+            "if ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}rc=0\njail -f {file} -c {jail} || rc=$?\nif ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}echo \"jail -c {jail} failed with exit status $rc\" >&2\nexit 21\nfi\nfi\njls -j {jail} jid > /var/run/jail_{jail}.id\n{proof}"
+        ),
+    )])
+}

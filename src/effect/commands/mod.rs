@@ -1,0 +1,69 @@
+//! How FreeBSD spells each effect. One file per tool family; sources are contract sections.
+//!
+//! Exit statuses of our own scripts: 20 somebody changed it since the plan (compare-and-swap), 21 it did not take
+//! (read-back), 22 it is not ours to touch, 23 it is in the way.
+
+mod files;
+mod jail;
+mod network;
+mod probe;
+mod zfs;
+
+use crate::effect::Effect;
+use crate::effect::Work;
+use crate::effect::command::Command;
+
+/// Seconds for a command that only changes a kernel table or a property.
+const SHORT: u32 = 60;
+/// Seconds for a jail's own start and stop scripts.
+const JAIL: u32 = 300;
+/// Seconds for a transfer; a stalled one is ended earlier by the byte watchdog.
+const TRANSFER: u32 = 7 * 24 * 3600;
+
+impl Effect {
+    /// The exact commands.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        match self {
+            Effect::Snapshot { host, dataset, label } => zfs::snapshot(host, dataset, label),
+            Effect::DestroySnapshot { host, dataset, label, held_by } => {
+                zfs::destroy_snapshot(host, dataset, label, held_by.as_ref())
+            }
+            Effect::Hold { host, dataset, label, tag } => zfs::hold(host, dataset, label, tag),
+            Effect::MoveBookmark { host, datasets, bookmark, label } => {
+                zfs::move_bookmark(host, datasets, bookmark, label)
+            }
+            Effect::RemoveBookmark { host, datasets, bookmark } => zfs::remove_bookmark(host, datasets, bookmark),
+            Effect::Transfer(transfer) => zfs::transfer(transfer),
+            Effect::DiscardReceived { host, datasets, run } => zfs::discard_received(host, datasets, run),
+            Effect::RollBackReceived { host, dataset, base, run } => zfs::roll_back_received(host, dataset, base, run),
+            Effect::CompareGuids { source, target, pairs, label } => zfs::compare_guids(source, target, pairs, label),
+            Effect::Park { host, datasets, run } => zfs::park(host, datasets, run),
+            Effect::Unpark { host, datasets } => zfs::unpark(host, datasets),
+            Effect::ClearMark { host, datasets } => zfs::clear_mark(host, datasets),
+            Effect::BringBack(back) => zfs::bring_back(back),
+            Effect::KeepWayBack { .. } => Work::Nothing,
+            Effect::WriteFile { host, path, text, mode, replaces } => {
+                files::write(host, path, text, mode, replaces.as_deref())
+            }
+            Effect::RemoveFile { host, path, sha256 } => files::remove(host, path, sha256),
+            Effect::MoveFile { host, from, to } => files::rename(host, from, to),
+            Effect::ForgetFile { host, path } => files::forget(host, path),
+            Effect::CheckJailConfiguration { host, jail, file, expected } => jail::check(host, jail, file, expected),
+            Effect::StopJail(place) => jail::stop(place),
+            Effect::StartJail(place) => jail::start(place),
+            Effect::Edit { host, script, .. } => Work::Run(vec![Command::script(host, SHORT, script.as_str())]),
+            Effect::AddRoute(route) => network::add_route(route),
+            Effect::DeleteRoute(route) => network::delete_route(route),
+            Effect::AddAlias { host, interface, address, length } => {
+                network::add_alias(host, interface, *address, *length)
+            }
+            Effect::RemoveAlias { host, interface, address, length } => {
+                network::remove_alias(host, interface, *address, *length)
+            }
+            Effect::HandOver(hand_over) => network::hand_over(hand_over),
+            Effect::KillStates { host, prefixes } => network::kill_states(host, prefixes),
+            Effect::Probe { host, probe } => probe::probe(host, probe),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! route(8), ifconfig(8), wg(8) and pfctl(8): contract sections 1, 3 and 4.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::effect::HandOver;
+use crate::effect::RouteSpec;
+use crate::effect::Work;
+use crate::effect::command::Command;
+use crate::effect::commands::SHORT;
+use crate::model::Family;
+use crate::model::InterfaceName;
+use crate::model::NodeName;
+use crate::model::Prefix;
+
+fn run(host: &NodeName, script: String) -> Work {
+    Work::Run(vec![Command::script(host, SHORT, script)])
+}
+
+/// `-host A` or `-net P`; explicit masks everywhere (contract 1.1).
+fn destination(prefix: Prefix) -> String {
+    if prefix.is_host() {
+        format!("-{} -host {}", prefix.family(), prefix.network())
+    } else {
+        format!("-{} -net {prefix}", prefix.family())
+    }
+}
+
+/// How netstat(1) spells the destination: a host without length (contract 1.5).
+fn as_listed(prefix: Prefix) -> String {
+    if prefix.length() == 0 {
+        "default".to_owned()
+    } else if prefix.is_host() {
+        prefix.network().to_string()
+    } else {
+        prefix.to_string()
+    }
+}
+
+/// Sets `seen` to the interface of the exact route, empty when there is none. `netstat -F 0` is refused on 13.2, so
+/// FIB 0 is asked through setfib(1); the JSON is cut at each entry, since base has no JSON tool.
+fn read_back(route: &RouteSpec) -> String {
+    let wanted = as_listed(route.prefix);
+    format!(
+        "seen() {{\n  setfib {fib} netstat --libxo json -rnW -f {family} | tr '{{' '\\n' | sed -n 's/.*\"destination\":\"\\([^\"]*\\)\".*\"interface-name\":\"\\([^\"]*\\)\".*/\\1 \\2/p' | awk -v d={wanted} '$1 == d {{ print $2 }}'\n}}\n",
+        fib = route.fib,
+        family = route.prefix.family(),
+    )
+}
+
+/// Delete and add instead of change, which keeps the old interface on 13.x (contract 0.3); decided by the table, not by
+/// exit statuses, which differ between releases (contract 1.2).
+pub(super) fn add_route(route: &RouteSpec) -> Work {
+    let RouteSpec { host, interface, fib, .. } = route;
+    let to = destination(route.prefix);
+    run(
+        host,
+        format!(
+            "{seen}[ \"$(seen)\" != {interface} ] || exit 0\nroute -q -n delete {to} -fib {fib} >/dev/null 2>&1 || :\nroute -q -n add {to} -interface {interface} -fib {fib} || :\n[ \"$(seen)\" = {interface} ] || {{ echo 'the route to {prefix} in FIB {fib} did not take' >&2; exit 21; }}",
+            seen = read_back(route),
+            prefix = route.prefix,
+        ),
+    )
+}
+
+/// Only the route out of that very interface goes.
+pub(super) fn delete_route(route: &RouteSpec) -> Work {
+    let RouteSpec { host, interface, fib, .. } = route;
+    let to = destination(route.prefix);
+    run(
+        host,
+        format!(
+            "{seen}[ \"$(seen)\" = {interface} ] || exit 0\nroute -q -n delete {to} -fib {fib} || :\n[ \"$(seen)\" != {interface} ] || {{ echo 'the route to {prefix} in FIB {fib} is still there' >&2; exit 21; }}",
+            seen = read_back(route),
+            prefix = route.prefix,
+        ),
+    )
+}
+
+fn alias_check(interface: &InterfaceName, address: IpAddr, length: u8) -> String {
+    let family = Family::of(address);
+    format!(
+        "ifconfig -f inet:cidr,inet6:cidr {interface} | grep -q '^[[:space:]]*{family} {address}/{length}\\( \\|$\\)'"
+    )
+}
+
+/// An anycast gateway (contract 10.1).
+pub(super) fn add_alias(host: &NodeName, interface: &InterfaceName, address: IpAddr, length: u8) -> Work {
+    let check = alias_check(interface, address, length);
+    let family = Family::of(address);
+    run(
+        host,
+        format!(
+            "{check} || ifconfig {interface} {family} {address}/{length} alias\n{check} || {{ echo '{address}/{length} is not on {interface}' >&2; exit 21; }}"
+        ),
+    )
+}
+
+pub(super) fn remove_alias(host: &NodeName, interface: &InterfaceName, address: IpAddr, length: u8) -> Work {
+    let check = alias_check(interface, address, length);
+    let family = Family::of(address);
+    run(
+        host,
+        format!(
+            "if {check}; then ifconfig {interface} {family} {address} -alias; fi\nif {check}; then echo '{address}/{length} is still on {interface}' >&2; exit 21; fi"
+        ),
+    )
+}
+
+fn listed(prefixes: &BTreeSet<Prefix>) -> String {
+    prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Sorted as `LC_ALL=C sort` does, for the comparison on the host.
+fn sorted_text(prefixes: &BTreeSet<Prefix>) -> String {
+    let mut texts: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
+    texts.sort();
+    texts.join(",")
+}
+
+/// Compare-and-swap under a lock on the host, one `wg set` for all peers, read back (contract 3.2). A peer that is not
+/// there would be created by `wg set`, so it is looked for first (contract 0.8).
+pub(super) fn hand_over(hand_over: &HandOver) -> Work {
+    let HandOver { host, interface, peers } = hand_over;
+    let mut inner = format!(
+        "now() {{ wg show {interface} allowed-ips | awk -F '\\t' -v k=\"$1\" '$1 == k {{ print $2 }}' | sed 's/(none)//' | tr ' ' '\\n' | sort | paste -sd , -; }}\nalready=yes\n"
+    );
+    for peer in peers {
+        let key = &peer.public_key;
+        inner.push_str(&format!(
+            "wg show {interface} peers | grep -qxF {key} || {{ echo 'peer {key} is not on {interface}' >&2; exit 20; }}\n[ \"$(now {key})\" = '{}' ] || already=no\n",
+            sorted_text(&peer.after)
+        ));
+    }
+    inner.push_str("[ $already = no ] || exit 0\n");
+    for peer in peers {
+        let key = &peer.public_key;
+        inner.push_str(&format!(
+            "[ \"$(now {key})\" = '{}' ] || {{ echo \"AllowedIPs of {key} have changed since the plan was made: $(now {key})\" >&2; exit 20; }}\n",
+            sorted_text(&peer.before)
+        ));
+    }
+    let set: Vec<String> =
+        peers.iter().map(|p| format!("peer {} allowed-ips '{}'", p.public_key, listed(&p.after))).collect();
+    inner.push_str(&format!("wg set {interface} {}\n", set.join(" ")));
+    for peer in peers {
+        inner.push_str(&format!(
+            "[ \"$(now {})\" = '{}' ] || {{ echo 'AllowedIPs did not take' >&2; exit 21; }}\n",
+            peer.public_key,
+            sorted_text(&peer.after)
+        ));
+    }
+    run(
+        host,
+        format!(
+            "cat > /var/run/jailferry.$$ <<'JAILFERRY_END'\nset -eu\n{inner}JAILFERRY_END\nrc=0\nlockf -k -s -t 30 /var/run/jailferry.lock /bin/sh /var/run/jailferry.$$ || rc=$?\nrm -f /var/run/jailferry.$$\nexit $rc"
+        ),
+    )
+}
+
+/// After the switch, both directions, only this jail's addresses (contract 4.3). pf disabled or absent: nothing to kill.
+pub(super) fn kill_states(host: &NodeName, prefixes: &[Prefix]) -> Work {
+    let mut script = "pfctl -s Running >/dev/null 2>&1 || exit 0\n".to_owned();
+    for prefix in prefixes {
+        let any = Prefix::default_route(prefix.family());
+        script.push_str(&format!("pfctl -q -M -k {prefix}\npfctl -q -M -k {any} -k {prefix}\n"));
+    }
+    run(host, script)
+}

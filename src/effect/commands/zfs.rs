@@ -1,0 +1,218 @@
+//! zfs(8): contract section 5.
+
+use crate::effect::Base;
+use crate::effect::BringBack;
+use crate::effect::Parked;
+use crate::effect::Transfer;
+use crate::effect::Work;
+use crate::effect::command::Command;
+use crate::effect::commands::SHORT;
+use crate::effect::commands::TRANSFER;
+use crate::effect::shell;
+use crate::model::DatasetName;
+use crate::model::NodeName;
+use crate::model::RunId;
+use crate::model::SnapshotLabel;
+
+/// Our user property: on a copy that is not the live one, the run it belongs to.
+pub const RUN_PROPERTY: &str = "org.jailferry:run";
+
+fn run(host: &NodeName, script: String) -> Work {
+    Work::Run(vec![Command::script(host, SHORT, script)])
+}
+
+fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> String {
+    datasets.into_iter().map(DatasetName::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// Atomic over the tree (contract 5.3). A repetition finds it on every dataset and leaves it.
+pub(super) fn snapshot(host: &NodeName, dataset: &DatasetName, label: &SnapshotLabel) -> Work {
+    run(
+        host,
+        format!(
+            "zfs list -Hp -t snapshot -o name {dataset}@{label} >/dev/null 2>&1 ||\nzfs snapshot -r {dataset}@{label}"
+        ),
+    )
+}
+
+/// By exact name on each dataset; releases our hold first, if there is one; never `-R`, never `-f`.
+pub(super) fn destroy_snapshot(
+    host: &NodeName,
+    dataset: &DatasetName,
+    label: &SnapshotLabel,
+    held_by: Option<&SnapshotLabel>,
+) -> Work {
+    let release = held_by.map(|tag| format!("  zfs release {tag} $s 2>/dev/null || :\n")).unwrap_or_default();
+    run(
+        host,
+        format!(
+            "for s in $(zfs list -Hp -r -t snapshot -o name {dataset} | grep '@{label}$' || :); do\n{release}  zfs destroy $s\ndone"
+        ),
+    )
+}
+
+/// `tag already exists` is success of an earlier try: decided by reading the holds back.
+pub(super) fn hold(host: &NodeName, dataset: &DatasetName, label: &SnapshotLabel, tag: &SnapshotLabel) -> Work {
+    run(
+        host,
+        format!(
+            "zfs hold -r {tag} {dataset}@{label} 2>/dev/null || :\nzfs holds -H {dataset}@{label} | grep -q '\t{tag}\t' || exit 21"
+        ),
+    )
+}
+
+/// A bookmark cannot be overwritten, so the old one goes first; between the two the snapshot itself is still there.
+pub(super) fn move_bookmark(
+    host: &NodeName,
+    datasets: &[DatasetName],
+    bookmark: &SnapshotLabel,
+    label: &SnapshotLabel,
+) -> Work {
+    run(
+        host,
+        format!(
+            "for d in {}; do\n  zfs destroy $d#{bookmark} 2>/dev/null || :\n  zfs bookmark $d@{label} $d#{bookmark}\ndone",
+            names(datasets)
+        ),
+    )
+}
+
+pub(super) fn remove_bookmark(host: &NodeName, datasets: &[DatasetName], bookmark: &SnapshotLabel) -> Work {
+    run(
+        host,
+        format!(
+            "for d in {}; do\n  zfs list -Hp -t bookmark -o name $d 2>/dev/null | grep -q '#{bookmark}$' || continue\n  zfs destroy $d#{bookmark}\ndone",
+            names(datasets)
+        ),
+    )
+}
+
+/// `-p` only with a full stream: libzfs refuses it with a bookmark as base (zfs_main.c, "Unsupported flag with
+/// filesystem or bookmark").
+fn send(host: &NodeName, dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) -> Command {
+    let mut argv = vec!["zfs".to_owned(), "send".to_owned()];
+    if raw {
+        argv.push("-w".into());
+    } else {
+        argv.extend(["-L", "-e", "-c"].map(str::to_owned));
+    }
+    match base {
+        Base::Nothing => argv.push("-p".into()),
+        Base::Snapshot(base) => argv.extend(["-i".to_owned(), format!("@{base}")]),
+        Base::Bookmark(bookmark) => argv.extend(["-i".to_owned(), format!("{dataset}#{bookmark}")]),
+    }
+    argv.push(format!("{dataset}@{label}"));
+    Command::argv(host, TRANSFER, argv)
+}
+
+/// Unmounted, resumable, inert (contract 5.5); never `-F`. Each stream carries one dataset, so the properties given
+/// here reach it as the top dataset of its stream.
+pub(super) fn transfer(transfer: &Transfer) -> Work {
+    let from = send(&transfer.from, &transfer.dataset, &transfer.base, &transfer.label, transfer.raw);
+    let mut argv: Vec<String> = ["zfs", "receive", "-s", "-u"].map(str::to_owned).into();
+    if transfer.base == Base::Nothing {
+        argv.extend(["-x", "mountpoint", "-o", "readonly=on", "-o", "canmount=noauto", "-o"].map(str::to_owned));
+        argv.push(format!("{RUN_PROPERTY}={}", transfer.run));
+    }
+    argv.push(transfer.into.to_string());
+    Work::Pipe { from, to: Command::argv(&transfer.to, TRANSFER, argv), estimate: transfer.estimate }
+}
+
+/// Children first. A dataset without our mark of this very run is left alone and named.
+pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id: &RunId) -> Work {
+    run(
+        host,
+        format!(
+            "for d in {}; do\n  zfs receive -A $d >/dev/null 2>&1 || :\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d was not received by run {run_id}\" >&2; exit 22; }}\n  [ \"$(zfs list -Hp -r -t filesystem,volume -o name $d)\" = \"$d\" ] || {{ echo \"$d has children\" >&2; exit 22; }}\n  zfs unmount $d 2>/dev/null || :\n  zfs destroy -r $d\ndone",
+            names(datasets.iter().rev())
+        ),
+    )
+}
+
+/// Only snapshots of this run may go with the rollback; anything else is somebody's and stops it.
+pub(super) fn roll_back_received(host: &NodeName, dataset: &DatasetName, base: &SnapshotLabel, run_id: &RunId) -> Work {
+    run(
+        host,
+        format!(
+            "zfs receive -A {dataset} >/dev/null 2>&1 || :\nnewer=$(zfs list -Hp -t snapshot -d 1 -s createtxg -o name {dataset} | sed '1,/@{base}$/d')\nfor s in $newer; do\n  case $s in *@jailferry-{run_id}-*) ;; *) echo \"$s is not of run {run_id}\" >&2; exit 22;; esac\ndone\nzfs unmount {dataset} 2>/dev/null || :\nzfs rollback -r {dataset}@{base}"
+        ),
+    )
+}
+
+/// Prints the GUID of the snapshot of every dataset, in the order of the plan (contract 5.4: the success criterion).
+pub(super) fn compare_guids(
+    source: &NodeName,
+    target: &NodeName,
+    pairs: &[(DatasetName, DatasetName)],
+    label: &SnapshotLabel,
+) -> Work {
+    let ask = |host: &NodeName, datasets: Vec<&DatasetName>| {
+        let body = format!("for d in {}; do\n  zfs get -Hp -o value guid $d@{label}\ndone", names(datasets));
+        Command::script(host, SHORT, body)
+    };
+    Work::Compare {
+        left: ask(source, pairs.iter().map(|(s, _)| s).collect()),
+        right: ask(target, pairs.iter().map(|(_, t)| t).collect()),
+    }
+}
+
+/// Children first. The root's own mounts (devfs, nullfs) are gone with the jail. `readonly` before `canmount`, so
+/// that nothing can write even if a later line fails.
+pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work {
+    let mut script = String::new();
+    for parked in datasets.iter().rev() {
+        let d = &parked.dataset;
+        if parked.mounted {
+            script
+                .push_str(&format!("if [ \"$(zfs get -Hp -o value mounted {d})\" = yes ]; then zfs unmount {d}; fi\n"));
+        }
+        let canmount = if !parked.volume { " canmount=noauto" } else { "" };
+        script.push_str(&format!("zfs set readonly=on{canmount} {RUN_PROPERTY}={run_id} {d}\n"));
+    }
+    script.push_str(&format!(
+        "for d in {}; do\n  [ \"$(zfs get -Hp -o value readonly $d)\" = on ] || exit 21\ndone",
+        names(datasets.iter().map(|p| &p.dataset))
+    ));
+    run(host, script)
+}
+
+/// Parents first. Values the dataset had of its own are set, others inherited again.
+pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
+    let mut script = String::new();
+    for parked in datasets {
+        let d = &parked.dataset;
+        let mut restore = |property: &str, value: Option<&str>| match value {
+            Some(value) => script.push_str(&format!("zfs set {property}={} {d}\n", shell::word(value))),
+            None => script.push_str(&format!("zfs inherit {property} {d}\n")),
+        };
+        restore("readonly", parked.readonly.as_deref());
+        if !parked.volume {
+            restore("mountpoint", parked.mountpoint.as_deref());
+            restore("canmount", parked.canmount.as_deref());
+        }
+        script.push_str(&format!("zfs inherit {RUN_PROPERTY} {d}\n"));
+        if parked.mounted {
+            script.push_str(&format!("[ \"$(zfs get -Hp -o value mounted {d})\" = yes ] || zfs mount {d}\n"));
+        }
+    }
+    run(host, script)
+}
+
+pub(super) fn clear_mark(host: &NodeName, datasets: &[DatasetName]) -> Work {
+    run(host, format!("for d in {}; do\n  zfs inherit {RUN_PROPERTY} $d\ndone", names(datasets)))
+}
+
+/// The way home of what was written while the target answered: park the target's copy, one snapshot, one increment
+/// per dataset onto the unchanged source, then the helper snapshot goes again on the source.
+pub(super) fn bring_back(back: &BringBack) -> Work {
+    let (theirs, ours): (Vec<_>, Vec<_>) = back.pairs.iter().cloned().unzip();
+    let Some(root) = theirs.first() else { return Work::Nothing };
+    let mut parts = vec![snapshot(&back.from, root, &back.label)];
+    for (dataset, into) in &back.pairs {
+        let from = send(&back.from, dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
+        let to = Command::argv(&back.to, TRANSFER, ["zfs", "receive", "-s", "-u", into.as_str()]);
+        parts.push(Work::Pipe { from, to, estimate: None });
+    }
+    parts.push(run(&back.to, format!("for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));
+    Work::Sequence(parts)
+}

@@ -5,8 +5,10 @@
 
 mod context;
 mod freebsd;
+mod journal;
 mod net;
 mod verbs;
+mod world;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ pub mod rc;
 pub mod zfs;
 
 use crate::context::Context;
+use crate::journal;
 
 /// A command: gets the arguments after its name, returns its exit status.
 pub type Run = fn(&Context, &[String]) -> i32;
@@ -35,7 +36,14 @@ pub fn commands() -> impl Iterator<Item = &'static Command> {
 pub fn run(name: &str, args: &[String]) -> i32 {
     let ctx = Context::load();
     match commands().find(|command| command.name == name) {
-        Some(command) => (command.run)(&ctx, args),
+        // Shells have a log of their own: what they are given over SSH.
+        Some(command) if command.name == "sh" || command.name == "csh" => (command.run)(&ctx, args),
+        Some(command) => {
+            let id = journal::begin(&ctx, name, args, None);
+            let status = (command.run)(&ctx, args);
+            journal::end(&ctx, &id, status);
+            status
+        }
         None => {
             eprintln!("lab: {name}: no such FreeBSD command in the lab");
             127

@@ -34,20 +34,21 @@ pub fn install(ctx: &Context, count: u32) -> io::Result<()> {
     let from = if first { 1 } else { self::count(ctx) };
     let mut rules = String::new();
     for fib in from..count {
-        for family in ["", "-6 "] {
-            // Before `main` (32766), after `local` (0).
-            rules += &format!("{family}rule add fwmark {fib} lookup {} priority {}\n", table(fib), 1000 + fib);
-            // A miss in FIB N is a miss, not a look into FIB 0.
-            rules += &format!("{family}rule add fwmark {fib} unreachable priority {}\n", 1100 + fib);
+        // Before `main` (32766), after `local` (0). A miss in FIB N is a miss, not a look into FIB 0.
+        rules += &format!("rule add fwmark {fib} lookup {} priority {}\n", table(fib), 1000 + fib);
+        rules += &format!("rule add fwmark {fib} unreachable priority {}\n", 1100 + fib);
+    }
+    if !rules.is_empty() {
+        for family in ["-4", "-6"] {
+            feed("ip", &[family, "-batch", "-"], &rules)?;
         }
     }
-    feed("ip", &["-batch", "-"], &rules)?;
     if first {
         feed(
             "nft",
             &["-f", "-"],
-            "table inet fibs {\n map of { type ifname : mark; }\n chain in { type filter hook prerouting priority -150; meta mark set iifname map @of }\n}\n\
-             table bridge fibs {\n map of { type ifname : mark; }\n chain in { type filter hook prerouting priority -300; meta mark set iifname map @of }\n}\n",
+            "table inet fibs {\n map of { type ifname : mark; }\n chain in { type filter hook prerouting priority -150; meta mark set iifname map @of; }\n}\n\
+             table bridge fibs {\n map of { type ifname : mark; }\n chain in { type filter hook prerouting priority -300; meta mark set iifname map @of; }\n}\n",
         )?;
         for knob in ["ipv4/fwmark_reflect", "ipv6/fwmark_reflect", "ipv4/tcp_fwmark_accept"] {
             fs::write(format!("/proc/sys/net/{knob}"), "1")?;

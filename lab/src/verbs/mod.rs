@@ -1,15 +1,138 @@
 //! The lab's own verbs: `lab up`, `lab down` ….
 
-/// Runs a verb.
+mod down;
+mod log;
+mod prepare;
+mod reboot;
+mod shell;
+mod status;
+mod up;
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use anyhow::Result;
+
+use crate::world::inetd::Door;
+use crate::world::place::Place;
+use crate::world::*;
+
+const USAGE: &str = "\
+usage: lab [--name N | --dir D] VERB …
+  up [--bare]             raise the lab: hosts small (hub), spare, big, client; prepared by tests/acceptance/prepare.sh unless --bare
+  down                    end it; nothing is left
+  status                  what runs
+  shell NODE [-- CMD …]   a root shell (or a command) in a host, without SSH
+  client [--] CMD …       a command on the client; Debian's tools are in its PATH too
+  reboot [--hard] NODE    boot a host anew; --hard pulls the plug first
+  log NODE [--json] [--ssh]   the commands the host received (--ssh: what came over SSH)
+  as NAME ARGS …          run a FreeBSD command of the lab right here (for tests)";
+
+/// Runs `lab ARGS…` and returns the exit status.
 pub fn run(args: &[String]) -> i32 {
-    match args.first().map(String::as_str) {
-        Some(verb) => {
-            eprintln!("lab: unknown verb {verb}");
-            64
-        }
-        None => {
-            eprintln!("usage: lab up|down|status|shell|client|reboot|fault|log|watch|as …");
-            64
+    match try_run(args) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            1
         }
     }
+}
+
+fn try_run(args: &[String]) -> Result<i32> {
+    let (chosen, rest) = choose(args)?;
+    let Some((verb, rest)) = rest.split_first() else {
+        eprintln!("{USAGE}");
+        return Ok(64);
+    };
+    match verb.as_str() {
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(0)
+        }
+        "__outer" => supervisor::outer(&place_at(rest)?, &listeners(rest)),
+        "__host" => hosted(rest),
+        "__router" => links::router().map(|()| 0),
+        "__shutdown" => supervisor::shutdown(rest.first().context("no pid")?.parse()?),
+        verb => {
+            if !nix::unistd::geteuid().is_root() {
+                eprintln!(
+                    "lab: {verb}: the lab makes namespaces and mounts, so it needs root: run it as root or with sudo"
+                );
+                return Ok(77);
+            }
+            let place = chosen.place()?;
+            match verb {
+                "up" => up::run(&place, rest),
+                "down" => down::run(&place),
+                "status" => status::run(&place),
+                "shell" => shell::shell(&place, rest),
+                "client" => shell::client(&place, rest),
+                "reboot" => reboot::run(&place, rest),
+                "log" => log::run(&place, rest),
+                other => {
+                    eprintln!("lab: unknown verb {other}\n{USAGE}");
+                    Ok(64)
+                }
+            }
+        }
+    }
+}
+
+struct Chosen {
+    dir: Option<String>,
+    name: Option<String>,
+}
+
+impl Chosen {
+    fn place(&self) -> Result<Place> {
+        Place::choose(self.dir.as_deref(), self.name.as_deref())
+    }
+}
+
+/// Takes `--name N` and `--dir D` out of the arguments, up to `--`.
+fn choose(args: &[String]) -> Result<(Chosen, Vec<String>)> {
+    let mut chosen = Chosen { dir: None, name: None };
+    let mut rest = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--dir" => chosen.dir = Some(args.next().context("--dir needs a folder")?.clone()),
+            "--name" => chosen.name = Some(args.next().context("--name needs a name")?.clone()),
+            "--" => {
+                rest.push(arg.clone());
+                rest.extend(args.cloned());
+                break;
+            }
+            _ => rest.push(arg.clone()),
+        }
+    }
+    Ok((chosen, rest))
+}
+
+fn place_at(args: &[String]) -> Result<Place> {
+    Ok(Place { dir: PathBuf::from(args.first().context("no folder")?) })
+}
+
+fn listeners(args: &[String]) -> Vec<(String, RawFd)> {
+    args.iter()
+        .skip(1)
+        .filter_map(|arg| arg.split_once('='))
+        .filter_map(|(name, fd)| Some((name.to_string(), fd.parse().ok()?)))
+        .collect()
+}
+
+fn hosted(args: &[String]) -> Result<i32> {
+    let name = args.get(1).context("no host")?;
+    let mut doors = Vec::new();
+    let mut jump = None;
+    for (kind, fd) in listeners(args.get(1..).unwrap_or_default()) {
+        match kind.as_str() {
+            "listener" => doors.push(Door::Listener(fd)),
+            "handed" => doors.push(Door::Handed(fd)),
+            _ => jump = Some(fd),
+        }
+    }
+    host::run(&place_at(args)?, name, &doors, jump)
 }

@@ -1,0 +1,84 @@
+//! sh(1) and csh(1): dash and tcsh behind, after writing down what came over SSH.
+
+use std::fs;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::context::Context;
+use crate::journal;
+use crate::net::tool;
+
+/// `/bin/sh`.
+pub fn sh(ctx: &Context, args: &[String]) -> i32 {
+    run(ctx, "sh", "dash", args)
+}
+
+/// `/bin/csh`.
+pub fn csh(ctx: &Context, args: &[String]) -> i32 {
+    run(ctx, "csh", "tcsh", args)
+}
+
+fn run(ctx: &Context, name: &str, program: &str, args: &[String]) -> i32 {
+    let login = is_login();
+    if login
+        && let [flag, command, ..] = args
+        && flag == "-c"
+    {
+        journal::received(ctx, Some(command), None, &[]);
+    }
+    if name == "sh"
+        && args.first().is_some_and(|flag| {
+            flag == "-s"
+                || (flag.starts_with('-') && !flag.starts_with("--") && !flag.contains('c') && flag.ends_with('s'))
+        })
+    {
+        return match script(ctx, args) {
+            Ok(()) => become_shell(name, program, login, args),
+            Err(error) => {
+                eprintln!("sh: {error}");
+                2
+            }
+        };
+    }
+    become_shell(name, program, login, args)
+}
+
+/// sshd started us as root's or admin's login shell.
+fn is_login() -> bool {
+    let parent = nix::unistd::getppid();
+    fs::read_to_string(format!("/proc/{parent}/comm")).is_ok_and(|name| name.trim().starts_with("sshd"))
+}
+
+/// Reads the whole script, writes it down, and puts a pipe with it in the place of standard input: a child that reads standard input still swallows the rest of the script, as
+/// on FreeBSD.
+fn script(ctx: &Context, args: &[String]) -> io::Result<()> {
+    let mut text = Vec::new();
+    io::stdin().lock().read_to_end(&mut text)?;
+    let rest: Vec<String> = args.iter().skip(1).filter(|arg| *arg != "--").cloned().collect();
+    journal::received(ctx, None, Some(&String::from_utf8_lossy(&text)), &rest);
+    let (reader, mut writer) = io::pipe()?;
+    // SAFETY: fcntl with numbers; when the pipe cannot be made that big, the script goes through a child below.
+    let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, text.len().max(4096) as libc::c_int) };
+    if size >= 0 && size as usize >= text.len() {
+        writer.write_all(&text)?;
+    } else if crate::world::spawn::fork()?.is_none() {
+        drop(reader);
+        let written = writer.write_all(&text);
+        std::process::exit(i32::from(written.is_err()));
+    }
+    drop(writer);
+    nix::unistd::dup2_stdin(&reader)?;
+    Ok(())
+}
+
+fn become_shell(name: &str, program: &str, login: bool, args: &[String]) -> i32 {
+    // A login shell without a command is called as -sh.
+    let called = if login && args.is_empty() { format!("-{name}") } else { name.to_string() };
+    let error = Command::new(tool(program)).arg0(called).args(args).exec();
+    eprintln!("{name}: {error}");
+    127
+}

@@ -5,7 +5,9 @@
 
 mod context;
 mod freebsd;
+mod jailroot;
 mod journal;
+mod mounts;
 mod net;
 mod verbs;
 mod world;

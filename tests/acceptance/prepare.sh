@@ -377,8 +377,8 @@ jail_dataset() {
 	printf '127.0.0.1\tlocalhost %s\n::1\tlocalhost %s\n' "$1" "$1" >"$root/etc/hosts"
 	# Rates unlimited: a client that counts must never be turned away.
 	cat >"$root/etc/inetd.conf" <<-'END'
-		http	stream	tcp4	nowait/0/0/0	root	/usr/bin/timeout	timeout 30 /bin/sh /www/http.sh
-		http	stream	tcp6	nowait/0/0/0	root	/usr/bin/timeout	timeout 30 /bin/sh /www/http.sh
+		http	stream	tcp4	nowait/0/0/0	root	/bin/sh	sh /www/http.sh
+		http	stream	tcp6	nowait/0/0/0	root	/bin/sh	sh /www/http.sh
 	END
 
 	echo "$1" >"$root/www/name"
@@ -392,6 +392,8 @@ jail_dataset() {
 		LC_ALL=C PATH=/bin:/usr/bin:/sbin:/usr/sbin
 		export LC_ALL PATH
 		exec 2>/dev/null # inetd made it the connection
+		# A client that says nothing must not keep a shell for ever.
+		[ "${1:-}" = timed ] || exec timeout 30 /bin/sh "$0" timed
 		cr=$(printf '\r')
 		nl='
 		'

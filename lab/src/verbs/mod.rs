@@ -20,7 +20,7 @@ use crate::world::*;
 
 const USAGE: &str = "\
 usage: lab [--name N | --dir D] VERB …
-  up [--bare]             raise the lab: hosts small (hub), spare, big, client; prepared by tests/acceptance/prepare.sh unless --bare
+  up [--bare]             raise the lab: hosts small (hub), spare, big, client; prepared by tests/acceptance/fleet.sh unless --bare
   down                    end it; nothing is left
   status                  what runs
   shell NODE [-- CMD …]   a root shell (or a command) in a host, without SSH

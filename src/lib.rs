@@ -3,4 +3,5 @@
 pub mod effect;
 pub mod facts;
 pub mod model;
+pub mod remote;
 pub mod ui;

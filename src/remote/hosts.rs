@@ -1,0 +1,205 @@
+//! The hosts of a run: connected in parallel, each with one ssh master and a bound on its channels.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::effect::command::Become;
+use crate::model::NodeName;
+use crate::model::SshDestination;
+use crate::remote::control;
+use crate::remote::failure::Kind;
+use crate::remote::failure::RemoteError;
+use crate::remote::log::CommandLog;
+use crate::remote::log::NoLog;
+use crate::remote::master::ConnectError;
+use crate::remote::master::Master;
+use crate::remote::master::Reason;
+
+/// Channels at once on one host: below sshd's MaxSessions, 10 unless configured (sshd_config(5)).
+pub const CHANNELS: usize = 8;
+
+/// Connections being made at once: each is an ssh process of ours and a handshake of a host.
+const HANDSHAKES: usize = 32;
+
+/// How often a handshake that a host closed is tried again: sshd drops some on purpose when many come at once
+/// (MaxStartups, sshd_config(5)), and a fleet behind one jump host does come at once.
+const CLOSED_RETRIES: u32 = 3;
+
+/// A host to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name in the fleet.
+    pub name: NodeName,
+    /// Where ssh finds it.
+    pub destination: SshDestination,
+    /// How commands become root there.
+    pub become_root: Become,
+}
+
+/// One connected host.
+pub(crate) struct Host {
+    pub(crate) target: Target,
+    pub(crate) channels: Arc<Semaphore>,
+    master: RwLock<Arc<Master>>,
+}
+
+impl Host {
+    /// The connection of this moment; stays valid for its user when [`Hosts::reconnect`] replaces it.
+    pub(crate) fn master(&self) -> Arc<Master> {
+        self.master.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// All connected hosts.
+pub struct Hosts {
+    hosts: BTreeMap<NodeName, Host>,
+    log: RwLock<Arc<dyn CommandLog>>,
+    config: Option<PathBuf>,
+    sockets: AtomicU32,
+    /// Dropped last, after the masters.
+    directory: TempDir,
+}
+
+impl fmt::Debug for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hosts").field("names", &self.hosts.keys().collect::<Vec<_>>()).finish_non_exhaustive()
+    }
+}
+
+/// Every host that could not be reached, not only the first.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ConnectErrors(pub Vec<ConnectError>);
+
+impl Hosts {
+    /// Connects to all of `targets` in parallel; `ssh_config` replaces `~/.ssh/config` when given.
+    ///
+    /// # Errors
+    /// Every host that cannot be reached, with what ssh said and what to do.
+    pub async fn connect(targets: &[Target], ssh_config: Option<&Path>) -> Result<Hosts, ConnectErrors> {
+        let (hosts, errors) = Hosts::connect_reachable(targets, ssh_config).await?;
+        if errors.is_empty() { Ok(hosts) } else { Err(ConnectErrors(errors)) }
+    }
+
+    /// Connects to those of `targets` that answer, and says which do not: what `recover` needs.
+    ///
+    /// # Errors
+    /// Only when no directory for the control sockets can be had.
+    pub async fn connect_reachable(
+        targets: &[Target],
+        ssh_config: Option<&Path>,
+    ) -> Result<(Hosts, Vec<ConnectError>), ConnectErrors> {
+        let directory = control::create(&control::candidates()).map_err(|error| {
+            let explain = |t: &Target| ConnectError {
+                host: t.name.clone(),
+                destination: t.destination.clone(),
+                reason: Reason::Ssh,
+                said: error.to_string(),
+                next: "Set XDG_RUNTIME_DIR to a short path, or make /tmp writable".to_owned(),
+            };
+            ConnectErrors(targets.iter().map(explain).collect())
+        })?;
+        let mut hosts = Hosts {
+            hosts: BTreeMap::new(),
+            log: RwLock::new(Arc::new(NoLog)),
+            config: ssh_config.map(Path::to_owned),
+            sockets: AtomicU32::new(0),
+            directory,
+        };
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+        let mut attempts = JoinSet::new();
+        for target in targets {
+            let (target, handshakes) = (target.clone(), handshakes.clone());
+            let (config, socket) = (hosts.config.clone(), hosts.socket());
+            attempts.spawn(async move {
+                let permit = handshakes.acquire_owned().await;
+                let master = connect(&target, config.as_deref(), &socket).await;
+                drop(permit);
+                (target, master)
+            });
+        }
+        let mut errors = Vec::new();
+        for (target, master) in attempts.join_all().await {
+            match master {
+                Ok(master) => {
+                    let master = RwLock::new(Arc::new(master));
+                    let channels = Arc::new(Semaphore::new(CHANNELS));
+                    hosts.hosts.insert(target.name.clone(), Host { target, channels, master });
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.sort_by(|a, b| a.host.cmp(&b.host));
+        Ok((hosts, errors))
+    }
+
+    /// Replaces the connection to `name` by a fresh one, made the whole way anew: what proves that a changed network
+    /// still lets us in. Commands under way keep the old connection until they end.
+    ///
+    /// # Errors
+    /// When the host is not among these hosts, or no fresh connection can be had; the old one stays then.
+    pub async fn reconnect(&self, name: &NodeName) -> Result<(), RemoteError> {
+        let host = self.host(name)?;
+        let master = connect(&host.target, self.config.as_deref(), &self.socket())
+            .await
+            .map_err(|e| RemoteError::before(name, Kind::NoFreshConnection(Box::new(e))))?;
+        *host.master.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(master);
+        Ok(())
+    }
+
+    /// From now on every command is written to `log`.
+    pub fn log_to(&self, log: Arc<dyn CommandLog>) {
+        *self.log.write().unwrap_or_else(PoisonError::into_inner) = log;
+    }
+
+    /// The names of the connected hosts.
+    pub fn names(&self) -> impl Iterator<Item = &NodeName> {
+        self.hosts.keys()
+    }
+
+    /// How commands become root on `name`; `None` when it is not connected.
+    #[must_use]
+    pub fn become_root(&self, name: &NodeName) -> Option<Become> {
+        self.hosts.get(name).map(|h| h.target.become_root)
+    }
+
+    pub(crate) fn host(&self, name: &NodeName) -> Result<&Host, RemoteError> {
+        self.hosts.get(name).ok_or_else(|| RemoteError::before(name, Kind::NotConnected))
+    }
+
+    pub(crate) fn log(&self) -> Arc<dyn CommandLog> {
+        self.log.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A path for the next control socket.
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join(format!("{}.s", self.sockets.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+/// Connects, again when the host closed the connection in the middle of the handshake.
+async fn connect(target: &Target, config: Option<&Path>, socket: &Path) -> Result<Master, ConnectError> {
+    let mut attempt = 0;
+    loop {
+        let result = Master::connect(&target.name, &target.destination, config, socket.to_owned()).await;
+        match result {
+            Err(error) if error.reason == Reason::Closed && attempt < CLOSED_RETRIES => {
+                attempt += 1;
+                tokio::time::sleep(Duration::from_millis(400 << attempt)).await;
+            }
+            other => return other,
+        }
+    }
+}

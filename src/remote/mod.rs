@@ -1,0 +1,25 @@
+//! The SSH transport: one connection a host, one place where remote commands run, one place where data is relayed.
+//!
+//! The user's own ssh(1) does the talking, so `~/.ssh/config`, agents, ProxyJump and known_hosts work as always; the
+//! openssh crate speaks the multiplexing protocol to it. Nothing here decides anything: it runs a
+//! [`Command`](crate::effect::command::Command) exactly as the plan prints it and says what happened.
+
+mod control;
+pub mod failure;
+pub mod hosts;
+pub mod log;
+mod master;
+pub mod run;
+
+pub use failure::Kind;
+pub use failure::RemoteError;
+pub use hosts::ConnectErrors;
+pub use hosts::Hosts;
+pub use hosts::Target;
+pub use log::CommandEntry;
+pub use log::CommandLog;
+pub use master::ConnectError;
+pub use run::Output;
+
+#[cfg(test)]
+mod loopback;

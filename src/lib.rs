@@ -4,4 +4,5 @@ pub mod effect;
 pub mod facts;
 pub mod model;
 pub mod remote;
+pub mod playbook;
 pub mod ui;

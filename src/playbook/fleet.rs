@@ -1,0 +1,156 @@
+//! The fleet as its owner writes it: hub, nodes, jails. Only what the hosts cannot tell is required.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::effect::command::Become;
+use crate::model::DatasetName;
+use crate::model::InterfaceName;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::Prefix;
+use crate::model::RemotePath;
+use crate::model::SshDestination;
+use crate::playbook::check::Check;
+use crate::playbook::check::CheckText;
+use crate::playbook::options::Options;
+
+/// The hosts that jails move between, and what is known of the jails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(title = "jailferry fleet", deny_unknown_fields)]
+pub struct Fleet {
+    /// The node whose WireGuard AllowedIPs say where each prefix is: the one with the public address.
+    pub hub: NodeName,
+    /// The hosts by the names that commands and playbooks use. A host that needs no settings has just its name and a
+    /// colon.
+    #[schemars(with = "BTreeMap<NodeName, Option<Node>>")]
+    pub nodes: BTreeMap<NodeName, Node>,
+    /// Jails that need more than the hosts can tell: what they own, how to see that they answer.
+    #[serde(default)]
+    #[schemars(with = "Option<BTreeMap<JailName, Option<JailSpec>>>")]
+    pub jails: BTreeMap<JailName, JailSpec>,
+    /// Networks of the tunnel itself, such as 10.77.0.0/24; no jail may own addresses of them. Without it, the hosts
+    /// tell.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Prefix>>")]
+    pub tunnel: Vec<Prefix>,
+    /// An ssh_config(5) file to use instead of `~/.ssh/config`, as a path relative to this file.
+    #[serde(default)]
+    pub ssh_config: Option<PathBuf>,
+    /// Settings of all nodes and options of all moves, unless a node, jail, playbook or move says otherwise.
+    #[serde(rename = "defaults", default)]
+    #[schemars(with = "Option<DefaultsText>")]
+    pub options: Options,
+}
+
+impl Fleet {
+    /// The options of a jail: its own over the fleet's.
+    #[must_use]
+    pub fn options_of(&self, jail: &JailName) -> Options {
+        match self.jails.get(jail) {
+            Some(spec) => spec.options.over(&self.options),
+            None => self.options.clone(),
+        }
+    }
+
+    /// What the fleet says of a jail; nothing, when it is not listed.
+    #[must_use]
+    pub fn jail(&self, jail: &JailName) -> JailSpec {
+        self.jails.get(jail).cloned().unwrap_or_default()
+    }
+}
+
+/// A host. What is absent is found out by asking it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(inline, deny_unknown_fields)]
+pub struct Node {
+    /// What ssh(1) connects to: a Host of ssh_config(5), `user@host` or `ssh://user@host:port`. Without it, the
+    /// node's name.
+    #[schemars(with = "Option<SshDestination>")]
+    pub ssh: SshDestination,
+    /// How commands become root: none (the ssh user is root), sudo, doas or mdo. Without it, none.
+    #[serde(rename = "become")]
+    #[schemars(with = "Option<Become>")]
+    pub become_root: Become,
+    /// The WireGuard interface of the tunnel, such as wg0.
+    #[serde(default)]
+    pub wireguard: Option<InterfaceName>,
+    /// The WireGuard configuration file, such as /usr/local/etc/wireguard/wg0.conf.
+    #[serde(default)]
+    pub wireguard_config: Option<RemotePath>,
+    /// The bridge that jails are attached to, such as bridge0.
+    #[serde(default)]
+    pub bridge: Option<InterfaceName>,
+    /// The FIB that the jails' traffic uses on this host (setfib(1)).
+    #[serde(default)]
+    pub fib: Option<u16>,
+    /// The MTU inside jails, such as 1380.
+    #[serde(default)]
+    #[schemars(range(min = 576, max = 65535))]
+    pub mtu: Option<u32>,
+    /// The dataset below which jails live, such as zroot/jails.
+    #[serde(default)]
+    pub parent: Option<DatasetName>,
+}
+
+impl Node {
+    /// A node of which only the name is known.
+    ///
+    /// # Errors
+    /// [`crate::model::InvalidName`] when the name cannot be an ssh destination.
+    pub fn named(name: &NodeName) -> Result<Node, crate::model::InvalidName> {
+        Ok(Node {
+            ssh: SshDestination::new(name.as_str())?,
+            become_root: Become::None,
+            wireguard: None,
+            wireguard_config: None,
+            bridge: None,
+            fib: None,
+            mtu: None,
+            parent: None,
+        })
+    }
+}
+
+/// What the fleet says of a jail.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(inline, deny_unknown_fields)]
+pub struct JailSpec {
+    /// The prefixes that the jail owns and takes along: whole networks or single addresses, with their length. Without
+    /// it, the addresses inside the jail as /32 and /128.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Prefix>>")]
+    pub prefixes: Vec<Prefix>,
+    /// How to see that the jail answers. Without it, ping(8) of every address.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<CheckText>>")]
+    pub checks: Vec<Check>,
+    /// Options of this jail's moves.
+    #[serde(flatten)]
+    pub options: Options,
+}
+
+/// The written form of `defaults:`, for the schema.
+#[derive(schemars::JsonSchema)]
+#[schemars(inline, deny_unknown_fields)]
+#[expect(dead_code, reason = "read by schemars only")]
+pub(crate) struct DefaultsText {
+    /// How commands become root on nodes that do not say it themselves.
+    #[schemars(rename = "become")]
+    become_root: Option<Become>,
+    /// The WireGuard interface of nodes that do not say it themselves.
+    wireguard: Option<InterfaceName>,
+    /// The bridge of nodes that do not say it themselves.
+    bridge: Option<InterfaceName>,
+    /// The MTU inside jails on nodes that do not say it themselves.
+    #[schemars(range(min = 576, max = 65535))]
+    mtu: Option<u32>,
+    /// The parent dataset on nodes that do not say it themselves.
+    parent: Option<DatasetName>,
+    /// Options of all moves.
+    #[serde(flatten)]
+    options: Options,
+}

@@ -1,0 +1,31 @@
+//! What a person writes: `fleet.yml` and playbooks, read with every finding at once.
+//!
+//! Bytes go in, a value and findings come out ([`read_fleet`], [`read_playbook`]); no file, clock or host is touched.
+//! The way in has four stations, one file each:
+//!
+//! - [`source`]: bytes to text, line and column;
+//! - `yaml`: text to a tree in which every value knows its place (the only user of the YAML crate);
+//! - `reader`: the tree to typed values, collecting what is wrong instead of stopping at it;
+//! - [`diagnostic`] and [`render`]: what is wrong, as data and as text with a snippet.
+//!
+//! What the files hold is in [`fleet`], [`check`], [`options`] and [`moves`]; their comments become the descriptions
+//! of `schema/*.json`, which editors show while one types.
+
+pub mod check;
+pub mod fleet;
+pub mod moves;
+pub mod options;
+
+pub use check::Check;
+pub use check::HttpTarget;
+pub use check::Probe;
+pub use check::Vantage;
+pub use fleet::Fleet;
+pub use fleet::JailSpec;
+pub use fleet::Node;
+pub use moves::Move;
+pub use moves::Playbook;
+pub use options::Options;
+pub use options::Precopy;
+pub use options::Settings;
+pub use options::Transfer;

@@ -1,0 +1,131 @@
+//! How a jail is moved: options that the fleet, a jail, a playbook, a move and the command line can each set.
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Which way the data of a jail takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Transfer {
+    /// Through the machine that jailferry runs on: needs no trust between the nodes.
+    #[default]
+    Relay,
+    /// From node to node through the tunnel, with a key made for this run and removed afterwards.
+    Direct,
+}
+
+/// When the rounds of copying end that run while the jail still works.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Precopy {
+    /// At most this many incremental rounds; 0 means none, only the full copy. Without it, 5.
+    #[serde(default)]
+    #[schemars(range(max = 100))]
+    pub rounds: Option<u32>,
+    /// No further round once a round has less than this to send, such as `16MiB`. Without it, 16MiB.
+    #[serde(default)]
+    #[schemars(with = "Option<SizeText>")]
+    pub until: Option<u64>,
+}
+
+/// Options as written: what is absent is decided by the next level.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Options {
+    /// Which way the data takes. Without it, `relay`.
+    #[serde(default)]
+    pub transfer: Option<Transfer>,
+    /// When the rounds of copying end that run while the jail still works.
+    #[serde(default)]
+    pub precopy: Option<Precopy>,
+    /// How long the source's copy is kept after a move before a scheduled run may let go of it, such as `7 days`.
+    /// Without it, until `jailferry finalize`.
+    #[serde(default)]
+    #[schemars(with = "Option<DurationText>")]
+    pub keep: Option<SignedDuration>,
+    /// Move even when the predicted blackout is this long, such as `2 min`; longer predictions refuse the move.
+    /// Without it, no prediction refuses a move.
+    #[serde(default)]
+    #[schemars(with = "Option<DurationText>")]
+    pub accept_blackout: Option<SignedDuration>,
+}
+
+impl Options {
+    /// These options, with what is absent taken from `lower` (a move's over its jail's over its fleet's).
+    #[must_use]
+    pub fn over(&self, lower: &Options) -> Options {
+        let precopy = match (&self.precopy, &lower.precopy) {
+            (Some(ours), Some(theirs)) => {
+                Some(Precopy { rounds: ours.rounds.or(theirs.rounds), until: ours.until.or(theirs.until) })
+            }
+            (ours, theirs) => ours.as_ref().or(theirs.as_ref()).cloned(),
+        };
+        Options {
+            transfer: self.transfer.or(lower.transfer),
+            precopy,
+            keep: self.keep.or(lower.keep),
+            accept_blackout: self.accept_blackout.or(lower.accept_blackout),
+        }
+    }
+
+    /// The options with nothing left open.
+    #[must_use]
+    pub fn settle(&self) -> Settings {
+        let precopy = self.precopy.clone().unwrap_or_default();
+        Settings {
+            transfer: self.transfer.unwrap_or_default(),
+            rounds: precopy.rounds.unwrap_or(5),
+            until: precopy.until.unwrap_or(16 << 20),
+            keep: self.keep,
+            accept_blackout: self.accept_blackout,
+        }
+    }
+}
+
+/// Options with nothing left open: what a plan is made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Which way the data takes.
+    pub transfer: Transfer,
+    /// At most this many incremental rounds while the jail runs.
+    pub rounds: u32,
+    /// Bytes below which no further round is worth it.
+    pub until: u64,
+    /// How long the source's copy is kept; `None` until somebody finalizes the run.
+    pub keep: Option<SignedDuration>,
+    /// The longest predicted blackout that does not refuse the move; `None` for any.
+    pub accept_blackout: Option<SignedDuration>,
+}
+
+/// How a length of time is written, for the schema.
+#[derive(schemars::JsonSchema)]
+#[schemars(inline, transparent, description = "A length of time with its unit: 30s, 2 min, 12h, 7 days")]
+#[expect(dead_code, reason = "read by schemars only")]
+pub(crate) struct DurationText(
+    #[schemars(regex(pattern = r"^[0-9]+([.][0-9]+)? *[a-z]+([ ,]+[0-9]+ *[a-z]+)*$"))] String,
+);
+
+/// How a number of bytes is written, for the schema.
+#[derive(schemars::JsonSchema)]
+#[schemars(inline, transparent, description = "A number of bytes with its unit: 512KiB, 16MiB, 1.5GiB")]
+#[expect(dead_code, reason = "read by schemars only")]
+pub(crate) struct SizeText(#[schemars(regex(pattern = r"^[0-9]+([.][0-9]+)? *([KkMmGgTt][Ii]?)?[Bb]?$"))] String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearer_level_wins_key_by_key() {
+        let fleet = Options {
+            transfer: Some(Transfer::Direct),
+            precopy: Some(Precopy { rounds: Some(2), until: Some(1) }),
+            ..Options::default()
+        };
+        let jail = Options { precopy: Some(Precopy { rounds: Some(9), until: None }), ..Options::default() };
+        let settings = jail.over(&fleet).settle();
+        assert_eq!((settings.transfer, settings.rounds, settings.until), (Transfer::Direct, 9, 1));
+        let bare = Options::default().settle();
+        assert_eq!((bare.transfer, bare.rounds, bare.until, bare.keep), (Transfer::Relay, 5, 16 << 20, None));
+    }
+}

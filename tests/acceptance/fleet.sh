@@ -42,6 +42,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
+case $config in '' | /*) ;; *) config=$PWD/$config ;; esac
 case $# in 3 | 4) ;; *) die "usage: fleet.sh [options] HUB SPARE BIG [CLIENT]" ;; esac
 hub=$1 spare=$2 big=$3 client=${4:-}
 : "${endpoint:=${public4%/*}:51820}"
@@ -140,28 +141,30 @@ node_yaml() {
 		    parent: jfpool/jails
 	END
 }
-# jail_yaml NAME PREFIXES ADDRESS
+# jail_yaml NAME PREFIXES
 jail_yaml() {
 	cat <<-END
 		  $1:
 		    prefixes: [$2]
 		    checks:
-		      - icmp: $3
-		      - http: { url: "http://$3/", status: 200, body: "jail=$1" }
+		      - icmp:
+		      - http: { body: "jail=$1" }
 	END
 }
 {
 	echo '# The testbed (docs/testbed.md). Written by tests/acceptance/fleet.sh.'
+	if [ -n "$config" ]; then echo "ssh_config: \"$config\""; fi
 	echo 'hub: small'
+	echo 'tunnel: [10.77.0.0/24]'
 	echo 'nodes:'
 	node_yaml small "$hub" "$hub_become" 0
 	node_yaml spare "$spare" "$spare_become" 1
 	node_yaml big "$big" "$big_become" 1
 	echo 'jails:'
-	jail_yaml web '"192.168.123.50/32", "2001:db8:1:1::50/128"' 192.168.123.50
-	jail_yaml sib '"192.168.123.51/32", "2001:db8:1:1::51/128"' 192.168.123.51
-	jail_yaml db '"192.168.125.0/24", "2001:db8:1:3::/72"' 192.168.125.10
-	jail_yaml mail '"192.168.122.25/32", "2001:db8:1::25/128"' 192.168.122.25
+	jail_yaml web '"192.168.123.50/32", "2001:db8:1:1::50/128"'
+	jail_yaml sib '"192.168.123.51/32", "2001:db8:1:1::51/128"'
+	jail_yaml db '"192.168.125.0/24", "2001:db8:1:3::/72"'
+	jail_yaml mail '"192.168.122.25/32", "2001:db8:1::25/128"'
 } >"$out/fleet.yml"
 {
 	echo '# Where the behaviour tests find the outside (sh syntax). Written by tests/acceptance/fleet.sh.'

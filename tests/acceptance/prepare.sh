@@ -324,10 +324,12 @@ routes() {
 	done <"$ST/routes"
 }
 
+pf_runs() { pfctl -s info 2>/dev/null | grep -q '^Status: Enabled'; }
+
 # packet_filter PUBLIC_IF PUBLIC_ADDRESS MANAGE_IF: the hub's, in a file of its own, never over a filter that runs.
 packet_filter() {
 	kldstat -q -m pf || kldload -n pf
-	if pfctl -s Running >/dev/null 2>&1 && ! grep -qx pf_gone "$ST/undo"; then die "pf runs on this host with rules of its own"; fi
+	if pf_runs && ! grep -qx pf_gone "$ST/undo"; then die "pf runs on this host with rules of its own"; fi
 	{
 		echo '# NAT and port forwards of the jailferry testbed.'
 		echo "ext_if = \"$1\""
@@ -348,7 +350,7 @@ packet_filter() {
 	pfctl -nf "$PF"
 	record pf_gone
 	pfctl -q -f "$PF"
-	pfctl -s Running >/dev/null 2>&1 || pfctl -q -e
+	pf_runs || pfctl -q -e
 }
 
 # ---------------------------------------------------------------- jails

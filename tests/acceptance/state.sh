@@ -108,9 +108,11 @@ file_state() {
 	done
 }
 
+pf_runs() { pfctl -s info 2>/dev/null | grep -q '^Status: Enabled'; }
+
 pf_state() {
 	section pf
-	if pfctl -s Running >/dev/null 2>&1; then echo enabled; else echo disabled && return 0; fi
+	if pf_runs; then echo enabled; else echo disabled && return 0; fi
 	pfctl -sn 2>/dev/null
 	pfctl -sr 2>/dev/null
 	for anchor in $(pfctl -v -sA 2>/dev/null | sort); do

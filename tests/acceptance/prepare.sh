@@ -116,7 +116,7 @@ listed() {
 host_layout() {
 	B4_MORE= B6_MORE=
 	case $1 in
-	small) WG4=10.77.0.1/24 B4=192.168.122.1/24 B6=2001:db8:1:0::1/72 HERE=mail FIB=0 ;;
+	small) WG4=10.77.0.1/24 B4=192.168.122.1/24 B6=2001:db8:1::1/72 HERE=mail FIB=0 ;;
 	spare) WG4=10.77.0.2/24 B4=192.168.123.1/24 B6=2001:db8:1:1::1/72 HERE='web sib db' FIB=1
 		B4_MORE=192.168.125.1/24 B6_MORE=2001:db8:1:3::1/72 ;;
 	big) WG4=10.77.0.3/24 B4=192.168.124.1/24 B6=2001:db8:1:2::1/72 HERE= FIB=1 ;;
@@ -137,7 +137,7 @@ jail_layout() {
 	web) UNIT=1 IP4=192.168.123.50/24 GW4=192.168.123.1 IP6=2001:db8:1:1::50/72 GW6=2001:db8:1:1::1 ;;
 	sib) UNIT=2 IP4=192.168.123.51/24 GW4=192.168.123.1 IP6=2001:db8:1:1::51/72 GW6=2001:db8:1:1::1 ;;
 	db) UNIT=3 IP4=192.168.125.10/24 GW4=192.168.125.1 IP6=2001:db8:1:3::10/72 GW6=2001:db8:1:3::1 ;;
-	mail) UNIT=4 IP4=192.168.122.25/24 GW4=192.168.122.1 IP6=2001:db8:1:0::25/72 GW6=2001:db8:1:0::1 ;;
+	mail) UNIT=4 IP4=192.168.122.25/24 GW4=192.168.122.1 IP6=2001:db8:1::25/72 GW6=2001:db8:1::1 ;;
 	esac
 }
 
@@ -287,7 +287,7 @@ boot_pool() {
 
 bridge() {
 	record "ifconfig bridge0 destroy 2>/dev/null || :"
-	ifconfig bridge0 >/dev/null 2>&1 || ifconfig bridge0 create
+	ifconfig bridge0 >/dev/null 2>&1 || ifconfig bridge0 create >/dev/null
 	ifconfig bridge0 inet "$B4" up
 	ifconfig bridge0 inet6 -ifdisabled no_dad
 	ifconfig bridge0 inet6 "$B6"
@@ -307,7 +307,7 @@ tunnel() {
 		wg setconf wg0 $WG/wg0.conf
 	END
 	record "ifconfig wg0 destroy 2>/dev/null || :"
-	ifconfig wg0 >/dev/null 2>&1 || ifconfig wg0 create
+	ifconfig wg0 >/dev/null 2>&1 || ifconfig wg0 create >/dev/null
 	wg setconf wg0 "$WG/wg0.conf"
 	ifconfig wg0 inet "$WG4" up
 	ifconfig wg0 inet6 -ifdisabled

@@ -5,12 +5,16 @@
 //! [`Command`](crate::effect::command::Command) exactly as the plan prints it and says what happened.
 
 mod control;
+pub mod copy;
 pub mod failure;
 pub mod hosts;
 pub mod log;
 mod master;
 pub mod run;
 
+pub use copy::Cause;
+pub use copy::Copied;
+pub use copy::CopyError;
 pub use failure::Kind;
 pub use failure::RemoteError;
 pub use hosts::ConnectErrors;
@@ -23,3 +27,5 @@ pub use run::Output;
 
 #[cfg(test)]
 mod loopback;
+#[cfg(test)]
+mod loopback_copy;

@@ -33,7 +33,7 @@ const STDERR_KEPT: usize = 256 << 10;
 const LOGGED: usize = 4 << 10;
 
 /// Seconds that our deadline lies behind the one on the host, so that the host's own ending is seen.
-const GRACE_SECONDS: u64 = 15;
+pub(crate) const GRACE_SECONDS: u64 = 15;
 
 /// What a command answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +193,7 @@ pub(crate) async fn status(master: &Master, child: Child<&Session>) -> Result<i3
 }
 
 /// Writes the script. A host that ends before it has read everything says why by its exit status.
-async fn feed(input: Option<ChildStdin>, script: Option<&str>) -> Result<(), Kind> {
+pub(crate) async fn feed(input: Option<ChildStdin>, script: Option<&str>) -> Result<(), Kind> {
     let (Some(mut input), Some(script)) = (input, script) else { return Ok(()) };
     match input.write_all(script.as_bytes()).await {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Kind::Local(error)),

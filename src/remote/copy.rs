@@ -1,0 +1,306 @@
+//! Relays data from a command on one host into a command on another, through this machine.
+//!
+//! No trust between the two hosts is needed, every byte is counted, and a stream that stands still is noticed. The
+//! pipes bound what is under way, so memory stays flat at any size and a slow receiver slows the sender.
+
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use openssh::ChildStdin;
+use openssh::ChildStdout;
+use openssh::Stdio;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio::time::timeout;
+use tokio::time::timeout_at;
+
+use crate::effect::command::Command;
+use crate::model::NodeName;
+use crate::remote::failure::Kind;
+use crate::remote::failure::RemoteError;
+use crate::remote::failure::classify;
+use crate::remote::hosts::Host;
+use crate::remote::hosts::Hosts;
+use crate::remote::run;
+
+/// Bytes read at once.
+const BUFFER: usize = 256 << 10;
+
+/// How long the ends may take to say why, once the copy has failed and their streams are closed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A copy that is done: both ends ended with status 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// Bytes that went through.
+    pub bytes: u64,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// A copy that failed. Both ends are closed, what caused it comes first.
+#[derive(Debug)]
+pub struct CopyError {
+    /// What caused it.
+    pub cause: Cause,
+    /// What the other end said, often only an echo of the cause.
+    pub besides: Option<RemoteError>,
+    /// Bytes that had gone through.
+    pub bytes: u64,
+}
+
+/// Where a copy broke.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The sending command.
+    #[error("{0}")]
+    Source(RemoteError),
+    /// The receiving command.
+    #[error("{0}")]
+    Target(RemoteError),
+    /// The receiver ended, content, before it had everything.
+    #[error("{0}: the receiving command ended before it had read everything")]
+    TargetLeft(NodeName),
+    /// No byte moved for this long.
+    #[error("{host}: {} for {seconds} seconds", if *.sending { "sent nothing" } else { "took nothing" })]
+    Stalled {
+        /// The host that stood still.
+        host: NodeName,
+        /// Was it the sender?
+        sending: bool,
+        /// How long.
+        seconds: u64,
+    },
+    /// Bytes still moved when the commands' time was over.
+    #[error("the copy from {0} to {1} was not done in the time that its commands have")]
+    Late(NodeName, NodeName),
+    /// Our own end of a pipe.
+    #[error("relaying failed on this machine: {0}")]
+    Local(std::io::Error),
+    /// The receiving command has its standard input taken by a script.
+    #[error("a script cannot receive data: its standard input is the script")]
+    ScriptAsTarget,
+}
+
+impl fmt::Display for CopyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (after {} bytes)", self.cause, self.bytes)?;
+        self.besides.iter().try_for_each(|error| write!(f, "; besides, {error}"))
+    }
+}
+
+impl std::error::Error for CopyError {}
+
+impl CopyError {
+    fn early(cause: Cause) -> CopyError {
+        CopyError { cause, besides: None, bytes: 0 }
+    }
+}
+
+/// How the flow of bytes ended.
+enum Flow {
+    /// The sender has no more.
+    End,
+    /// The receiver takes no more.
+    Refused,
+    SenderSilent,
+    ReceiverStuck,
+    /// Bytes still move, but the commands' own time is over.
+    Late,
+    Broken(std::io::Error),
+}
+
+impl Hosts {
+    /// Sends the standard output of `from` into the standard input of `to`.
+    ///
+    /// `progress` hears the bytes so far after each piece. `watchdog` bounds the time in which no byte moves.
+    ///
+    /// # Errors
+    /// [`CopyError`] when either command failed, or nothing moved for the watchdog's time.
+    pub async fn copy(
+        &self,
+        from: &Command,
+        to: &Command,
+        mut progress: impl FnMut(u64) + Send,
+        watchdog: Duration,
+    ) -> Result<Copied, CopyError> {
+        if to.stdin().is_some() {
+            return Err(CopyError::early(Cause::ScriptAsTarget));
+        }
+        let source = self.host(&from.host).map_err(|e| CopyError::early(Cause::Source(e)))?;
+        let target = self.host(&to.host).map_err(|e| CopyError::early(Cause::Target(e)))?;
+        let _channels = channels(source, target).await;
+        let started = Instant::now();
+        let deadline = started + Duration::from_secs(u64::from(from.timeout.max(to.timeout)) + run::GRACE_SECONDS);
+
+        let (source_master, target_master) = (source.master(), target.master());
+        let mut receiver = run::spawn(&target_master, target.target.become_root, to, Stdio::piped())
+            .await
+            .map_err(|kind| CopyError::early(Cause::Target(RemoteError::of(to, kind, b""))))?;
+        let script = from.stdin();
+        let stdin = if script.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut sender = run::spawn(&source_master, source.target.become_root, from, stdin)
+            .await
+            .map_err(|kind| CopyError::early(Cause::Source(RemoteError::of(from, kind, b""))))?;
+
+        let pipes = (sender.stdout().take(), receiver.stdin().take());
+        let (input, sender_err) = (sender.stdin().take(), sender.stderr().take());
+        let (receiver_out, receiver_err) = (receiver.stdout().take(), receiver.stderr().take());
+        let (mut said, mut answered, mut received) = (Vec::new(), Vec::new(), Vec::new());
+        let mut bytes = 0;
+        let (gone, receiver_gone) = watch::channel(false);
+        let (failed, failure) = oneshot::channel();
+
+        let flow = async {
+            let (Some(mut out), Some(mut into)) = pipes else {
+                return Flow::Broken(std::io::Error::other("no pipes"));
+            };
+            let relayed = relay(&mut out, &mut into, receiver_gone, watchdog, |count| {
+                bytes += count;
+                progress(bytes);
+            });
+            let flow = timeout_at(deadline, relayed).await.unwrap_or(Flow::Late);
+            if !matches!(flow, Flow::End) {
+                // Nobody listens when both ends are gone already.
+                let _ = failed.send(());
+            }
+            flow
+        };
+        let streams = async {
+            let receiver = async {
+                let read = tokio::join!(
+                    run::read_last(receiver_out, &mut received),
+                    run::read_last(receiver_err, &mut answered)
+                );
+                gone.send_replace(true);
+                read
+            };
+            tokio::join!(run::feed(input, script.as_deref()), run::read_last(sender_err, &mut said), receiver)
+        };
+        let streams = async {
+            let mut streams = pin!(timeout_at(deadline, streams));
+            tokio::select! {
+                _ = &mut streams => {}
+                Ok(()) = failure => drop(timeout(LAST_WORDS, streams).await),
+            }
+        };
+        let (flow, ()) = tokio::join!(flow, streams);
+
+        let patience = if matches!(flow, Flow::End) { deadline } else { Instant::now() + LAST_WORDS };
+        let patience = patience.max(Instant::now() + Duration::from_secs(1));
+        let (sent, taken) = tokio::join!(
+            timeout_at(patience, run::status(&source_master, sender)),
+            timeout_at(patience, run::status(&target_master, receiver))
+        );
+        let duration = started.elapsed();
+        let late = Kind::NoReply(duration.as_secs());
+        let sent = sent.unwrap_or(Err(Kind::NoReply(duration.as_secs())));
+        let taken = taken.unwrap_or(Err(late));
+        self.write_down(source, from, &sent, b"", &said, duration).map_err(|e| CopyError {
+            cause: Cause::Source(e),
+            besides: None,
+            bytes,
+        })?;
+        self.write_down(target, to, &taken, &received, &answered, duration).map_err(|e| CopyError {
+            cause: Cause::Target(e),
+            besides: None,
+            bytes,
+        })?;
+        let source_error = failure_of(source, from, sent, &said, duration);
+        let target_error = failure_of(target, to, taken, &answered, duration);
+        judge(flow, (from, source_error), (to, target_error), watchdog)
+            .map_or(Ok(Copied { bytes, duration }), |(cause, besides)| Err(CopyError { cause, besides, bytes }))
+    }
+}
+
+/// One channel on each host, taken in the order of their names so that opposite copies cannot wait for each other.
+async fn channels(source: &Host, target: &Host) -> Vec<OwnedSemaphorePermit> {
+    let mut permits = Vec::new();
+    if source.target.name == target.target.name {
+        permits.extend(source.channels.clone().acquire_many_owned(2).await.ok());
+        return permits;
+    }
+    let (first, second) = if source.target.name < target.target.name { (source, target) } else { (target, source) };
+    permits.extend(first.channels.clone().acquire_owned().await.ok());
+    permits.extend(second.channels.clone().acquire_owned().await.ok());
+    permits
+}
+
+/// Moves the bytes. Dropping both pipes afterwards is what ends the two commands: the receiver reads the end, a sender
+/// that still writes gets SIGPIPE.
+async fn relay(
+    from: &mut ChildStdout,
+    to: &mut ChildStdin,
+    mut receiver_gone: watch::Receiver<bool>,
+    watchdog: Duration,
+    mut count: impl FnMut(u64),
+) -> Flow {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = timeout(watchdog, from.read(&mut buffer)) => read,
+            _ = receiver_gone.wait_for(|gone| *gone) => return Flow::Refused,
+        };
+        let length = match read {
+            Err(_) => return Flow::SenderSilent,
+            Ok(Err(error)) => return Flow::Broken(error),
+            Ok(Ok(0)) => return Flow::End,
+            Ok(Ok(length)) => length,
+        };
+        let mut rest = buffer.get(..length).unwrap_or_default();
+        while !rest.is_empty() {
+            match timeout(watchdog, to.write(rest)).await {
+                Err(_) => return Flow::ReceiverStuck,
+                Ok(Ok(0) | Err(_)) => return Flow::Refused,
+                Ok(Ok(written)) => {
+                    rest = rest.get(written..).unwrap_or_default();
+                    count(written as u64);
+                }
+            }
+        }
+    }
+}
+
+/// The error of one end, if it has one.
+fn failure_of(
+    host: &Host,
+    command: &Command,
+    result: Result<i32, Kind>,
+    stderr: &[u8],
+    duration: Duration,
+) -> Option<RemoteError> {
+    let kind = match result {
+        Ok(0) => return None,
+        Ok(status) => classify(command, host.target.become_root, status, stderr, duration),
+        Err(kind) => kind,
+    };
+    Some(RemoteError::of(command, kind, stderr))
+}
+
+/// Which end is to blame; `None` when all is well.
+fn judge(
+    flow: Flow,
+    (from, source): (&Command, Option<RemoteError>),
+    (to, target): (&Command, Option<RemoteError>),
+    watchdog: Duration,
+) -> Option<(Cause, Option<RemoteError>)> {
+    let stalled =
+        |host: &NodeName, sending| Cause::Stalled { host: host.clone(), sending, seconds: watchdog.as_secs() };
+    match (flow, source, target) {
+        (Flow::End, None, None) => None,
+        (Flow::End, Some(source), target) => Some((Cause::Source(source), target)),
+        (Flow::End, None, Some(target)) => Some((Cause::Target(target), None)),
+        (Flow::Refused, source, Some(target)) => Some((Cause::Target(target), source)),
+        (Flow::Refused, source, None) => Some((Cause::TargetLeft(to.host.clone()), source)),
+        (Flow::SenderSilent, source, target) => Some((stalled(&from.host, true), source.or(target))),
+        (Flow::ReceiverStuck, source, target) => Some((stalled(&to.host, false), target.or(source))),
+        (Flow::Late, source, target) => Some((Cause::Late(from.host.clone(), to.host.clone()), source.or(target))),
+        (Flow::Broken(error), source, target) => Some((Cause::Local(error), source.or(target))),
+    }
+}

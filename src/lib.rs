@@ -1,5 +1,6 @@
 //! jailferry moves FreeBSD VNET jails between nodes, address and all.
 
+pub mod configuration;
 pub mod effect;
 pub mod facts;
 pub mod model;

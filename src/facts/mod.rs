@@ -5,6 +5,10 @@
 //! round trip, a host and round.
 
 mod lookup;
+pub mod parse;
+pub mod questions;
+#[cfg(test)]
+mod recordings;
 mod second_round;
 mod types;
 

@@ -1,0 +1,249 @@
+//! The first round: [`HostFacts`] out of the answers to `host.sh`.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::error::FactsError;
+use super::frames::Frame;
+use super::frames::Frames;
+use super::ifconfig;
+use super::jails;
+use super::netstat;
+use super::pf;
+use super::rc;
+use super::sysctl;
+use super::wireguard;
+use super::zfs;
+use crate::facts::Dataset;
+use crate::facts::HostFacts;
+use crate::facts::Identity;
+use crate::facts::JailConfiguration;
+use crate::facts::Pf;
+use crate::facts::Pool;
+use crate::facts::Route;
+use crate::facts::RunningJail;
+use crate::facts::WireGuard;
+use crate::facts::WireGuardFile;
+use crate::facts::ZfsVersion;
+use crate::model::InterfaceName;
+use crate::model::Prefix;
+use crate::model::PublicKey;
+use crate::model::TableName;
+
+/// Question to what went wrong, for what the other facts can do without.
+type Unreadable = BTreeMap<String, String>;
+
+/// Reads a host's answer to [`crate::facts::questions::host_questions`].
+///
+/// # Errors
+/// Everything that is wrong with it, not only the first.
+pub fn parse_host(answer: &[u8]) -> Result<HostFacts, Vec<FactsError>> {
+    let frames = Frames::parse(answer).map_err(|e| vec![e])?;
+    let mut errors = Vec::new();
+    let mut unreadable = Unreadable::new();
+    let identity = keep(&mut errors, identity(&frames));
+    let sysctls = keep(&mut errors, frames.get("sysctl").and_then(Frame::success).map(|f| sysctl::values(&f.text())));
+    let interfaces = keep(
+        &mut errors,
+        frames.get("ifconfig").and_then(Frame::success).and_then(|f| ifconfig::interfaces("ifconfig", &f.text())),
+    );
+    let routes = keep(&mut errors, routes(&frames));
+    let wireguard = keep(&mut errors, wireguard(&frames, &mut unreadable));
+    let wireguard_files = wireguard_files(&frames, &mut unreadable);
+    let pf = keep(&mut errors, packet_filter(&frames));
+    let jails = keep(&mut errors, running_jails(&frames, &mut unreadable));
+    let jail_configurations = configured_jails(&frames, &mut unreadable);
+    let rc = keep(&mut errors, rc::rc_conf(&frames));
+    let storage = keep(&mut errors, storage(&frames, &mut unreadable));
+    let modules = keep(&mut errors, names(&frames, "modules"));
+    let commands = keep(&mut errors, names(&frames, "commands"));
+    let all = (|| {
+        let Storage { datasets, pools, zfs } = storage?;
+        Some(HostFacts {
+            identity: identity?,
+            sysctls: sysctls?,
+            modules: modules?,
+            interfaces: interfaces?,
+            routes: routes?,
+            wireguard: wireguard?,
+            wireguard_files,
+            pf: pf?,
+            jails: jails?,
+            jail_configurations,
+            rc: rc?,
+            datasets,
+            pools,
+            zfs,
+            commands: commands?,
+            unreadable,
+        })
+    })();
+    all.filter(|_| errors.is_empty()).ok_or(errors)
+}
+
+/// The value, or its error put aside.
+fn keep<T>(errors: &mut Vec<FactsError>, result: Result<T, FactsError>) -> Option<T> {
+    result.map_err(|e| errors.push(e)).ok()
+}
+
+fn word(frames: &Frames, label: &str) -> Result<String, FactsError> {
+    Ok(frames.get(label)?.success()?.word())
+}
+
+fn number<T: std::str::FromStr>(frames: &Frames, label: &str) -> Result<T, FactsError> {
+    let word = word(frames, label)?;
+    word.parse().map_err(|_| super::error::line(label, 0, &word, "not a number"))
+}
+
+fn names(frames: &Frames, label: &str) -> Result<BTreeSet<String>, FactsError> {
+    Ok(frames.get(label)?.success()?.text().lines().map(str::to_owned).collect())
+}
+
+fn identity(frames: &Frames) -> Result<Identity, FactsError> {
+    let sysctls = sysctl::values(&frames.get("sysctl")?.success()?.text());
+    let hostuuid = sysctls.get("kern.hostuuid").cloned();
+    Ok(Identity {
+        hostname: word(frames, "hostname")?,
+        hostuuid: hostuuid.ok_or_else(|| FactsError::Missing { question: "sysctl kern.hostuuid".to_owned() })?,
+        machine: word(frames, "machine")?,
+        kernel_version: number(frames, "kernel")?,
+        // Empty when /boot/kernel is absent (freebsd-version(1)), as on a host that was booted over the network.
+        installed: frames.get("installed")?.word(),
+        running: word(frames, "running")?,
+        userland: word(frames, "userland")?,
+        clock: number(frames, "clock")?,
+        uid: number(frames, "uid")?,
+    })
+}
+
+fn routes(frames: &Frames) -> Result<BTreeMap<u16, Vec<Route>>, FactsError> {
+    let mut routes: BTreeMap<u16, Vec<Route>> = BTreeMap::new();
+    frames.get("netstat")?;
+    for frame in frames.all("netstat") {
+        let fib = frame.subject.split(' ').next().and_then(|f| f.parse().ok());
+        let fib = fib.ok_or_else(|| FactsError::Missing { question: frame.question() })?;
+        routes.entry(fib).or_default().extend(netstat::routes(&frame.question(), &frame.success()?.text(), fib)?);
+    }
+    Ok(routes)
+}
+
+fn wireguard(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<WireGuard>, FactsError> {
+    let list = frames.get("wg-interfaces")?;
+    if list.no_command() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for name in list.success()?.text().split_whitespace() {
+        let field = |field: &str| Ok(frames.about(&format!("wg-{field}"), name)?.success()?.text());
+        let Ok(interface) = InterfaceName::new(name) else {
+            unreadable.insert(format!("wg show {name}"), "not a usable interface name".to_owned());
+            continue;
+        };
+        let key = field("public-key")?;
+        let Ok(public_key) = PublicKey::new(key.trim()) else {
+            unreadable.insert(format!("wg show {name} public-key"), "the interface has no key".to_owned());
+            continue;
+        };
+        let peers = wireguard::peers(name, &field("allowed-ips")?, &field("latest-handshakes")?, &field("endpoints")?)?;
+        let port = field("listen-port")?;
+        let listen_port = port
+            .trim()
+            .parse()
+            .map_err(|_| super::error::line(&format!("wg show {name} listen-port"), 0, &port, "not a port"))?;
+        found.push(WireGuard { interface, public_key, listen_port, peers });
+    }
+    Ok(found)
+}
+
+fn wireguard_files(frames: &Frames, unreadable: &mut Unreadable) -> Vec<WireGuardFile> {
+    let read = |frame: &Frame| {
+        let digest = frames.about("wireguard-digest", &frame.subject)?.success()?.word();
+        wireguard::file(&frame.subject, &frame.success()?.text(), &digest)
+    };
+    frames.all("wireguard-file").filter_map(|f| note(unreadable, &f.subject, read(f))).collect()
+}
+
+/// The value, or its error among what could not be read.
+fn note<T>(unreadable: &mut Unreadable, question: &str, result: Result<T, FactsError>) -> Option<T> {
+    result
+        .map_err(|e| {
+            let text = match e {
+                FactsError::Failed { message, .. } => message,
+                other => other.to_string(),
+            };
+            unreadable.insert(question.to_owned(), text);
+        })
+        .ok()
+}
+
+fn packet_filter(frames: &Frames) -> Result<Pf, FactsError> {
+    let enabled = pf::enabled(&frames.get("pf-status")?.text());
+    if enabled.is_none() {
+        return Ok(Pf { enabled, nat: vec![], anchors: vec![], tables: BTreeMap::new() });
+    }
+    let text = |label: &str| Ok(frames.get(label)?.success()?.text());
+    let mut tables = BTreeMap::new();
+    for name in pf::table_names(&text("pf-tables")?) {
+        // Only tables with such a name can be named in fleet.yml; pf's own (`__automatic_…`) are of no interest.
+        let Ok(table) = TableName::new(name.as_str()) else { continue };
+        tables.insert(table, table_entries(frames, &name)?);
+    }
+    Ok(Pf { enabled, nat: pf::rules(&text("pf-nat")?), anchors: pf::anchors(&text("pf-rules")?), tables })
+}
+
+fn table_entries(frames: &Frames, name: &str) -> Result<BTreeSet<Prefix>, FactsError> {
+    pf::entries(name, &frames.about("pf-table", name)?.success()?.text())
+}
+
+fn running_jails(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<RunningJail>, FactsError> {
+    let mut found = jails::running("jls", &frames.get("jls")?.success()?.text())?;
+    for jail in found.iter_mut().filter(|j| j.vnet && !j.dying) {
+        let jid = jail.jid.to_string();
+        // What a jail's own tools say about it is the jail's word: useful where it is there, never required.
+        let addresses = frames.about("jail-ifconfig", &jid).and_then(Frame::success);
+        let addresses = addresses.and_then(|f| ifconfig::interfaces(&f.question(), &f.text()));
+        let addresses = note(unreadable, &format!("jexec {} ifconfig", jail.name), addresses);
+        let usable = addresses.into_iter().flatten().flat_map(|i| i.addresses).filter(|a| !a.addr().is_loopback());
+        jail.addresses = usable.collect();
+        for family in ["inet", "inet6"] {
+            let routes = frames.about("jail-netstat", &format!("{jid} {family}")).and_then(Frame::success);
+            let routes = routes.and_then(|f| netstat::routes(&f.question(), &f.text(), 0));
+            let routes = note(unreadable, &format!("jexec {} netstat -f {family}", jail.name), routes);
+            let defaults = routes.into_iter().flatten().filter(|r| r.destination.length() == 0);
+            jail.gateways.extend(defaults.filter_map(|r| r.gateway));
+        }
+    }
+    Ok(found)
+}
+
+fn configured_jails(frames: &Frames, unreadable: &mut Unreadable) -> Vec<JailConfiguration> {
+    let read = |frame: &Frame| jails::configured(&frame.subject, &frame.success()?.text());
+    let lists = frames.all("jail-e").filter_map(|f| note(unreadable, &format!("jail -e {}", f.subject), read(f)));
+    lists.flatten().collect()
+}
+
+struct Storage {
+    datasets: Vec<Dataset>,
+    pools: Vec<Pool>,
+    zfs: Option<ZfsVersion>,
+}
+
+fn storage(frames: &Frames, unreadable: &mut Unreadable) -> Result<Storage, FactsError> {
+    let Some(version) = zfs::version(&frames.get("zfs-version")?.text()) else {
+        return Ok(Storage { datasets: vec![], pools: vec![], zfs: None });
+    };
+    let text = |label: &str| Ok(frames.get(label)?.success()?.text());
+    let (mut datasets, odd) = zfs::datasets(&text("zfs-list")?)?;
+    let odd =
+        odd.into_iter().map(|name| (format!("zfs list {name}"), "a name that jailferry does not handle".to_owned()));
+    unreadable.extend(odd);
+    let runs = zfs::pairs(&text("zfs-run")?);
+    for dataset in &mut datasets {
+        dataset.run = runs.get(dataset.name.as_str()).cloned();
+    }
+    let mut pools = zfs::pools(&text("zpool-list")?)?;
+    for pool in &mut pools {
+        pool.features = zfs::features(&frames.about("zpool-get", &pool.name)?.success()?.text());
+    }
+    Ok(Storage { datasets, pools, zfs: Some(version) })
+}

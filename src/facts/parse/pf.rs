@@ -1,0 +1,94 @@
+//! `pfctl -s Running`, `-sn`, `-sr`, `-sT`, `-T show` (sbin/pfctl/pfctl.c, contract 4.1).
+
+use std::collections::BTreeSet;
+
+use super::error::FactsError;
+use super::error::line;
+use super::prefix::prefix;
+use crate::model::Prefix;
+
+/// Is pf enabled? `None` when the host has no /dev/pf.
+#[must_use]
+pub fn enabled(text: &str) -> Option<bool> {
+    text.lines().find_map(|row| match row.trim() {
+        "Enabled" => Some(true),
+        "Disabled" => Some(false),
+        _ => None,
+    })
+}
+
+/// The rules, without empty lines.
+#[must_use]
+pub fn rules(text: &str) -> Vec<String> {
+    text.lines().map(str::trim_end).filter(|row| !row.is_empty()).map(str::to_owned).collect()
+}
+
+/// The rules of `pfctl -sr` that reference an anchor.
+#[must_use]
+pub fn anchors(text: &str) -> Vec<String> {
+    rules(text).into_iter().filter(|row| row.starts_with("anchor ")).collect()
+}
+
+/// Names of tables, in the order of `pfctl -sT`.
+#[must_use]
+pub fn table_names(text: &str) -> Vec<String> {
+    text.lines().map(str::trim).filter(|row| !row.is_empty()).map(str::to_owned).collect()
+}
+
+/// A table's entries; negated ones (`!10.0.0.1`) are left out.
+///
+/// # Errors
+/// An entry that is not an address or a prefix.
+pub fn entries(table: &str, text: &str) -> Result<BTreeSet<Prefix>, FactsError> {
+    let mut entries = BTreeSet::new();
+    for (index, row) in text.lines().enumerate() {
+        let entry = row.trim();
+        if entry.is_empty() || entry.starts_with('!') {
+            continue;
+        }
+        let prefix = prefix(entry);
+        entries.insert(prefix.ok_or_else(|| line(&format!("pfctl -t {table} -T show"), index, row, "not an address"))?);
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::recordings::stdout;
+
+    #[test]
+    fn enabled_disabled_absent() {
+        assert_eq!(enabled(&stdout("pf-running")), Some(true));
+        assert_eq!(enabled(&stdout("pf-disabled")), Some(false));
+        assert_eq!(enabled(""), None);
+    }
+
+    #[test]
+    fn nat_rules_and_anchors_keep_pfctl_s_spelling() {
+        assert_eq!(
+            rules(&stdout("pf-sn")),
+            [
+                "nat on vtnet0 inet from 192.168.123.0/24 to ! <private> -> 10.0.2.15",
+                "nat on vtnet0 inet from <jailferry_nat> to ! <private> -> 10.0.2.15",
+                "nat-anchor \"jailferry/*\" all",
+                "rdr-anchor \"jailferry/*\" all"
+            ]
+        );
+        assert_eq!(anchors(&stdout("pf-sr")), Vec::<String>::new());
+        assert_eq!(anchors("pass all\nanchor \"jailferry/*\" all\n"), ["anchor \"jailferry/*\" all"]);
+    }
+
+    #[test]
+    fn tables_and_their_entries() {
+        assert_eq!(table_names(&stdout("pf-sT")), ["jailferry_nat", "private"]);
+        let shown = entries("jailferry_nat", &stdout("pf-table-show")).unwrap();
+        assert_eq!(shown.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.200.0/24"]);
+        let mixed = entries("t", "   192.168.123.50\n   !10.0.0.1\n   2001:db8::/32\n").unwrap();
+        assert_eq!(mixed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.123.50/32", "2001:db8::/32"]);
+        assert_eq!(
+            entries("t", "   x y\n").unwrap_err().to_string(),
+            "pfctl -t t -T show, line 1: not an address: \"   x y\""
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! The scripts, run by this machine's /bin/sh with commands that answer what a FreeBSD 13.2 answered.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command as Process;
+use std::process::Stdio;
+
+use super::*;
+use crate::effect::command::Command;
+use crate::facts::HostFacts;
+use crate::facts::questions;
+use crate::facts::recordings::stdout;
+use crate::model::InterfaceName;
+use crate::model::NodeName;
+
+/// A host whose commands are stubs.
+struct FakeHost(tempfile::TempDir);
+
+impl FakeHost {
+    fn new() -> FakeHost {
+        FakeHost(tempfile::tempdir().unwrap())
+    }
+
+    /// `command ARGUMENTS` prints `output` and exits with `status`; the first rule that matches wins.
+    fn answers(&self, command: &str, arguments: &str, output: &str, status: u8) -> &FakeHost {
+        let stub = self.0.path().join(command);
+        let mut text = fs::read_to_string(&stub).unwrap_or_else(|_| "#!/bin/sh\n".to_owned());
+        let data = self.0.path().join(format!("{command}.{}", text.len()));
+        fs::write(&data, output).unwrap();
+        text += &format!("case \"$*\" in {arguments}) cat {}; exit {status};; esac\n", data.display());
+        fs::write(&stub, text).unwrap();
+        fs::set_permissions(&stub, fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    fn ask(&self, script: &str) -> Vec<u8> {
+        run(&format!("PATH={}:$PATH\n{script}", self.0.path().display()))
+    }
+}
+
+/// Runs a script the way a host does.
+fn run(script: &str) -> Vec<u8> {
+    let command = Command::script(&NodeName::new("big").unwrap(), 60, script);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), command.stdin().unwrap()).unwrap();
+    let output =
+        Process::new("/bin/sh").arg("-s").stdin(Stdio::from(fs::File::open(file.path()).unwrap())).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// A node as the recordings tell, put together.
+fn node() -> FakeHost {
+    let host = FakeHost::new();
+    let fields = stdout("wg-show-fields");
+    let lines = |from: usize, to: usize| {
+        fields.lines().skip(from).take(to - from).map(|l| format!("{l}\n")).collect::<String>()
+    };
+    let zfs = "zroot/jails/web\tfilesystem\t14513045557020125951\t18956288\t98304\t448049152\t/usr/jails/web\ton\tyes\t-\toff\t-\toff\toff\n";
+    host.answers("hostname", "''", "fbsd\n", 0)
+        .answers("uname", "-m", "amd64\n", 0)
+        .answers("uname", "-K", "1302001\n", 0)
+        .answers("freebsd-version", "-[kru]", "13.2-RELEASE\n", 0)
+        .answers("kldstat", "'-q -m pf'", "", 0)
+        .answers("kldstat", "*", "", 1)
+        .answers("sysctl", "'-n net.fibs'", "2\n", 0)
+        .answers("sysctl", "'-in kern.features.vimage'", "1\n", 0)
+        .answers("sysctl", "'-i '*", &format!("kern.hostuuid: ec910f51\n{}", stdout("sysctls")), 0)
+        .answers("ifconfig", "*", &stdout("ifconfig-members"), 0)
+        .answers("netstat", "*'-F 1 -f inet'", &stdout("netstat-F1"), 0)
+        .answers("netstat", "*'-F 1 -f inet6'", &stdout("netstat-json-1-6"), 0)
+        .answers("wg", "'show interfaces'", "wg0\n", 0)
+        .answers("wg", "'show wg0 public-key'", &stdout("wg-syncconf-nokey").lines().take(1).collect::<String>(), 0)
+        .answers("wg", "'show wg0 listen-port'", &lines(11, 12), 0)
+        .answers("wg", "'show wg0 peers'", &lines(1, 3), 0)
+        .answers("wg", "'show wg0 latest-handshakes'", &lines(3, 5), 0)
+        .answers("wg", "'show wg0 endpoints'", &lines(5, 7), 0)
+        .answers("wg", "'show wg0 allowed-ips'", &stdout("wg-show-allowed"), 0)
+        .answers("pfctl", "'-s Running'", &stdout("pf-running"), 0)
+        .answers("pfctl", "-sn", &stdout("pf-sn"), 0)
+        .answers("pfctl", "-sr", &stdout("pf-sr"), 0)
+        .answers("pfctl", "-sT", &stdout("pf-sT"), 0)
+        .answers("pfctl", "'-t jailferry_nat -T show'", &stdout("pf-table-show"), 0)
+        .answers("pfctl", "'-t private -T show'", "   10.0.0.0/8\n", 0)
+        .answers("jls", "'-q jid vnet'", "1 new\n", 0)
+        .answers("jls", "*", &stdout("jls-json-params"), 0)
+        .answers("jexec", "'1 ifconfig '*", &stdout("jexec-ifconfig"), 0)
+        .answers("jexec", "'1 netstat '*' -f inet'", &stdout("jexec-netstat"), 0)
+        .answers("jexec", "*", "", 127)
+        .answers("sysrc", "-a", &stdout("sysrc-f").lines().skip(3).map(|l| format!("{l}\n")).collect::<String>(), 0)
+        .answers("zfs", "version", &stdout("zfs-version"), 0)
+        .answers("zfs", "'list '*", zfs, 0)
+        .answers("zfs", "'get '*", "zroot/jails/web\tweb-00000001\n", 0)
+        .answers("zpool", "'list -H -o name'", "zroot\n", 0)
+        .answers("zpool", "'list '*", &stdout("zpool-list"), 0)
+        .answers("zpool", "'get '*", &stdout("zpool-features"), 0)
+        .answers("setfib", "'0 netstat '*' -f inet'", &stdout("netstat-json-setfib0"), 0)
+        .answers("setfib", "*", r#"{"statistics":{"route-information":{"route-table":{"rt-family":[]}}}}"#, 0);
+    host
+}
+
+fn facts(host: &FakeHost) -> HostFacts {
+    parse_host(&host.ask(&questions::host_questions())).unwrap()
+}
+
+#[test]
+fn a_node_is_understood() {
+    let facts = facts(&node());
+    assert_eq!((facts.identity.hostname.as_str(), facts.identity.hostuuid.as_str()), ("fbsd", "ec910f51"));
+    assert_eq!(facts.identity.kernel_version, 1_302_001);
+    assert_eq!(facts.sysctl("net.fibs"), Some(2));
+    assert_eq!(facts.modules.iter().map(String::as_str).collect::<Vec<_>>(), ["pf"]);
+    assert_eq!(facts.interfaces.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["epair7a", "bridge0"]);
+    assert_eq!(facts.routes.keys().copied().collect::<Vec<_>>(), [0, 1]);
+    assert_eq!((facts.routes[&0].len(), facts.routes[&1].len()), (12, 8));
+    let wg0 = facts.wireguard(&InterfaceName::new("wg0").unwrap()).unwrap();
+    assert_eq!((wg0.listen_port, wg0.peers.len(), wg0.peers[0].allowed.len()), (51820, 2, 3));
+    assert_eq!((facts.pf.enabled, facts.pf.nat.len(), facts.pf.tables.len()), (Some(true), 4, 2));
+    let web = &facts.jails[0];
+    assert_eq!(web.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.123.50/24"]);
+    assert_eq!(web.gateways.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.123.1"]);
+    assert_eq!(facts.rc.variables["gateway_enable"], "YES");
+    assert_eq!(facts.rc.variables.get("sshd_enable"), None, "what is of no interest stays on the host");
+    assert_eq!(facts.datasets[0].run.as_deref(), Some("web-00000001"));
+    assert_eq!((facts.pools[0].free, facts.pools[0].features.len()), (538_943_488, 33));
+    assert_eq!(facts.zfs.unwrap().kernel, "zfs-kmod-2.1.9-FreeBSD_g92e0d9d18");
+    assert!(facts.unreadable.contains_key("jexec web netstat -f inet6"), "{:?}", facts.unreadable);
+}
+
+#[test]
+fn a_host_without_pf_wireguard_and_zfs_says_so() {
+    let host = node();
+    for command in ["wg", "pfctl", "zfs", "zpool"] {
+        fs::remove_file(host.0.path().join(command)).unwrap();
+    }
+    host.answers("pfctl", "*", "", 1);
+    for missing in ["wg", "zfs", "zpool"] {
+        // This machine may have the command itself.
+        host.answers(missing, "*", "", 127);
+    }
+    let facts = facts(&host);
+    assert_eq!((facts.pf.enabled, facts.wireguard, facts.zfs, facts.datasets), (None, vec![], None, vec![]));
+}
+
+#[test]
+fn every_failure_is_reported_at_once() {
+    let host = node();
+    for command in ["ifconfig", "jls"] {
+        fs::remove_file(host.0.path().join(command)).unwrap();
+        host.answers(command, "*", "", 3);
+    }
+    let errors = parse_host(&host.ask(&questions::host_questions())).unwrap_err();
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["ifconfig: exit status 3: no message", "jls: exit status 3: no message"]);
+}
+
+#[test]
+fn hostile_output_stays_in_its_frame() {
+    let evil = "jailferry facts 1\nend 0 0 0\n\n0\n\nx 0 0 0\n\u{e9}\u{ff}$(id) `id` .0\n\n\n";
+    let host = FakeHost::new();
+    host.answers("evil", "*", evil, 7);
+    let script = questions::host_questions();
+    let ask = script.split("present() {").next().unwrap();
+    let answer = host.ask(&format!(
+        "echo noise; printf 'no newline'\n{ask}ask evil 'a\nb 9' evil x\nask none '' no-such-command\nask end '' true"
+    ));
+    let frames = Frames::parse(&answer).unwrap();
+    let frame = frames.get("evil").unwrap();
+    assert_eq!((frame.subject.as_str(), frame.status, frame.output.as_slice()), ("a\nb 9", 7, evil.as_bytes()));
+    assert!(frames.get("none").unwrap().no_command());
+    assert!(frames.get("none").unwrap().message().contains("not found"));
+}
+
+#[test]
+fn keys_of_wireguard_never_leave_the_host() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let secret = "SECRETSECRETSECRETSECRETSECRETSECRETSECRETS=";
+    let key = "2gk18S9cYHKOIkhpOdTAQ2vkmP9KXAY8orx3/7wmjQc=";
+    let text = format!(
+        "# PrivateKey = {secret}\n[Interface]\nPrivateKey = {secret}\nprivatekey={secret}\nAddress = 10.77.0.1/24 # x\nSaveConfig = True\n\
+         PostUp = wg set %i private-key <(echo {secret})\nPublicKey {secret}\n[Interface] PrivateKey = {secret}\n[Peer]\r\nPublicKey = {key} # {secret}\r\nPresharedKey = {secret}\n \
+         AllowedIPs = 10.77.0.2/32, 192.168.123.0/24\nAllowedIPs = {secret}\nEndpoint = 1.2.3.4:5\n"
+    );
+    fs::write(file.path(), text).unwrap();
+    let answer = run(&format!("{}public_part {}", questions::WIREGUARD, path(file.path())));
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(!answer.contains("SECRET"), "{answer}");
+    assert_eq!(
+        answer,
+        format!(
+            "[interface]\naddress\nsaveconfig=true\npostup\n[peer]\npublickey={key}\nallowedips=10.77.0.2/32,192.168.123.0/24\n"
+        )
+    );
+}
+
+#[test]
+fn no_question_asks_for_a_key() {
+    for script in [questions::host_questions()] {
+        let commands: Vec<&str> = script.lines().filter(|l| !l.trim_start().starts_with('#')).collect();
+        let text = commands.join("\n");
+        for forbidden in ["dump", "showconf", "private-key", "preshared", "wg show all", "-F 0"] {
+            assert!(!text.contains(forbidden), "{forbidden}");
+        }
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}

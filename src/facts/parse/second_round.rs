@@ -1,0 +1,133 @@
+//! The second round: [`JailFacts`] and [`TargetFacts`].
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::error::FactsError;
+use super::files;
+use super::frames::Frames;
+use super::mount;
+use super::zfs;
+use crate::facts::JailDataset;
+use crate::facts::JailFacts;
+use crate::facts::TargetFacts;
+use crate::facts::questions::JailQuestions;
+use crate::facts::questions::TargetQuestions;
+use crate::model::DatasetName;
+use crate::model::JailName;
+
+/// Reads the source's answer to [`crate::facts::questions::jail_questions`].
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFacts, Vec<FactsError>> {
+    jail(name, asked, answer).map_err(|e| vec![e])
+}
+
+fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFacts, FactsError> {
+    let frames = Frames::parse(answer)?;
+    let absent = |path: &str| FactsError::File { path: path.to_owned(), problem: "there is no such file".to_owned() };
+    let configuration = files::text_file(&frames, &asked.configuration_file)?;
+    let fstab = match &asked.fstab {
+        Some(path) => Some((path.clone(), files::text_file(&frames, path)?.ok_or_else(|| absent(path.as_str()))?)),
+        None => None,
+    };
+    let datasets = datasets(&frames, &asked.dataset)?;
+    if datasets.is_empty() {
+        return Err(FactsError::Missing { question: format!("zfs list {}", asked.dataset) });
+    }
+    let inner = frames.all("inner-interfaces").filter(|f| f.status == 0).flat_map(|f| interfaces(&f.text()));
+    Ok(JailFacts {
+        name: name.clone(),
+        configuration_file: asked.configuration_file.clone(),
+        configuration: configuration.ok_or_else(|| absent(asked.configuration_file.as_str()))?,
+        fstab,
+        datasets,
+        mounts: mount::mounts_below(&frames.get("mounts")?.success()?.text(), asked.root.as_str()),
+        userland: frames.all("userland").next().map(|f| f.word()).filter(|v| is_version(v)),
+        inner_rc_interfaces: inner.collect::<BTreeSet<_>>().into_iter().collect(),
+    })
+}
+
+/// `13.2-RELEASE-p4`; the text comes from a file that belongs to the jail.
+fn is_version(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// Interfaces out of names of rc.conf variables without `ifconfig_`: `epair7b_ipv6`, `epair7b_alias0`.
+fn interfaces(text: &str) -> Vec<String> {
+    text.lines()
+        .map(|name| {
+            let base = name.strip_suffix("_ipv6").or_else(|| name.strip_suffix("_name")).unwrap_or(name);
+            let base = base.rsplit_once("_alias").map_or(base, |(base, _)| base);
+            base.to_owned()
+        })
+        .filter(|name| !name.is_empty() && name != "DEFAULT")
+        .collect()
+}
+
+/// Reads the target's answer to [`crate::facts::questions::target_questions`].
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_target(asked: &TargetQuestions, answer: &[u8]) -> Result<TargetFacts, Vec<FactsError>> {
+    target(asked, answer).map_err(|e| vec![e])
+}
+
+fn target(asked: &TargetQuestions, answer: &[u8]) -> Result<TargetFacts, FactsError> {
+    let frames = Frames::parse(answer)?;
+    let mut paths = BTreeMap::new();
+    for path in asked.paths.iter().chain(&asked.files) {
+        paths.insert(path.clone(), files::kind(&frames, path.as_str())?);
+    }
+    let mut found = BTreeMap::new();
+    for path in &asked.files {
+        if let Some(file) = files::text_file(&frames, path)? {
+            found.insert(path.clone(), file);
+        }
+    }
+    let mut unknown_parameters = BTreeSet::new();
+    for parameter in &asked.parameters {
+        // The spelling as given and, for `noX`, that of X: one known spelling is enough.
+        frames.about("parameter", parameter)?;
+        if !frames.all("parameter").any(|f| f.subject == *parameter && f.status == 0) {
+            unknown_parameters.insert(parameter.clone());
+        }
+    }
+    let mut undefined_rulesets = BTreeSet::new();
+    for ruleset in &asked.rulesets {
+        // devfs(8) exits 0 for a set that nobody defined; only rules prove it (contract 2.7).
+        if frames.about("ruleset", &ruleset.to_string())?.success()?.word().is_empty() {
+            undefined_rulesets.insert(*ruleset);
+        }
+    }
+    Ok(TargetFacts {
+        paths,
+        files: found,
+        unknown_parameters,
+        undefined_rulesets,
+        datasets: datasets(&frames, &asked.dataset)?,
+    })
+}
+
+/// A tree of datasets, parents first; empty when its root does not exist.
+fn datasets(frames: &Frames, root: &DatasetName) -> Result<Vec<JailDataset>, FactsError> {
+    let list = frames.about("datasets", root.as_str())?;
+    if list.status == 1 && String::from_utf8_lossy(&list.errors).contains("does not exist") {
+        return Ok(Vec::new());
+    }
+    let text = |label: &str| Ok(frames.about(label, root.as_str())?.success()?.text());
+    let mut snapshots = zfs::snapshots(&text("snapshots")?)?;
+    let mut properties = zfs::properties(&text("native")?)?;
+    for (dataset, more) in zfs::properties(&text("properties")?)? {
+        properties.entry(dataset).or_default().extend(more);
+    }
+    let mut found = Vec::new();
+    for (index, row) in list.success()?.text().lines().enumerate() {
+        let name = DatasetName::new(row).map_err(|e| super::error::line(&list.question(), index, row, e))?;
+        let snapshots = snapshots.remove(&name).unwrap_or_default();
+        let properties = properties.remove(name.as_str()).unwrap_or_default();
+        found.push(JailDataset { name, snapshots, properties });
+    }
+    Ok(found)
+}

@@ -1,0 +1,137 @@
+//! The read-only questions to ask a host, as shell scripts for [`crate::effect::command::Form::Script`].
+//!
+//! One script a host and round. Every answer comes back in a frame with lengths, exit status and errors, so that a
+//! missing command, an absent module or hostile output is an answer like any other; [`crate::facts::parse`] reads the
+//! frames. The scripts use the base system of FreeBSD 13.2 to 15 and POSIX sh only, write nothing, and never ask for
+//! a key: WireGuard's configuration files pass a filter on the host (contract 0.7, 3.4).
+
+use crate::effect::shell;
+use crate::facts::JailConfiguration;
+use crate::model::DatasetName;
+use crate::model::RemotePath;
+
+const ASK: &str = include_str!("ask.sh");
+pub(super) const WIREGUARD: &str = include_str!("wireguard.sh");
+const RC: &str = include_str!("rc.sh");
+const HOST: &str = include_str!("host.sh");
+const FILE: &str = include_str!("file.sh");
+const DATASETS: &str = include_str!("datasets.sh");
+const JAIL: &str = include_str!("jail.sh");
+
+/// The properties that a transfer depends on wherever their value comes from (zfsprops(7), contract 5).
+pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,available,written,recordsize,volsize,\
+    compression,checksum,copies,encryption,encryptionroot,keystatus,quota,refquota,reservation,refreservation,\
+    mountpoint,canmount,mounted,readonly,jailed,origin,receive_resume_token";
+
+/// The first round: everything that [`crate::facts::HostFacts`] holds.
+#[must_use]
+pub fn host_questions() -> String {
+    format!("{ASK}{WIREGUARD}{RC}{HOST}")
+}
+
+/// What to ask the source about the jail that moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JailQuestions {
+    /// The file that configures it.
+    pub configuration_file: RemotePath,
+    /// `mount.fstab` of its configuration.
+    pub fstab: Option<RemotePath>,
+    /// `path` of its configuration.
+    pub root: RemotePath,
+    /// The dataset mounted there.
+    pub dataset: DatasetName,
+}
+
+/// The second round at the source: everything that [`crate::facts::JailFacts`] holds.
+#[must_use]
+pub fn jail_questions(questions: &JailQuestions) -> String {
+    let mut script = format!("{ASK}{FILE}{DATASETS}native_properties={NATIVE_PROPERTIES}\n");
+    script += &call("ask_file", questions.configuration_file.as_str());
+    if let Some(fstab) = &questions.fstab {
+        script += &call("ask_file", fstab.as_str());
+    }
+    script += &format!("root={}\n{JAIL}", shell::word(questions.root.as_str().trim_end_matches('/')));
+    script += &call("ask_datasets", questions.dataset.as_str());
+    script + END
+}
+
+/// What to ask the target about the jail's place there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetQuestions {
+    /// Paths whose existence matters: the jail's root, its parent, sources of nullfs mounts.
+    pub paths: Vec<RemotePath>,
+    /// Files whose text matters where they exist: the jail's configuration, its fstab.
+    pub files: Vec<RemotePath>,
+    /// devfs rulesets that the jail uses.
+    pub rulesets: Vec<u32>,
+    /// Parameters of the jail's configuration; pseudo-parameters of jail(8) are left out by [`kernel_parameters`].
+    pub parameters: Vec<String>,
+    /// The datasets that the jail will have.
+    pub dataset: DatasetName,
+}
+
+/// The second round at the target: everything that [`crate::facts::TargetFacts`] holds.
+#[must_use]
+pub fn target_questions(questions: &TargetQuestions) -> String {
+    let mut script = format!("{ASK}{FILE}{DATASETS}native_properties={NATIVE_PROPERTIES}\n");
+    for path in &questions.paths {
+        let path = shell::word(path.as_str());
+        script += &format!("ask path {path} kind {path}\n");
+    }
+    for file in &questions.files {
+        script += &call("ask_file", file.as_str());
+    }
+    for ruleset in &questions.rulesets {
+        script += &format!("ask ruleset {ruleset} devfs rule -s {ruleset} show\n");
+    }
+    for parameter in &questions.parameters {
+        for name in spellings(parameter) {
+            let node = shell::word(&format!("security.jail.param.{name}"));
+            script += &format!("ask parameter {} sysctl -N {node}\n", shell::word(parameter));
+        }
+    }
+    script += &call("ask_datasets", questions.dataset.as_str());
+    script + END
+}
+
+const END: &str = "ask end '' true\n";
+
+fn call(function: &str, argument: &str) -> String {
+    format!("{function} {}\n", shell::word(argument))
+}
+
+/// The names under which the kernel may know a parameter: `allow.noraw_sockets` is `allow.raw_sockets` set to false.
+fn spellings(parameter: &str) -> Vec<String> {
+    let (parent, last) = parameter.rsplit_once('.').map_or(("", parameter), |(p, l)| (p, l));
+    let mut names = vec![parameter.to_owned()];
+    if let Some(positive) = last.strip_prefix("no").filter(|p| !p.is_empty()) {
+        names.push(if parent.is_empty() { positive.to_owned() } else { format!("{parent}.{positive}") });
+    }
+    names
+}
+
+/// The parameters of a configuration that the kernel must know, without those that jail(8) itself interprets
+/// (jail(8) "Pseudo-parameters", contract 2.7), each once.
+#[must_use]
+pub fn kernel_parameters(configuration: &JailConfiguration) -> Vec<String> {
+    const PSEUDO: [&str; 9] = [
+        "command",
+        "depend",
+        "interface",
+        "ip_hostname",
+        "mount",
+        "nomount",
+        "stop.timeout",
+        "vnet.interface",
+        "allow.dying",
+    ];
+    let mut names: Vec<String> = configuration
+        .parameters
+        .iter()
+        .map(|(name, _)| name.clone())
+        .filter(|name| !PSEUDO.contains(&name.as_str()) && !name.starts_with("exec.") && !name.starts_with("mount."))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,6 +1,28 @@
 //! jail(8), jls(8), jexec(8).
 
+mod conf;
+mod create;
+mod enter;
+mod hooks;
+mod init;
+mod jail8;
+mod jexec;
+mod jls;
+mod lexer;
+pub mod mounts;
+mod parameters;
+pub mod registry;
+mod remove;
+pub mod vnet;
+
 use crate::freebsd::Command;
+use crate::freebsd::command;
 
 /// This family's commands.
-pub const COMMANDS: &[Command] = &[];
+pub const COMMANDS: &[Command] = &[
+    command("jail", "/usr/sbin", jail8::run),
+    command("jls", "/usr/sbin", jls::run),
+    command("jexec", "/usr/sbin", jexec::run),
+    // A jail's first process; nobody calls it by hand.
+    command(init::NAME, "/.lab/libexec", init::run),
+];

@@ -1,0 +1,123 @@
+//! Addresses of an interface, with the connected routes that FreeBSD adds to the interface's FIB alone (`net.add_addr_allfibs=0`, contract 1.6).
+
+use std::net::IpAddr;
+
+use crate::context::Context;
+use crate::freebsd::network::kernel;
+use crate::freebsd::network::kernel::Link;
+use crate::freebsd::network::prefix::Prefix;
+use crate::net::fibs;
+
+/// One address change, as read from the command line.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The address and its prefix length.
+    pub own: Prefix,
+    /// The other end, on point-to-point interfaces.
+    pub peer: Option<IpAddr>,
+    /// `alias` was given: keep what is there.
+    pub alias: bool,
+    /// `-alias` or `delete` was given.
+    pub remove: bool,
+}
+
+fn family(v6: bool) -> &'static str {
+    if v6 { "-6" } else { "-4" }
+}
+
+/// Does what the change says; the error is what follows `ifconfig: `.
+pub fn apply(ctx: &Context, link: &Link, change: &Change) -> Result<(), String> {
+    let v6 = change.own.address.is_ipv6();
+    let present: Vec<Prefix> = kernel::addresses(Some(&link.device))
+        .map_err(|e| e.to_string())?
+        .iter()
+        .filter(|a| a.v6 == v6)
+        .filter_map(|a| Prefix::parse(&format!("{}/{}", a.local, a.prefix), v6))
+        .collect();
+    if change.remove {
+        let Some(old) = present.iter().find(|p| p.address == change.own.address) else {
+            return Err(format!("ioctl (SIOCDIFADDR{}): Can't assign requested address", if v6 { "_IN6" } else { "" })
+                .replace("SIOCDIFADDR_IN6", "SIOCDIFADDR"));
+        };
+        return remove(ctx, link, *old, &present);
+    }
+    // Without `alias` the first IPv4 address is replaced; IPv6 addresses are always added.
+    if !change.alias
+        && !v6
+        && let Some(first) = present.first()
+    {
+        remove(ctx, link, *first, &present)?;
+    }
+    if let Some(old) = present.iter().find(|p| p.address == change.own.address)
+        && (change.alias || v6)
+    {
+        if old.length == change.own.length {
+            return Ok(());
+        }
+        remove(ctx, link, *old, &present)?;
+    }
+    add(ctx, link, change).map_err(|e| format!("ioctl (SIOCAIFADDR): {e}"))
+}
+
+fn add(ctx: &Context, link: &Link, change: &Change) -> std::io::Result<()> {
+    let v6 = change.own.address.is_ipv6();
+    let cidr = change.own.cidr();
+    // Setting an address brings an interface up.
+    kernel::ip(&["link", "set", "dev", &link.device, "up"])?;
+    let mut args = vec![family(v6), "addr", "add"];
+    let local = change.own.address.to_string();
+    let peer = change.peer.map(|p| Prefix::host(p).cidr());
+    match &peer {
+        Some(peer) => args.extend([local.as_str(), "peer", peer]),
+        None => args.push(&cidr),
+    }
+    args.extend(["dev", &link.device, "noprefixroute"]);
+    if v6 {
+        args.push("nodad");
+    } else if link.name != "lo0" && peer.is_none() {
+        args.extend(["broadcast", "+"]);
+        if change.own.length >= 31 {
+            args.truncate(args.len() - 2);
+        }
+    }
+    kernel::ip(&args)?;
+    let target = match change.peer {
+        Some(peer) => Prefix::host(peer),
+        None => change.own.network(),
+    };
+    if link.name == "lo0" || (target.is_host() && change.peer.is_none()) {
+        return Ok(());
+    }
+    let table = fibs::table(fibs::interface(ctx, &link.device)).to_string();
+    let target = target.cidr();
+    let mut route =
+        vec![family(v6), "route", "replace", &target, "dev", &link.device, "table", &table, "proto", "kernel"];
+    if !v6 {
+        route.extend(["scope", "link", "src", &local]);
+    }
+    kernel::ip(&route).map(drop)
+}
+
+fn remove(ctx: &Context, link: &Link, old: Prefix, present: &[Prefix]) -> Result<(), String> {
+    let v6 = old.address.is_ipv6();
+    let text = |e: std::io::Error| format!("ioctl (SIOCDIFADDR): {e}");
+    kernel::ip(&[family(v6), "addr", "del", &old.cidr(), "dev", &link.device]).map_err(text)?;
+    let shared = present.iter().any(|other| other.address != old.address && other.network() == old.network());
+    if !shared && !old.is_host() {
+        let table = fibs::table(fibs::interface(ctx, &link.device)).to_string();
+        // It may be gone already: the kernel drops IPv4 routes whose source address goes, and an administrator may have deleted it.
+        let _ = kernel::ip(&[
+            family(v6),
+            "route",
+            "del",
+            &old.network().cidr(),
+            "dev",
+            &link.device,
+            "table",
+            &table,
+            "proto",
+            "kernel",
+        ]);
+    }
+    Ok(())
+}

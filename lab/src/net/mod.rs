@@ -1,6 +1,7 @@
 //! The kernel's side of the network: FIBs by marks, tunnels.
 
 pub mod fibs;
+pub mod tcp;
 pub mod wg;
 
 use std::path::Path;

@@ -91,6 +91,7 @@ const PLAIN: &[(&str, &[&str])] = &[
             "touch",
             "tr",
             "true",
+            "truncate",
             "tsort",
             "tty",
             "unexpand",

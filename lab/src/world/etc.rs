@@ -107,9 +107,9 @@ fn uuid(place: &Place, node: &Node) -> String {
 
 fn passwd(shell: &str) -> String {
     format!(
-        "root:x:0:0:Charlie &:/root:{shell}\ndaemon:x:1:1:Owner of many system processes:/root:/usr/sbin/nologin\nsshd:x:22:22:Secure Shell Daemon:/var/empty:/usr/sbin/nologin\n\
-         www:x:80:80:World Wide Web Owner:/nonexistent:/usr/sbin/nologin\nadmin:x:{ADMIN}:{ADMIN}:Administrator:/home/admin:/bin/sh\n\
-         nobody:x:65534:65534:Unprivileged user:/nonexistent:/usr/sbin/nologin\n"
+        "root:*:0:0:Charlie &:/root:{shell}\ndaemon:*:1:1:Owner of many system processes:/root:/usr/sbin/nologin\nsshd:*:22:22:Secure Shell Daemon:/var/empty:/usr/sbin/nologin\n\
+         www:*:80:80:World Wide Web Owner:/nonexistent:/usr/sbin/nologin\nadmin:*:{ADMIN}:{ADMIN}:Administrator:/home/admin:/bin/sh\n\
+         nobody:*:65534:65534:Unprivileged user:/nonexistent:/usr/sbin/nologin\n"
     )
 }
 

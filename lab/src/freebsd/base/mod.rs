@@ -1,7 +1,21 @@
 //! Small tools of the base system whose FreeBSD form differs from Debian's.
 
+mod daemon;
+mod digest;
+mod fetch;
+pub mod getopt;
+mod identity;
+mod lockf;
 pub mod mount;
+mod nc;
+mod ping;
 mod shell;
+mod signals;
+mod small;
+mod stat;
+mod sysctl;
+mod timeout;
+mod wrapped;
 
 use crate::freebsd::Command;
 use crate::freebsd::command;
@@ -10,9 +24,38 @@ use crate::freebsd::command;
 pub const COMMANDS: &[Command] = &[
     command("sh", "/bin", shell::sh),
     command("csh", "/bin", shell::csh),
+    command("daemon", "/usr/sbin", daemon::daemon),
+    command("date", "/bin", wrapped::date),
+    command("dd", "/bin", wrapped::dd),
+    command("fetch", "/usr/bin", fetch::fetch),
+    command("freebsd-version", "/bin", identity::freebsd_version),
+    command("fsync", "/usr/bin", small::fsync),
+    command("halt", "/sbin", small::halt),
+    command("install", "/usr/bin", wrapped::install),
+    command("lockf", "/usr/bin", lockf::lockf),
+    command("logger", "/usr/bin", small::logger),
+    command("md5", "/sbin", digest::md5),
+    command("mktemp", "/usr/bin", wrapped::mktemp),
     command("mount", "/sbin", mount::mount),
     command("mount_nullfs", "/sbin", mount::mount_nullfs),
-    command("umount", "/sbin", mount::umount),
+    command("nc", "/usr/bin", nc::nc),
+    command("pgrep", "/bin", wrapped::pgrep),
+    command("ping", "/sbin", ping::ping),
+    command("ping6", "/sbin", ping::ping6),
+    command("pkill", "/bin", wrapped::pkill),
+    command("poweroff", "/sbin", small::halt),
+    command("ps", "/bin", wrapped::ps),
+    command("pwd_mkdb", "/usr/sbin", small::pwd_mkdb),
+    command("realpath", "/bin", wrapped::realpath),
+    command("reboot", "/sbin", small::reboot),
+    command("sed", "/usr/bin", wrapped::sed),
+    command("sha256", "/sbin", digest::sha256),
+    command("shutdown", "/sbin", small::shutdown),
+    command("stat", "/usr/bin", stat::stat),
+    command("sysctl", "/sbin", sysctl::sysctl),
+    command("timeout", "/usr/bin", timeout::timeout),
+    command("umount", "/sbin", mount::umount::umount),
+    command("uname", "/usr/bin", identity::uname),
 ];
 
 /// FreeBSD's words for an error, without Rust's `(os error N)`.
@@ -20,7 +63,9 @@ pub fn reason(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EDEADLK) => "Resource deadlock avoided".into(),
         Some(libc::EBUSY) => "Device busy".into(),
+        Some(libc::ETIMEDOUT) => "Operation timed out".into(),
         Some(libc::EOPNOTSUPP) => "Operation not supported".into(),
+        Some(libc::EHOSTUNREACH) => "No route to host".into(),
         Some(libc::EROFS) => "Read-only file system".into(),
         _ => {
             let text = error.to_string();

@@ -6,7 +6,6 @@ mod show;
 pub mod umount;
 
 use make::make;
-pub use umount::umount;
 
 use crate::context::Context;
 use crate::mounts::Mount;

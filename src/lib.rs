@@ -5,5 +5,6 @@ pub mod effect;
 pub mod facts;
 pub mod model;
 pub mod remote;
+pub mod saga;
 pub mod playbook;
 pub mod ui;

@@ -49,7 +49,7 @@ pub struct CopyError {
     /// What caused it.
     pub cause: Cause,
     /// What the other end said, often only an echo of the cause.
-    pub besides: Option<RemoteError>,
+    pub besides: Option<Box<RemoteError>>,
     /// Bytes that had gone through.
     pub bytes: u64,
 }
@@ -214,7 +214,9 @@ impl Hosts {
         let source_error = failure_of(source, from, sent, &said, duration);
         let target_error = failure_of(target, to, taken, &answered, duration);
         judge(flow, (from, source_error), (to, target_error), watchdog)
-            .map_or(Ok(Copied { bytes, duration }), |(cause, besides)| Err(CopyError { cause, besides, bytes }))
+            .map_or(Ok(Copied { bytes, duration }), |(cause, besides)| {
+                Err(CopyError { cause, besides: besides.map(Box::new), bytes })
+            })
     }
 }
 

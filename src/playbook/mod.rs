@@ -12,9 +12,17 @@
 //! of `schema/*.json`, which editors show while one types.
 
 pub mod check;
+pub mod diagnostic;
 pub mod fleet;
 pub mod moves;
 pub mod options;
+mod read;
+mod reader;
+pub mod render;
+pub mod report;
+pub mod rules;
+pub mod source;
+mod yaml;
 
 pub use check::Check;
 pub use check::HttpTarget;
@@ -29,3 +37,11 @@ pub use options::Options;
 pub use options::Precopy;
 pub use options::Settings;
 pub use options::Transfer;
+pub use render::Look;
+pub use report::Kind;
+pub use report::Reading;
+pub use report::Report;
+pub use report::kind_of;
+pub use report::read_fleet;
+pub use report::read_playbook;
+pub use rules::tunnel_conflicts;

@@ -35,7 +35,7 @@ pub fn tail(bytes: &[u8], count: usize) -> String {
 }
 
 /// Printable, and unable to reorder or hide its neighbours (Unicode's bidirectional and invisible format characters).
-fn is_harmless(c: char) -> bool {
+pub(crate) fn is_harmless(c: char) -> bool {
     let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         | '\u{061c}' | '\u{e0000}'..='\u{e007f}');
     !c.is_control() && !hides

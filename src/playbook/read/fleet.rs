@@ -1,0 +1,218 @@
+//! Reads fleet.yml.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::effect::command::Become;
+use crate::model::DatasetName;
+use crate::model::InterfaceName;
+use crate::model::InvalidPrefix;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::Prefix;
+use crate::model::SshDestination;
+use crate::playbook::diagnostic::Diagnostic;
+use crate::playbook::diagnostic::Findings;
+use crate::playbook::fleet::Fleet;
+use crate::playbook::fleet::JailSpec;
+use crate::playbook::fleet::Node;
+use crate::playbook::read::check::checks;
+use crate::playbook::read::options::options;
+use crate::playbook::read::options::plain_text;
+use crate::playbook::reader::Fields;
+use crate::playbook::reader::Problem;
+use crate::playbook::reader::choice;
+use crate::playbook::reader::entries;
+use crate::playbook::reader::key;
+use crate::playbook::reader::list;
+use crate::playbook::reader::name;
+use crate::playbook::reader::nearest;
+use crate::playbook::reader::number;
+use crate::playbook::reader::scalar;
+use crate::playbook::rules;
+use crate::playbook::yaml::Entry;
+use crate::playbook::yaml::Located;
+
+/// A value with the place it was written at.
+pub(crate) type At<T> = (T, Range<usize>);
+
+/// The fleet of a document. `None`, or a value that must not be used, when findings refuse it.
+pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
+    let mut fields = Fields::of(root, "a fleet", findings)?;
+    let hub_at = fields.require("hub", "which node has the public address?", findings);
+    let hub = hub_at.and_then(|n| Some((name::<NodeName>(n, "the name of a node", findings)?, n.span.clone())));
+    let ssh_config = fields.get("ssh_config").and_then(|n| plain_text(n, "a path", findings)).map(PathBuf::from);
+    let tunnel = fields.get("tunnel").map(|n| prefixes(n, findings)).unwrap_or_default();
+    let (defaults, options) = match fields.get("defaults").and_then(|n| Fields::of(n, "defaults", findings)) {
+        Some(mut fields) => {
+            let settings = node_settings(&mut fields, findings);
+            let options = options(&mut fields, findings);
+            fields.finish(findings);
+            (settings, options)
+        }
+        None => Default::default(),
+    };
+    let nodes = match fields.require("nodes", "which hosts are there?", findings) {
+        Some(node) => nodes(node, &defaults, findings),
+        None => None,
+    };
+    if let (Some((hub, at)), Some(nodes)) = (&hub, &nodes) {
+        known(hub.as_str(), at, "the hub", "nodes", nodes.keys().map(NodeName::as_str), findings);
+    }
+    let jails = fields.get("jails").map(|n| jails(n, &tunnel, findings)).unwrap_or_default();
+    fields.finish(findings);
+    Some(Fleet {
+        hub: hub?.0,
+        nodes: nodes?,
+        jails,
+        tunnel: tunnel.into_iter().map(|(prefix, _)| prefix).collect(),
+        ssh_config,
+        options,
+    })
+}
+
+/// A finding when `wanted` is none of the names that `list` holds.
+pub(crate) fn known<'n>(
+    wanted: &str,
+    at: &Range<usize>,
+    who: &str,
+    list: &str,
+    names: impl Iterator<Item = &'n str> + Clone,
+    findings: &mut Findings,
+) {
+    if names.clone().any(|n| n == wanted) {
+        return;
+    }
+    let finding = Diagnostic::error(format!("{who} `{wanted}` is not among the {list}"), at.clone());
+    let hint = if findings.is_full() {
+        String::new()
+    } else if let Some(near) = nearest(wanted, names.clone()) {
+        format!("did you mean `{near}`?")
+    } else {
+        let some: Vec<&str> = names.take(10).collect();
+        format!("the {list} are {}", some.join(", "))
+    };
+    findings.push(finding.label("unknown").hint(hint));
+}
+
+/// Settings that defaults and nodes share.
+#[derive(Default)]
+struct NodeSettings {
+    become_root: Option<Become>,
+    wireguard: Option<InterfaceName>,
+    bridge: Option<InterfaceName>,
+    mtu: Option<u32>,
+    parent: Option<DatasetName>,
+}
+
+fn node_settings(fields: &mut Fields<'_>, findings: &mut Findings) -> NodeSettings {
+    const WAYS: &[(&str, Become)] =
+        &[("none", Become::None), ("sudo", Become::Sudo), ("doas", Become::Doas), ("mdo", Become::Mdo)];
+    NodeSettings {
+        become_root: fields.get("become").and_then(|n| choice(n, "a way to become root", WAYS, findings)),
+        wireguard: fields.get("wireguard").and_then(|n| name(n, "an interface", findings)),
+        bridge: fields.get("bridge").and_then(|n| name(n, "an interface", findings)),
+        mtu: fields.get("mtu").and_then(|n| number(n, "an MTU", 576..=65535, findings)),
+        parent: fields.get("parent").and_then(|n| name(n, "a dataset", findings)),
+    }
+}
+
+fn nodes(node: &Located, defaults: &NodeSettings, findings: &mut Findings) -> Option<BTreeMap<NodeName, Node>> {
+    let entries = entries(node, "a mapping of nodes, one name with a colon on each line", findings)?;
+    let mut nodes = BTreeMap::new();
+    let mut destinations: Vec<(NodeName, At<SshDestination>)> = Vec::new();
+    for entry in entries {
+        let name = key::<NodeName>(entry, findings);
+        let node = one_node(entry, defaults, findings);
+        let (Some(name), Some((node, at))) = (name, node) else { continue };
+        destinations.push((name.clone(), (node.ssh.clone(), at)));
+        nodes.insert(name, node);
+    }
+    rules::same_destination(&destinations, findings);
+    match entries.len() {
+        0 => {
+            let finding = Diagnostic::error("a fleet without nodes", node.span.clone());
+            findings.push(finding.hint("list the hosts below `nodes:`, one name with a colon on each line"));
+            None
+        }
+        1 => {
+            let finding = Diagnostic::warning("a fleet of one node", node.span.clone());
+            findings.push(finding.label("jails have nowhere to go"));
+            Some(nodes)
+        }
+        _ => Some(nodes),
+    }
+}
+
+/// A node, and where its ssh destination is written: at `ssh`, or at its name.
+fn one_node(entry: &Entry, defaults: &NodeSettings, findings: &mut Findings) -> Option<At<Node>> {
+    let mut fields = Fields::of(&entry.value, "a node", findings)?;
+    let ssh = match fields.get("ssh") {
+        Some(node) => name(node, "an ssh destination", findings).map(|ssh| (ssh, node.span.clone())),
+        // A name that is no destination is no node name either, and has been found already.
+        None => SshDestination::new(entry.key.as_str()).ok().map(|ssh| (ssh, entry.at.clone())),
+    };
+    let own = node_settings(&mut fields, findings);
+    let wireguard_config = fields.get("wireguard_config").and_then(|n| name(n, "a path on the host", findings));
+    // RT_MAXFIBS is 65536 (sys/net/route.h).
+    let fib = fields.get("fib").and_then(|n| number(n, "a FIB", 0..=u16::MAX, findings));
+    fields.finish(findings);
+    let (ssh, at) = ssh?;
+    let node = Node {
+        ssh,
+        become_root: own.become_root.or(defaults.become_root).unwrap_or_default(),
+        wireguard: own.wireguard.or_else(|| defaults.wireguard.clone()),
+        wireguard_config,
+        bridge: own.bridge.or_else(|| defaults.bridge.clone()),
+        fib,
+        mtu: own.mtu.or(defaults.mtu),
+        parent: own.parent.or_else(|| defaults.parent.clone()),
+    };
+    Some((node, at))
+}
+
+fn jails(node: &Located, tunnel: &[At<Prefix>], findings: &mut Findings) -> BTreeMap<JailName, JailSpec> {
+    let mut jails = BTreeMap::new();
+    let mut owned: Vec<(JailName, At<Prefix>)> = Vec::new();
+    for entry in entries(node, "a mapping of jails, one name with a colon on each line", findings).unwrap_or_default() {
+        let name = key::<JailName>(entry, findings);
+        let Some(mut fields) = Fields::of(&entry.value, "a jail", findings) else { continue };
+        let prefixes = fields.get("prefixes").map(|n| prefixes(n, findings)).unwrap_or_default();
+        let checks = fields.get("checks").map(|n| checks(n, findings)).unwrap_or_default();
+        let options = options(&mut fields, findings);
+        fields.finish(findings);
+        let Some(name) = name else { continue };
+        owned.extend(prefixes.iter().cloned().map(|prefix| (name.clone(), prefix)));
+        let prefixes = prefixes.into_iter().map(|(prefix, _)| prefix).collect();
+        jails.insert(name, JailSpec { prefixes, checks, options });
+    }
+    rules::overlaps(&owned, findings);
+    rules::not_a_jails(&owned, tunnel, findings);
+    jails
+}
+
+fn prefixes(node: &Located, findings: &mut Findings) -> Vec<At<Prefix>> {
+    let items = list(node, "a list of prefixes", findings).unwrap_or_default();
+    items.iter().filter_map(|n| Some((scalar(n, "a prefix", findings, prefix)?, n.span.clone()))).collect()
+}
+
+fn prefix(text: &str) -> Result<Prefix, Problem> {
+    text.parse().map_err(|error| match error {
+        InvalidPrefix::HostBits { given, network, single } => {
+            Problem::new(format!("{given} has host bits set"), "more than the network is written")
+                .hint(format!("the network is {network}"))
+                .hint(format!("the single address is {single}"))
+        }
+        InvalidPrefix::Syntax(_) => {
+            let problem = Problem::new(
+                format!("`{text}` is not a prefix"),
+                "an address, '/' and a length, such as 192.168.123.50/32",
+            );
+            match text.parse() {
+                Ok(address) => problem.hint(format!("the single address is {}", Prefix::host(address))),
+                Err(_) => problem,
+            }
+        }
+    })
+}

@@ -1,0 +1,6 @@
+//! From the tree to the values of a fleet or a playbook.
+
+mod check;
+pub(crate) mod fleet;
+mod options;
+pub(crate) mod playbook;

@@ -4,6 +4,7 @@
 //! asks the source about the jail ([`JailFacts`]) and the target about its place ([`TargetFacts`]). One script, so one
 //! round trip, a host and round.
 
+pub mod fingerprint;
 mod lookup;
 pub mod parse;
 pub mod questions;

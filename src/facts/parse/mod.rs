@@ -23,7 +23,7 @@ mod zfs;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
-mod script_tests;
+pub(in crate::facts) mod script_tests;
 
 pub use error::FactsError;
 pub use frames::Frame;

@@ -6,13 +6,22 @@ use std::path::Path;
 use std::process::Command as Process;
 use std::process::Stdio;
 
+use sha2::Digest;
+use sha2::Sha256;
+
 use super::*;
 use crate::effect::command::Command;
 use crate::facts::HostFacts;
+use crate::facts::PathKind;
 use crate::facts::questions;
+use crate::facts::questions::JailQuestions;
+use crate::facts::questions::TargetQuestions;
 use crate::facts::recordings::stdout;
+use crate::model::DatasetName;
 use crate::model::InterfaceName;
+use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::RemotePath;
 
 /// A host whose commands are stubs.
 struct FakeHost(tempfile::TempDir);
@@ -48,6 +57,11 @@ fn run(script: &str) -> Vec<u8> {
         Process::new("/bin/sh").arg("-s").stdin(Stdio::from(fs::File::open(file.path()).unwrap())).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
+}
+
+/// What [`node`] answers in the first round.
+pub(in crate::facts) fn answer_of_a_node() -> Vec<u8> {
+    node().ask(&questions::host_questions())
 }
 
 /// A node as the recordings tell, put together.
@@ -203,6 +217,96 @@ fn no_question_asks_for_a_key() {
             assert!(!text.contains(forbidden), "{forbidden}");
         }
     }
+}
+
+#[test]
+fn the_jail_at_its_source_and_its_place_at_the_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| RemotePath::new(path(&folder.path().join(name))).unwrap();
+    fs::create_dir_all(folder.path().join("root/bin")).unwrap();
+    fs::create_dir_all(folder.path().join("root/etc")).unwrap();
+    fs::write(folder.path().join("web.conf"), "web {\n\t# ü\n}\n\n").unwrap();
+    fs::write(folder.path().join("root/bin/freebsd-version"), "#!/bin/sh\nUSERLAND_VERSION=\"13.2-RELEASE-p4\"\n")
+        .unwrap();
+    fs::write(
+        folder.path().join("root/etc/rc.conf"),
+        "ifconfig_epair7b=\"inet 192.168.123.50/24\"\nifconfig_epair7b_ipv6=\"x\"\nifconfig_web0_alias0=y\nsshd_enable=NO\n",
+    )
+    .unwrap();
+    std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join("dangling")).unwrap();
+
+    let host = FakeHost::new();
+    let native = "zroot/jails/web\trecordsize\t131072\tdefault\nzroot/jails/web/data\trecordsize\t131072\tdefault\n";
+    let digest = sha256(&folder.path().join("web.conf"));
+    host.answers("sha256", "*web.conf", &format!("{digest}\n"), 0)
+        .answers("stat", "'-L -f %Lp %u %g '*", "644 0 0\n", 0)
+        .answers("mount", "-p", &stdout("mount-p"), 0)
+        .answers("devfs", "'rule -s 5 show'", "100 include 1\n", 0)
+        .answers("devfs", "'rule -s 77 show'", "", 0)
+        .answers("sysctl", "'-N security.jail.param.vnet'", "security.jail.param.vnet\n", 0)
+        .answers("sysctl", "'-N security.jail.param.allow.raw_sockets'", "security.jail.param.allow.raw_sockets\n", 0)
+        .answers("sysctl", "*", "", 1)
+        .answers("zfs", "*' zroot/none'", "", 1)
+        .answers("zfs", "'list -Hp -r -t filesystem,volume '*", "zroot/jails/web\nzroot/jails/web/data\n", 0)
+        .answers("zfs", "'list -Hp -r -t snapshot '*", &stdout("zfs-list-snapshots"), 0)
+        .answers("zfs", "*' -s local,received '*", "zroot/jails/web/data\torg.x:note\thello\tlocal\n", 0)
+        .answers("zfs", "'get '*", native, 0)
+        .answers("zfs", "*", "zroot/jails/web\n", 0);
+
+    let asked = JailQuestions {
+        configuration_file: at("web.conf"),
+        fstab: None,
+        root: at("root"),
+        dataset: DatasetName::new("zroot/jails/web").unwrap(),
+    };
+    let web = JailName::new("web").unwrap();
+    let jail = parse_jail(&web, &asked, &host.ask(&questions::jail_questions(&asked))).unwrap();
+    assert_eq!(jail.configuration.text, "web {\n\t# ü\n}\n\n");
+    assert_eq!((jail.configuration.sha256.as_str(), jail.configuration.mode.as_str()), (digest.as_str(), "644"));
+    assert_eq!(jail.userland.as_deref(), Some("13.2-RELEASE-p4"));
+    assert_eq!(jail.inner_rc_interfaces, ["epair7b", "web0"]);
+    let shapes: Vec<_> =
+        jail.datasets.iter().map(|d| (d.name.as_str(), d.snapshots.len(), d.properties.len())).collect();
+    assert_eq!(shapes, [("zroot/jails/web", 1, 1), ("zroot/jails/web/data", 0, 2)]);
+    assert_eq!(jail.datasets[1].properties["org.x:note"].value, "hello");
+
+    let wanted = TargetQuestions {
+        paths: vec![at("root"), at("dangling"), at("missing"), RemotePath::new("/dev/null").unwrap()],
+        files: vec![at("web.conf"), at("missing")],
+        rulesets: vec![5, 77],
+        parameters: ["vnet", "allow.noraw_sockets", "zfs.dataset", "$(id)"].map(str::to_owned).to_vec(),
+        dataset: DatasetName::new("zroot/jails/web").unwrap(),
+    };
+    let target = parse_target(&wanted, &host.ask(&questions::target_questions(&wanted))).unwrap();
+    let kinds: Vec<PathKind> = wanted.paths.iter().map(|p| target.paths[p]).collect();
+    assert_eq!(kinds, [PathKind::Directory, PathKind::Link, PathKind::Absent, PathKind::Other]);
+    assert_eq!(target.files.keys().collect::<Vec<_>>(), [&at("web.conf")]);
+    assert_eq!(target.undefined_rulesets.into_iter().collect::<Vec<_>>(), [77]);
+    assert_eq!(target.unknown_parameters.into_iter().collect::<Vec<_>>(), ["$(id)", "zfs.dataset"]);
+    assert_eq!(target.datasets.len(), 2);
+}
+
+#[test]
+fn a_file_that_is_not_what_its_digest_says_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("web.conf"), "web {\0}\n").unwrap();
+    let host = FakeHost::new();
+    host.answers("sha256", "*", &format!("{}\n", sha256(&folder.path().join("web.conf"))), 0)
+        .answers("stat", "*", "644 0 0\n", 0)
+        .answers("zfs", "*", "", 1);
+    let wanted = TargetQuestions {
+        paths: vec![],
+        files: vec![RemotePath::new(path(&folder.path().join("web.conf"))).unwrap()],
+        rulesets: vec![],
+        parameters: vec![],
+        dataset: DatasetName::new("zroot/none").unwrap(),
+    };
+    let errors = parse_target(&wanted, &host.ask(&questions::target_questions(&wanted))).unwrap_err();
+    assert!(errors[0].to_string().contains("NUL bytes"), "{errors:?}");
+}
+
+fn sha256(path: &Path) -> String {
+    Sha256::digest(fs::read(path).unwrap()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn path(path: &Path) -> String {

@@ -4,8 +4,8 @@
 //! PATH, or as `lab as NAME …`), it is that FreeBSD command ([`freebsd`]).
 
 mod context;
+mod faults;
 mod freebsd;
-mod jailroot;
 mod journal;
 mod mounts;
 mod net;

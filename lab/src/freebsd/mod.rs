@@ -7,6 +7,7 @@ pub mod rc;
 pub mod zfs;
 
 use crate::context::Context;
+use crate::faults;
 use crate::journal;
 
 /// A command: gets the arguments after its name, returns its exit status.
@@ -36,11 +37,16 @@ pub fn commands() -> impl Iterator<Item = &'static Command> {
 pub fn run(name: &str, args: &[String]) -> i32 {
     let ctx = Context::load();
     match commands().find(|command| command.name == name) {
-        // Shells have a log of their own: what they are given over SSH.
-        Some(command) if command.name == "sh" || command.name == "csh" => (command.run)(&ctx, args),
+        // Shells have a log (and faults) of their own: what they are given over SSH. A jail's first process is nobody's command.
+        Some(command) if ["sh", "csh", jail::init::NAME].contains(&command.name) => (command.run)(&ctx, args),
         Some(command) => {
-            let id = journal::begin(&ctx, name, args, None);
-            let status = (command.run)(&ctx, args);
+            let line = std::iter::once(name).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+            let struck = faults::strike(&ctx, &line, false);
+            let id = journal::begin(&ctx, name, args, struck.describe());
+            let status = faults::happen(&ctx, &struck.before).unwrap_or_else(|| {
+                let status = (command.run)(&ctx, args);
+                faults::happen(&ctx, &struck.after).unwrap_or(status)
+            });
             journal::end(&ctx, &id, status);
             status
         }

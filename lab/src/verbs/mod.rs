@@ -1,12 +1,14 @@
 //! The lab's own verbs: `lab up`, `lab down` ….
 
 mod down;
+mod fault;
 mod log;
 mod prepare;
 mod reboot;
 mod shell;
 mod status;
 mod up;
+mod watch;
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -27,6 +29,9 @@ usage: lab [--name N | --dir D] VERB …
   client [--] CMD …       a command on the client; Debian's tools are in its PATH too
   reboot [--hard] NODE    boot a host anew; --hard pulls the plug first
   log NODE [--json] [--ssh]   the commands the host received (--ssh: what came over SSH)
+  fault NODE add --match PART [--script] [--nth N] [--when before|after] --do fail:STATUS[:STDERR]|hang|kill:PATTERN|reboot|drop-ssh
+  fault NODE list | clear [ID]
+  watch [--json] [--seconds N]   every change of which jails run where and who owns which prefix at the hub
   as NAME ARGS …          run a FreeBSD command of the lab right here (for tests)";
 
 /// Runs `lab ARGS…` and returns the exit status.
@@ -71,6 +76,8 @@ fn try_run(args: &[String]) -> Result<i32> {
                 "client" => shell::client(&place, rest),
                 "reboot" => reboot::run(&place, rest),
                 "log" => log::run(&place, rest),
+                "fault" => fault::run(&place, rest),
+                "watch" => watch::run(&place, rest),
                 other => {
                     eprintln!("lab: unknown verb {other}\n{USAGE}");
                     Ok(64)

@@ -101,10 +101,6 @@ pub fn configure(node: &Node) -> String {
     match node.card {
         Card::Internet { v4, v6 } => {
             batch += &format!("address add {v4} dev vtnet0\naddress add {v6} dev vtnet0 nodad\nlink set vtnet0 up\n");
-            if node.name == "client" {
-                // The internet routes the hub's IPv6 prefix to the hub.
-                batch += "route add 2001:db8:1::/48 via 2001:db8:ff::1\n";
-            }
         }
         Card::Behind { inside, host, .. } => {
             let gateway = inside.split('/').next().unwrap_or(inside);

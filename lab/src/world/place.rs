@@ -60,6 +60,16 @@ impl Place {
         fs::write(self.file("pid"), format!("{pid} {started}\n")).context("cannot write the lab's pid file")
     }
 
+    /// Pid (as the machine counts) of a host's pid 1, if the host is up. `/proc/PID/root` is the host as it sees itself.
+    pub fn init(&self, node: &str) -> Option<i32> {
+        let wanted = format!("__host {} {node} ", self.dir.display());
+        let host = |pid: &i32| {
+            fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| command_line(&line).contains(&wanted))
+        };
+        let launcher = children(self.outer()?).into_iter().find(host)?;
+        children(launcher).into_iter().next()
+    }
+
     /// A path on a host's disk, seen from outside of the lab.
     pub fn on_disk(&self, node: &str, path: &str) -> Result<PathBuf> {
         let outer = self.running()?;
@@ -67,6 +77,16 @@ impl Place {
         let inside = disk.strip_prefix("/").unwrap_or(&disk);
         Ok(Path::new("/proc").join(outer.to_string()).join("root").join(inside).join(path.trim_start_matches('/')))
     }
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// The words of a command line, each followed by a space.
+fn command_line(raw: &[u8]) -> String {
+    String::from_utf8_lossy(raw).replace('\0', " ")
 }
 
 fn base() -> PathBuf {

@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::context::Context;
+use crate::faults;
 use crate::journal;
 use crate::net::tool;
 
@@ -29,15 +30,11 @@ fn run(ctx: &Context, name: &str, program: &str, args: &[String]) -> i32 {
         && flag == "-c"
     {
         journal::received(ctx, Some(command), None, &[]);
+        return with_faults(ctx, name, program, login, args, command);
     }
-    if name == "sh"
-        && args.first().is_some_and(|flag| {
-            flag == "-s"
-                || (flag.starts_with('-') && !flag.starts_with("--") && !flag.contains('c') && flag.ends_with('s'))
-        })
-    {
+    if name == "sh" && args.first().is_some_and(|flag| reads_script(flag)) {
         return match script(ctx, args) {
-            Ok(()) => become_shell(name, program, login, args),
+            Ok(text) => with_faults(ctx, name, program, login, args, &text),
             Err(error) => {
                 eprintln!("sh: {error}");
                 2
@@ -45,6 +42,28 @@ fn run(ctx: &Context, name: &str, program: &str, args: &[String]) -> i32 {
         };
     }
     become_shell(name, program, login, args)
+}
+
+/// `-s`, or a cluster such as `-eus`.
+fn reads_script(flag: &str) -> bool {
+    flag.starts_with('-') && !flag.starts_with("--") && !flag.contains(['c', 'o']) && flag.ends_with('s')
+}
+
+fn with_faults(ctx: &Context, name: &str, program: &str, login: bool, args: &[String], text: &str) -> i32 {
+    let struck = faults::strike(ctx, text, true);
+    if let Some(status) = faults::happen(ctx, &struck.before) {
+        return status;
+    }
+    if struck.after.is_empty() {
+        return become_shell(name, program, login, args);
+    }
+    match Command::new(tool(program)).arg0(name).args(args).status() {
+        Ok(status) => faults::happen(ctx, &struck.after).unwrap_or_else(|| super::timeout::status_of(status)),
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            127
+        }
+    }
 }
 
 /// sshd started us as root's or admin's login shell.
@@ -55,11 +74,12 @@ fn is_login() -> bool {
 
 /// Reads the whole script, writes it down, and puts a pipe with it in the place of standard input: a child that reads standard input still swallows the rest of the script, as
 /// on FreeBSD.
-fn script(ctx: &Context, args: &[String]) -> io::Result<()> {
+fn script(ctx: &Context, args: &[String]) -> io::Result<String> {
     let mut text = Vec::new();
     io::stdin().lock().read_to_end(&mut text)?;
     let rest: Vec<String> = args.iter().skip(1).filter(|arg| *arg != "--").cloned().collect();
-    journal::received(ctx, None, Some(&String::from_utf8_lossy(&text)), &rest);
+    let read = String::from_utf8_lossy(&text).into_owned();
+    journal::received(ctx, None, Some(&read), &rest);
     let (reader, mut writer) = io::pipe()?;
     // SAFETY: fcntl with numbers; when the pipe cannot be made that big, the script goes through a child below.
     let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, text.len().max(4096) as libc::c_int) };
@@ -72,7 +92,7 @@ fn script(ctx: &Context, args: &[String]) -> io::Result<()> {
     }
     drop(writer);
     nix::unistd::dup2_stdin(&reader)?;
-    Ok(())
+    Ok(read)
 }
 
 fn become_shell(name: &str, program: &str, login: bool, args: &[String]) -> i32 {

@@ -4,7 +4,7 @@ mod conf;
 mod create;
 mod enter;
 mod hooks;
-mod init;
+pub mod init;
 mod jail8;
 mod jexec;
 mod jls;

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::freebsd::network::kernel;
 use crate::freebsd::network::kernel::Link;
 use crate::freebsd::network::kernel::Notes;
+use crate::freebsd::rc::kld;
 use crate::net::fibs;
 use crate::net::wg;
 
@@ -18,7 +19,7 @@ pub struct Made {
 const CLONERS: &[&str] = &["epair", "bridge", "wg", "tun", "tap", "lo"];
 
 /// `ifconfig NAME create`; NAME is a cloner (`epair`) or a cloner with a unit (`epair7`).
-pub fn create(name: &str) -> Result<Made, String> {
+pub fn create(ctx: &Context, name: &str) -> Result<Made, String> {
     let refused = |reason: &str| format!("SIOCIFCREATE2 ({name}): {reason}");
     let base = name.trim_end_matches(|c: char| c.is_ascii_digit());
     if base.starts_with("epair") && base != "epair" && CLONERS.contains(&&base[..5]) {
@@ -50,6 +51,11 @@ pub fn create(name: &str) -> Result<Made, String> {
         }
         unit
     };
+    // The first use of a cloner loads its module.
+    if let Some(module) = [("epair", "if_epair"), ("bridge", "if_bridge"), ("wg", "if_wg")].iter().find(|m| m.0 == base)
+    {
+        kld::autoload(ctx, module.1).map_err(|e| refused(&e.to_string()))?;
+    }
     make(base, unit).map_err(|e| refused(&e.to_string()))?;
     let made = if base == "epair" { format!("epair{unit}a") } else { format!("{base}{unit}") };
     Ok(Made { announce: made != name, name: made })

@@ -89,7 +89,7 @@ pub fn run(ctx: &Context, args: &[String]) -> i32 {
     let name = &rest[0];
     let rest = &rest[1..];
     if let Some("create" | "plumb" | "create2") = rest.first().map(String::as_str) {
-        return match clone::create(name) {
+        return match clone::create(ctx, name) {
             Ok(made) => {
                 if made.announce {
                     println!("{}", made.name);

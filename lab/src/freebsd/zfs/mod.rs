@@ -1,6 +1,51 @@
-//! zfs(8) and zpool(8).
+//! zfs(8) and zpool(8) over plain directories. What is behind each answer: OpenZFS 2.1.9 as recorded, and contract section 5.
+//!
+//! [`verbs`] holds the subcommands; [`store`] where things lie; [`model`] what is remembered; [`stream`], [`diff`] and [`tree`] how data is compared, sent and copied.
 
+mod clock;
+mod computed;
+mod diff;
+mod model;
+mod mounts;
+mod names;
+mod options;
+mod pools;
+mod props;
+mod receiver;
+mod sender;
+mod session;
+mod sizes;
+mod store;
+mod stream;
+mod token;
+mod tree;
+mod unpack;
+mod usage;
+mod verbs;
+
+use crate::context::Context;
 use crate::freebsd::Command;
+use crate::freebsd::command;
+use session::Session;
 
 /// This family's commands.
-pub const COMMANDS: &[Command] = &[];
+pub const COMMANDS: &[Command] = &[command("zfs", "/sbin", zfs), command("zpool", "/sbin", zpool)];
+
+fn zfs(ctx: &Context, args: &[String]) -> i32 {
+    call(ctx, args, verbs::run)
+}
+
+fn zpool(ctx: &Context, args: &[String]) -> i32 {
+    call(ctx, args, pools::run)
+}
+
+fn call(ctx: &Context, args: &[String], run: fn(&mut Session, &[String]) -> session::Done) -> i32 {
+    let mut session = Session::new(ctx);
+    if ctx.jail.is_some() {
+        // /dev/zfs is hidden by devfs_ruleset 4.
+        session.warn("internal error: failed to initialize ZFS library");
+        return 1;
+    }
+    let done = run(&mut session, args);
+    session.finish(done)
+}

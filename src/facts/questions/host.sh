@@ -1,5 +1,5 @@
 present() { for name in "$@"; do if command -v "$name" >/dev/null; then echo "$name"; fi; done; }
-loaded() { for name in "$@"; do if kldstat -q -m "$name"; then echo "$name"; fi; done; }
+loaded() { command -v kldstat >/dev/null || return 127; for name in "$@"; do if kldstat -q -m "$name"; then echo "$name"; fi; done; }
 
 ask hostname '' hostname
 ask machine '' uname -m
@@ -32,7 +32,7 @@ done
 # Single fields only: dump and showconf would print the private key.
 ask wg-interfaces '' wg show interfaces
 for interface in $(wg show interfaces 2>/dev/null); do
-	for field in public-key listen-port peers allowed-ips latest-handshakes endpoints; do
+	for field in public-key listen-port allowed-ips latest-handshakes endpoints; do
 		ask "wg-$field" "$interface" wg show "$interface" "$field"
 	done
 done

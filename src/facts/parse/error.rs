@@ -74,12 +74,22 @@ pub(super) fn cut(text: &str, limit: usize) -> String {
     text.chars().take(limit).collect()
 }
 
+/// The same without control characters: texts of a host must not reach a terminal's escape sequences.
+pub(super) fn printable(text: &str, limit: usize) -> String {
+    cut(text, limit).replace(|c: char| c.is_control(), "\u{fffd}")
+}
+
+/// What is wrong with a file, or with its path.
+pub(super) fn file(path: &str, problem: impl ToString) -> FactsError {
+    FactsError::File { path: printable(path, 200), problem: printable(&problem.to_string(), 200) }
+}
+
 /// One line that makes no sense; the caller's `question` and `line` tell where.
 pub(super) fn line(question: &str, index: usize, text: &str, problem: impl ToString) -> FactsError {
     FactsError::Line {
-        question: question.to_owned(),
+        question: printable(question, 200),
         line: index + 1,
-        problem: problem.to_string(),
+        problem: printable(&problem.to_string(), 200),
         text: cut(text, 120),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::error::FactsError;
 use super::error::cut;
+use super::error::printable;
 
 /// The line before the first frame; whatever a login shell printed stands before it.
 const START: &[u8] = b"jailferry facts 1\n";
@@ -25,7 +26,11 @@ impl Frame {
     /// The question as errors name it.
     #[must_use]
     pub fn question(&self) -> String {
-        if self.subject.is_empty() { self.label.clone() } else { format!("{} {}", self.label, cut(&self.subject, 120)) }
+        if self.subject.is_empty() {
+            printable(&self.label, 40)
+        } else {
+            format!("{} {}", printable(&self.label, 40), printable(&self.subject, 120))
+        }
     }
 
     /// Standard output as text; what is not UTF-8 becomes U+FFFD, which no validated name holds.
@@ -44,7 +49,11 @@ impl Frame {
     #[must_use]
     pub fn message(&self) -> String {
         let errors = String::from_utf8_lossy(&self.errors);
-        errors.lines().map(str::trim).find(|l| !l.is_empty()).map_or_else(|| "no message".to_owned(), |l| cut(l, 200))
+        errors
+            .lines()
+            .map(str::trim)
+            .find(|l| !l.is_empty())
+            .map_or_else(|| "no message".to_owned(), |l| printable(l, 200))
     }
 
     /// Is there no such command on the host?
@@ -107,7 +116,7 @@ impl Frames {
         self.0
             .iter()
             .find(|f| f.label == label && f.subject == subject)
-            .ok_or_else(|| FactsError::Missing { question: format!("{label} {}", cut(subject, 120)) })
+            .ok_or_else(|| FactsError::Missing { question: format!("{label} {}", printable(subject, 120)) })
     }
 
     /// The answers to one kind of question.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::error::FactsError;
+use super::error::printable;
 use super::frames::Frame;
 use super::frames::Frames;
 use super::ifconfig;
@@ -136,12 +137,13 @@ fn wireguard(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<WireGua
     for name in list.success()?.text().split_whitespace() {
         let field = |field: &str| Ok(frames.about(&format!("wg-{field}"), name)?.success()?.text());
         let Ok(interface) = InterfaceName::new(name) else {
-            unreadable.insert(format!("wg show {name}"), "not a usable interface name".to_owned());
+            unreadable.insert(printable(&format!("wg show {name}"), 200), "not a usable interface name".to_owned());
             continue;
         };
         let key = field("public-key")?;
         let Ok(public_key) = PublicKey::new(key.trim()) else {
-            unreadable.insert(format!("wg show {name} public-key"), "the interface has no key".to_owned());
+            unreadable
+                .insert(printable(&format!("wg show {name} public-key"), 200), "the interface has no key".to_owned());
             continue;
         };
         let peers = wireguard::peers(name, &field("allowed-ips")?, &field("latest-handshakes")?, &field("endpoints")?)?;
@@ -171,7 +173,7 @@ fn note<T>(unreadable: &mut Unreadable, question: &str, result: Result<T, FactsE
                 FactsError::Failed { message, .. } => message,
                 other => other.to_string(),
             };
-            unreadable.insert(question.to_owned(), text);
+            unreadable.insert(printable(question, 200), printable(&text, 300));
         })
         .ok()
 }
@@ -234,8 +236,9 @@ fn storage(frames: &Frames, unreadable: &mut Unreadable) -> Result<Storage, Fact
     };
     let text = |label: &str| Ok(frames.get(label)?.success()?.text());
     let (mut datasets, odd) = zfs::datasets(&text("zfs-list")?)?;
-    let odd =
-        odd.into_iter().map(|name| (format!("zfs list {name}"), "a name that jailferry does not handle".to_owned()));
+    let odd = odd
+        .into_iter()
+        .map(|name| (printable(&format!("zfs list {name}"), 300), "a name that jailferry does not handle".to_owned()));
     unreadable.extend(odd);
     let runs = zfs::pairs(&text("zfs-run")?);
     for dataset in &mut datasets {

@@ -127,10 +127,35 @@ proptest! {
 
 #[test]
 fn long_lines_and_deep_json_end_soon() {
-    let line = "a".repeat(1_000_000);
+    let line = "a".repeat(200_000);
     feed(&line);
-    feed(&"\n".repeat(1_000_000));
-    feed(&"a\tb\n".repeat(250_000));
-    feed(&"[".repeat(1_000_000));
-    feed(&"{\"a\":".repeat(100_000));
+    feed(&"\n".repeat(200_000));
+    feed(&"a\tb\n".repeat(50_000));
+    feed(&"[".repeat(200_000));
+    feed(&"{\"a\":".repeat(20_000));
+}
+
+#[test]
+fn errors_hold_no_escape_sequences() {
+    let evil = "\u{1b}]0;x\u{7}";
+    let frame = |label: &str, subject: &str, status: i32, output: &str, errors: &str| {
+        format!("{label} {status} {} {}\n{subject}{output}\n{}\n{errors}\n", subject.len(), output.len(), errors.len())
+    };
+    let mut answer = "jailferry facts 1\n".to_owned();
+    answer += &frame("jls", "", 1, "", evil);
+    answer += &frame("jail-e", &format!("/etc/{evil}.conf"), 0, "", "");
+    answer += &frame("ifconfig", "", 0, evil, "");
+    answer += &frame("netstat", &format!("0 {evil}"), 0, evil, "");
+    answer += &frame("pf-status", "", 0, "Enabled\n", "");
+    answer += &frame("pf-tables", "", 0, "t\n", "");
+    answer += &frame("pf-table", "t", 0, evil, "");
+    answer += &frame("zfs-version", "", 0, "zfs-1\nzfs-kmod-1\n", "");
+    answer += &frame("zfs-list", "", 0, evil, "");
+    answer += &frame(evil, "", 0, "", "");
+    answer += &frame("end", "", 0, "", "");
+    let errors = parse_host(answer.as_bytes()).unwrap_err();
+    assert!(errors.len() > 8, "{errors:?}");
+    for error in errors {
+        assert!(!error.to_string().contains(char::is_control), "{error:?}");
+    }
 }

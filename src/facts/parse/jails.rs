@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::error;
 use super::error::FactsError;
 use super::error::line;
 use super::json;
@@ -45,7 +46,7 @@ fn one(jail: &Value) -> Option<RunningJail> {
 /// # Errors
 /// A path that is not usable, or a line without a name that continues no other.
 pub fn configured(path: &str, text: &str) -> Result<Vec<JailConfiguration>, FactsError> {
-    let file = RemotePath::new(path).map_err(|e| FactsError::File { path: path.to_owned(), problem: e.to_string() })?;
+    let file = RemotePath::new(path).map_err(|e| error::file(path, e))?;
     let mut found: Vec<JailConfiguration> = Vec::new();
     for (index, row) in text.lines().enumerate() {
         if row.is_empty() && found.is_empty() {

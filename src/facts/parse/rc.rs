@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::error;
 use super::error::FactsError;
 use super::frames::Frames;
 use crate::facts::RcConf;
@@ -23,8 +24,7 @@ pub fn rc_conf(frames: &Frames) -> Result<RcConf, FactsError> {
     Ok(RcConf {
         jail_enable: enable.is_some_and(|v| yes(&v)),
         jail_list: list.map(|f| f.text().split_whitespace().map(str::to_owned).collect()).unwrap_or_default(),
-        jail_list_file: RemotePath::new(path)
-            .map_err(|e| FactsError::File { path: path.to_owned(), problem: e.to_string() })?,
+        jail_list_file: RemotePath::new(path).map_err(|e| error::file(path, e))?,
         variables,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::error;
 use super::error::FactsError;
 use super::error::line;
 use super::prefix::prefix;
@@ -69,7 +70,7 @@ fn prefixes(list: &str, separator: char) -> Result<BTreeSet<Prefix>, String> {
 /// # Errors
 /// A path that is not usable, a peer's value that is none.
 pub fn file(path: &str, text: &str, sha256: &str) -> Result<WireGuardFile, FactsError> {
-    let fail = |problem: String| FactsError::File { path: path.to_owned(), problem };
+    let fail = |problem: String| error::file(path, problem);
     let checked = RemotePath::new(path).map_err(|e| fail(e.to_string()))?;
     let stem = checked.file_name().strip_suffix(".conf").unwrap_or_default();
     let interface = InterfaceName::new(stem).map_err(|e| fail(e.to_string()))?;

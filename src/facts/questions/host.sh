@@ -52,10 +52,10 @@ done
 
 # A kernel without VIMAGE does not know the parameter vnet.
 vnet=
-if [ "$(sysctl -in kern.features.vimage)" = 1 ]; then vnet=vnet; fi
+if [ "$(sysctl -in kern.features.vimage 2>/dev/null)" = 1 ]; then vnet=vnet; fi
 ask jls '' jls -d --libxo json name jid path dying $vnet
 if [ -n "$vnet" ]; then
-	jls -q jid vnet | while read -r jid stack; do
+	jls -q jid vnet 2>/dev/null | while read -r jid stack; do
 		[ "$stack" = new ] || continue
 		ask jail-ifconfig "$jid" timeout 10 jexec "$jid" ifconfig -f inet:cidr,inet6:cidr -a
 		ask jail-netstat "$jid inet" timeout 10 jexec "$jid" netstat --libxo json -rnW -f inet

@@ -2,7 +2,7 @@
 //!
 //! The steps, one file each: [`token`] splits the text without losing a byte, [`tree`] finds statements and blocks,
 //! [`value`] resolves variables and remembers where each character was written, [`matching`] finds what must change in
-//! a value, [`rewrite`](mod@rewrite) edits those places and nothing else. [`extract`] makes a file of its own out of a
+//! a value, [`rewrite`](mod@rewrite) edits those places and nothing else. [`extract`](mod@extract) makes a file of its own out of a
 //! shared /etc/jail.conf, [`list`] reads what `jail -e` prints.
 
 pub mod extract;

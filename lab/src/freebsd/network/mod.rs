@@ -5,7 +5,7 @@ pub mod ifconfig;
 pub mod kernel;
 pub mod ndp;
 pub mod netstat;
-// pf
+pub mod pf;
 pub mod prefix;
 pub mod route;
 pub mod setfib;
@@ -21,6 +21,7 @@ pub const COMMANDS: &[Command] = &[
     command("netstat", "/usr/bin", netstat::run),
     command("arp", "/usr/sbin", arp::run),
     command("ndp", "/usr/sbin", ndp::run),
+    command("pfctl", "/sbin", pf::run),
     command("setfib", "/usr/sbin", setfib::run),
 ];
 

@@ -16,7 +16,7 @@ pub fn create(name: &str) -> io::Result<()> {
     // It goes into the background by itself once the interface is there.
     let output = Command::new(tool("wireguard-go"))
         .arg(name)
-        .env("WG_PROCESS_FOREGROUND", "0")
+        .env_remove("WG_PROCESS_FOREGROUND")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .output()?;

@@ -47,7 +47,7 @@ pub enum Effect {
     RollBackReceived { host: NodeName, dataset: DatasetName, base: SnapshotLabel, run: RunId },
     /// Prove that a snapshot has the same GUID on both hosts, for every dataset.
     CompareGuids { source: NodeName, target: NodeName, pairs: Vec<(DatasetName, DatasetName)>, label: SnapshotLabel },
-    /// Unmount a jail's datasets and make them read-only and unmountable by accident.
+    /// Unmount a jail's datasets, make them read-only and unmountable by accident, and mark them as a copy of that run.
     Park { host: NodeName, datasets: Vec<Parked>, run: RunId },
     /// Give parked datasets their own properties back and mount them.
     Unpark { host: NodeName, datasets: Vec<Parked> },
@@ -131,16 +131,28 @@ pub enum Base {
 pub struct Parked {
     /// The dataset.
     pub dataset: DatasetName,
-    /// `canmount` when live; `None` = inherited or default.
-    pub canmount: Option<String>,
-    /// `readonly` when live; `None` = inherited or default.
-    pub readonly: Option<String>,
-    /// `mountpoint` to set; `None` = inherited.
-    pub mountpoint: Option<String>,
+    /// `canmount` when live.
+    pub canmount: PropertyState,
+    /// `readonly` when live.
+    pub readonly: PropertyState,
+    /// `mountpoint` when live.
+    pub mountpoint: PropertyState,
     /// Is it mounted when live?
     pub mounted: bool,
     /// A volume, which has neither mount point nor canmount.
     pub volume: bool,
+}
+
+/// Where a property's value comes from (zfsprops(7)).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PropertyState {
+    /// Inherited or default.
+    Inherited,
+    /// Came with a stream.
+    Received,
+    /// Set on the dataset.
+    Local(String),
 }
 
 /// How to bring home what was written at the target.

@@ -6,18 +6,28 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::model::NodeName;
 use crate::playbook::options::DurationText;
 
 /// Where a check is asked from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Vantage {
     /// From the hub, through the tunnel.
     #[default]
     Hub,
-    /// From the machine that jailferry runs on: the client's side, through NAT and port forwards.
-    Control,
+    /// From a node of the fleet, such as one outside that sees what clients see, through NAT and port forwards.
+    Node(NodeName),
 }
+
+/// `from:` as written.
+#[derive(schemars::JsonSchema)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "read by schemars only")]
+pub(crate) struct VantageText(
+    /// `hub`, or the name of a node of the fleet, such as one outside that sees what clients see.
+    NodeName,
+);
 
 /// One check of a jail. It passes or fails before the move, after the switch, and whenever somebody asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +129,7 @@ pub(crate) struct IcmpText {
     /// The address to ask. Without it, every address of the jail.
     address: Option<IpAddr>,
     /// Where the check is asked from. Without it, `hub`.
-    from: Option<Vantage>,
+    from: Option<VantageText>,
     /// How long one attempt may take. Without it, 5s.
     timeout: Option<DurationText>,
 }
@@ -135,7 +145,7 @@ pub(crate) struct TcpText {
     /// The address to ask. Without it, every address of the jail.
     address: Option<IpAddr>,
     /// Where the check is asked from. Without it, `hub`.
-    from: Option<Vantage>,
+    from: Option<VantageText>,
     /// How long one attempt may take. Without it, 5s.
     timeout: Option<DurationText>,
 }
@@ -162,7 +172,7 @@ pub(crate) struct HttpText {
     /// A text that the answer's body must hold.
     body: Option<String>,
     /// Where the check is asked from. Without it, `hub`.
-    from: Option<Vantage>,
+    from: Option<VantageText>,
     /// How long one attempt may take. Without it, 5s.
     timeout: Option<DurationText>,
 }

@@ -2,8 +2,10 @@
 //!
 //! [`record`] and [`state`] are pure: what a journal says and what follows from it. [`journal`] is the file.
 
+pub mod interrupt;
 pub mod journal;
 pub mod record;
+pub mod run;
 pub mod state;
 
 pub use journal::Journal;

@@ -45,13 +45,14 @@ pub(super) fn stop(place: &JailPlace) -> Work {
         host,
         JAIL,
         format!(
-            "if jls -j {jail} jid >/dev/null 2>&1; then\n  jail -f {file} -r {jail} || :\nfi\nif jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -r' >&2; exit 21; fi\nn=0\nwhile jls -d -j {jail} jid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n  sleep 0.1\ndone\nrm -f /var/run/jail_{jail}.id\n{clean}"
+            "if jls -j {jail} jid >/dev/null 2>&1; then\n  jail -f {file} -r {jail} >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\n  rm -f /var/run/jailferry.$$\nfi\nif jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -r' >&2; exit 21; fi\nn=0\nwhile jls -d -j {jail} jid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n  sleep 0.1\ndone\nrm -f /var/run/jail_{jail}.id\n{clean}"
         ),
     )])
 }
 
 /// Not `service jail start`, which succeeds whatever happens (contract 0.1). A failed start leaves what exec.prestart
-/// made (contract 0.11), so that goes before the error is told. `fib` is verified because ifconfig only warns
+/// made (contract 0.11), so that goes before the error is told. Its output goes to a file, not to our pipe: a service
+/// that the jail starts may keep it open for as long as it lives. `fib` is verified because ifconfig only warns
 /// (contract 0.6).
 pub(super) fn start(place: &JailPlace) -> Work {
     let JailPlace { host, jail, file, .. } = place;
@@ -74,7 +75,7 @@ pub(super) fn start(place: &JailPlace) -> Work {
         host,
         JAIL,
         format!(
-            "if ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}rc=0\njail -f {file} -c {jail} || rc=$?\nif ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}echo \"jail -c {jail} failed with exit status $rc\" >&2\nexit 21\nfi\nfi\njls -j {jail} jid > /var/run/jail_{jail}.id\n{proof}"
+            "if ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}rc=0\njail -f {file} -c {jail} >/var/run/jailferry.$$ 2>&1 || rc=$?\nif ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}cat /var/run/jailferry.$$ >&2\nrm -f /var/run/jailferry.$$\necho \"jail -c {jail} failed with exit status $rc\" >&2\nexit 21\nfi\nrm -f /var/run/jailferry.$$\nfi\njls -j {jail} jid > /var/run/jail_{jail}.id\n{proof}"
         ),
     )])
 }

@@ -9,6 +9,8 @@ mod network;
 mod probe;
 mod zfs;
 
+pub use files::sha256;
+
 use crate::effect::Effect;
 use crate::effect::Work;
 use crate::effect::command::Command;

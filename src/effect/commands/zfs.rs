@@ -3,6 +3,7 @@
 use crate::effect::Base;
 use crate::effect::BringBack;
 use crate::effect::Parked;
+use crate::effect::PropertyState;
 use crate::effect::Transfer;
 use crate::effect::Work;
 use crate::effect::command::Command;
@@ -176,25 +177,26 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
     run(host, script)
 }
 
-/// Parents first. Values the dataset had of its own are set, others inherited again.
+/// Parents first. The mark stays: it tells whose copy this is until somebody decides (see [`clear_mark`]).
 pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
     let mut script = String::new();
     for parked in datasets {
         let d = &parked.dataset;
-        let mut restore = |property: &str, value: Option<&str>| match value {
-            Some(value) => script.push_str(&format!("zfs set {property}={} {d}\n", shell::word(value))),
-            None => script.push_str(&format!("zfs inherit {property} {d}\n")),
+        let mut restore = |property: &str, state: &PropertyState| match state {
+            PropertyState::Local(value) => script.push_str(&format!("zfs set {property}={} {d}\n", shell::word(value))),
+            PropertyState::Received => script.push_str(&format!("zfs inherit -S {property} {d}\n")),
+            PropertyState::Inherited => script.push_str(&format!("zfs inherit {property} {d}\n")),
         };
-        restore("readonly", parked.readonly.as_deref());
+        restore("readonly", &parked.readonly);
         if !parked.volume {
-            restore("mountpoint", parked.mountpoint.as_deref());
-            restore("canmount", parked.canmount.as_deref());
+            restore("mountpoint", &parked.mountpoint);
+            restore("canmount", &parked.canmount);
         }
-        script.push_str(&format!("zfs inherit {RUN_PROPERTY} {d}\n"));
         if parked.mounted {
             script.push_str(&format!("[ \"$(zfs get -Hp -o value mounted {d})\" = yes ] || zfs mount {d}\n"));
         }
     }
+    script.push_str(":");
     run(host, script)
 }
 

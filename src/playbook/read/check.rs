@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use jiff::SignedDuration;
 
+use crate::model::NodeName;
 use crate::playbook::check::Check;
 use crate::playbook::check::HttpTarget;
 use crate::playbook::check::Probe;
@@ -14,8 +15,8 @@ use crate::playbook::read::options::plain_text;
 use crate::playbook::read::options::timeout;
 use crate::playbook::reader::Fields;
 use crate::playbook::reader::Problem;
-use crate::playbook::reader::choice;
 use crate::playbook::reader::list;
+use crate::playbook::reader::name;
 use crate::playbook::reader::nearest;
 use crate::playbook::reader::number;
 use crate::playbook::reader::scalar;
@@ -155,9 +156,10 @@ fn address(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<IpAddr> {
 }
 
 fn from(fields: &mut Fields<'_>, findings: &mut Findings) -> Vantage {
-    const PLACES: &[(&str, Vantage)] = &[("hub", Vantage::Hub), ("control", Vantage::Control)];
-    let found = fields.get("from").and_then(|n| choice(n, "a place to ask from", PLACES, findings));
-    found.unwrap_or_default()
+    match fields.get("from").and_then(|n| name::<NodeName>(n, "`hub` or the name of a node", findings)) {
+        Some(node) if node.as_str() != "hub" => Vantage::Node(node),
+        _ => Vantage::Hub,
+    }
 }
 
 /// The last key of every check, and the keys nobody asked for.

@@ -33,6 +33,7 @@ use crate::playbook::reader::scalar;
 use crate::playbook::rules;
 use crate::playbook::yaml::Entry;
 use crate::playbook::yaml::Located;
+use crate::playbook::yaml::Value;
 
 /// A value with the place it was written at.
 pub(crate) type At<T> = (T, Range<usize>);
@@ -60,7 +61,11 @@ pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
     if let (Some((hub, at)), Some(nodes)) = (&hub, &nodes) {
         known(hub.as_str(), at, "the hub", "nodes", nodes.keys().map(NodeName::as_str), findings);
     }
-    let jails = fields.get("jails").map(|n| jails(n, &tunnel, findings)).unwrap_or_default();
+    let jails_at = fields.get("jails");
+    let jails = jails_at.map(|n| jails(n, &tunnel, findings)).unwrap_or_default();
+    if let (Some(at), Some(nodes)) = (jails_at, &nodes) {
+        vantages(at, nodes, findings);
+    }
     fields.finish(findings);
     Some(Fleet {
         hub: hub?.0,
@@ -70,6 +75,25 @@ pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
         ssh_config,
         options,
     })
+}
+
+/// A finding for every `from:` below `node` that names neither the hub's role nor a node.
+fn vantages(node: &Located, nodes: &BTreeMap<NodeName, Node>, findings: &mut Findings) {
+    match &node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                match &entry.value.value {
+                    Value::Scalar(from) if entry.key == "from" && from != "hub" => {
+                        let names = nodes.keys().map(NodeName::as_str);
+                        known(from, &entry.value.span, "the place to ask from", "nodes", names, findings);
+                    }
+                    _ => vantages(&entry.value, nodes, findings),
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| vantages(item, nodes, findings)),
+        Value::Scalar(_) | Value::Null => {}
+    }
 }
 
 /// A finding when `wanted` is none of the names that `list` holds.

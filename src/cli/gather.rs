@@ -1,0 +1,167 @@
+//! Connects to the fleet and asks it: first every host, then the source about the jail and the target about its place.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::configuration::fstab;
+use crate::effect::command::Command;
+use crate::facts::HostFacts;
+use crate::facts::parse;
+use crate::facts::questions;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::RemotePath;
+use crate::plan::finding::Findings;
+use crate::plan::situation;
+use crate::plan::situation::Evidence;
+use crate::plan::situation::Situation;
+use crate::playbook::Fleet;
+use crate::remote::Hosts;
+use crate::remote::Target;
+use crate::ui::event::Event;
+
+/// Seconds a host gets to answer a round of questions.
+const ROUND: u32 = 120;
+
+/// Why the fleet could not be asked; every host that has a problem, not only the first.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct GatherError(pub Vec<String>);
+
+/// Connects to all nodes of the fleet.
+///
+/// # Errors
+/// [`GatherError`] with every host that could not be reached.
+pub async fn connect(fleet: &Fleet, ssh_config: Option<&Path>) -> Result<Hosts, GatherError> {
+    let targets: Vec<Target> = fleet
+        .nodes
+        .iter()
+        .map(|(name, node)| Target { name: name.clone(), destination: node.ssh.clone(), become_root: node.become_root })
+        .collect();
+    Hosts::connect(&targets, ssh_config)
+        .await
+        .map_err(|errors| GatherError(errors.0.iter().map(ToString::to_string).collect()))
+}
+
+/// The first round, of all hosts at once.
+///
+/// # Errors
+/// [`GatherError`] with every host that did not answer or answered what cannot be read.
+pub async fn facts_of_all(
+    hosts: &Hosts,
+    events: &(dyn Fn(Event) + Send + Sync),
+) -> Result<BTreeMap<NodeName, HostFacts>, GatherError> {
+    let asked = hosts.names().cloned().map(|name| async move {
+        events(Event::AskingHost { host: name.clone() });
+        let started = Instant::now();
+        let command = Command::script(&name, ROUND, questions::host_questions());
+        let facts = match hosts.run(&command).await {
+            Ok(output) => parse::parse_host(&output.stdout)
+                .map_err(|errors| errors.iter().map(|e| format!("{name}: {e}")).collect::<Vec<_>>()),
+            Err(error) => Err(vec![error.to_string()]),
+        };
+        if facts.is_ok() {
+            let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            events(Event::HostAnswered { host: name.clone(), milliseconds });
+        }
+        (name, facts)
+    });
+    let mut all = BTreeMap::new();
+    let mut errors = Vec::new();
+    for (name, facts) in join_all(asked).await {
+        match facts {
+            Ok(facts) => {
+                all.insert(name, facts);
+            }
+            Err(problems) => errors.extend(problems),
+        }
+    }
+    if errors.is_empty() { Ok(all) } else { Err(GatherError(errors)) }
+}
+
+/// Polls all futures in one task: the sessions they use are borrowed, so they cannot be spawned.
+async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    use std::pin::Pin;
+    use std::task::Poll;
+    let mut pending: Vec<(Pin<Box<F>>, Option<F::Output>)> = futures.map(|f| (Box::pin(f), None)).collect();
+    std::future::poll_fn(move |context| {
+        let mut ready = true;
+        for (future, output) in &mut pending {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(value) => *output = Some(value),
+                    Poll::Pending => ready = false,
+                }
+            }
+        }
+        if ready { Poll::Ready(pending.iter_mut().filter_map(|(_, o)| o.take()).collect()) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Both rounds for one move. `None` as situation: too little is known, and the findings say why.
+///
+/// # Errors
+/// [`GatherError`] when a host does not answer.
+pub async fn evidence(
+    hosts: &Hosts,
+    fleet: &Fleet,
+    jail: &JailName,
+    target: &NodeName,
+    events: &(dyn Fn(Event) + Send + Sync),
+) -> Result<(Evidence, Option<Situation>, Findings), GatherError> {
+    let mut findings = Findings::default();
+    let mut evidence =
+        Evidence { fleet: fleet.clone(), hosts: facts_of_all(hosts, events).await?, jail: None, target: None };
+    let Some(situation) = situation::resolve(&evidence, jail, target, &mut findings) else {
+        return Ok((evidence, None, findings));
+    };
+    let asked = questions::JailQuestions {
+        configuration_file: situation.configuration_file.clone(),
+        fstab: situation.fstab.clone(),
+        root: situation.path.clone(),
+        dataset: situation.source.dataset.clone(),
+    };
+    let source = &situation.source.node;
+    let command = Command::script(source, ROUND, questions::jail_questions(&asked));
+    let output = hosts.run(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;
+    let told = |node: &NodeName, errors: Vec<parse::FactsError>| {
+        GatherError(errors.iter().map(|e| format!("{node}: {e}")).collect())
+    };
+    let jail_facts = parse::parse_jail(jail, &asked, &output.stdout).map_err(|e| told(source, e))?;
+
+    let configuration = evidence.hosts.get(source).and_then(|f| f.jail_configuration(jail)).cloned();
+    let mut paths: Vec<RemotePath> = Vec::new();
+    if let Some((_, file)) = &jail_facts.fstab {
+        let sources = fstab::nullfs_sources(&file.text, &situation.path).unwrap_or_else(|error| {
+            findings.error(
+                "fstab",
+                source,
+                format!("the jail's fstab: {error}"),
+                "correct it; mount(8) would refuse it",
+            );
+            Vec::new()
+        });
+        paths.extend(sources.into_iter().filter_map(|path| RemotePath::new(path).ok()));
+    }
+    let mut files = vec![situation.target_file.clone()];
+    files.extend(situation.fstab.clone());
+    let there = questions::TargetQuestions {
+        paths,
+        files,
+        rulesets: configuration
+            .as_ref()
+            .and_then(|c| c.value("devfs_ruleset"))
+            .and_then(|v| v.parse().ok())
+            .into_iter()
+            .collect(),
+        parameters: configuration.as_ref().map(questions::kernel_parameters).unwrap_or_default(),
+        dataset: situation.target.dataset.clone(),
+    };
+    let command = Command::script(target, ROUND, questions::target_questions(&there));
+    let output = hosts.run(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;
+    evidence.target = Some(parse::parse_target(&there, &output.stdout).map_err(|e| told(target, e))?);
+    evidence.jail = Some(jail_facts);
+    Ok((evidence, Some(situation), findings))
+}

@@ -1,0 +1,158 @@
+//! The command line: one file a verb. Everything that touches the terminal, the environment and local files is here.
+
+pub mod exit;
+pub mod gather;
+pub mod input;
+pub mod output;
+pub mod prepare;
+pub mod words;
+
+mod check;
+mod facts;
+mod migrate;
+mod plan;
+mod playbook;
+mod shells;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+
+pub use exit::Exit;
+
+/// Moves FreeBSD jails between nodes, address and all.
+#[derive(Debug, Parser)]
+#[command(name = "jailferry", version, about, propagate_version = true, after_long_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    global: Global,
+}
+
+const EXAMPLES: &str = concat!(
+    "Examples:
+  jailferry plan jail web to node big        what would happen, every command of it
+  jailferry migrate jail web to node big     the same, and do it after a question
+  jailferry migrate web big --yes            the filler words may be left out; no question
+  jailferry check                            is fleet.yml right? asks no host
+  jailferry facts big                        what jailferry knows of a node
+  jailferry runs                             what was done, with outcomes
+
+Exit codes:
+  0   moved, or the question was answered
+  2   bad input (command line, fleet.yml, playbook); no host was asked
+  3   refused before any change; the jail runs where it ran
+  4   rolled back; the jail runs where it ran
+  5   a person has to look; the output says what is so and what remains
+  70  jailferry itself or this machine failed"
+);
+
+/// Options of every verb.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The fleet: hub, nodes, jails [default: ./fleet.yml, then the user's and the system's configuration folder]
+    #[arg(long, global = true, value_name = "FILE", env = "JAILFERRY_FLEET")]
+    pub fleet: Option<PathBuf>,
+    /// Machine-readable output: JSON, one event a line during a run
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// ssh_config(5) file to use instead of ~/.ssh/config
+    #[arg(long, global = true, value_name = "FILE", env = "JAILFERRY_SSH_CONFIG")]
+    pub ssh_config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Move a jail to another node
+    #[command(after_long_help = "Examples:
+  jailferry migrate jail web to node big
+  jailferry migrate web big --dry-run")]
+    Migrate {
+        /// jail NAME to node NAME; `jail`, `to` and `node` may be left out
+        #[arg(required = true, value_name = "WORDS", num_args = 1..=6)]
+        words: Vec<String>,
+        /// Only say what would be done; changes nothing on any host
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show the plan of a move: every command with its undo
+    Plan {
+        /// jail NAME to node NAME; `jail`, `to` and `node` may be left out
+        #[arg(required = true, value_name = "WORDS", num_args = 1..=6)]
+        words: Vec<String>,
+    },
+    /// Do what a playbook says
+    Run {
+        /// The playbook
+        playbook: PathBuf,
+        /// Only say what would be done; changes nothing on any host
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Check fleet and playbook files without asking any host
+    Check {
+        /// Files to check [default: the fleet]
+        files: Vec<PathBuf>,
+    },
+    /// Show what the nodes say
+    Facts {
+        /// Only this node
+        node: Option<String>,
+    },
+    /// List the runs that were started from this machine
+    Runs,
+    /// Show a run: its steps, its commands, its outcome
+    Show {
+        /// The run's id, or `last`
+        run: String,
+    },
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (mdoc troff)
+    #[command(hide = true)]
+    Man,
+}
+
+/// Parses the command line and runs it.
+pub async fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output with success, everything else is the caller's mistake.
+            let wrong = error.use_stderr();
+            let _ = error.print();
+            return if wrong { Exit::BadInput } else { Exit::Done };
+        }
+    };
+    let global = cli.global;
+    match cli.verb {
+        Verb::Migrate { words, dry_run, yes } => migrate::migrate(&global, &words, dry_run, yes).await,
+        Verb::Plan { words } => plan::plan(&global, &words).await,
+        Verb::Run { playbook, dry_run, yes } => playbook::run(&global, &playbook, dry_run, yes).await,
+        Verb::Check { files } => check::check(&global, &files),
+        Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,
+        Verb::Runs => show::runs(&global),
+        Verb::Show { run } => show::show(&global, &run),
+        Verb::Completions { shell } => shells::completions(shell),
+        Verb::Man => shells::man(),
+    }
+}
+
+/// The command as clap knows it, for completions, the manual page and the reference.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}

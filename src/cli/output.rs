@@ -1,0 +1,48 @@
+//! Standard output and standard error. Nothing else in the program writes there.
+
+use std::io::IsTerminal;
+use std::io::Write;
+
+use crate::ui::paint::Paint;
+
+/// May colours be used? Only on a terminal, and not with NO_COLOR or TERM=dumb.
+#[must_use]
+pub fn colour(terminal: bool) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
+/// Paint for standard output.
+#[must_use]
+pub fn paint() -> Paint {
+    Paint::new(colour(std::io::stdout().is_terminal()))
+}
+
+/// Writes to standard output; a reader that has gone away is no failure.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ =
+        out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+}
+
+/// Writes to standard error as it is.
+pub fn error(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ =
+        err.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { err.write_all(b"\n") });
+}
+
+/// `error: …` on standard error.
+pub fn complain(message: &str) {
+    let paint = Paint::new(colour(std::io::stderr().is_terminal()));
+    error(&format!("{} {message}", paint.red("error:")));
+}
+
+/// A value as indented JSON on standard output.
+///
+/// # Errors
+/// When it cannot be serialised.
+pub fn json<T: serde::Serialize>(value: &T) -> Result<(), serde_json::Error> {
+    say(&serde_json::to_string_pretty(value)?);
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! From names to a plan, for every verb that moves a jail.
+
+use crate::cli::Exit;
+use crate::cli::Global;
+use crate::cli::gather;
+use crate::cli::input::FleetFile;
+use crate::cli::output;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::plan::Plan;
+use crate::plan::assemble;
+use crate::playbook::Options;
+use crate::remote::Hosts;
+use crate::saga::journal;
+use crate::ui::event::Event;
+use crate::ui::plan_view;
+
+/// Asks the fleet and plans. What went wrong has been said when this fails.
+///
+/// # Errors
+/// The exit code to end with.
+pub async fn plan(
+    global: &Global,
+    fleet: &FleetFile,
+    hosts: &Hosts,
+    jail: &JailName,
+    target: &NodeName,
+    options: &Options,
+    events: &(dyn Fn(Event) + Send + Sync),
+) -> Result<Plan, Exit> {
+    if !fleet.fleet.nodes.contains_key(target) {
+        let known: Vec<&str> = fleet.fleet.nodes.keys().map(NodeName::as_str).collect();
+        output::complain(&format!("fleet.yml has no node {target}; it has {}", known.join(", ")));
+        return Err(Exit::BadInput);
+    }
+    let gathered = gather::evidence(hosts, &fleet.fleet, jail, target, events).await;
+    let (evidence, situation, findings) = gathered.map_err(|error| {
+        output::complain(&format!("the fleet cannot be asked; nothing was changed\n{error}"));
+        Exit::Refused
+    })?;
+    let settings = options.over(&fleet.fleet.options_of(jail)).settle();
+    let planned = match situation {
+        None => Err(findings.into_sorted()),
+        Some(situation) => assemble::plan(&evidence, &situation, &settings, &salt(jail)?, findings),
+    };
+    planned.map_err(|findings| {
+        if global.json {
+            let _ = output::json(&serde_json::json!({ "findings": findings }));
+        } else {
+            output::error(&plan_view::findings(&findings, output::paint()));
+            output::complain(&format!("jail {jail} is not moved; nothing was changed"));
+        }
+        Exit::Refused
+    })
+}
+
+/// Connects to the fleet, or says why not.
+///
+/// # Errors
+/// The exit code to end with.
+pub async fn connect(fleet: &FleetFile) -> Result<Hosts, Exit> {
+    gather::connect(&fleet.fleet, fleet.ssh_config.as_deref()).await.map_err(|error| {
+        output::complain(&format!("not every host can be reached; nothing was changed\n{error}"));
+        Exit::Refused
+    })
+}
+
+/// What makes run ids differ although the evidence is the same: how many runs of this jail this machine has seen.
+fn salt(jail: &JailName) -> Result<String, Exit> {
+    let runs = journal::runs_directory().and_then(|folder| journal::list_runs(&folder)).map_err(|error| {
+        output::complain(&error.to_string());
+        Exit::Internal
+    })?;
+    let of_jail = |run: &str| run.rsplit_once('-').is_some_and(|(name, _)| name == jail.as_str());
+    Ok(runs.iter().filter(|r| of_jail(r.run.as_str())).count().to_string())
+}

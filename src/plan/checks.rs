@@ -1,0 +1,187 @@
+//! What is asked of a jail after it has moved: the checks of fleet.yml and those that every jail gets.
+
+use std::net::IpAddr;
+
+use crate::effect::Effect;
+use crate::effect::Probe;
+use crate::model::NodeName;
+use crate::model::Prefix;
+use crate::plan::situation::Situation;
+use crate::playbook;
+use crate::playbook::Check;
+use crate::playbook::HttpTarget;
+use crate::playbook::Vantage;
+
+/// A check as a step: its title and its probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examination {
+    /// What is proven.
+    pub title: String,
+    /// How.
+    pub effect: Effect,
+}
+
+/// Seconds a jail's services get to come up before a check counts as failed.
+const PATIENCE: u32 = 30;
+
+/// The new path, tried from the target while the jail still runs at the source: the hub answers in the jail's FIB,
+/// with packets of the jail's size.
+#[must_use]
+pub fn rehearsal(situation: &Situation, hub_addresses: &[IpAddr]) -> Vec<Examination> {
+    if situation.target.node == situation.hub {
+        return Vec::new();
+    }
+    hub_addresses
+        .iter()
+        .map(|address| Examination {
+            title: format!(
+                "the hub ({address}) answers {} from FIB {} with packets of {} bytes",
+                situation.target.node, situation.target.fib, situation.mtu
+            ),
+            effect: Effect::Probe {
+                host: situation.target.node.clone(),
+                probe: Probe::Ping {
+                    address: *address,
+                    size: Some(situation.mtu),
+                    fib: situation.target.fib,
+                    seconds: 10,
+                },
+            },
+        })
+        .collect()
+}
+
+/// After the start: reach and packet size from the hub, the jail's own way out, then the checks of fleet.yml.
+#[must_use]
+pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpAddr]) -> Vec<Examination> {
+    let hub = &situation.hub;
+    let mut list = Vec::new();
+    let answering = answering(situation);
+    for address in &answering {
+        list.push(Examination {
+            title: format!("{hub} reaches {address} with packets of {} bytes", situation.mtu),
+            effect: probe(hub, Probe::Ping { address: *address, size: Some(situation.mtu), fib: 0, seconds: PATIENCE }),
+        });
+    }
+    if situation.target.node != *hub {
+        for address in hub_addresses {
+            list.push(Examination {
+                title: format!("jail {} reaches the hub ({address}) through the tunnel", situation.jail),
+                effect: probe(
+                    &situation.target.node,
+                    Probe::PingFromInside {
+                        jail: situation.jail.clone(),
+                        address: *address,
+                        size: Some(situation.mtu),
+                        seconds: PATIENCE,
+                    },
+                ),
+            });
+        }
+    }
+    for check in checks {
+        list.extend(examine(situation, check, &answering));
+    }
+    list
+}
+
+/// The addresses at which the jail should answer: its own, those within what it owns.
+fn answering(situation: &Situation) -> Vec<IpAddr> {
+    situation.addresses.iter().copied().filter(|a| situation.prefixes.iter().any(|p| p.contains(*a))).collect()
+}
+
+fn probe(host: &NodeName, probe: Probe) -> Effect {
+    Effect::Probe { host: host.clone(), probe }
+}
+
+fn vantage<'a>(situation: &'a Situation, from: &'a Vantage) -> &'a NodeName {
+    match from {
+        Vantage::Hub => &situation.hub,
+        Vantage::Node(node) => node,
+    }
+}
+
+fn url(address: IpAddr, port: u16, path: &str) -> String {
+    let port = if port == 80 { String::new() } else { format!(":{port}") };
+    match address {
+        IpAddr::V4(a) => format!("http://{a}{port}{path}"),
+        IpAddr::V6(a) => format!("http://[{a}]{port}{path}"),
+    }
+}
+
+/// One check of fleet.yml; without an address it is asked of each of the jail's.
+fn examine(situation: &Situation, check: &Check, answering: &[IpAddr]) -> Vec<Examination> {
+    let seconds = check.timeout_seconds().max(PATIENCE);
+    let each = |address: &Option<IpAddr>| match address {
+        Some(address) => vec![*address],
+        None => answering.to_vec(),
+    };
+    match &check.probe {
+        playbook::Probe::Icmp { address, from } => each(address)
+            .into_iter()
+            .map(|address| {
+                let host = vantage(situation, from);
+                Examination {
+                    title: format!("{address} answers {host}"),
+                    effect: probe(host, Probe::Ping { address, size: None, fib: 0, seconds }),
+                }
+            })
+            .collect(),
+        playbook::Probe::Tcp { address, port, from } => each(address)
+            .into_iter()
+            .map(|address| {
+                let host = vantage(situation, from);
+                Examination {
+                    title: format!("{} accepts {host}", endpoint(address, *port)),
+                    effect: probe(host, Probe::Tcp { address, port: *port, seconds }),
+                }
+            })
+            .collect(),
+        playbook::Probe::Http { target, status, body, from } => {
+            let urls = match target {
+                HttpTarget::Url(url) => vec![url.clone()],
+                HttpTarget::Path { address, port, path } => {
+                    each(address).into_iter().map(|a| url(a, *port, path)).collect()
+                }
+            };
+            urls.into_iter()
+                .map(|url| {
+                    let host = vantage(situation, from);
+                    let wanted = match body {
+                        Some(text) => format!("status {status} and {text:?}"),
+                        None => format!("status {status}"),
+                    };
+                    Examination {
+                        title: format!("{url} answers {host} with {wanted}"),
+                        effect: probe(host, Probe::Http { url, status: *status, body: body.clone(), seconds }),
+                    }
+                })
+                .collect()
+        }
+        playbook::Probe::Command { run } => vec![Examination {
+            title: format!("{} succeeds inside the jail", crate::effect::shell::line(run)),
+            effect: probe(
+                &situation.target.node,
+                Probe::Inside { jail: situation.jail.clone(), argv: run.clone(), seconds },
+            ),
+        }],
+    }
+}
+
+fn endpoint(address: IpAddr, port: u16) -> String {
+    match address {
+        IpAddr::V4(a) => format!("{a}:{port}"),
+        IpAddr::V6(a) => format!("[{a}]:{port}"),
+    }
+}
+
+/// The hub's addresses inside the tunnel that the target's tunnel network covers.
+#[must_use]
+pub fn tunnel_addresses(hub: &crate::facts::HostFacts, wireguard: &crate::model::InterfaceName) -> Vec<IpAddr> {
+    hub.interface(wireguard)
+        .map(|i| i.addresses.iter().map(ipnet::IpNet::addr).collect::<Vec<_>>())
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|a| !Prefix::host(*a).network().is_loopback())
+        .collect()
+}

@@ -1,0 +1,174 @@
+//! The jail's datasets: what goes over, from which base, and what each one's properties are when it is live.
+
+use crate::effect::Base;
+use crate::effect::Parked;
+use crate::effect::PropertyState;
+use crate::facts::HostFacts;
+use crate::facts::JailDataset;
+use crate::facts::JailFacts;
+use crate::facts::TargetFacts;
+use crate::model::DatasetName;
+use crate::model::RunId;
+use crate::model::SnapshotLabel;
+use crate::model::common_base;
+use crate::plan::finding::Findings;
+use crate::plan::situation::Situation;
+
+/// One dataset of the jail on both hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetMove {
+    /// At the source, with its live properties.
+    pub source: Parked,
+    /// At the target, with the properties it shall have when live.
+    pub target: Parked,
+    /// What the target has of it already.
+    pub base: Base,
+    /// The older copy of ours that the target has: its base as named there, and the run that left it.
+    pub older: Option<(SnapshotLabel, RunId)>,
+    /// Encrypted, so sent raw.
+    pub raw: bool,
+    /// Bytes to send at most.
+    pub estimate: u64,
+}
+
+/// All datasets of the jail, parents first.
+#[must_use]
+pub fn moves(
+    situation: &Situation,
+    source: &HostFacts,
+    target: &HostFacts,
+    jail: &JailFacts,
+    there: &TargetFacts,
+    findings: &mut Findings,
+) -> Vec<DatasetMove> {
+    let (from_root, to_root) = (&situation.source.dataset, &situation.target.dataset);
+    let mut moves = Vec::new();
+    for dataset in &jail.datasets {
+        let Some(facts) = source.dataset(&dataset.name) else { continue };
+        let Some(into) = dataset.name.rebase(from_root, to_root) else { continue };
+        let existing = there.datasets.iter().find(|d| d.name == into);
+        let volume = facts.kind == crate::facts::DatasetKind::Volume;
+        let live = Parked {
+            dataset: dataset.name.clone(),
+            canmount: state(dataset, "canmount"),
+            readonly: state(dataset, "readonly"),
+            mountpoint: state(dataset, "mountpoint"),
+            mounted: facts.mounted,
+            volume,
+        };
+        let arrived = Parked {
+            dataset: into.clone(),
+            canmount: settled(&live.canmount, &facts.canmount),
+            readonly: settled(&live.readonly, if facts.readonly { "on" } else { "off" }),
+            mountpoint: target_mountpoint(&live.mountpoint, &facts.mountpoint, &into, target, &moves),
+            ..live.clone()
+        };
+        let (base, older) = base_of(situation, dataset, existing, &into, target, findings);
+        let estimate = match base {
+            Base::Nothing => facts.referenced,
+            Base::Snapshot(_) | Base::Bookmark(_) => 0,
+        };
+        moves.push(DatasetMove { source: live, target: arrived, base, older, raw: facts.encrypted, estimate });
+    }
+    moves
+}
+
+fn state(dataset: &JailDataset, property: &str) -> PropertyState {
+    match dataset.properties.get(property) {
+        Some(p) if p.source == "local" => PropertyState::Local(p.value.clone()),
+        Some(p) if p.source == "received" => PropertyState::Received,
+        _ => PropertyState::Inherited,
+    }
+}
+
+/// At the target a value that was the dataset's own becomes its own again; what was received counts as its own.
+fn settled(state: &PropertyState, value: &str) -> PropertyState {
+    match state {
+        PropertyState::Inherited => PropertyState::Inherited,
+        PropertyState::Local(value) => PropertyState::Local(value.clone()),
+        PropertyState::Received => PropertyState::Local(value.to_owned()),
+    }
+}
+
+/// The same path as at the source: inherited where the target's parent gives it anyway, set where it does not.
+fn target_mountpoint(
+    state: &PropertyState,
+    path: &str,
+    into: &DatasetName,
+    target: &HostFacts,
+    earlier: &[DatasetMove],
+) -> PropertyState {
+    if *state != PropertyState::Inherited {
+        return settled(state, path);
+    }
+    let Some((parent, last)) = into.as_str().rsplit_once('/') else { return PropertyState::Local(path.to_owned()) };
+    // Below a dataset of this jail the parent keeps its path, so the child inherits it as it does at the source.
+    if earlier.iter().any(|m| m.target.dataset.as_str() == parent) {
+        return PropertyState::Inherited;
+    }
+    let given = DatasetName::new(parent)
+        .ok()
+        .and_then(|p| target.dataset(&p))
+        .map(|p| format!("{}/{last}", p.mountpoint.trim_end_matches('/')));
+    if given.as_deref() == Some(path) { PropertyState::Inherited } else { PropertyState::Local(path.to_owned()) }
+}
+
+/// What the target has: nothing, or an older copy of ours that shares a snapshot by GUID. Anything else is not ours.
+fn base_of(
+    situation: &Situation,
+    dataset: &JailDataset,
+    existing: Option<&JailDataset>,
+    into: &DatasetName,
+    target: &HostFacts,
+    findings: &mut Findings,
+) -> (Base, Option<(SnapshotLabel, RunId)>) {
+    let node = &situation.target.node;
+    let Some(existing) = existing else { return (Base::Nothing, None) };
+    let mark = target.dataset(into).and_then(|d| d.run.clone()).and_then(|r| RunId::new(r).ok());
+    let Some(mark) = mark else {
+        findings.error(
+            "dataset-exists",
+            node,
+            format!("{into} exists on {node} and is not a copy that jailferry left there"),
+            format!("look at it; if it is not needed: zfs rename {into} {into}.old"),
+        );
+        return (Base::Nothing, None);
+    };
+    if target.dataset(into).is_some_and(|d| d.mounted) {
+        findings.error(
+            "copy-mounted",
+            node,
+            format!("{into}, an older copy left by run {mark}, is mounted on {node}"),
+            format!("unmount it: zfs unmount {into}"),
+        );
+    }
+    let Some(base) = common_base(&dataset.snapshots, &existing.snapshots) else {
+        findings.error(
+            "no-common-snapshot",
+            node,
+            format!("{into} on {node} was left by run {mark}, but shares no snapshot with {} any more", dataset.name),
+            format!("if the old copy is not needed: zfs destroy -r {into} (on {node}), then plan again"),
+        );
+        return (Base::Nothing, None);
+    };
+    let theirs = existing.snapshots.iter().find(|s| s.guid == base.guid);
+    let newer: Vec<&str> = existing
+        .snapshots
+        .iter()
+        .filter(|s| theirs.is_some_and(|t| s.createtxg > t.createtxg))
+        .map(|s| s.label.as_str())
+        .collect();
+    if !newer.is_empty() {
+        findings.error(
+            "copy-changed",
+            node,
+            format!("{into} on {node} has snapshots that are newer than the common one: {}", newer.join(", ")),
+            format!(
+                "destroy them if nothing needs them, for example: zfs destroy {into}@{}",
+                newer.first().unwrap_or(&"")
+            ),
+        );
+    }
+    let label = theirs.map_or_else(|| base.label.clone(), |t| t.label.clone());
+    (Base::Snapshot(base.label.clone()), Some((label, mark)))
+}

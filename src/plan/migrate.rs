@@ -1,0 +1,619 @@
+//! THE STORY: a migration from top to bottom, as an administrator would tell it.
+//!
+//! Read [`story`] first; each line of it is a chapter below, each chapter a list of steps. A step has a title, one
+//! effect and what undoes it. When a step before the point of no return fails, the undo effects of all steps so far
+//! run in reverse order.
+
+use std::collections::BTreeMap;
+
+use crate::effect::Base;
+use crate::effect::BringBack;
+use crate::effect::Effect;
+use crate::effect::HandOver;
+use crate::effect::JailPlace;
+use crate::effect::Parked;
+use crate::effect::Transfer;
+use crate::facts::HostFacts;
+use crate::model::DatasetName;
+use crate::model::NodeName;
+use crate::model::RunId;
+use crate::model::SnapshotLabel;
+use crate::plan::Change;
+use crate::plan::Phase;
+use crate::plan::Step;
+use crate::plan::checks;
+use crate::plan::datasets::DatasetMove;
+use crate::plan::network;
+use crate::plan::network::RouteChange;
+use crate::plan::persist;
+use crate::plan::situation::Situation;
+use crate::plan::staging::Staged;
+use crate::playbook::Check;
+use crate::playbook::Settings;
+
+/// Everything the story is about.
+#[derive(Debug)]
+pub struct Cast<'a> {
+    /// Where things are and where they go.
+    pub situation: &'a Situation,
+    /// Facts of every host.
+    pub hosts: &'a BTreeMap<NodeName, HostFacts>,
+    /// The hub's facts.
+    pub hub: &'a HostFacts,
+    /// The source's facts.
+    pub source: &'a HostFacts,
+    /// The target's facts.
+    pub target: &'a HostFacts,
+    /// The jail's datasets.
+    pub datasets: &'a [DatasetMove],
+    /// The jail's files for the target.
+    pub staged: &'a Staged,
+    /// The new owners of the prefixes.
+    pub hand_over: &'a HandOver,
+    /// What is asked of the jail afterwards.
+    pub checks: &'a [Check],
+    /// How it is moved.
+    pub settings: &'a Settings,
+    /// The run.
+    pub run: &'a RunId,
+    /// WireGuard configuration file of each host that has one.
+    pub wireguard_files: &'a persist::WireGuardFiles,
+}
+
+/// The whole migration, in order.
+#[must_use]
+pub fn story(cast: &Cast<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    // The jail runs at the source.
+    steps.extend(copy_everything(cast));
+    for round in 1..=cast.settings.rounds {
+        steps.extend(catch_up(cast, round));
+    }
+    steps.extend(make_ready(cast));
+    steps.extend(rehearse(cast));
+    // Nobody answers.
+    steps.extend(stop_at_the_source(cast));
+    steps.extend(send_the_rest(cast));
+    steps.extend(fence_the_source(cast));
+    steps.extend(prepare_the_target_network(cast));
+    steps.extend(switch(cast));
+    steps.extend(start_at_the_target(cast));
+    // The jail runs at the target.
+    steps.extend(prove(cast));
+    // Accepted: from here only forward.
+    steps.extend(persist::make_it_last(cast));
+    steps
+}
+
+/// One atomic snapshot of all datasets, and each of them in full (or from the snapshot that an earlier run left).
+fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
+    let mut steps = vec![snapshot(cast, Phase::Copy, &label(cast.run, "0"), None)];
+    for moving in cast.datasets {
+        let (source, target) = (&moving.source.dataset, &moving.target.dataset);
+        let (title, undo) = match &moving.older {
+            None => (
+                format!("send {source} in full"),
+                Effect::DiscardReceived { host: cast.target(), datasets: vec![target.clone()], run: cast.run.clone() },
+            ),
+            Some((base, _)) => (
+                format!("send {source} since {}", base_name(&moving.base)),
+                Effect::RollBackReceived {
+                    host: cast.target(),
+                    dataset: target.clone(),
+                    base: base.clone(),
+                    run: cast.run.clone(),
+                },
+            ),
+        };
+        let change = match moving.base {
+            Base::Nothing => Change::new(target, "absent", "a copy, unmounted and read-only"),
+            _ => Change::new(target, "an older copy", "a newer copy, unmounted and read-only"),
+        };
+        let transfer = transfer(cast, moving, moving.base.clone(), label(cast.run, "0"), Some(0));
+        steps.push(Step::new(Phase::Copy, title, Effect::Transfer(transfer)).undo(undo).change(change));
+    }
+    steps.push(remember_sent(cast, Phase::Copy, "0"));
+    steps
+}
+
+/// What was written meanwhile, while the jail keeps running. Left out when the round before had little to send.
+fn catch_up(cast: &Cast<'_>, round: u32) -> Vec<Step> {
+    let name = round.to_string();
+    let mut steps = vec![snapshot(cast, Phase::Copy, &label(cast.run, &name), None)];
+    for moving in cast.datasets {
+        let transfer = transfer(cast, moving, Base::Bookmark(bookmark(cast.run)), label(cast.run, &name), Some(round));
+        // Nothing to undo: the undo of the first copy takes the dataset, or rolls it back, as a whole.
+        steps.push(Step::new(
+            Phase::Copy,
+            format!("send what changed in {} meanwhile (round {round})", moving.source.dataset),
+            Effect::Transfer(transfer),
+        ));
+    }
+    steps.push(remember_sent(cast, Phase::Copy, &name));
+    for step in &mut steps {
+        step.round = Some(round);
+    }
+    steps
+}
+
+/// The jail's configuration at the target: written, inert, and understood by its jail(8).
+fn make_ready(cast: &Cast<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for file in &cast.staged.files {
+        steps.push(
+            Step::new(
+                Phase::Stage,
+                format!("write {}", file.path),
+                Effect::WriteFile {
+                    host: cast.target(),
+                    path: file.path.clone(),
+                    text: file.text.clone(),
+                    mode: file.mode.clone(),
+                    replaces: None,
+                },
+            )
+            .undo(Effect::RemoveFile {
+                host: cast.target(),
+                path: file.path.clone(),
+                sha256: crate::effect::commands::sha256(&file.text),
+            })
+            .changes(file.changes.clone()),
+        );
+    }
+    steps.push(Step::new(
+        Phase::Stage,
+        format!("jail(8) on {} understands {}", cast.target(), cast.situation.target_file),
+        Effect::CheckJailConfiguration {
+            host: cast.target(),
+            jail: cast.situation.jail.clone(),
+            file: cast.situation.target_file.clone(),
+            expected: cast.staged.expected.clone(),
+        },
+    ));
+    steps
+}
+
+/// The new path, while the jail still runs on the old one.
+fn rehearse(cast: &Cast<'_>) -> Vec<Step> {
+    checks::rehearsal(cast.situation, &cast.hub_addresses())
+        .into_iter()
+        .map(|e| Step::new(Phase::Rehearse, e.title, e.effect))
+        .collect()
+}
+
+/// First it may not start by itself any more, then it stops: a reboot in between leaves nobody running, never two.
+fn stop_at_the_source(cast: &Cast<'_>) -> Vec<Step> {
+    let place = cast.at_source();
+    let mut steps = persist::autostart_off(cast);
+    steps.push(
+        Step::new(
+            Phase::CutOver,
+            format!("stop jail {} on {}", cast.situation.jail, place.host),
+            Effect::StopJail(place.clone()),
+        )
+        .undo(Effect::StartJail(place))
+        .change(Change::new(format!("jail {} on {}", cast.situation.jail, cast.source()), "runs", "stopped")),
+    );
+    steps
+}
+
+/// The last snapshot is taken after the stop, so nothing that was acknowledged is missing from it.
+fn send_the_rest(cast: &Cast<'_>) -> Vec<Step> {
+    let last = label(cast.run, "final");
+    let mut steps = vec![snapshot(cast, Phase::CutOver, &last, None)];
+    for moving in cast.datasets {
+        let transfer = transfer(cast, moving, Base::Bookmark(bookmark(cast.run)), last.clone(), None);
+        steps.push(Step::new(
+            Phase::CutOver,
+            format!("send the rest of {}", moving.source.dataset),
+            Effect::Transfer(transfer),
+        ));
+    }
+    steps.push(Step::new(
+        Phase::CutOver,
+        format!("every dataset's snapshot has the same GUID on {} and {}", cast.source(), cast.target()),
+        Effect::CompareGuids { source: cast.source(), target: cast.target(), pairs: cast.pairs(), label: last },
+    ));
+    steps
+}
+
+/// Nothing can write to the source's copy any more, nor start it.
+fn fence_the_source(cast: &Cast<'_>) -> Vec<Step> {
+    let live: Vec<Parked> = cast.datasets.iter().map(|d| d.source.clone()).collect();
+    let mut steps = vec![
+        Step::new(
+            Phase::CutOver,
+            format!("unmount the datasets on {} and make them read-only", cast.source()),
+            Effect::Park { host: cast.source(), datasets: live.clone(), run: cast.run.clone() },
+        )
+        .undo(Effect::Unpark { host: cast.source(), datasets: live })
+        .undo(Effect::ClearMark {
+            host: cast.source(),
+            datasets: cast.datasets.iter().map(|d| d.source.dataset.clone()).collect(),
+        })
+        .change(Change::new(
+            &cast.situation.source.dataset,
+            "mounted, writable",
+            "unmounted, read-only, canmount=noauto",
+        )),
+    ];
+    if let Some(aside) = persist::aside(&cast.situation.configuration_file, &cast.situation.jail) {
+        let file = cast.situation.configuration_file.clone();
+        steps.push(
+            Step::new(
+                Phase::CutOver,
+                format!("put {file} aside on {}", cast.source()),
+                Effect::MoveFile { host: cast.source(), from: file.clone(), to: aside.clone() },
+            )
+            .undo(Effect::MoveFile { host: cast.source(), from: aside.clone(), to: file.clone() })
+            .change(Change::new("jail configuration", &file, &aside)),
+        );
+    }
+    steps
+}
+
+/// The target answers for the jail's gateways and routes its prefixes to the bridge, before the hub sends anything.
+fn prepare_the_target_network(cast: &Cast<'_>) -> Vec<Step> {
+    let situation = cast.situation;
+    let target = &situation.target;
+    let mut steps = Vec::new();
+    let gateways = network::missing_gateways(&situation.gateways, &situation.prefixes, cast.target_facts());
+    let routes = cast.routes_on(&target.node, &target.bridge);
+    let (deletions, additions): (Vec<_>, Vec<_>) =
+        routes.into_iter().partition(|c| matches!(c, RouteChange::Delete(_)));
+    steps.extend(deletions.into_iter().map(route_step));
+    for (address, length) in &gateways {
+        let interface = target.bridge.clone();
+        steps.push(
+            Step::new(
+                Phase::CutOver,
+                format!("{} answers for the jail's gateway {address}", target.node),
+                Effect::AddAlias {
+                    host: target.node.clone(),
+                    interface: interface.clone(),
+                    address: *address,
+                    length: *length,
+                },
+            )
+            .undo(Effect::RemoveAlias {
+                host: target.node.clone(),
+                interface: interface.clone(),
+                address: *address,
+                length: *length,
+            })
+            .change(Change::new(
+                format!("{interface} on {}", target.node),
+                "",
+                format!("{address}/{length}"),
+            )),
+        );
+    }
+    // A gateway that got its whole network's length brings the route of that network with it.
+    let connected = |c: &RouteChange| match c {
+        RouteChange::Add { route, .. } => gateways
+            .iter()
+            .any(|(a, l)| route.prefix.contains(*a) && route.prefix.length() == *l && !route.prefix.is_host()),
+        RouteChange::Delete(_) => false,
+    };
+    steps.extend(additions.into_iter().filter(|c| !connected(c)).map(route_step));
+    steps
+}
+
+/// One `wg set` on the hub gives the prefixes to the target; the others learn the way.
+fn switch(cast: &Cast<'_>) -> Vec<Step> {
+    let situation = cast.situation;
+    let mut steps = Vec::new();
+    if !cast.hand_over.peers.is_empty() {
+        let list = |p: &std::collections::BTreeSet<crate::model::Prefix>| {
+            p.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        let mut step = Step::new(
+            Phase::CutOver,
+            format!("{} hands {} to {}", situation.hub, cast.prefixes(), situation.target.node),
+            Effect::HandOver(cast.hand_over.clone()),
+        )
+        .undo(Effect::HandOver(cast.hand_over.inverse()));
+        for peer in &cast.hand_over.peers {
+            let name = peer.node.as_ref().map_or_else(|| peer.public_key.short().to_owned(), ToString::to_string);
+            step = step.change(Change::new(
+                format!("AllowedIPs of {name} on {} {}", situation.hub, situation.hub_wireguard),
+                list(&peer.before),
+                list(&peer.after),
+            ));
+        }
+        steps.push(step);
+    }
+    for (node, facts) in cast.hosts {
+        if *node == situation.target.node {
+            continue;
+        }
+        steps.extend(cast.way_from(node, facts).into_iter().map(route_step));
+    }
+    steps
+}
+
+/// Mount, start, and forget the connections that the stopped jail had.
+fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
+    let situation = cast.situation;
+    let place = cast.at_target();
+    let arrived: Vec<Parked> = cast.datasets.iter().map(|d| d.target.clone()).collect();
+    let mark = cast.datasets.iter().find_map(|d| d.older.as_ref()).map_or_else(|| cast.run.clone(), |(_, r)| r.clone());
+    vec![
+        Step::new(
+            Phase::CutOver,
+            format!("mount the datasets on {}", place.host),
+            Effect::Unpark { host: place.host.clone(), datasets: arrived.clone() },
+        )
+        .undo(Effect::Park { host: place.host.clone(), datasets: arrived, run: mark })
+        .change(Change::new(&situation.target.dataset, "unmounted, read-only", "mounted, writable")),
+        Step::new(
+            Phase::CutOver,
+            format!("keep the way back open: going back takes along what is written on {} from now on", place.host),
+            Effect::KeepWayBack { host: cast.source() },
+        )
+        .undo(Effect::BringBack(BringBack {
+            from: cast.target(),
+            to: cast.source(),
+            pairs: cast.datasets.iter().map(|d| (d.target.dataset.clone(), d.source.dataset.clone())).collect(),
+            base: label(cast.run, "final"),
+            label: label(cast.run, "back"),
+            raw: cast.datasets.iter().any(|d| d.raw),
+        })),
+        Step::new(
+            Phase::CutOver,
+            format!("start jail {} on {}", situation.jail, place.host),
+            Effect::StartJail(place.clone()),
+        )
+        .undo(Effect::StopJail(place.clone()))
+        .change(Change::new(format!("jail {} on {}", situation.jail, place.host), "absent", "runs")),
+        Step::new(
+            Phase::CutOver,
+            format!("{} forgets the connections of the stopped copy", situation.hub),
+            Effect::KillStates { host: situation.hub.clone(), prefixes: situation.prefixes.clone() },
+        ),
+    ]
+}
+
+/// From the hub, from inside, and whatever fleet.yml asks for.
+fn prove(cast: &Cast<'_>) -> Vec<Step> {
+    checks::after_start(cast.situation, cast.checks, &cast.hub_addresses())
+        .into_iter()
+        .map(|e| Step::new(Phase::Prove, e.title, e.effect))
+        .collect()
+}
+
+// What the chapters are made of.
+
+/// `jailferry-RUN-SUFFIX`: our snapshots carry our name and the run's.
+#[must_use]
+pub fn label(run: &RunId, suffix: &str) -> SnapshotLabel {
+    // A run id is at most 73 characters and suffixes are our own short words, so the result is a valid label.
+    SnapshotLabel::new(format!("jailferry-{run}-{suffix}")).unwrap_or_else(|_| unreachable_label())
+}
+
+/// `jailferry-RUN`: the bookmark of what was sent last, and the tag of our holds.
+#[must_use]
+pub fn bookmark(run: &RunId) -> SnapshotLabel {
+    SnapshotLabel::new(format!("jailferry-{run}")).unwrap_or_else(|_| unreachable_label())
+}
+
+fn unreachable_label() -> SnapshotLabel {
+    unreachable!("a run id and a short suffix always make a valid snapshot name")
+}
+
+fn base_name(base: &Base) -> String {
+    match base {
+        Base::Nothing => "the beginning".into(),
+        Base::Snapshot(label) => format!("@{label}"),
+        Base::Bookmark(label) => format!("#{label}"),
+    }
+}
+
+fn snapshot(cast: &Cast<'_>, phase: Phase, label: &SnapshotLabel, held_by: Option<SnapshotLabel>) -> Step {
+    let dataset = cast.situation.source.dataset.clone();
+    Step::new(
+        phase,
+        format!("snapshot {dataset} and all below it as @{label}"),
+        Effect::Snapshot { host: cast.source(), dataset: dataset.clone(), label: label.clone() },
+    )
+    .undo(Effect::DestroySnapshot { host: cast.source(), dataset, label: label.clone(), held_by })
+}
+
+fn remember_sent(cast: &Cast<'_>, phase: Phase, round: &str) -> Step {
+    let datasets: Vec<DatasetName> = cast.datasets.iter().map(|d| d.source.dataset.clone()).collect();
+    Step::new(
+        phase,
+        format!("remember @{} as the base of the next increment", label(cast.run, round)),
+        Effect::MoveBookmark {
+            host: cast.source(),
+            datasets: datasets.clone(),
+            bookmark: bookmark(cast.run),
+            label: label(cast.run, round),
+        },
+    )
+    .undo(Effect::RemoveBookmark { host: cast.source(), datasets, bookmark: bookmark(cast.run) })
+}
+
+fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLabel, round: Option<u32>) -> Transfer {
+    Transfer {
+        from: cast.source(),
+        to: cast.target(),
+        dataset: moving.source.dataset.clone(),
+        into: moving.target.dataset.clone(),
+        estimate: (base == Base::Nothing).then_some(moving.estimate),
+        label,
+        base,
+        run: cast.run.clone(),
+        raw: moving.raw,
+        round,
+    }
+}
+
+fn route_step(change: RouteChange) -> Step {
+    match change {
+        RouteChange::Add { route, instead_of } => {
+            let title = format!("{} routes {} to {} (FIB {})", route.host, route.prefix, route.interface, route.fib);
+            let what = format!("route {} on {} (FIB {})", route.prefix, route.host, route.fib);
+            let before = instead_of.as_ref().map_or_else(String::new, ToString::to_string);
+            let undo = match instead_of {
+                Some(interface) => Effect::AddRoute(crate::effect::RouteSpec { interface, ..route.clone() }),
+                None => Effect::DeleteRoute(route.clone()),
+            };
+            let after = route.interface.to_string();
+            Step::new(Phase::CutOver, title, Effect::AddRoute(route))
+                .undo(undo)
+                .change(Change::new(what, before, after))
+        }
+        RouteChange::Delete(route) => {
+            let title =
+                format!("{} no longer routes {} to {} (FIB {})", route.host, route.prefix, route.interface, route.fib);
+            let what = format!("route {} on {} (FIB {})", route.prefix, route.host, route.fib);
+            let before = route.interface.to_string();
+            Step::new(Phase::CutOver, title, Effect::DeleteRoute(route.clone()))
+                .undo(Effect::AddRoute(route))
+                .change(Change::new(what, before, ""))
+        }
+    }
+}
+
+impl Step {
+    /// A step without undo or changes.
+    #[must_use]
+    pub fn new(phase: Phase, title: impl Into<String>, effect: Effect) -> Step {
+        Step { phase, title: title.into(), effect, undo: vec![], changes: vec![], meanwhile: false, round: None }
+    }
+
+    /// Adds an undo effect behind those it has.
+    #[must_use]
+    pub fn undo(mut self, effect: Effect) -> Step {
+        self.undo.push(effect);
+        self
+    }
+
+    /// Adds a change for people to read.
+    #[must_use]
+    pub fn change(mut self, change: Change) -> Step {
+        self.changes.push(change);
+        self
+    }
+
+    /// Adds several.
+    #[must_use]
+    pub fn changes(mut self, changes: Vec<Change>) -> Step {
+        self.changes.extend(changes);
+        self
+    }
+}
+
+impl Change {
+    /// A value before and after.
+    pub fn new(what: impl ToString, before: impl ToString, after: impl ToString) -> Change {
+        Change { what: what.to_string(), before: before.to_string(), after: after.to_string() }
+    }
+}
+
+impl Cast<'_> {
+    /// The node the jail leaves.
+    #[must_use]
+    pub fn source(&self) -> NodeName {
+        self.situation.source.node.clone()
+    }
+
+    /// The node it goes to.
+    #[must_use]
+    pub fn target(&self) -> NodeName {
+        self.situation.target.node.clone()
+    }
+
+    fn target_facts(&self) -> &HostFacts {
+        self.target
+    }
+
+    fn pairs(&self) -> Vec<(DatasetName, DatasetName)> {
+        self.datasets.iter().map(|d| (d.source.dataset.clone(), d.target.dataset.clone())).collect()
+    }
+
+    fn prefixes(&self) -> String {
+        self.situation.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    }
+
+    fn hub_addresses(&self) -> Vec<std::net::IpAddr> {
+        checks::tunnel_addresses(self.hub, &self.situation.hub_wireguard)
+    }
+
+    fn at_source(&self) -> JailPlace {
+        let place = &self.situation.source;
+        JailPlace {
+            host: place.node.clone(),
+            jail: self.situation.jail.clone(),
+            file: self.situation.configuration_file.clone(),
+            path: self.situation.path.clone(),
+            interfaces: place.interfaces.clone(),
+            bridge: Some(place.bridge.clone()),
+            fib: place.fib,
+        }
+    }
+
+    fn at_target(&self) -> JailPlace {
+        let place = &self.situation.target;
+        JailPlace {
+            host: place.node.clone(),
+            jail: self.situation.jail.clone(),
+            file: self.situation.target_file.clone(),
+            path: self.situation.path.clone(),
+            interfaces: place.interfaces.clone(),
+            bridge: Some(place.bridge.clone()),
+            fib: place.fib,
+        }
+    }
+
+    /// Route changes on the target: the prefixes leave by its bridge, in every FIB where they are looked up.
+    pub(crate) fn routes_on(&self, node: &NodeName, interface: &crate::model::InterfaceName) -> Vec<RouteChange> {
+        let Some(facts) = self.hosts.get(node) else { return Vec::new() };
+        let tunnel = if *node == self.situation.hub {
+            &self.situation.hub_wireguard
+        } else if *node == self.situation.target.node {
+            &self.situation.target.wireguard
+        } else {
+            &self.situation.source.wireguard
+        };
+        let mut changes = Vec::new();
+        for fib in network::lookup_fibs(facts, Some(tunnel)) {
+            for prefix in &self.situation.prefixes {
+                let table: Vec<_> = facts.routes(fib, prefix.family()).cloned().collect();
+                changes.extend(network::route_changes(node, &table, *prefix, interface, fib));
+            }
+        }
+        changes
+    }
+
+    /// Route changes on a host other than the target: the hub always leads into the tunnel; the source and other
+    /// hosts only where they would otherwise look on their own bridge, or remember an older place.
+    pub(crate) fn way_from(&self, node: &NodeName, facts: &HostFacts) -> Vec<RouteChange> {
+        let situation = self.situation;
+        if *node == situation.hub {
+            return self.routes_on(node, &situation.hub_wireguard);
+        }
+        let Some(tunnel) = self.tunnel_of(node, facts) else { return Vec::new() };
+        let mut changes = Vec::new();
+        for fib in network::lookup_fibs(facts, Some(&tunnel)) {
+            for prefix in &situation.prefixes {
+                let table: Vec<_> = facts.routes(fib, prefix.family()).cloned().collect();
+                let bridges = facts.interfaces.iter().filter(|i| i.groups.iter().any(|g| g == "bridge"));
+                if bridges.clone().any(|bridge| network::looks_local(&table, *prefix, &bridge.name)) {
+                    changes.extend(network::route_changes(node, &table, *prefix, &tunnel, fib));
+                }
+            }
+        }
+        changes
+    }
+
+    /// The interface by which a host reaches the hub's tunnel network.
+    fn tunnel_of(&self, node: &NodeName, facts: &HostFacts) -> Option<crate::model::InterfaceName> {
+        if *node == self.situation.source.node {
+            return Some(self.situation.source.wireguard.clone());
+        }
+        let hub_key = &self.hub.wireguard(&self.situation.hub_wireguard)?.public_key;
+        facts.wireguard.iter().find(|w| w.peers.iter().any(|p| p.public_key == *hub_key)).map(|w| w.interface.clone())
+    }
+}

@@ -1,0 +1,156 @@
+//! Plans: what will be done, in order, with the evidence it was made from. A plan is a value; making one changes nothing.
+//!
+//! [`migrate`] tells the story of a move, [`preflight`] what speaks against it, [`network`] who shall route what where,
+//! [`situation`] what fleet.yml leaves out and the hosts told.
+
+pub mod assemble;
+pub mod checks;
+pub mod datasets;
+pub mod finding;
+pub mod migrate;
+pub mod network;
+pub mod persist;
+pub mod preflight;
+pub mod situation;
+pub mod staging;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::effect::Effect;
+use crate::effect::command::Command;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::RunId;
+
+pub use finding::Finding;
+pub use finding::Severity;
+
+/// Where a plan stands: the phases of a move, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The jail runs at the source; its datasets are copied.
+    Copy,
+    /// The jail runs at the source; everything at the target is made ready.
+    Stage,
+    /// The jail runs at the source; the new path is tried.
+    Rehearse,
+    /// Nobody answers.
+    CutOver,
+    /// The jail runs at the target and is examined; a failure still goes back.
+    Prove,
+    /// Accepted: from here the run only goes forward.
+    Persist,
+}
+
+impl Phase {
+    /// A heading for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Phase::Copy => "Copy (the jail keeps running)",
+            Phase::Stage => "Make the target ready",
+            Phase::Rehearse => "Try the new path",
+            Phase::CutOver => "Cut over (nobody answers)",
+            Phase::Prove => "Prove it",
+            Phase::Persist => "Make it last (no way back by itself from here)",
+        }
+    }
+}
+
+/// One step: an effect, what it changes, and how it is undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The phase it belongs to.
+    pub phase: Phase,
+    /// What it does, as an administrator would say it.
+    pub title: String,
+    /// The effect.
+    pub effect: Effect,
+    /// What undoes it, in the order in which to run it. Empty where nothing is left behind or an earlier step's undo
+    /// takes care of it (the title of that step says so).
+    pub undo: Vec<Effect>,
+    /// What is different afterwards: AllowedIPs, routes, aliases, files, as before → after.
+    pub changes: Vec<Change>,
+    /// Does it run at the same time as the step before it?
+    pub meanwhile: bool,
+    /// Is it left out when the round before it left little to send?
+    pub round: Option<u32>,
+}
+
+/// A value before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What it is.
+    pub what: String,
+    /// Before.
+    pub before: String,
+    /// After.
+    pub after: String,
+}
+
+/// A whole plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this format.
+    pub format: u32,
+    /// The run that will execute it. Derived from the evidence, so the same evidence gives the same commands.
+    pub run: RunId,
+    /// The jail.
+    pub jail: JailName,
+    /// Where it runs now.
+    pub source: NodeName,
+    /// Where it goes.
+    pub target: NodeName,
+    /// Where its prefixes are handed over.
+    pub hub: NodeName,
+    /// What is and what will be, one sentence each.
+    pub summary: Vec<String>,
+    /// What the preflight found, worst first.
+    pub findings: Vec<Finding>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// Bytes to send before the cut-over, at most.
+    pub bytes: u64,
+    /// Predicted blackout in milliseconds.
+    pub predicted_blackout: u64,
+    /// Stop pre-copying when a round sent fewer bytes than this.
+    pub precopy_until: u64,
+    /// SHA-256 of each part of the evidence, by host and part.
+    pub evidence: std::collections::BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// Index of the first step that is never undone: the point of no return lies before it.
+    #[must_use]
+    pub fn point_of_no_return(&self) -> usize {
+        self.steps.iter().position(|s| s.phase == Phase::Persist).unwrap_or(self.steps.len())
+    }
+
+    /// Does a finding forbid the run?
+    #[must_use]
+    pub fn refused(&self) -> bool {
+        self.findings.iter().any(|f| f.severity == Severity::Error)
+    }
+}
+
+impl Step {
+    /// Every command the step may run, exactly as it is executed.
+    #[must_use]
+    pub fn commands(&self) -> Vec<Command> {
+        self.effect.work().commands().into_iter().cloned().collect()
+    }
+
+    /// Every command that undoing it may run.
+    #[must_use]
+    pub fn undo_commands(&self) -> Vec<Command> {
+        self.undo.iter().flat_map(|e| e.work().commands().into_iter().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// The host it is listed under.
+    #[must_use]
+    pub fn host(&self) -> &NodeName {
+        self.effect.host()
+    }
+}

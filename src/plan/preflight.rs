@@ -1,0 +1,626 @@
+//! What speaks against a move, all of it at once, before anything is touched.
+//!
+//! One function a subject; each says what is wrong, what it would mean for the jail, and what to do.
+
+use std::collections::BTreeMap;
+
+use crate::effect::Base;
+use crate::facts::HostFacts;
+use crate::facts::JailFacts;
+use crate::facts::PathKind;
+use crate::facts::TargetFacts;
+use crate::model::Family;
+use crate::model::NodeName;
+use crate::model::Prefix;
+use crate::plan::datasets::DatasetMove;
+use crate::plan::finding::Findings;
+use crate::plan::network;
+use crate::plan::situation::Situation;
+
+/// Seconds after which a handshake is too old: WireGuard renews it every two minutes of traffic (contract 3.4).
+const HANDSHAKE_FRESH: i64 = 180;
+
+/// Stream-relevant pool features (contract 5.6).
+const STREAM_FEATURES: [&str; 8] = [
+    "lz4_compress",
+    "zstd_compress",
+    "large_blocks",
+    "embedded_data",
+    "large_dnode",
+    "encryption",
+    "large_microzap",
+    "longname",
+];
+
+/// What the preflight looks at.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Where things are.
+    pub situation: &'a Situation,
+    /// Every host of the fleet.
+    pub hosts: &'a BTreeMap<NodeName, HostFacts>,
+    /// The source.
+    pub source: &'a HostFacts,
+    /// The target.
+    pub target: &'a HostFacts,
+    /// The hub.
+    pub hub: &'a HostFacts,
+    /// The jail, as the source tells.
+    pub jail: &'a JailFacts,
+    /// Its place, as the target tells.
+    pub there: &'a TargetFacts,
+    /// Its datasets.
+    pub datasets: &'a [DatasetMove],
+}
+
+/// All findings.
+pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
+    hosts(subject.hosts, findings);
+    versions(subject, findings);
+    tools(subject, findings);
+    forwarding(subject, findings);
+    fibs(subject, findings);
+    tunnel(subject, findings);
+    packet_filter(subject, findings);
+    ownership(subject, findings);
+    free_place(subject, findings);
+    storage(subject, findings);
+    surroundings(subject, findings);
+    boot(subject, findings);
+}
+
+/// Root, and hosts that are really different hosts.
+fn hosts(hosts: &BTreeMap<NodeName, HostFacts>, findings: &mut Findings) {
+    let mut seen: BTreeMap<&str, &NodeName> = BTreeMap::new();
+    for (node, facts) in hosts {
+        if facts.identity.uid != 0 {
+            findings.error(
+                "not-root",
+                node,
+                format!("commands on {node} run as uid {}, not as root", facts.identity.uid),
+                format!("connect as root, or set `become: sudo` (doas, mdo) for {node} in fleet.yml"),
+            );
+        }
+        if let Some(other) = seen.insert(&facts.identity.hostuuid, node) {
+            findings.error(
+                "same-host",
+                node,
+                format!("{node} and {other} are the same host (kern.hostuuid {})", facts.identity.hostuuid),
+                "correct the ssh destinations in fleet.yml; cloned machines need a new /etc/hostid",
+            );
+        }
+    }
+}
+
+/// A jail's userland must not be newer than the kernel it runs on (contract 7).
+fn versions(s: &Subject<'_>, findings: &mut Findings) {
+    let (source, target) = (&s.situation.source.node, &s.situation.target.node);
+    let (a, b) = (&s.source.identity, &s.target.identity);
+    if a.machine != b.machine {
+        findings.error(
+            "machine",
+            target,
+            format!("{target} is {}, {source} is {}: the jail's programs cannot run there", b.machine, a.machine),
+            "choose a target of the same architecture",
+        );
+    }
+    if b.installed != b.running {
+        findings.error(
+            "reboot-pending",
+            target,
+            format!(
+                "{target} runs kernel {} but {} is installed: modules on disk do not match",
+                b.running, b.installed
+            ),
+            format!("reboot {target} first"),
+        );
+    }
+    if let Some(userland) = &s.jail.userland
+        && let (Some(jail), Some(kernel)) = (release(userland), release(&b.running))
+        && jail > kernel
+    {
+        findings.error(
+            "userland-newer",
+            target,
+            format!("the jail's userland is {userland}, newer than {target}'s kernel {}", b.running),
+            format!("upgrade {target} first"),
+        );
+    }
+    if s.target.sysctls.get("kern.features.vimage").is_none_or(|v| v.trim() != "1") {
+        findings.error(
+            "no-vimage",
+            target,
+            format!("the kernel of {target} has no VIMAGE, so no jail can have its own network stack"),
+            "use a GENERIC kernel (12.0 or newer)",
+        );
+    }
+}
+
+/// `13.2-RELEASE-p4` → (13, 2).
+fn release(text: &str) -> Option<(u32, u32)> {
+    let (major, rest) = text.split_once('.')?;
+    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((major.trim().parse().ok()?, minor.parse().ok()?))
+}
+
+/// Commands and modules that steps need.
+fn tools(s: &Subject<'_>, findings: &mut Findings) {
+    let needs: [(&NodeName, &HostFacts, &[&str]); 3] = [
+        (&s.situation.hub, s.hub, &["wg", "lockf", "timeout"]),
+        (&s.situation.source.node, s.source, &["timeout", "zfs", "jail"]),
+        (&s.situation.target.node, s.target, &["timeout", "zfs", "jail", "fetch"]),
+    ];
+    for (node, facts, commands) in needs {
+        for command in commands {
+            if !facts.commands.contains(*command) {
+                findings.error(
+                    "no-command",
+                    node,
+                    format!("{node} has no {command}"),
+                    "the base system of FreeBSD 13.2 or newer has it; is this host one?",
+                );
+            }
+        }
+    }
+    for module in ["if_bridge", "if_epair"] {
+        if !s.target.modules.contains(module) {
+            findings.error(
+                "no-module",
+                &s.situation.target.node,
+                format!("module {module} is not loaded on {}", s.situation.target.node),
+                format!("kldload {module}; sysrc kld_list+={module}"),
+            );
+        }
+    }
+}
+
+/// Packets must be forwarded on the hub and on the target.
+fn forwarding(s: &Subject<'_>, findings: &mut Findings) {
+    for (node, facts) in [(&s.situation.hub, s.hub), (&s.situation.target.node, s.target)] {
+        for family in families(s.situation) {
+            let (name, variable) = match family {
+                Family::Inet => ("net.inet.ip.forwarding", "gateway_enable"),
+                Family::Inet6 => ("net.inet6.ip6.forwarding", "ipv6_gateway_enable"),
+            };
+            if facts.sysctl(name) != Some(1) {
+                findings.error(
+                    "forwarding-off",
+                    node,
+                    format!("{name} is not 1 on {node}, so the jail's packets would stop there"),
+                    format!("sysctl {name}=1; sysrc {variable}=YES"),
+                );
+            }
+        }
+    }
+}
+
+fn families(situation: &Situation) -> Vec<Family> {
+    let mut families: Vec<Family> = situation.prefixes.iter().map(|p| p.family()).collect();
+    families.sort();
+    families.dedup();
+    families
+}
+
+/// The jail's FIB must exist on the target and lead back through the tunnel (contract 0.6, 1.7).
+fn fibs(s: &Subject<'_>, findings: &mut Findings) {
+    let target = &s.situation.target;
+    let node = &target.node;
+    let fibs = s.target.sysctl("net.fibs").unwrap_or(1);
+    if i64::from(target.fib) >= fibs {
+        findings.error(
+            "no-fib",
+            node,
+            format!("the jail shall use FIB {} on {node}, but net.fibs is {fibs}: ifconfig would only warn and the traffic would leave past the tunnel", target.fib),
+            format!("sysctl net.fibs={}; echo 'net.fibs={}' >> /boot/loader.conf", target.fib + 1, target.fib + 1),
+        );
+        return;
+    }
+    if *node == s.situation.hub {
+        return;
+    }
+    for family in families(s.situation) {
+        let default = Prefix::default_route(family);
+        let table: Vec<_> = s.target.routes(target.fib, family).collect();
+        let through = |prefix: Prefix| table.iter().any(|r| r.destination == prefix && r.interface == target.wireguard);
+        let halves = default.halves().is_some_and(|(a, b)| through(a) && through(b));
+        if !through(default) && !halves {
+            findings.error(
+                "egress",
+                node,
+                format!("FIB {} of {node} has no {family} default route through {}, so the jail's answers would leave past the hub", target.fib, target.wireguard),
+                format!("route -n add -{family} -net {default} -interface {} -fib {}, and make it last", target.wireguard, target.fib),
+            );
+        }
+    }
+}
+
+/// The hub knows the target and has heard of it lately; so does the source, or it is the hub.
+fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
+    let hub = &s.situation.hub;
+    let Some(interface) = s.hub.wireguard(&s.situation.hub_wireguard) else { return };
+    for (place, facts) in [(&s.situation.source, s.source), (&s.situation.target, s.target)] {
+        if place.node == *hub {
+            continue;
+        }
+        let Some(own) = facts.wireguard(&place.wireguard) else { continue };
+        let Some(peer) = interface.peers.iter().find(|p| p.public_key == own.public_key) else {
+            findings.error(
+                "unknown-peer",
+                hub,
+                format!(
+                    "{} of {hub} has no peer with the public key of {} ({})",
+                    s.situation.hub_wireguard, place.node, own.public_key
+                ),
+                format!("add a [Peer] section for {} to the hub's WireGuard configuration", place.node),
+            );
+            continue;
+        };
+        let age = s.hub.identity.clock.saturating_sub(peer.latest_handshake);
+        if peer.latest_handshake == 0 || age > HANDSHAKE_FRESH {
+            let when = if peer.latest_handshake == 0 { "never".to_owned() } else { format!("{age} s ago") };
+            findings.error(
+                "no-handshake",
+                hub,
+                format!("the last handshake of {} with {hub} was {when}: the tunnel is down", place.node),
+                format!(
+                    "on {}: look at `wg show {}`; a node behind NAT needs PersistentKeepalive = 25",
+                    place.node, place.wireguard
+                ),
+            );
+        }
+        let there = own.peers.iter().find(|p| p.public_key == interface.public_key);
+        for family in families(s.situation) {
+            let everything = Prefix::default_route(family);
+            let covers = there.is_some_and(|p| {
+                p.allowed.contains(&everything)
+                    || everything.halves().is_some_and(|(a, b)| p.allowed.contains(&a) && p.allowed.contains(&b))
+            });
+            if !covers {
+                findings.warning(
+                    "narrow-tunnel",
+                    &place.node,
+                    format!("{} of {} does not accept every {family} address from the hub: clients outside its AllowedIPs cannot reach the jail there", place.wireguard, place.node),
+                    format!("AllowedIPs = 0.0.0.0/0, ::/0 for the peer {hub} (with Table = off)"),
+                );
+            }
+        }
+    }
+}
+
+/// pf runs on the hub and its NAT covers the jail's IPv4 prefixes already (contract 4.2).
+fn packet_filter(s: &Subject<'_>, findings: &mut Findings) {
+    let hub = &s.situation.hub;
+    if s.hub.pf.enabled != Some(true) {
+        findings.warning(
+            "pf-off",
+            hub,
+            format!("pf is not running on {hub}: nothing translates the jail's IPv4 addresses"),
+            "sysrc pf_enable=YES; service pf start",
+        );
+        return;
+    }
+    for prefix in s.situation.prefixes.iter().filter(|p| p.family() == Family::Inet) {
+        match s.hub.pf.nat.iter().find(|rule| nat_covers(rule, *prefix, s.hub)) {
+            Some(rule) => findings.note("nat-covers", hub, format!("NAT: nothing to do, `{rule}` covers {prefix}")),
+            None => findings.warning(
+                "nat-missing",
+                hub,
+                format!("no NAT rule of {hub} covers {prefix}: the jail has no way out to the IPv4 internet, now or after the move"),
+                format!("add to pf.conf: nat on egress inet from {prefix} to any -> (egress:0)"),
+            ),
+        }
+    }
+}
+
+/// Does `nat on IF inet from X to Y -> Z` translate the prefix? X is any, a prefix, an address or a table.
+fn nat_covers(rule: &str, prefix: Prefix, hub: &HostFacts) -> bool {
+    let mut words = rule.split_whitespace();
+    if words.next() != Some("nat") {
+        return false;
+    }
+    let Some(from) = words.skip_while(|w| *w != "from").nth(1) else {
+        return rule.contains(" all ");
+    };
+    if let Some(table) = from.strip_prefix('<').and_then(|t| t.strip_suffix('>')) {
+        return hub
+            .pf
+            .tables
+            .iter()
+            .any(|(name, entries)| name.as_str() == table && entries.iter().any(|e| e.covers(prefix)));
+    }
+    from == "any"
+        || from.parse::<Prefix>().is_ok_and(|p| p.covers(prefix))
+        || from.parse().is_ok_and(|a| Prefix::host(a).covers(prefix))
+}
+
+/// The source owns the prefixes now, and nobody else's lie inside them.
+fn ownership(s: &Subject<'_>, findings: &mut Findings) {
+    let hub = &s.situation.hub;
+    let Some(interface) = s.hub.wireguard(&s.situation.hub_wireguard) else { return };
+    let source_key = s.source.wireguard(&s.situation.source.wireguard).map(|w| &w.public_key);
+    let networks: Vec<Prefix> = s
+        .hosts
+        .values()
+        .flat_map(|facts| facts.wireguard.iter().filter_map(|w| facts.interface(&w.interface)))
+        .flat_map(|i| i.addresses.iter().map(|a| Prefix::truncate(*a)))
+        .collect();
+    for prefix in &s.situation.prefixes {
+        if let Some(network) = networks.iter().find(|n| n.overlaps(*prefix)) {
+            findings.error(
+                "tunnel-prefix",
+                hub,
+                format!("{prefix} overlaps the tunnel's own network {network}"),
+                "give the jail addresses outside the tunnel's network",
+            );
+        }
+        if s.situation.source.node == *hub {
+            continue;
+        }
+        match network::owner(&interface.peers, *prefix) {
+            Some((key, _)) if Some(key) == source_key => {}
+            Some((key, found)) => findings.error(
+                "owner",
+                hub,
+                format!(
+                    "{hub} gives {prefix} (by {found}) to peer {}, which is not {}, where the jail runs",
+                    key.short(),
+                    s.situation.source.node
+                ),
+                "correct AllowedIPs on the hub, or `prefixes:` of the jail in fleet.yml",
+            ),
+            None => findings.error(
+                "no-owner",
+                hub,
+                format!("no peer of {hub} has {prefix} in its AllowedIPs, so nobody outside reaches the jail now"),
+                format!(
+                    "add it to the AllowedIPs of {}, or correct `prefixes:` of the jail in fleet.yml",
+                    s.situation.source.node
+                ),
+            ),
+        }
+    }
+    let missing: Vec<String> = s
+        .situation
+        .addresses
+        .iter()
+        .filter(|a| !s.situation.prefixes.iter().any(|p| p.contains(**a)))
+        .map(ToString::to_string)
+        .collect();
+    if !missing.is_empty() {
+        findings.warning(
+            "address-stays",
+            &s.situation.source.node,
+            format!(
+                "the jail has {} inside, which none of its prefixes covers and which will not be routed to the target",
+                missing.join(", ")
+            ),
+            "add them to `prefixes:` of the jail in fleet.yml",
+        );
+    }
+}
+
+/// Name, addresses, files and mount point are free on the target.
+fn free_place(s: &Subject<'_>, findings: &mut Findings) {
+    let node = &s.situation.target.node;
+    let jail = &s.situation.jail;
+    if s.target.jails.iter().any(|j| j.name == jail.as_str()) {
+        findings.error(
+            "name-taken",
+            node,
+            format!("a jail {jail} exists on {node}, possibly dying"),
+            format!("look at jls -d on {node}"),
+        );
+    }
+    for running in &s.target.jails {
+        for address in running.addresses.iter().map(ipnet::IpNet::addr) {
+            if s.situation.prefixes.iter().any(|p| p.contains(address)) {
+                findings.error(
+                    "address-taken",
+                    node,
+                    format!("jail {} on {node} has {address}, which belongs to jail {jail}", running.name),
+                    "give one of them another address",
+                );
+            }
+        }
+    }
+    if let Some(existing) = s.target.jail_configuration(jail) {
+        findings.error(
+            "configuration-exists",
+            node,
+            format!("{} on {node} defines a jail {jail} already", existing.file),
+            format!("if it is a leftover, move it aside: mv {f} {f}.old", f = existing.file),
+        );
+    } else if s.there.files.contains_key(&s.situation.target_file) {
+        findings.error(
+            "file-exists",
+            node,
+            format!("{} exists on {node}, though it defines no jail {jail}", s.situation.target_file),
+            "move it aside",
+        );
+    }
+    if let Some(dataset) = s.target.dataset_at(s.situation.path.as_str()) {
+        findings.error(
+            "path-taken",
+            node,
+            format!("{} is mounted at {} on {node}, where the jail's root shall be", dataset.name, s.situation.path),
+            format!("give it another mount point: zfs set mountpoint=… {}", dataset.name),
+        );
+    }
+}
+
+/// Space for both copies, features of the stream, keys.
+fn storage(s: &Subject<'_>, findings: &mut Findings) {
+    let node = &s.situation.target.node;
+    let pool = s.situation.target.dataset.pool();
+    let source_pool = s.source.pools.iter().find(|p| p.name == s.situation.source.dataset.pool());
+    let Some(target_pool) = s.target.pools.iter().find(|p| p.name == pool) else {
+        findings.error("no-pool", node, format!("{node} has no pool {pool}"), "correct `parent:` in fleet.yml");
+        return;
+    };
+    if target_pool.health != "ONLINE" {
+        findings.error(
+            "pool-health",
+            node,
+            format!("pool {pool} on {node} is {}", target_pool.health),
+            format!("repair it first: zpool status {pool}"),
+        );
+    }
+    let needed: u64 = s.datasets.iter().filter(|d| d.base == Base::Nothing).map(|d| d.estimate).sum();
+    let with_margin = needed.saturating_add(needed / 5).saturating_add(16 << 20);
+    let available = s
+        .situation
+        .target
+        .dataset
+        .as_str()
+        .rsplit_once('/')
+        .and_then(|(parent, _)| s.target.datasets.iter().find(|d| d.name.as_str() == parent))
+        .map_or(target_pool.free, |parent| parent.available);
+    if available < with_margin {
+        findings.error(
+            "no-space",
+            node,
+            format!(
+                "the jail needs {} (with a fifth to spare) and {pool} on {node} has {} left",
+                bytes(with_margin),
+                bytes(available)
+            ),
+            "make room; the source keeps its own copy until `finalize`",
+        );
+    }
+    if let Some(source_pool) = source_pool {
+        for feature in STREAM_FEATURES {
+            let active = source_pool.features.get(feature).is_some_and(|v| v == "active");
+            let known = target_pool.features.get(feature).is_some_and(|v| v == "active" || v == "enabled");
+            if active && !known {
+                findings.error(
+                    "feature",
+                    node,
+                    format!(
+                        "pool {} uses feature {feature}, which pool {pool} on {node} does not have enabled",
+                        source_pool.name
+                    ),
+                    format!("zpool set feature@{feature}=enabled {pool}"),
+                );
+            }
+        }
+    }
+    for dataset in s.datasets {
+        if let Some(facts) = s.source.dataset(&dataset.source.dataset) {
+            if facts.encrypted && !dataset.target.volume {
+                findings.error(
+                    "encrypted",
+                    node,
+                    format!(
+                        "{} is encrypted; jailferry does not yet check that its key can be loaded on {node}",
+                        facts.name
+                    ),
+                    "move this jail by hand for now",
+                );
+            }
+            if facts.origin.is_some() {
+                findings.note(
+                    "clone",
+                    &s.situation.source.node,
+                    format!("{} is a clone; it is sent as a full copy", facts.name),
+                );
+            }
+            if facts.jailed {
+                findings.error(
+                    "jailed-dataset",
+                    &s.situation.source.node,
+                    format!(
+                        "{} is delegated to the jail (jailed=on); jailferry does not move such datasets yet",
+                        facts.name
+                    ),
+                    "move this jail by hand for now",
+                );
+            }
+        }
+    }
+}
+
+/// 1536 → `1.5 KiB`.
+#[must_use]
+pub fn bytes(count: u64) -> String {
+    bytesize::ByteSize::b(count).display().iec().to_string()
+}
+
+/// What the jail's configuration names on the host: fstab sources, devfs ruleset, parameters.
+fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
+    let node = &s.situation.target.node;
+    if s.situation.fstab.is_some() && s.jail.fstab.is_none() {
+        findings.error(
+            "no-fstab",
+            &s.situation.source.node,
+            "the jail's configuration names an fstab that cannot be read on the source",
+            "correct mount.fstab",
+        );
+    }
+    for (path, kind) in &s.there.paths {
+        let within = path.is_within(&s.situation.path)
+            || *path == s.situation.target_file
+            || s.situation.fstab.as_ref() == Some(path);
+        if *kind == PathKind::Absent && !within {
+            findings.error(
+                "missing-source",
+                node,
+                format!("{path}, which the jail mounts, does not exist on {node}"),
+                format!("provide it on {node} (for a thin jail, the same release)"),
+            );
+        }
+    }
+    for parameter in &s.there.unknown_parameters {
+        findings.error(
+            "unknown-parameter",
+            node,
+            format!("the kernel of {node} does not know the jail parameter {parameter}: jail(8) would refuse to start the jail"),
+            "remove it from the jail's configuration, or upgrade the target",
+        );
+    }
+    for ruleset in &s.there.undefined_rulesets {
+        findings.error(
+            "no-ruleset",
+            node,
+            format!("devfs ruleset {ruleset} is not defined on {node}"),
+            "define it in /etc/devfs.rules and run: service devfs restart",
+        );
+    }
+    if s.situation.epair.is_some_and(|(from, to)| from != to) && !s.jail.inner_rc_interfaces.is_empty() {
+        findings.error(
+            "inner-interface",
+            node,
+            format!(
+                "the jail's own /etc/rc.conf names {}, but that unit is taken on {node}",
+                s.jail.inner_rc_interfaces.join(", ")
+            ),
+            "free the unit on the target, or rename the interface inside the jail to a name of its own",
+        );
+    }
+}
+
+/// The traps of jail_list (contract 0.14).
+fn boot(s: &Subject<'_>, findings: &mut Findings) {
+    if !s.situation.autostart {
+        findings.note(
+            "no-autostart",
+            &s.situation.source.node,
+            format!(
+                "jail {} does not start at boot on {}, and will not on {}",
+                s.situation.jail, s.situation.source.node, s.situation.target.node
+            ),
+        );
+        return;
+    }
+    let rc = &s.target.rc;
+    if rc.jail_enable
+        && rc.jail_list.is_empty()
+        && s.target.jail_configurations.iter().any(|c| c.file.as_str() == "/etc/jail.conf")
+    {
+        findings.error(
+            "empty-jail-list",
+            &s.situation.target.node,
+            format!("jail_list is empty on {}, so every jail of /etc/jail.conf starts at boot; adding one name would stop the others from starting", s.situation.target.node),
+            "list them: sysrc jail_list=\"a b c\"",
+        );
+    }
+}

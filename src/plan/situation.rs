@@ -1,0 +1,447 @@
+//! What fleet.yml leaves out and the hosts told: which node runs the jail, its dataset, bridges, FIBs, interfaces.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::facts::HostFacts;
+use crate::facts::JailFacts;
+use crate::facts::TargetFacts;
+use crate::model::DatasetName;
+use crate::model::Family;
+use crate::model::InterfaceName;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::Prefix;
+use crate::model::RemotePath;
+use crate::plan::finding::Findings;
+use crate::playbook::Fleet;
+use crate::playbook::Node;
+
+/// A host's side of the move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Which node.
+    pub node: NodeName,
+    /// The bridge of its jails.
+    pub bridge: InterfaceName,
+    /// Its tunnel.
+    pub wireguard: InterfaceName,
+    /// FIB of its jails' interfaces.
+    pub fib: u16,
+    /// The jail's root dataset there.
+    pub dataset: DatasetName,
+    /// The jail's interfaces on the host's side there, such as epair7a.
+    pub interfaces: Vec<InterfaceName>,
+}
+
+/// Where a jail is and where it shall be, before the second round of questions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Situation {
+    /// The jail.
+    pub jail: JailName,
+    /// The host that hands over prefixes.
+    pub hub: NodeName,
+    /// The hub's interface with the peers.
+    pub hub_wireguard: InterfaceName,
+    /// Where it runs.
+    pub source: Place,
+    /// Where it goes.
+    pub target: Place,
+    /// The jail's root directory (the same on both).
+    pub path: RemotePath,
+    /// The file that configures it at the source.
+    pub configuration_file: RemotePath,
+    /// The file that will configure it at the target.
+    pub target_file: RemotePath,
+    /// `mount.fstab`.
+    pub fstab: Option<RemotePath>,
+    /// The prefixes that move.
+    pub prefixes: Vec<Prefix>,
+    /// The jail's own addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The jail's default gateways.
+    pub gateways: Vec<IpAddr>,
+    /// MTU inside the jail in bytes.
+    pub mtu: u32,
+    /// epair unit at the source and at the target.
+    pub epair: Option<(u32, u32)>,
+    /// Is the jail started at boot at the source?
+    pub autostart: bool,
+}
+
+/// Everything known: the fleet file and what the hosts said.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// fleet.yml.
+    pub fleet: Fleet,
+    /// First round, of every node.
+    pub hosts: BTreeMap<NodeName, HostFacts>,
+    /// Second round, of the source.
+    pub jail: Option<JailFacts>,
+    /// Second round, of the target.
+    pub target: Option<TargetFacts>,
+}
+
+/// Finds out where the jail is and what its place at the target will be.
+///
+/// `None` when too little is known to go on; the findings then hold the reason.
+#[must_use]
+pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings: &mut Findings) -> Option<Situation> {
+    let hub = &evidence.fleet.hub;
+    let source = find_source(evidence, jail, target, findings)?;
+    let (source_facts, target_facts, hub_facts) =
+        (evidence.hosts.get(&source)?, evidence.hosts.get(target)?, evidence.hosts.get(hub)?);
+    let running = source_facts.jail(jail)?;
+    if !running.vnet {
+        findings.error(
+            "not-vnet",
+            &source,
+            format!("jail {jail} shares the host's network (no vnet), so its addresses cannot move with it"),
+            "give it a network stack of its own: `vnet; vnet.interface = epairNb;` in its jail.conf",
+        );
+    }
+    let Some(configuration) = source_facts.jail_configuration(jail) else {
+        findings.error(
+            "no-configuration",
+            &source,
+            format!(
+                "jail {jail} runs, but no /etc/jail.conf, /etc/jail.conf.d/*.conf or /etc/jail.{jail}.conf defines it"
+            ),
+            "put its configuration into /etc/jail.conf.d, so that it can be started elsewhere",
+        );
+        return None;
+    };
+    let Ok(path) = RemotePath::new(running.path.clone()) else {
+        findings.error(
+            "odd-path",
+            &source,
+            format!(
+                "the root directory {:?} of jail {jail} has characters that jailferry refuses to handle",
+                running.path
+            ),
+            "use a path of letters, digits, '.', '_', '-' and '/'",
+        );
+        return None;
+    };
+    let Some(dataset) = source_facts.dataset_at(path.as_str()) else {
+        findings.error(
+            "no-dataset",
+            &source,
+            format!("{path}, the root of jail {jail}, is not the mount point of a ZFS dataset of its own"),
+            format!("move its files into a dataset mounted at {path}"),
+        );
+        return None;
+    };
+    let source_dataset = dataset.name.clone();
+    let node = |name: &NodeName| evidence.fleet.nodes.get(name);
+    let (source_node, target_node, hub_node) = (node(&source)?, node(target)?, node(hub)?);
+
+    let source_interfaces = host_interfaces(configuration.values("vnet.interface").unwrap_or_default());
+    let source_bridge = source_node
+        .bridge
+        .clone()
+        .or_else(|| bridge_of(source_facts, &source_interfaces))
+        .or_else(|| only_bridge(source_facts, &source, findings));
+    let target_bridge = target_node.bridge.clone().or_else(|| only_bridge(target_facts, target, findings));
+    let source_wireguard = wireguard(source_node, source_facts, &source, findings);
+    let target_wireguard = wireguard(target_node, target_facts, target, findings);
+    let target_dataset = place_for(target_node, target_facts, target, &source_dataset, findings);
+    let hub_wireguard = hub_interface(hub_node, hub_facts, hub, target, target_facts, findings);
+    let (source_bridge, target_bridge) = (source_bridge?, target_bridge?);
+    let (source_wireguard, target_wireguard) = (source_wireguard?, target_wireguard?);
+
+    let source_fib = source_interfaces
+        .iter()
+        .filter_map(|i| source_facts.interface(i))
+        .map(|i| i.fib)
+        .next()
+        .or(source_node.fib)
+        .unwrap_or(0);
+    let target_fib = target_node
+        .fib
+        .or_else(|| fib_of_members(target_facts, &target_bridge))
+        .or_else(|| fib_by_default_route(target_facts, &target_wireguard))
+        .unwrap_or(if target == hub { 0 } else { source_fib });
+    let epair = epair_unit(&source_interfaces).map(|unit| (unit, free_unit(target_facts, unit)));
+    let target_interfaces = match epair {
+        Some((from, to)) => renumber(&source_interfaces, from, to),
+        None => source_interfaces.clone(),
+    };
+    let addresses: Vec<IpAddr> =
+        running.addresses.iter().map(ipnet::IpNet::addr).filter(|a| !a.is_loopback()).collect();
+    let declared = evidence.fleet.jails.get(jail).map(|j| j.prefixes.clone()).unwrap_or_default();
+    let prefixes = if declared.is_empty() { addresses.iter().map(|a| Prefix::host(*a)).collect() } else { declared };
+    let fstab = configuration.value("mount.fstab").and_then(|p| RemotePath::new(p).ok());
+    let target_file = RemotePath::new(format!("/etc/jail.conf.d/{jail}.conf")).ok()?;
+    let target_mtu = target_node.mtu.or(source_node.mtu);
+    Some(Situation {
+        jail: jail.clone(),
+        hub: hub.clone(),
+        hub_wireguard: hub_wireguard?,
+        configuration_file: configuration.file.clone(),
+        target_file,
+        path,
+        fstab,
+        prefixes,
+        addresses,
+        gateways: running.gateways.clone(),
+        mtu: target_mtu.unwrap_or(1380),
+        epair,
+        autostart: source_facts.rc.jail_enable
+            && (source_facts.rc.jail_list.iter().any(|j| j == jail.as_str())
+                || source_facts.rc.jail_list.is_empty() && configuration.file.as_str() == "/etc/jail.conf"),
+        source: Place {
+            node: source,
+            bridge: source_bridge,
+            wireguard: source_wireguard,
+            fib: source_fib,
+            dataset: source_dataset,
+            interfaces: source_interfaces,
+        },
+        target: Place {
+            node: target.clone(),
+            bridge: target_bridge,
+            wireguard: target_wireguard,
+            fib: target_fib,
+            dataset: target_dataset?,
+            interfaces: target_interfaces,
+        },
+    })
+}
+
+/// The one host that runs the jail.
+fn find_source(evidence: &Evidence, jail: &JailName, target: &NodeName, findings: &mut Findings) -> Option<NodeName> {
+    let running: Vec<&NodeName> =
+        evidence.hosts.iter().filter(|(_, facts)| facts.jail(jail).is_some()).map(|(name, _)| name).collect();
+    match running.as_slice() {
+        [only] if *only == target => {
+            findings.error("already-there", only, format!("jail {jail} already runs on {only}"), "nothing to do");
+            None
+        }
+        [only] => Some((*only).clone()),
+        [] => {
+            let configured: Vec<String> = evidence
+                .hosts
+                .iter()
+                .filter(|(_, facts)| facts.jail_configuration(jail).is_some())
+                .map(|(name, _)| name.to_string())
+                .collect();
+            findings.fleet_error(
+                "not-running",
+                format!(
+                    "jail {jail} runs on none of {}{}",
+                    join(evidence.hosts.keys()),
+                    if configured.is_empty() {
+                        String::new()
+                    } else {
+                        format!("; it is configured on {}", configured.join(", "))
+                    }
+                ),
+                "start it where it belongs, then move it: only a running jail proves that its configuration works",
+            );
+            None
+        }
+        several => {
+            findings.fleet_error(
+                "runs-twice",
+                format!(
+                    "jail {jail} runs on {} at once",
+                    several.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+                ),
+                "find out which copy is the right one and stop the other before anything else",
+            );
+            None
+        }
+    }
+}
+
+fn join<'a>(names: impl Iterator<Item = &'a NodeName>) -> String {
+    names.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `epair7b` in `vnet.interface` is `epair7a` on the host's side.
+fn host_interfaces(vnet: Vec<String>) -> Vec<InterfaceName> {
+    vnet.iter()
+        .flat_map(|value| value.split([' ', ',']))
+        .filter_map(|name| {
+            let stem = name.strip_suffix('b')?;
+            let unit = stem.strip_prefix("epair")?;
+            unit.parse::<u32>().ok()?;
+            InterfaceName::new(format!("{stem}a")).ok()
+        })
+        .collect()
+}
+
+/// The epair unit, when all the jail's interfaces are of one pair.
+fn epair_unit(interfaces: &[InterfaceName]) -> Option<u32> {
+    match interfaces {
+        [one] => one.as_str().strip_prefix("epair")?.strip_suffix('a')?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The same unit when the host does not have it and no jail configured there names it, else the lowest free one.
+fn free_unit(facts: &HostFacts, wanted: u32) -> u32 {
+    let taken = |unit: u32| {
+        let stem = format!("epair{unit}");
+        facts.interfaces.iter().any(|i| i.name.as_str() == format!("{stem}a") || i.name.as_str() == format!("{stem}b"))
+            || facts
+                .jail_configurations
+                .iter()
+                .any(|c| c.values("vnet.interface").unwrap_or_default().iter().any(|v| v == &format!("{stem}b")))
+    };
+    std::iter::once(wanted).chain(0..).find(|unit| !taken(*unit)).unwrap_or(wanted)
+}
+
+fn renumber(interfaces: &[InterfaceName], from: u32, to: u32) -> Vec<InterfaceName> {
+    interfaces
+        .iter()
+        .map(|i| match i.as_str().strip_prefix(&format!("epair{from}")) {
+            Some(end) => InterfaceName::new(format!("epair{to}{end}")).unwrap_or_else(|_| i.clone()),
+            None => i.clone(),
+        })
+        .collect()
+}
+
+fn bridge_of(facts: &HostFacts, members: &[InterfaceName]) -> Option<InterfaceName> {
+    facts.interfaces.iter().find(|i| members.iter().any(|m| i.members.contains(m))).map(|i| i.name.clone())
+}
+
+fn only_bridge(facts: &HostFacts, node: &NodeName, findings: &mut Findings) -> Option<InterfaceName> {
+    let bridges: Vec<&InterfaceName> =
+        facts.interfaces.iter().filter(|i| i.groups.iter().any(|g| g == "bridge")).map(|i| &i.name).collect();
+    match bridges.as_slice() {
+        [only] => Some((*only).clone()),
+        [] => {
+            findings.error(
+                "no-bridge",
+                node,
+                format!("{node} has no bridge for its jails"),
+                "create one: sysrc cloned_interfaces+=\" bridge0\" ifconfig_bridge0=\"up\"; service netif start bridge0",
+            );
+            None
+        }
+        several => {
+            let names = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            findings.error(
+                "which-bridge",
+                node,
+                format!("{node} has several bridges ({names}) and fleet.yml does not say which one carries jails"),
+                format!(
+                    "add `bridge: {}` to node {node} in fleet.yml",
+                    several.first().map_or("bridge0", |b| b.as_str())
+                ),
+            );
+            None
+        }
+    }
+}
+
+fn wireguard(node: &Node, facts: &HostFacts, name: &NodeName, findings: &mut Findings) -> Option<InterfaceName> {
+    if let Some(interface) = &node.wireguard {
+        if facts.wireguard(interface).is_none() {
+            findings.error(
+                "no-such-tunnel",
+                name,
+                format!(
+                    "fleet.yml names {interface} as the tunnel of {name}, but there is no such WireGuard interface"
+                ),
+                "correct `wireguard:` in fleet.yml, or bring the tunnel up",
+            );
+        }
+        return Some(interface.clone());
+    }
+    match facts.wireguard.as_slice() {
+        [only] => Some(only.interface.clone()),
+        [] => {
+            findings.error(
+                "no-tunnel",
+                name,
+                format!("{name} has no WireGuard interface"),
+                "bring its tunnel to the hub up before moving jails there",
+            );
+            None
+        }
+        several => {
+            let names = several.iter().map(|w| w.interface.to_string()).collect::<Vec<_>>().join(", ");
+            findings.error(
+                "which-tunnel",
+                name,
+                format!("{name} has several WireGuard interfaces ({names}) and fleet.yml does not say which one leads to the hub"),
+                format!("add `wireguard: wg0` to node {name} in fleet.yml"),
+            );
+            None
+        }
+    }
+}
+
+/// The hub's interface that has the target as a peer.
+fn hub_interface(
+    node: &Node,
+    hub_facts: &HostFacts,
+    hub: &NodeName,
+    target: &NodeName,
+    target_facts: &HostFacts,
+    findings: &mut Findings,
+) -> Option<InterfaceName> {
+    if node.wireguard.is_some() || hub == target {
+        return wireguard(node, hub_facts, hub, findings);
+    }
+    let knows = |w: &&crate::facts::WireGuard| {
+        w.peers.iter().any(|p| target_facts.wireguard.iter().any(|t| t.public_key == p.public_key))
+    };
+    match hub_facts.wireguard.iter().find(knows) {
+        Some(found) => Some(found.interface.clone()),
+        None => wireguard(node, hub_facts, hub, findings),
+    }
+}
+
+/// FIB of the interfaces that are on the bridge already, if they agree.
+fn fib_of_members(facts: &HostFacts, bridge: &InterfaceName) -> Option<u16> {
+    let mut fibs = facts.interface(bridge)?.members.iter().filter_map(|m| facts.interface(m)).map(|i| i.fib);
+    let first = fibs.next()?;
+    fibs.all(|f| f == first).then_some(first)
+}
+
+/// The FIB whose default route leads into the tunnel, so that the jail's answers go back the way they came.
+fn fib_by_default_route(facts: &HostFacts, wireguard: &InterfaceName) -> Option<u16> {
+    facts
+        .routes
+        .iter()
+        .find(|(_, table)| {
+            table.iter().any(|r| r.destination == Prefix::default_route(Family::Inet) && r.interface == *wireguard)
+        })
+        .map(|(fib, _)| *fib)
+}
+
+/// The dataset the jail will live in at the target.
+fn place_for(
+    node: &Node,
+    facts: &HostFacts,
+    name: &NodeName,
+    source: &DatasetName,
+    findings: &mut Findings,
+) -> Option<DatasetName> {
+    let (source_parent, last) = source.as_str().rsplit_once('/').unwrap_or(("", source.as_str()));
+    let parent =
+        node.parent.clone().or_else(|| DatasetName::new(source_parent).ok().filter(|p| facts.dataset(p).is_some()));
+    let Some(parent) = parent else {
+        findings.error(
+            "no-parent",
+            name,
+            format!("{name} has no dataset {source_parent:?} to put the jail's datasets into"),
+            format!("create it, or say where jails live on {name}: `parent: zroot/jails` in fleet.yml"),
+        );
+        return None;
+    };
+    if facts.dataset(&parent).is_none() {
+        findings.error(
+            "no-parent",
+            name,
+            format!("the parent dataset {parent} of fleet.yml does not exist on {name}"),
+            format!("create it (zfs create -p {parent}) or correct `parent:`"),
+        );
+        return None;
+    }
+    parent.child(last).ok()
+}

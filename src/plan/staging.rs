@@ -1,0 +1,148 @@
+//! The jail's files as the target needs them: its configuration rewritten token by token, its fstab.
+
+use crate::configuration::jail_conf;
+use crate::configuration::jail_conf::Rewrite;
+use crate::facts::JailFacts;
+use crate::facts::TargetFacts;
+use crate::model::RemotePath;
+use crate::plan::Change;
+use crate::plan::finding::Findings;
+use crate::plan::situation::Situation;
+
+/// A file to write at the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedFile {
+    /// Where.
+    pub path: RemotePath,
+    /// Its text.
+    pub text: String,
+    /// Permission bits in octal.
+    pub mode: String,
+    /// What differs from the source's file.
+    pub changes: Vec<Change>,
+}
+
+/// All of them, and what jail(8) must make of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Staged {
+    /// The files, configuration last: it must not be there before what it names.
+    pub files: Vec<StagedFile>,
+    /// Parameters as `jail -e` must print them.
+    pub expected: Vec<(String, String)>,
+}
+
+/// Rewrites what names the source's bridge, FIB and epair unit; everything else, comments included, stays.
+#[must_use]
+pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findings: &mut Findings) -> Staged {
+    let mut staged = Staged::default();
+    let source = &situation.source.node;
+    if let Some((path, file)) = &jail.fstab {
+        match there.files.get(path) {
+            Some(existing) if existing.sha256 != file.sha256 => findings.error(
+                "fstab-exists",
+                &situation.target.node,
+                format!("{path} exists on {} with another content", situation.target.node),
+                "move it aside if nothing needs it",
+            ),
+            Some(_) => {}
+            None => staged.files.push(StagedFile {
+                path: path.clone(),
+                text: file.text.clone(),
+                mode: file.mode.clone(),
+                changes: vec![Change::new(path, "absent", "as on the source")],
+            }),
+        }
+    }
+    let refuse = |findings: &mut Findings, error: &jail_conf::SyntaxError| {
+        findings.error(
+            "configuration-syntax",
+            source,
+            format!("{} cannot be read: {error}", jail.configuration_file),
+            "correct it; jail(8) would not read it either",
+        );
+    };
+    let own = match jail_conf::extract(&jail.configuration.text, &situation.jail) {
+        Ok(extracted) if extracted.defined => extracted.text,
+        Ok(_) => {
+            findings.error(
+                "no-block",
+                source,
+                format!("{} has no block for jail {}", jail.configuration_file, situation.jail),
+                "write the jail's block there under its own name",
+            );
+            return staged;
+        }
+        Err(error) => {
+            refuse(findings, &error);
+            return staged;
+        }
+    };
+    let (from, to) = (&situation.source, &situation.target);
+    let wanted = Rewrite {
+        epair: situation.epair.filter(|(a, b)| a != b),
+        bridge: (from.bridge != to.bridge).then(|| (from.bridge.clone(), to.bridge.clone())),
+        fib: (from.fib != to.fib && from.fib != 0).then_some((from.fib, to.fib)),
+        mtu: None,
+        path: None,
+        fstab: None,
+    };
+    let mut rewritten = match jail_conf::rewrite(&own, &situation.jail, &wanted) {
+        Ok(rewritten) => rewritten,
+        Err(error) => {
+            refuse(findings, &error);
+            return staged;
+        }
+    };
+    if from.fib == 0
+        && to.fib != 0
+        && let Some((_, unit)) = situation.epair
+    {
+        match jail_conf::add_fib(&rewritten.text, &situation.jail, unit, to.fib) {
+            Ok(added) => {
+                rewritten.text = added.text;
+                rewritten.changes.extend(added.changes);
+                rewritten.findings.extend(added.findings);
+            }
+            Err(error) => refuse(findings, &error),
+        }
+    }
+    for finding in &rewritten.findings {
+        let text = format!("{}: {finding}", jail.configuration_file);
+        match finding {
+            jail_conf::Finding::NotReached { .. } | jail_conf::Finding::FibNotAdded { .. } => {
+                findings.error(
+                    "configuration-rewrite",
+                    source,
+                    text,
+                    "write bridge, FIB and epair names plainly in the jail's block",
+                );
+            }
+            jail_conf::Finding::OtherJails(_) => {}
+            _ => findings.warning("configuration", source, text, "check the rewritten file in the plan"),
+        }
+    }
+    let changes = rewritten
+        .changes
+        .iter()
+        .map(|c| {
+            Change::new(
+                format!("{} line {}", situation.target_file, c.line),
+                c.before.as_deref().unwrap_or_default().trim(),
+                c.after.trim(),
+            )
+        })
+        .collect();
+    staged.expected.push(("path".into(), situation.path.to_string()));
+    let vnet: Vec<String> =
+        to.interfaces.iter().filter_map(|i| i.as_str().strip_suffix('a').map(|stem| format!("{stem}b"))).collect();
+    if let [only] = vnet.as_slice() {
+        staged.expected.push(("vnet.interface".into(), only.clone()));
+    }
+    staged.files.push(StagedFile {
+        path: situation.target_file.clone(),
+        text: rewritten.text,
+        mode: jail.configuration.mode.clone(),
+        changes,
+    });
+    staged
+}

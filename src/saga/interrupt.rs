@@ -1,0 +1,60 @@
+//! Ctrl-C and SIGTERM: the first asks the run to turn round, the second to stop where it is.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering;
+
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::Notify;
+
+/// How often somebody asked to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupts {
+    count: Arc<AtomicU8>,
+    again: Arc<Notify>,
+}
+
+impl Interrupts {
+    /// Starts listening. A closed terminal (SIGHUP) is noted and ignored: it does not stop a cut-over.
+    ///
+    /// # Errors
+    /// When the signal handlers cannot be installed.
+    pub fn listen() -> std::io::Result<Interrupts> {
+        let interrupts = Interrupts::default();
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            let mut stream = signal(kind)?;
+            let heard = interrupts.clone();
+            tokio::spawn(async move {
+                while stream.recv().await.is_some() {
+                    heard.ask();
+                }
+            });
+        }
+        let mut hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(async move { while hangup.recv().await.is_some() {} });
+        Ok(interrupts)
+    }
+
+    /// One more request to stop.
+    pub fn ask(&self) {
+        if self.count.fetch_add(1, Ordering::SeqCst) > 0 {
+            self.again.notify_waiters();
+        }
+    }
+
+    /// Was the run asked to turn round?
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.count.load(Ordering::SeqCst) > 0
+    }
+
+    /// Resolves at the second request.
+    pub async fn stop_now(&self) {
+        let waiting = self.again.notified();
+        if self.count.load(Ordering::SeqCst) > 1 {
+            return;
+        }
+        waiting.await;
+    }
+}

@@ -1,0 +1,349 @@
+//! Executes a plan: forward step by step, and back when something fails before the point of no return.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::effect::Effect;
+use crate::effect::Work;
+use crate::effect::command::Command;
+use crate::plan::Phase;
+use crate::plan::Plan;
+use crate::plan::Step;
+use crate::remote::Hosts;
+use crate::remote::Kind;
+use crate::remote::RemoteError;
+use crate::saga::interrupt::Interrupts;
+use crate::saga::journal::Journal;
+use crate::saga::journal::JournalError;
+use crate::saga::state::StepEvent;
+use crate::ui::event::Event;
+
+/// How long a transfer may stand still.
+const WATCHDOG: Duration = Duration::from_secs(120);
+
+/// How often a command whose connection broke is tried again on a fresh one; all our scripts may be repeated.
+const FRESH_TRIES: u32 = 2;
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The jail runs at the target, everything is made to last.
+    Moved {
+        /// From the stop at the source to the first proven answer, as seen from here.
+        blackout: Duration,
+    },
+    /// The jail runs at the source as before.
+    RolledBack {
+        /// Why.
+        reason: String,
+    },
+    /// Neither; a person has to look.
+    NeedsHuman {
+        /// What is so, and what it means for the jail.
+        reason: String,
+        /// What remains to be done, as host and command, in order.
+        remaining: Vec<(String, String)>,
+    },
+}
+
+/// Why a step did not succeed.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error("{0}")]
+    Remote(#[from] RemoteError),
+    #[error("{0}")]
+    Copy(#[from] crate::remote::CopyError),
+    #[error("the two hosts differ: {0}")]
+    Differs(String),
+    #[error("the journal cannot be written: {0}")]
+    Journal(#[from] JournalError),
+    #[error("stopped at once, as asked")]
+    Stopped,
+}
+
+/// One execution of a plan.
+pub struct Run<'a> {
+    plan: &'a Plan,
+    hosts: &'a Hosts,
+    journal: &'a Journal,
+    interrupts: &'a Interrupts,
+    events: &'a (dyn Fn(Event) + Send + Sync),
+    /// Bytes that each round sent.
+    rounds: Vec<u64>,
+    /// Indexes of steps that were left out.
+    skipped: BTreeSet<usize>,
+    stopped_at: Option<Instant>,
+    blackout: Option<Duration>,
+}
+
+impl std::fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("run", &self.plan.run).field("rounds", &self.rounds).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Run<'a> {
+    /// A run of `plan` that tells what happens to `events`.
+    #[must_use]
+    pub fn new(
+        plan: &'a Plan,
+        hosts: &'a Hosts,
+        journal: &'a Journal,
+        interrupts: &'a Interrupts,
+        events: &'a (dyn Fn(Event) + Send + Sync),
+    ) -> Run<'a> {
+        Run {
+            plan,
+            hosts,
+            journal,
+            interrupts,
+            events,
+            rounds: vec![],
+            skipped: BTreeSet::new(),
+            stopped_at: None,
+            blackout: None,
+        }
+    }
+
+    /// Forward to the end, or back to the beginning.
+    pub async fn execute(&mut self) -> Outcome {
+        let no_return = self.plan.point_of_no_return();
+        for (index, step) in self.plan.steps.iter().enumerate().take(no_return) {
+            if self.interrupts.asked() {
+                return self.unwind(index, "interrupted as asked".into()).await;
+            }
+            if let Some(reason) = self.not_needed(step) {
+                self.skipped.insert(index);
+                (self.events)(Event::StepSkipped { number: index + 1, reason: reason.clone() });
+                if let Err(error) = self.journal.step(index + 1, StepEvent::Skipped, Some(reason)) {
+                    return self.unwind(index, format!("the journal cannot be written: {error}")).await;
+                }
+                continue;
+            }
+            if matches!(step.effect, Effect::StopJail(_)) {
+                self.stopped_at = Some(Instant::now());
+            }
+            match self.forward(index, step).await {
+                Ok(()) => {}
+                Err(StepError::Stopped) => return self.stopped(index),
+                Err(error) => {
+                    let reason = format!("step {} ({}) failed: {error}", index + 1, step.title);
+                    return self.unwind(index + 1, reason).await;
+                }
+            }
+            if self.blackout.is_none() && step.phase == Phase::Prove {
+                self.blackout = self.stopped_at.map(|t| t.elapsed());
+            }
+        }
+        self.make_it_last(no_return).await
+    }
+
+    /// From the point of no return on every step is tried, whatever became of the one before it.
+    async fn make_it_last(&mut self, from: usize) -> Outcome {
+        let mut remaining = Vec::new();
+        let mut reasons = Vec::new();
+        for (index, step) in self.plan.steps.iter().enumerate().skip(from) {
+            if let Err(error) = self.forward(index, step).await {
+                reasons.push(format!("step {} ({}): {error}", index + 1, step.title));
+                remaining.extend(step.commands().into_iter().map(|c| (c.host.to_string(), c.text())));
+            }
+        }
+        let blackout = self.blackout.or_else(|| self.stopped_at.map(|t| t.elapsed())).unwrap_or_default();
+        if reasons.is_empty() {
+            return Outcome::Moved { blackout };
+        }
+        Outcome::NeedsHuman {
+            reason: format!(
+                "jail {} runs on {} and was proven to answer, but this was not made to last: {}",
+                self.plan.jail,
+                self.plan.target,
+                reasons.join("; ")
+            ),
+            remaining,
+        }
+    }
+
+    /// The undo effects of the first `count` steps, last step first.
+    async fn unwind(&mut self, count: usize, reason: String) -> Outcome {
+        (self.events)(Event::Unwinding { reason: reason.clone() });
+        // Without a journal nothing more can be recorded, but the way back is still the right way.
+        let _ = self.journal.note(format!("unwinding: {reason}"));
+        for index in (0..count).rev() {
+            let Some(step) = self.plan.steps.get(index) else { continue };
+            if step.undo.is_empty() || self.skipped.contains(&index) {
+                continue;
+            }
+            let started = Instant::now();
+            let number = index + 1;
+            (self.events)(Event::StepStarted {
+                number,
+                host: step.host().clone(),
+                title: step.title.clone(),
+                undo: true,
+            });
+            let _ = self.journal.step(number, StepEvent::Undoing, None);
+            for effect in &step.undo {
+                if let Err(error) = self.perform(number, &effect.work()).await {
+                    let error = error.to_string();
+                    (self.events)(Event::StepFailed { number, error: error.clone(), undo: true });
+                    let _ = self.journal.step(number, StepEvent::Stuck, Some(error.clone()));
+                    return self.stuck(index, &reason, &error);
+                }
+            }
+            let _ = self.journal.step(number, StepEvent::Undone, None);
+            let milliseconds = milliseconds(started.elapsed());
+            (self.events)(Event::StepDone { number, milliseconds, undo: true });
+        }
+        Outcome::RolledBack { reason }
+    }
+
+    /// What is left to undo, for a person.
+    fn stuck(&self, index: usize, reason: &str, error: &str) -> Outcome {
+        let mut remaining = Vec::new();
+        for step in self.plan.steps.iter().take(index + 1).rev() {
+            remaining.extend(step.undo_commands().into_iter().map(|c| (c.host.to_string(), c.text())));
+        }
+        Outcome::NeedsHuman { reason: format!("{reason}; then going back failed too: {error}"), remaining }
+    }
+
+    fn stopped(&self, index: usize) -> Outcome {
+        match self.stuck(index, "stopped at once, as asked", "not tried") {
+            Outcome::NeedsHuman { remaining, .. } => Outcome::NeedsHuman {
+                reason: format!("stopped at once, as asked, in step {} of {}", index + 1, self.plan.steps.len()),
+                remaining,
+            },
+            other => other,
+        }
+    }
+
+    /// Why a step of a later copy round is left out.
+    fn not_needed(&self, step: &Step) -> Option<String> {
+        let round = usize::try_from(step.round?).ok()?;
+        let sent = |round: usize| self.rounds.get(round).copied();
+        let before = sent(round.checked_sub(1)?);
+        match before {
+            None => Some("an earlier round was left out".into()),
+            Some(_) if sent(round).is_some() => None,
+            Some(bytes) if round > 1 && bytes <= self.plan.precopy_until => {
+                Some(format!("the round before sent {}", crate::plan::preflight::bytes(bytes)))
+            }
+            Some(bytes) if round > 2 && sent(round - 2).is_some_and(|older| bytes > older / 10 * 9) => {
+                Some("another round would not send less than the last".into())
+            }
+            Some(_) => None,
+        }
+    }
+
+    async fn forward(&mut self, index: usize, step: &Step) -> Result<(), StepError> {
+        let number = index + 1;
+        (self.events)(Event::StepStarted { number, host: step.host().clone(), title: step.title.clone(), undo: false });
+        self.journal.step(number, StepEvent::Intended, None)?;
+        let started = Instant::now();
+        if let Some(round) = step.round.and_then(|r| usize::try_from(r).ok())
+            && self.rounds.len() <= round
+        {
+            self.rounds.resize(round + 1, 0);
+        }
+        let stop = self.interrupts.clone();
+        let work = step.effect.work();
+        let result = tokio::select! {
+            result = self.perform(number, &work) => result,
+            () = stop.stop_now() => Err(StepError::Stopped),
+        };
+        match result {
+            Ok(bytes) => {
+                if let Effect::Transfer(transfer) = &step.effect
+                    && let Some(round) = transfer.round.and_then(|r| usize::try_from(r).ok())
+                {
+                    if self.rounds.len() <= round {
+                        self.rounds.resize(round + 1, 0);
+                    }
+                    if let Some(sum) = self.rounds.get_mut(round) {
+                        *sum = sum.saturating_add(bytes);
+                    }
+                }
+                self.journal.step(number, StepEvent::Done, None)?;
+                let milliseconds = milliseconds(started.elapsed());
+                (self.events)(Event::StepDone { number, milliseconds, undo: false });
+                Ok(())
+            }
+            Err(error) => {
+                let text = error.to_string();
+                (self.events)(Event::StepFailed { number, error: text.clone(), undo: false });
+                self.journal.step(number, StepEvent::Failed, Some(text))?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Carries out an effect; tells the bytes it moved.
+    async fn perform(&self, number: usize, work: &Work) -> Result<u64, StepError> {
+        match work {
+            Work::Nothing => Ok(0),
+            Work::Run(commands) => {
+                for command in commands {
+                    self.command(command).await?;
+                }
+                Ok(0)
+            }
+            Work::Compare { left, right } => {
+                let (left, right) = tokio::join!(self.command(left), self.command(right));
+                let (left, right) = (left?, right?);
+                if left != right || left.trim().is_empty() {
+                    return Err(StepError::Differs(format!("{:?} against {:?}", left.trim(), right.trim())));
+                }
+                Ok(0)
+            }
+            Work::Pipe { from, to, estimate } => {
+                let started = Instant::now();
+                let what = to.text();
+                let mut told = Instant::now();
+                let events = self.events;
+                let copied = self
+                    .hosts
+                    .copy(
+                        from,
+                        to,
+                        |bytes| {
+                            if told.elapsed() > Duration::from_millis(200) {
+                                told = Instant::now();
+                                events(Event::Transfer { number, what: what.clone(), bytes, total: *estimate });
+                            }
+                        },
+                        WATCHDOG,
+                    )
+                    .await?;
+                let milliseconds = milliseconds(started.elapsed());
+                (self.events)(Event::TransferDone { number, bytes: copied.bytes, milliseconds });
+                Ok(copied.bytes)
+            }
+            Work::Sequence(parts) => {
+                let mut bytes = 0;
+                for part in parts {
+                    bytes += Box::pin(self.perform(number, part)).await?;
+                }
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Runs a command; a broken connection is made anew and the command repeated, which all our scripts allow.
+    async fn command(&self, command: &Command) -> Result<String, RemoteError> {
+        let mut tries = 0;
+        loop {
+            match self.hosts.run(command).await {
+                Ok(output) => return Ok(output.text()),
+                Err(error) if matches!(error.kind, Kind::ConnectionLost) && tries < FRESH_TRIES => {
+                    tries += 1;
+                    self.hosts.reconnect(&command.host).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,179 @@
+//! A plan as people read it: where things are, what speaks against it, every step with its exact commands and its undo.
+
+use std::fmt::Write;
+
+use crate::effect::command::Command;
+use crate::plan::Finding;
+use crate::plan::Phase;
+use crate::plan::Plan;
+use crate::plan::Severity;
+use crate::plan::preflight::bytes;
+use crate::ui::paint::Paint;
+
+/// The whole plan as text, ending with a newline.
+#[must_use]
+pub fn render(plan: &Plan, paint: Paint) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    line(paint.bold(&format!("Run {}: jail {} from {} to {}", plan.run, plan.jail, plan.source, plan.target)));
+    line(String::new());
+    for sentence in &plan.summary {
+        line(format!("  {sentence}"));
+    }
+    line(format!("  blackout about {} (no history of this pair yet)", seconds(plan.predicted_blackout)));
+    if !plan.findings.is_empty() {
+        line(String::new());
+        line(paint.bold("Findings"));
+        line(findings(&plan.findings, paint).trim_end().to_owned());
+    }
+    let mut phase: Option<Phase> = None;
+    for (index, step) in plan.steps.iter().enumerate() {
+        if phase != Some(step.phase) {
+            phase = Some(step.phase);
+            line(String::new());
+            line(paint.bold(step.phase.title()));
+        }
+        line(format!("{:>3}  {}: {}", index + 1, step.host(), step.title));
+        for change in &step.changes {
+            if !change.before.is_empty() {
+                line(format!("       {}", paint.red(&format!("- {}: {}", change.what, change.before))));
+            }
+            if !change.after.is_empty() {
+                line(format!("       {}", paint.green(&format!("+ {}: {}", change.what, change.after))));
+            }
+        }
+        for command in step.commands() {
+            line(listing(&command, "$", paint));
+        }
+        if step.undo.is_empty() {
+            continue;
+        }
+        let undo = step.undo_commands();
+        if step.phase == Phase::Persist {
+            continue;
+        }
+        for command in undo {
+            line(listing(&command, "undo", paint));
+        }
+    }
+    out
+}
+
+/// Findings, one a paragraph.
+#[must_use]
+pub fn findings(findings: &[Finding], paint: Paint) -> String {
+    let mut out = String::new();
+    for finding in findings {
+        let (mark, text) = match finding.severity {
+            Severity::Error => ("error", paint.red(&format!("error[{}]", finding.code))),
+            Severity::Warning => ("warning", paint.yellow(&format!("warning[{}]", finding.code))),
+            Severity::Note => ("note", format!("note[{}]", finding.code)),
+        };
+        let host = finding.host.as_ref().map(|h| format!("{h}: ")).unwrap_or_default();
+        let _ = writeln!(out, "  {text} {host}{}", finding.what);
+        if !finding.fix.is_empty() {
+            let label = if mark == "note" { "note" } else { "fix" };
+            let _ = writeln!(out, "    {label}: {}", finding.fix);
+        }
+    }
+    out
+}
+
+/// A command with its host, every line of it, so that nothing is hidden.
+fn listing(command: &Command, mark: &str, paint: Paint) -> String {
+    let text = command.text();
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let mut out = paint.dim(&format!("       {mark} {}: {first}", command.host));
+    for more in lines {
+        out.push('\n');
+        out.push_str(&paint.dim(&format!("         {more}")));
+    }
+    out
+}
+
+/// 3456 → `3.5 s`.
+#[must_use]
+pub fn seconds(milliseconds: u64) -> String {
+    format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
+}
+
+/// What a finished transfer looks like.
+#[must_use]
+pub fn rate(count: u64, milliseconds: u64) -> String {
+    let per_second = count.saturating_mul(1000).checked_div(milliseconds.max(1)).unwrap_or(0);
+    format!("{} in {} ({}/s)", bytes(count), seconds(milliseconds), bytes(per_second))
+}
+
+/// The plan without its commands, for the question before a run.
+#[must_use]
+pub fn essence(plan: &Plan, paint: Paint) -> String {
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{}",
+        paint.bold(&format!("Run {}: jail {} from {} to {}", plan.run, plan.jail, plan.source, plan.target))
+    );
+    for sentence in &plan.summary {
+        let _ = writeln!(out, "  {sentence}");
+    }
+    for change in plan.steps.iter().flat_map(|s| &s.changes) {
+        let before = if change.before.is_empty() { "nothing" } else { &change.before };
+        let after = if change.after.is_empty() { "nothing" } else { &change.after };
+        let _ = writeln!(out, "  {}: {} → {}", change.what, paint.red(before), paint.green(after));
+    }
+    let _ = write!(out, "{}", findings(&plan.findings, paint));
+    let _ = writeln!(
+        out,
+        "  blackout about {}; all commands: jailferry plan {} {}",
+        seconds(plan.predicted_blackout),
+        plan.jail,
+        plan.target
+    );
+    out
+}
+
+/// The plan for machines: itself, with the exact commands of each step and its undo.
+#[must_use]
+pub fn machine(plan: &Plan) -> serde_json::Value {
+    let commands = |commands: Vec<Command>| -> Vec<serde_json::Value> {
+        commands
+            .iter()
+            .map(|c| serde_json::json!({ "host": c.host, "command": c.text(), "timeout_seconds": c.timeout }))
+            .collect()
+    };
+    let steps: Vec<serde_json::Value> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            serde_json::json!({
+                "number": index + 1,
+                "phase": step.phase,
+                "host": step.host(),
+                "title": step.title,
+                "changes": step.changes,
+                "commands": commands(step.commands()),
+                "undo": commands(step.undo_commands()),
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "format": plan.format,
+        "run": plan.run,
+        "jail": plan.jail,
+        "source": plan.source,
+        "target": plan.target,
+        "hub": plan.hub,
+        "refused": plan.refused(),
+        "summary": plan.summary,
+        "findings": plan.findings,
+        "bytes": plan.bytes,
+        "predicted_blackout_milliseconds": plan.predicted_blackout,
+        "point_of_no_return": plan.point_of_no_return() + 1,
+        "steps": steps,
+    })
+}

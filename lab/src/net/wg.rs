@@ -13,18 +13,16 @@ pub fn create(name: &str) -> io::Result<()> {
     if kernel.success() {
         return Ok(());
     }
-    // It goes into the background by itself once the interface is there.
-    let output = Command::new(tool("wireguard-go"))
+    // It goes into the background by itself once the interface is there: by starting itself again with WG_PROCESS_FOREGROUND=1, of which Go reads the first
+    // mention, so the variable must not be there before. The one in the background keeps standard error: a pipe would never end.
+    let status = Command::new(tool("wireguard-go"))
         .arg(name)
         .env_remove("WG_PROCESS_FOREGROUND")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .output()?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_string()))
-    }
+        .stderr(Stdio::null())
+        .status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("wireguard-go: {status}"))) }
 }
 
 /// `ifconfig NAME destroy`. wireguard-go ends by itself when its interface is gone.

@@ -28,7 +28,6 @@ fn feed(text: &str) {
         }
     }
     let _ = (rc::variables(text), sysctl::values(text), mount::mounts_below(text, "/usr/jails/web"));
-    let _ = fstab("/etc/jail.web.fstab", text);
     let _ = (zfs::datasets(text), zfs::snapshots(text), zfs::properties(text), zfs::pools(text));
     let _ = (zfs::pairs(text), zfs::features(text), zfs::version(text));
 }

@@ -29,6 +29,5 @@ pub use error::FactsError;
 pub use frames::Frame;
 pub use frames::Frames;
 pub use host::parse_host;
-pub use mount::fstab;
 pub use second_round::parse_jail;
 pub use second_round::parse_target;

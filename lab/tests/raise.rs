@@ -1,0 +1,151 @@
+//! Raises bare labs and drives them from outside. Needs root (namespaces); says so loudly when it cannot run.
+
+use std::path::Path;
+use std::process::Command;
+use std::process::Output;
+
+struct Lab {
+    dir: tempfile::TempDir,
+}
+
+impl Lab {
+    /// None (and a loud line) where labs cannot be raised.
+    fn up() -> Option<Lab> {
+        let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+        if !root {
+            eprintln!("SKIPPED, NOT TESTED: the lab needs root; run the tests as root or with sudo");
+            return None;
+        }
+        let lab = Lab { dir: tempfile::Builder::new().prefix("lab").tempdir().expect("a folder") };
+        let up = lab.run(&["up", "--bare"]);
+        assert!(up.status.success(), "lab up: {}", text(&up.stderr));
+        Some(lab)
+    }
+
+    fn folder(&self) -> std::path::PathBuf {
+        self.dir.path().join("l")
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_lab")).arg("--dir").arg(self.folder()).args(args).output().expect("lab runs")
+    }
+
+    fn ssh(&self, host: &str, command: &str) -> Output {
+        Command::new("ssh")
+            .arg("-F")
+            .arg(self.folder().join("ssh_config"))
+            .args(["-o", "BatchMode=yes", host, command])
+            .output()
+            .expect("ssh runs")
+    }
+
+    fn outer(&self) -> String {
+        let pid = std::fs::read_to_string(self.folder().join("pid")).expect("a pid");
+        pid.split(' ').next().expect("a pid").to_string()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.run(&["down"]);
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_string()
+}
+
+#[test]
+fn every_host_answers_over_ssh_as_its_own_kind() {
+    let Some(lab) = Lab::up() else { return };
+    for (host, user, shell) in [
+        ("small", "admin", "/bin/sh"),
+        ("spare", "root", "/bin/csh"),
+        ("big", "root", "/bin/sh"),
+        ("client", "root", "/bin/sh"),
+    ] {
+        let answer = lab.ssh(host, "hostname; id -un; grep ^root: /etc/passwd; uname -rs");
+        let expected = format!(
+            "{host}\n{user}\nroot:*:0:0:Charlie &:/root:{}\nFreeBSD 13.2-RELEASE",
+            if user == "root" { shell } else { "/bin/sh" }
+        );
+        assert_eq!(text(&answer.stdout), expected, "{host}: {}", text(&answer.stderr));
+    }
+    assert_eq!(text(&lab.ssh("small", "sudo -n -- /bin/sh -c 'id -u'").stdout), "0");
+    // csh has no `$(…)`: what forgets that fails here as on a real host.
+    assert!(!lab.ssh("spare", "echo $(id -u)").status.success());
+    // Linux's own tools are out of reach.
+    assert!(!lab.ssh("big", "ip link").status.success());
+}
+
+#[test]
+fn commands_and_scripts_are_logged_whole() {
+    let Some(lab) = Lab::up() else { return };
+    let script = "uname -K # a comment\nuname -K\n";
+    let mut child = Command::new("ssh")
+        .arg("-F")
+        .arg(lab.folder().join("ssh_config"))
+        .args(["-o", "BatchMode=yes", "spare", "exec /bin/sh -s -- one"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("ssh runs");
+    std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), script.as_bytes()).expect("fed");
+    assert_eq!(text(&child.wait_with_output().expect("ended").stdout), "1302001\n1302001");
+    let ssh = text(&lab.run(&["log", "spare", "--ssh"]).stdout);
+    let received: Vec<serde_json::Value> = ssh.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(received[0]["command"], "exec /bin/sh -s -- one");
+    assert_eq!(received[1]["script"], script);
+    let commands = text(&lab.run(&["log", "spare", "--json"]).stdout);
+    let ours: Vec<serde_json::Value> = commands
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|entry: &serde_json::Value| entry["by"].is_null())
+        .collect();
+    assert_eq!(ours.len(), 2, "{commands}");
+    assert_eq!((&ours[0]["argv"], &ours[0]["status"]), (&serde_json::json!(["uname", "-K"]), &serde_json::json!(0)));
+}
+
+#[test]
+fn faults_strike_where_they_are_told_to() {
+    let Some(lab) = Lab::up() else { return };
+    let add = |args: &[&str]| assert!(lab.run(&[&["fault", "big", "add"], args].concat()).status.success());
+    add(&["--match", "uname -K", "--nth", "2", "--do", "fail:75:busy"]);
+    let codes: Vec<Option<i32>> = (0..3).map(|_| lab.ssh("big", "uname -K").status.code()).collect();
+    assert_eq!(codes, [Some(0), Some(75), Some(0)]);
+    let list = text(&lab.run(&["fault", "big", "list"]).stdout);
+    let fault: serde_json::Value = serde_json::from_str(&list).expect("one fault");
+    assert_eq!((fault["seen"].as_u64(), fault["fired"].as_u64()), (Some(3), Some(1)));
+    assert!(lab.run(&["fault", "big", "clear"]).status.success());
+    add(&["--match", "cut here", "--script", "--do", "drop-ssh"]);
+    assert_eq!(lab.ssh("big", "echo cut here").status.code(), Some(255));
+    add(&["--match", "uname -U", "--do", "reboot"]);
+    assert_eq!(lab.ssh("big", "touch /root/kept /run/lost; uname -U").status.code(), Some(255));
+    // The disk survives, what ran and /run do not.
+    assert_eq!(text(&lab.ssh("big", "ls /root/kept /run/lost").stdout), "/root/kept");
+}
+
+#[test]
+fn a_killed_lab_leaves_nothing_and_others_live_on() {
+    let (Some(lab), Some(other)) = (Lab::up(), Lab::up()) else { return };
+    let outer = lab.outer();
+    assert!(Command::new("kill").args(["-9", &outer]).status().expect("kill runs").success());
+    let folder = lab.folder().display().to_string();
+    let left = || -> Vec<String> {
+        let entries = std::fs::read_dir("/proc").expect("proc").flatten();
+        let lines =
+            entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok()).map(|line| text(&line));
+        lines.filter(|line| line.contains("__host") && line.contains(&folder)).collect()
+    };
+    let ended = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        left().is_empty()
+    });
+    assert!(ended, "left: {:?}", left());
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("mounts");
+    assert!(!mounts.contains(&folder), "{mounts}");
+    assert_eq!(lab.run(&["status"]).status.code(), Some(1));
+    assert_eq!(text(&other.ssh("big", "hostname").stdout), "big");
+    assert!(other.run(&["down"]).status.success());
+    assert!(!Path::new(&other.folder()).exists());
+}

@@ -78,6 +78,7 @@ pub(super) async fn one(
         output::complain(&format!("jail {jail} is not moved; nothing was changed"));
         return Exit::Refused;
     }
+    renderer.settle();
     if !consent.yes && !agreed(global, &the_plan) {
         return Exit::Refused;
     }

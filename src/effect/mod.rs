@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod commands;
+pub mod direct;
 pub mod shell;
 
 use std::collections::BTreeSet;

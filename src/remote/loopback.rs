@@ -28,7 +28,7 @@ use crate::remote::Target;
 pub(crate) struct Sshd {
     directory: TempDir,
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Sshd {

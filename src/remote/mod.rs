@@ -6,6 +6,7 @@
 
 mod control;
 pub mod copy;
+pub mod direct;
 pub mod failure;
 pub mod hosts;
 pub mod log;
@@ -15,6 +16,7 @@ pub mod run;
 pub use copy::Cause;
 pub use copy::Copied;
 pub use copy::CopyError;
+pub use direct::DirectError;
 pub use failure::Kind;
 pub use failure::RemoteError;
 pub use hosts::ConnectErrors;
@@ -29,3 +31,5 @@ pub use run::Output;
 mod loopback;
 #[cfg(test)]
 mod loopback_copy;
+#[cfg(test)]
+mod loopback_direct;

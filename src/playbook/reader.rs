@@ -51,8 +51,9 @@ fn kind(value: &Value) -> &'static str {
 }
 
 fn wrong_type(node: &Located, wanted: &str, findings: &mut Findings) {
-    let title = format!("{} where {wanted} belongs", kind(&node.value));
-    findings.push(Diagnostic::error(title, node.span.clone()).label(format!("expected {wanted}")));
+    let found = kind(&node.value);
+    let title = format!("expected {wanted}, found {found}");
+    findings.push(Diagnostic::error(title, node.span.clone()).label(format!("this is {found}")));
 }
 
 /// A single value as text.
@@ -130,7 +131,7 @@ pub(crate) fn choice<T: Copy>(node: &Located, what: &str, words: &[(&str, T)], f
 pub(crate) fn list<'t>(node: &'t Located, wanted: &str, findings: &mut Findings) -> Option<&'t [Located]> {
     match &node.value {
         Value::List(items) if items.is_empty() => {
-            let finding = Diagnostic::error(format!("an empty list where {wanted} belongs"), node.span.clone());
+            let finding = Diagnostic::error(format!("expected {wanted}, found an empty list"), node.span.clone());
             findings.push(finding.hint("leave the key out, or put something into the list"));
             None
         }
@@ -169,7 +170,7 @@ impl<'t> Fields<'t> {
             Value::Map(entries) => entries.as_slice(),
             Value::Null => &[],
             _ => {
-                let wanted = format!("a mapping with the keys of {what}");
+                let wanted = format!("the keys of {what}");
                 wrong_type(node, &wanted, findings);
                 return None;
             }
@@ -191,7 +192,9 @@ impl<'t> Fields<'t> {
     /// The value of a required key.
     pub(crate) fn require(&mut self, key: &'static str, why: &str, findings: &mut Findings) -> Option<&'t Located> {
         let found = self.get(key);
-        if found.is_none() {
+        // A misspelt one is an unknown key, whose hint says all that is to say.
+        let misspelt = || self.entries.iter().any(|e| e.key != key && nearest(&e.key, [key]).is_some());
+        if found.is_none() && (self.at(key).is_some() || findings.is_full() || !misspelt()) {
             let (at, title) = match self.at(key) {
                 Some(at) => (at, format!("`{key}` has no value")),
                 None => (self.at.clone(), format!("`{key}` is missing from {}", self.what)),
@@ -220,6 +223,10 @@ pub(crate) fn nearest<'c>(written: &str, candidates: impl IntoIterator<Item = &'
     let written: String = written.chars().take(64).collect::<String>().to_lowercase().replace('-', "_");
     let near = |candidate: &str| strsim::damerau_levenshtein(&written, &candidate.to_lowercase().replace('-', "_"));
     let best = candidates.into_iter().map(|c| (near(c), c)).min_by_key(|(distance, _)| *distance)?;
-    let allowed = (best.1.chars().count().max(written.chars().count()) / 3).max(1);
+    let allowed = match written.chars().count() {
+        0..=3 => 1,
+        4..=8 => 2,
+        long => long / 3,
+    };
     (best.0 <= allowed).then_some(best.1)
 }

@@ -54,7 +54,10 @@ impl Source {
                 let text = String::from_utf8_lossy(bytes).into_owned();
                 let finding = Diagnostic::error("the file is not UTF-8", at..at + '\u{fffd}'.len_utf8())
                     .label("from here on")
-                    .hint("save it as UTF-8, without control characters");
+                    .hint(match bytes {
+                        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this looks like UTF-16; save it as UTF-8",
+                        _ => "save it as UTF-8",
+                    });
                 findings.push(finding);
                 Source { name, text }
             }

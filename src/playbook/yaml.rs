@@ -9,6 +9,7 @@ use std::collections::hash_map;
 use std::ops::Range;
 
 use serde_yaml::granit_parser;
+use serde_yaml::granit_parser::ErrorKind;
 use serde_yaml::granit_parser::Event;
 use serde_yaml::granit_parser::Parser;
 use serde_yaml::granit_parser::ScalarStyle;
@@ -72,15 +73,16 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Located> {
 fn syntax(error: &granit_parser::ScanError, text: &str) -> Box<Diagnostic> {
     let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
     let reason = error.info();
-    let mut finding = Diagnostic::error("this is not YAML", at..at).label(reason.clone());
-    if reason.contains("tab") {
-        finding = finding.hint("indent with blanks");
-    } else if reason.contains("recursion") {
-        finding = finding.hint(format!("values may be nested {DEEPEST} deep"));
-    } else {
-        finding = finding.hint("look at the line above as well: a missing ':', quote or bracket shows only later");
-    }
-    Box::new(finding)
+    let finding = Diagnostic::error("this is not YAML", at..at).label(reason);
+    Box::new(match error.kind() {
+        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
+            finding.hint("indent with blanks")
+        }
+        ErrorKind::RecursionLimitExceeded => finding.hint(format!("values may be nested {DEEPEST} deep")),
+        ErrorKind::UnknownAnchor => finding.hint("an anchor `&name` must stand before its alias `*name`"),
+        ErrorKind::DirectiveDisallowed => finding.hint("remove the line"),
+        _ => finding.hint("look at the line above as well: a missing ':', quote or bracket shows only later"),
+    })
 }
 
 /// A collection whose end has not come yet.

@@ -33,7 +33,7 @@ pub(crate) fn checks(node: &Located, findings: &mut Findings) -> Vec<Check> {
 }
 
 fn check(item: &Located, findings: &mut Findings) -> Option<Check> {
-    let wanted = "a check with one key that names its kind, such as `http:`";
+    let wanted = "a check has one key that names its kind, such as `http:`";
     match &item.value {
         Value::Map(entries) => match entries.as_slice() {
             [entry] => of_kind(entry, findings),
@@ -50,7 +50,7 @@ fn check(item: &Located, findings: &mut Findings) -> Option<Check> {
             }
         },
         Value::Scalar(word) => {
-            let finding = Diagnostic::error(format!("`{word}` where {wanted} belongs"), item.span.clone());
+            let finding = Diagnostic::error(format!("`{word}` is not a check"), item.span.clone()).label(wanted);
             findings.push(match nearest(word, KINDS) {
                 Some(kind) => finding.hint(format!("write `{kind}:`, with a colon")),
                 None => finding.hint(format!("the kinds are {}", KINDS.join(", "))),

@@ -143,7 +143,7 @@ fn node_settings(fields: &mut Fields<'_>, findings: &mut Findings) -> NodeSettin
 }
 
 fn nodes(node: &Located, defaults: &NodeSettings, findings: &mut Findings) -> Option<BTreeMap<NodeName, Node>> {
-    let entries = entries(node, "a mapping of nodes, one name with a colon on each line", findings)?;
+    let entries = entries(node, "names of nodes, each with a colon", findings)?;
     let mut nodes = BTreeMap::new();
     let mut destinations: Vec<(NodeName, At<SshDestination>)> = Vec::new();
     for entry in entries {
@@ -199,7 +199,7 @@ fn one_node(entry: &Entry, defaults: &NodeSettings, findings: &mut Findings) -> 
 fn jails(node: &Located, tunnel: &[At<Prefix>], findings: &mut Findings) -> BTreeMap<JailName, JailSpec> {
     let mut jails = BTreeMap::new();
     let mut owned: Vec<(JailName, At<Prefix>)> = Vec::new();
-    for entry in entries(node, "a mapping of jails, one name with a colon on each line", findings).unwrap_or_default() {
+    for entry in entries(node, "names of jails, each with a colon", findings).unwrap_or_default() {
         let name = key::<JailName>(entry, findings);
         let Some(mut fields) = Fields::of(&entry.value, "a jail", findings) else { continue };
         let prefixes = fields.get("prefixes").map(|n| prefixes(n, findings)).unwrap_or_default();
@@ -211,8 +211,9 @@ fn jails(node: &Located, tunnel: &[At<Prefix>], findings: &mut Findings) -> BTre
         let prefixes = prefixes.into_iter().map(|(prefix, _)| prefix).collect();
         jails.insert(name, JailSpec { prefixes, checks, options });
     }
-    rules::overlaps(&owned, findings);
     rules::not_a_jails(&owned, tunnel, findings);
+    owned.retain(|(_, (prefix, _))| rules::unfit(*prefix).is_none());
+    rules::overlaps(&owned, findings);
     jails
 }
 

@@ -80,14 +80,14 @@ fn size(node: &Located, findings: &mut Findings) -> Option<u64> {
 pub(crate) fn plain_text(node: &Located, wanted: &str, findings: &mut Findings) -> Option<String> {
     scalar(node, wanted, findings, |text| {
         if text.is_empty() {
-            return Err(Problem::new(format!("an empty text where {wanted} belongs"), "nothing between the quotes"));
+            return Err(Problem::new(format!("expected {wanted}, found nothing"), "an empty text"));
         }
         if text.chars().any(char::is_control) {
             let problem = Problem::new("a control character", "line ends, tabs and escapes cannot be part of this");
             return Err(problem.hint("write one line of printable text"));
         }
         if text.len() > 4096 {
-            return Err(Problem::new(format!("{} bytes where {wanted} belongs", text.len()), "at most 4096"));
+            return Err(Problem::new(format!("expected {wanted}, found {} bytes", text.len()), "at most 4096"));
         }
         Ok(text.to_owned())
     })

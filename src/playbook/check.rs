@@ -105,7 +105,7 @@ pub enum HttpTarget {
     },
 }
 
-/// The written form of a check, for the schema: one key that names the kind.
+/// A check: one key that names its kind, with its settings below it.
 #[derive(schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -121,7 +121,7 @@ pub(crate) enum CheckText {
     Command(CommandText),
 }
 
-/// `icmp:`
+/// Settings of an icmp check.
 #[derive(schemars::JsonSchema)]
 #[schemars(inline, deny_unknown_fields)]
 #[expect(dead_code, reason = "read by schemars only")]
@@ -134,7 +134,7 @@ pub(crate) struct IcmpText {
     timeout: Option<DurationText>,
 }
 
-/// `tcp:`
+/// Settings of a tcp check.
 #[derive(schemars::JsonSchema)]
 #[schemars(inline, deny_unknown_fields)]
 #[expect(dead_code, reason = "read by schemars only")]
@@ -150,7 +150,7 @@ pub(crate) struct TcpText {
     timeout: Option<DurationText>,
 }
 
-/// `http:`
+/// Settings of an http check.
 #[derive(schemars::JsonSchema)]
 #[schemars(inline, deny_unknown_fields)]
 #[expect(dead_code, reason = "read by schemars only")]
@@ -177,7 +177,7 @@ pub(crate) struct HttpText {
     timeout: Option<DurationText>,
 }
 
-/// `command:`
+/// Settings of a command check.
 #[derive(schemars::JsonSchema)]
 #[schemars(inline, deny_unknown_fields)]
 #[expect(dead_code, reason = "read by schemars only")]

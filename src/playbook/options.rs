@@ -102,7 +102,7 @@ pub struct Settings {
 #[schemars(inline, transparent, description = "A length of time with its unit: 30s, 2 min, 12h, 7 days")]
 #[expect(dead_code, reason = "read by schemars only")]
 pub(crate) struct DurationText(
-    #[schemars(regex(pattern = r"^[0-9]+([.][0-9]+)? *[a-z]+([ ,]+[0-9]+ *[a-z]+)*$"))] String,
+    #[schemars(regex(pattern = r"^[0-9]+([.][0-9]+)? *[a-z]+([ ,]*[0-9]+ *[a-z]+)*$"))] String,
 );
 
 /// How a number of bytes is written, for the schema.

@@ -150,8 +150,15 @@ pub fn kind_of(bytes: &[u8]) -> Kind {
     let source = Source::new("", bytes, &mut findings);
     let root = if findings.refuse() { None } else { yaml::parse(source.text(), &mut findings) };
     let Some(Located { value: Value::Map(entries), .. }) = root else { return Kind::Fleet };
+    let is_there = |wanted: &str| entries.iter().any(|e| e.key == wanted);
     let near = |wanted: &str| entries.iter().take(100).any(|e| nearest(&e.key, [wanted]).is_some());
-    if near("moves") && !near("hub") && !near("nodes") { Kind::Playbook } else { Kind::Fleet }
+    if is_there("hub") || is_there("nodes") {
+        Kind::Fleet
+    } else if is_there("moves") || (near("moves") && !near("hub")) {
+        Kind::Playbook
+    } else {
+        Kind::Fleet
+    }
 }
 
 fn read_with<T>(name: &str, bytes: &[u8], walk: impl FnOnce(&Located, &mut Findings) -> Option<T>) -> Reading<T> {

@@ -65,3 +65,19 @@ fn lines_and_columns_are_those_of_an_editor() {
     let places: Vec<(usize, usize)> = report.json().iter().map(|f| (f.line, f.column)).collect();
     assert_eq!(places, [(2, 6), (3, 14), (3, 23)]);
 }
+
+#[test]
+fn files_tell_what_they_are() {
+    use jailferry::playbook::Kind;
+    use jailferry::playbook::kind_of;
+    for (text, kind) in [
+        ("hub: a\nnodes: {a: , b: }\n", Kind::Fleet),
+        ("hbu: a\nnodse: {a: , b: }\n", Kind::Fleet),
+        ("fleet: f.yml\nmoves: []\n", Kind::Playbook),
+        ("move: []\n", Kind::Playbook),
+        ("", Kind::Fleet),
+        ("[", Kind::Fleet),
+    ] {
+        assert_eq!(kind_of(text.as_bytes()), kind, "{text}");
+    }
+}

@@ -1,5 +1,6 @@
 //! `jailferry check`: are the files right? No host is asked.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use crate::cli::Exit;
@@ -50,7 +51,14 @@ pub(super) fn check(global: &Global, files: &[PathBuf]) -> Exit {
                 fleet = reading.value.or(fleet);
                 reports.push((name, reading.report));
             }
-            Kind::Playbook => reports.push((name.clone(), read_playbook(&name, &bytes, fleet.as_ref()).report)),
+            Kind::Playbook => {
+                let own = named_fleet(&name, &bytes).unwrap_or_else(|message| {
+                    output::complain(&message);
+                    unreadable = true;
+                    None
+                });
+                reports.push((name.clone(), read_playbook(&name, &bytes, own.as_ref().or(fleet.as_ref())).report));
+            }
         }
     }
     let errors: usize = reports.iter().map(|(_, r)| r.errors()).sum();
@@ -70,4 +78,15 @@ pub(super) fn check(global: &Global, files: &[PathBuf]) -> Exit {
         }
     }
     if errors > 0 || unreadable { Exit::BadInput } else { Exit::Done }
+}
+
+/// The fleet that a playbook names, relative to the playbook; `None` when it names none.
+fn named_fleet(playbook: &str, bytes: &[u8]) -> Result<Option<Fleet>, String> {
+    let Some(named) = read_playbook(playbook, bytes, None).value.and_then(|p| p.fleet) else { return Ok(None) };
+    let path = Path::new(playbook).parent().unwrap_or(Path::new("")).join(named);
+    let shown = path.display().to_string();
+    match read_fleet(&shown, &input::read(&path)?).value {
+        Some(fleet) => Ok(Some(fleet)),
+        None => Err(format!("{playbook} names {shown}, which is not valid: jailferry check {shown}")),
+    }
 }

@@ -27,7 +27,6 @@ zfs_state() {
 wireguard_state() {
 	for interface in $(wg show interfaces 2>/dev/null); do
 		section "wireguard $interface"
-		echo "port $(wg show "$interface" listen-port)"
 		wg show "$interface" allowed-ips | awk '{ key = $1; for (i = 2; i <= NF; i++) print key " " $i }' | sort
 	done
 	for dir in /etc/wireguard /usr/local/etc/wireguard; do

@@ -103,7 +103,12 @@ pub fn read(ctx: &Context, fib: u32, v6: bool) -> io::Result<Vec<Entry>> {
             None => vec![route],
         };
         for hop in hops {
-            entries.push(entry(route, hop, to, &by_device));
+            let entry = entry(route, hop, to, &by_device);
+            // It belongs to the address that bridges have for the lab's sake only.
+            if entry.zone.is_some() && entry.interface.starts_with("bridge") {
+                continue;
+            }
+            entries.push(entry);
         }
     }
     // An own address has one entry, whatever else names it.

@@ -99,9 +99,13 @@ fn make(cloner: &str, unit: u32) -> std::io::Result<()> {
                 "0",
                 "forward_delay",
                 "0",
+                // FreeBSD's bridge floods multicast; Linux's snooping would swallow neighbour solicitations.
+                "mcast_snooping",
+                "0",
             ])?;
             kernel::set_notes(&name, &notes)?;
             quiet_v6(&name);
+            own_link_local(&name)?;
         }
         "wg" => {
             wg::create(&name)?;
@@ -132,6 +136,11 @@ fn quiet_v6(device: &str) {
             eprintln!("lab: {path}: {error}");
         }
     }
+}
+
+/// Linux asks for the neighbour of a packet that it forwards from a link-local address only; FreeBSD needs none. So a bridge has one that no command shows ([`kernel::addresses`]).
+fn own_link_local(device: &str) -> std::io::Result<()> {
+    std::fs::write(format!("/proc/sys/net/ipv6/conf/{device}/addr_gen_mode"), "0")
 }
 
 /// Bytes for a MAC address: from the host's name, the interface and the moment (an epair made again has another address).

@@ -52,6 +52,8 @@ pub enum Effect {
     Park { host: NodeName, datasets: Vec<Parked>, run: RunId },
     /// Give parked datasets their own properties back and mount them.
     Unpark { host: NodeName, datasets: Vec<Parked> },
+    /// Destroy the snapshots that runs of this jail left on a dataset and all below it, but the one that is kept.
+    Tidy { host: NodeName, dataset: DatasetName, jail: JailName, keep: SnapshotLabel },
     /// Remove our mark from datasets that are now the live copy.
     ClearMark { host: NodeName, datasets: Vec<DatasetName> },
     /// Send what was written at the target back to the source; only ever used to undo a start.
@@ -302,6 +304,7 @@ impl Effect {
             | Effect::RollBackReceived { host, .. }
             | Effect::Park { host, .. }
             | Effect::Unpark { host, .. }
+            | Effect::Tidy { host, .. }
             | Effect::ClearMark { host, .. }
             | Effect::KeepWayBack { host }
             | Effect::WriteFile { host, .. }

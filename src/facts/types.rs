@@ -202,6 +202,12 @@ pub struct RcConf {
     pub jail_enable: bool,
     /// `jail_list`, split at blanks.
     pub jail_list: Vec<String>,
+    /// `jail_list` exactly as the file has it; `None` when no file sets it.
+    pub jail_list_text: Option<String>,
+    /// `jail_enable` exactly as the file has it; `None` when no file sets it.
+    pub jail_enable_text: Option<String>,
+    /// The file in which jail_enable is set, /etc/rc.conf when none does.
+    pub jail_enable_file: RemotePath,
     /// The file in which jail_list is set: /etc/rc.conf, or an rc.conf.d file that overrides it (contract 2.5).
     pub jail_list_file: RemotePath,
     /// Every `static_routes`, `ipv6_static_routes`, `route_*`, `ipv6_route_*`, `ifconfig_*`, `cloned_interfaces`,

@@ -15,7 +15,9 @@ use crate::effect::Parked;
 use crate::effect::Transfer;
 use crate::facts::HostFacts;
 use crate::model::DatasetName;
+use crate::model::InterfaceName;
 use crate::model::NodeName;
+use crate::model::Prefix;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
 use crate::plan::Change;
@@ -237,8 +239,7 @@ fn fence_the_source(cast: &Cast<'_>) -> Vec<Step> {
             "unmounted, read-only, canmount=noauto",
         )),
     ];
-    if let Some(aside) = persist::aside(&cast.situation.configuration_file, &cast.situation.jail) {
-        let file = cast.situation.configuration_file.clone();
+    for (file, aside) in persist::files_aside(cast.situation) {
         steps.push(
             Step::new(
                 Phase::CutOver,
@@ -246,7 +247,7 @@ fn fence_the_source(cast: &Cast<'_>) -> Vec<Step> {
                 Effect::MoveFile { host: cast.source(), from: file.clone(), to: aside.clone() },
             )
             .undo(Effect::MoveFile { host: cast.source(), from: aside.clone(), to: file.clone() })
-            .change(Change::new("jail configuration", &file, &aside)),
+            .change(Change::new(format!("file on {}", cast.source()), &file, &aside)),
         );
     }
     steps
@@ -322,6 +323,19 @@ fn switch(cast: &Cast<'_>) -> Vec<Step> {
             ));
         }
         steps.push(step);
+    }
+    for (address, length) in persist::departing_gateways(cast) {
+        let interface = situation.source.bridge.clone();
+        let host = situation.source.node.clone();
+        steps.push(
+            Step::new(
+                Phase::CutOver,
+                format!("{host} no longer answers for the jail's gateway {address}"),
+                Effect::RemoveAlias { host: host.clone(), interface: interface.clone(), address, length },
+            )
+            .undo(Effect::AddAlias { host: host.clone(), interface: interface.clone(), address, length })
+            .change(Change::new(format!("{interface} on {host}"), format!("{address}/{length}"), "")),
+        );
     }
     for (node, facts) in cast.hosts {
         if *node == situation.target.node {
@@ -595,21 +609,29 @@ impl Cast<'_> {
             return self.routes_on(node, &situation.hub_wireguard);
         }
         let Some(tunnel) = self.tunnel_of(node, facts) else { return Vec::new() };
+        let leaving: Vec<Prefix> = if *node == situation.source.node {
+            persist::departing_gateways(self).iter().filter_map(|(a, l)| network::connected(*a, *l)).collect()
+        } else {
+            Vec::new()
+        };
+        let bridges: Vec<&InterfaceName> =
+            facts.interfaces.iter().filter(|i| i.groups.iter().any(|g| g == "bridge")).map(|i| &i.name).collect();
         let mut changes = Vec::new();
         for fib in network::lookup_fibs(facts, Some(&tunnel)) {
             for prefix in &situation.prefixes {
-                let table: Vec<_> = facts.routes(fib, prefix.family()).cloned().collect();
-                let bridges = facts.interfaces.iter().filter(|i| i.groups.iter().any(|g| g == "bridge"));
-                if bridges.clone().any(|bridge| network::looks_local(&table, *prefix, &bridge.name)) {
-                    changes.extend(network::route_changes(node, &table, *prefix, &tunnel, fib));
-                }
+                let table: Vec<_> = facts
+                    .routes(fib, prefix.family())
+                    .filter(|r| r.flags.contains('S') || !leaving.contains(&r.destination))
+                    .cloned()
+                    .collect();
+                changes.extend(network::way_elsewhere(node, &table, *prefix, &bridges, &tunnel, fib));
             }
         }
         changes
     }
 
     /// The interface by which a host reaches the hub's tunnel network.
-    fn tunnel_of(&self, node: &NodeName, facts: &HostFacts) -> Option<crate::model::InterfaceName> {
+    pub(crate) fn tunnel_of(&self, node: &NodeName, facts: &HostFacts) -> Option<crate::model::InterfaceName> {
         if *node == self.situation.source.node {
             return Some(self.situation.source.wireguard.clone());
         }

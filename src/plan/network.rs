@@ -123,6 +123,36 @@ pub fn lookup_fibs(facts: &HostFacts, wireguard: Option<&InterfaceName>) -> BTre
     fibs
 }
 
+/// The network that an interface address of that length connects; none for a single address.
+#[must_use]
+pub fn connected(address: IpAddr, length: u8) -> Option<Prefix> {
+    let network = Prefix::host(address).widen(length);
+    (!network.is_host()).then_some(network)
+}
+
+/// The routes of one FIB of a host that does not run the jail: into the tunnel where the host's own bridge covers the
+/// prefix, and none of ours where it does not.
+#[must_use]
+pub fn way_elsewhere(
+    host: &NodeName,
+    table: &[Route],
+    prefix: Prefix,
+    bridges: &[&InterfaceName],
+    tunnel: &InterfaceName,
+    fib: u16,
+) -> Vec<RouteChange> {
+    let to_a_bridge = |r: &Route| r.destination == prefix && r.flags.contains('S') && bridges.contains(&&r.interface);
+    let without: Vec<Route> = table.iter().filter(|r| !to_a_bridge(r)).cloned().collect();
+    if bridges.iter().any(|bridge| looks_local(&without, prefix, bridge)) {
+        return route_changes(host, table, prefix, tunnel, fib);
+    }
+    table
+        .iter()
+        .filter(|r| to_a_bridge(r))
+        .map(|r| RouteChange::Delete(RouteSpec { host: host.clone(), prefix, interface: r.interface.clone(), fib }))
+        .collect()
+}
+
 /// Whether the host's own bridge covers the prefix, so that it would look for the jail there (contract 1.8).
 #[must_use]
 pub fn looks_local(table: &[Route], prefix: Prefix, bridge: &InterfaceName) -> bool {

@@ -1,29 +1,502 @@
-//! THIN
+//! Makes a move last: after this chapter a reboot of any host changes nothing (contract 0.10).
+//!
+//! Runtime first, persistence last: an unplanned reboot before this chapter falls back to the old state. What we write
+//! into rc.conf is recognisable: static routes are named `jailferry_JAIL_N`, gateway addresses are listed once more in
+//! `jailferry_BRIDGE_aliases`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::configuration::rc_conf::InvalidRc;
+use crate::configuration::rc_conf::JailList;
+use crate::configuration::rc_conf::StaticRoute;
+use crate::configuration::rc_conf::Variable;
+use crate::configuration::wireguard_conf::Hook;
+use crate::configuration::wireguard_conf::HookLine;
+use crate::configuration::wireguard_conf::PeerPrefixes;
+use crate::configuration::wireguard_conf::Target;
+use crate::configuration::wireguard_conf::edit_hooks;
+use crate::configuration::wireguard_conf::set_allowed_ips;
+use crate::effect::Effect;
+use crate::effect::RouteSpec;
 use crate::facts::HostFacts;
-use crate::model::{JailName, NodeName, RemotePath};
+use crate::facts::RcConf;
+use crate::facts::WireGuardFile;
+use crate::model::DatasetName;
+use crate::model::Family;
+use crate::model::InterfaceName;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::RemotePath;
+use crate::plan::Change;
+use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::finding::Findings;
 use crate::plan::migrate::Cast;
+use crate::plan::migrate::bookmark;
+use crate::plan::migrate::label;
+use crate::plan::network;
+use crate::plan::network::RouteChange;
 use crate::plan::situation::Situation;
 use crate::playbook::Fleet;
-use std::collections::BTreeMap;
-pub type WireGuardFiles = BTreeMap<NodeName, RemotePath>;
+
+/// The WireGuard configuration file of each host's tunnel.
+pub type WireGuardFiles = BTreeMap<NodeName, WireGuardFile>;
+
+/// Finds them. The hub must have one, since its AllowedIPs would otherwise be forgotten at the next reboot.
+#[must_use]
 pub fn wireguard_files(
-    _: &Situation,
-    _: &Fleet,
-    _: &BTreeMap<NodeName, HostFacts>,
-    _: &mut Findings,
+    situation: &Situation,
+    fleet: &Fleet,
+    hosts: &BTreeMap<NodeName, HostFacts>,
+    findings: &mut Findings,
 ) -> WireGuardFiles {
-    Default::default()
+    let mut files = WireGuardFiles::new();
+    for (node, facts) in hosts {
+        let named = fleet.nodes.get(node).and_then(|n| n.wireguard_config.as_ref());
+        let tunnel = if *node == situation.hub {
+            Some(&situation.hub_wireguard)
+        } else if *node == situation.target.node {
+            Some(&situation.target.wireguard)
+        } else if *node == situation.source.node {
+            Some(&situation.source.wireguard)
+        } else {
+            facts.wireguard.first().map(|w| &w.interface)
+        };
+        let found = facts.wireguard_files.iter().find(|f| match named {
+            Some(path) => f.path == *path,
+            None => Some(&f.interface) == tunnel,
+        });
+        if let Some(file) = found {
+            if file.save_config && *node == situation.hub {
+                findings.error(
+                    "save-config",
+                    node,
+                    format!(
+                        "{} has SaveConfig = true: wg-quick rewrites it at down, and runtime and file would fight",
+                        file.path
+                    ),
+                    "remove SaveConfig from the file",
+                );
+            }
+            files.insert(node.clone(), file.clone());
+        } else if *node == situation.hub {
+            findings.error(
+                "no-wireguard-file",
+                node,
+                format!("no configuration file of {} was found on {node}: the new AllowedIPs would be forgotten at the next reboot", situation.hub_wireguard),
+                format!("say where it is: `wireguard_config: /path/wg0.conf` for {node} in fleet.yml"),
+            );
+        }
+    }
+    files
 }
-pub fn make_it_last(_: &Cast<'_>) -> Vec<Step> {
-    vec![]
+
+/// The file and the name it is put aside under at the source, so that no tool starts the jail by it; not a file that
+/// other jails share.
+#[must_use]
+pub fn files_aside(situation: &Situation) -> Vec<(RemotePath, RemotePath)> {
+    let own = |file: &&RemotePath| file.file_name().contains(situation.jail.as_str());
+    std::iter::once(&situation.configuration_file)
+        .chain(&situation.fstab)
+        .filter(own)
+        .filter_map(|file| Some((file.clone(), aside(file)?)))
+        .collect()
 }
-pub fn autostart_off(_: &Cast<'_>) -> Vec<Step> {
-    vec![]
-}
-pub fn aside(file: &RemotePath, jail: &JailName) -> Option<RemotePath> {
-    let name = format!("{jail}.conf");
-    let folder = file.as_str().strip_suffix(&name)?;
+
+/// `/etc/jail.conf.d/web.conf` → `/etc/jail.conf.d/.web.conf.jailferry`, which no glob picks up (contract 6.3).
+fn aside(file: &RemotePath) -> Option<RemotePath> {
+    let name = file.file_name();
+    let folder = file.as_str().strip_suffix(name)?;
     RemotePath::new(format!("{folder}.{name}.jailferry")).ok()
+}
+
+/// The jail may not start at boot at the source any more; before the stop, so that a reboot in between starts nobody.
+#[must_use]
+pub fn autostart_off(cast: &Cast<'_>) -> Vec<Step> {
+    let situation = cast.situation;
+    if !situation.autostart {
+        return Vec::new();
+    }
+    let host = situation.source.node.clone();
+    let Ok(list) = jail_list(&cast.source.rc) else { return Vec::new() };
+    let Ok(undo) = list.undo_remove(&situation.jail) else { return Vec::new() };
+    let what = format!("jail {} no longer starts at boot on {host}", situation.jail);
+    vec![
+        Step::new(
+            Phase::CutOver,
+            what.clone(),
+            Effect::Edit { host: host.clone(), what, script: list.remove(&situation.jail) },
+        )
+        .undo(Effect::Edit {
+            host: host.clone(),
+            what: format!("jail {} starts at boot on {host} as before", situation.jail),
+            script: undo,
+        })
+        .change(Change::new(
+            format!("jail_list on {host}"),
+            cast.source.rc.jail_list.join(" "),
+            without(&cast.source.rc.jail_list, &situation.jail),
+        )),
+    ]
+}
+
+fn without(list: &[String], jail: &JailName) -> String {
+    list.iter().filter(|j| *j != jail.as_str()).cloned().collect::<Vec<_>>().join(" ")
+}
+
+/// `jail_list` and `jail_enable` as the host has them.
+///
+/// # Errors
+/// [`InvalidRc`] for values that could not be restored exactly.
+pub fn jail_list(rc: &RcConf) -> Result<JailList, InvalidRc> {
+    JailList::new(
+        (&rc.jail_list_file, rc.jail_list_text.as_deref()),
+        (&rc.jail_enable_file, rc.jail_enable_text.as_deref()),
+    )
+}
+
+/// The whole chapter.
+#[must_use]
+pub fn make_it_last(cast: &Cast<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    steps.extend(allowed_ips(cast));
+    steps.extend(gateways(cast));
+    for (node, facts) in cast.hosts {
+        steps.extend(routes(cast, node, facts));
+    }
+    steps.extend(autostart_on(cast));
+    steps.extend(storage(cast));
+    steps.extend(forgotten_files(cast));
+    steps
+}
+
+/// The hub's file says what the hub does. The peers' lists in the file may hold more than the interface; only what
+/// changed is changed.
+fn allowed_ips(cast: &Cast<'_>) -> Vec<Step> {
+    let host = cast.situation.hub.clone();
+    let Some(file) = cast.wireguard_files.get(&host) else { return Vec::new() };
+    let peers: Vec<PeerPrefixes> = cast
+        .hand_over
+        .peers
+        .iter()
+        .filter_map(|change| {
+            let (_, listed) = file.peers.iter().find(|(key, _)| *key == change.public_key)?;
+            let mut prefixes = listed.clone();
+            prefixes.retain(|p| !change.before.contains(p) || change.after.contains(p));
+            prefixes.extend(change.after.difference(&change.before));
+            Some(PeerPrefixes { peer: change.public_key.clone(), prefixes })
+        })
+        .collect();
+    if peers.is_empty() {
+        return Vec::new();
+    }
+    let target = Target { path: file.path.clone(), sha256: file.sha256.clone(), run: cast.run.clone() };
+    let what = format!("{host} keeps the new AllowedIPs in {}", file.path);
+    vec![Step::new(Phase::Persist, what.clone(), Effect::Edit { host, what, script: set_allowed_ips(&target, &peers) })]
+}
+
+/// Gateway addresses of ours on the source that no jail there needs any more.
+#[must_use]
+pub fn departing_gateways(cast: &Cast<'_>) -> Vec<(IpAddr, u8)> {
+    let situation = cast.situation;
+    let bridge = &situation.source.bridge;
+    let ours = our_aliases(&cast.source.rc, bridge);
+    let needed = |address: &IpAddr| {
+        cast.source.jails.iter().any(|j| j.name != situation.jail.as_str() && j.gateways.contains(address))
+    };
+    cast.source
+        .interface(bridge)
+        .into_iter()
+        .flat_map(|i| &i.addresses)
+        .filter(|a| situation.gateways.contains(&a.addr()) && !needed(&a.addr()))
+        .filter(|a| ours.contains(&format!("{}/{}", a.addr(), a.prefix_len())))
+        .map(|a| (a.addr(), a.prefix_len()))
+        .collect()
+}
+
+fn mark_name(bridge: &InterfaceName) -> String {
+    format!("jailferry_{}_aliases", bridge.as_str().replace('.', "_"))
+}
+
+/// The addresses that jailferry put on a bridge, as `ADDRESS/LENGTH`.
+fn our_aliases(rc: &RcConf, bridge: &InterfaceName) -> Vec<String> {
+    rc.variables.get(&mark_name(bridge)).map(|v| v.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
+}
+
+/// rc.conf of source and target follow their bridges.
+fn gateways(cast: &Cast<'_>) -> Vec<Step> {
+    let situation = cast.situation;
+    let added = network::missing_gateways(&situation.gateways, &situation.prefixes, cast.target);
+    let removed = departing_gateways(cast);
+    let mut steps = Vec::new();
+    for (node, facts, bridge, added, removed) in [
+        (&situation.target.node, cast.target, &situation.target.bridge, added, Vec::new()),
+        (&situation.source.node, cast.source, &situation.source.bridge, Vec::new(), removed),
+    ] {
+        if added.is_empty() && removed.is_empty() {
+            continue;
+        }
+        let variable = format!("ifconfig_{}_aliases", bridge.as_str().replace('.', "_"));
+        let spelled = |(address, length): &(IpAddr, u8)| format!("{} {address}/{length}", Family::of(*address));
+        let bare = |(address, length): &(IpAddr, u8)| format!("{address}/{length}");
+        steps.extend(edit_list(
+            node,
+            &facts.rc,
+            &variable,
+            &pairs(facts.rc.variables.get(&variable)),
+            &added,
+            &removed,
+            spelled,
+        ));
+        let mark = mark_name(bridge);
+        steps.extend(edit_list(node, &facts.rc, &mark, &our_aliases(&facts.rc, bridge), &added, &removed, bare));
+    }
+    steps
+}
+
+/// `inet A/L inet6 B/M` as its entries.
+fn pairs(value: Option<&String>) -> Vec<String> {
+    let words: Vec<&str> = value.map(|v| v.split_whitespace().collect()).unwrap_or_default();
+    let mut entries: Vec<String> = Vec::new();
+    for word in words {
+        match entries.last_mut() {
+            Some(last) if word != "inet" && word != "inet6" => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => entries.push(word.to_owned()),
+        }
+    }
+    entries
+}
+
+fn edit_list(
+    node: &NodeName,
+    rc: &RcConf,
+    variable: &str,
+    entries: &[String],
+    added: &[(IpAddr, u8)],
+    removed: &[(IpAddr, u8)],
+    spell: impl Fn(&(IpAddr, u8)) -> String,
+) -> Option<Step> {
+    let old = rc.variables.get(variable).map(String::as_str);
+    let gone: Vec<String> = removed.iter().map(&spell).collect();
+    let mut new: Vec<String> = entries.iter().filter(|e| !gone.contains(e)).cloned().collect();
+    for entry in added.iter().map(&spell) {
+        if !new.contains(&entry) {
+            new.push(entry);
+        }
+    }
+    let value = (!new.is_empty()).then(|| new.join(" "));
+    if old == value.as_deref() {
+        return None;
+    }
+    let file = RemotePath::new("/etc/rc.conf").ok()?;
+    let script = Variable::new(&file, variable).ok()?.change(old, value.as_deref()).ok()?;
+    let what = format!("rc.conf of {node} remembers {variable}");
+    Some(
+        Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script }).change(Change::new(
+            format!("{variable} on {node}"),
+            old.unwrap_or_default(),
+            value.unwrap_or_default(),
+        )),
+    )
+}
+
+/// Routes as the host keeps its own: PostUp lines of wg-quick(8) for the tunnel where the host uses them, static
+/// routes of rc.conf(5) otherwise.
+fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<Step> {
+    let situation = cast.situation;
+    let changes = if *node == situation.target.node {
+        let made_by_alias: Vec<_> = network::missing_gateways(&situation.gateways, &situation.prefixes, facts)
+            .iter()
+            .filter_map(|(a, l)| network::connected(*a, *l))
+            .collect();
+        cast.routes_on(node, &situation.target.bridge)
+            .into_iter()
+            .filter(|c| !matches!(c, RouteChange::Add { route, .. } if made_by_alias.contains(&route.prefix)))
+            .collect()
+    } else {
+        cast.way_from(node, facts)
+    };
+    let mut gone: Vec<RouteSpec> = Vec::new();
+    let mut fresh: Vec<RouteSpec> = Vec::new();
+    for change in changes {
+        match change {
+            RouteChange::Delete(route) => gone.push(route),
+            RouteChange::Add { route, instead_of } => {
+                gone.extend(instead_of.map(|interface| RouteSpec { interface, ..route.clone() }));
+                fresh.push(route);
+            }
+        }
+    }
+    let quick = cast.wireguard_files.get(node).filter(|f| f.wg_quick);
+    let by_hook = |r: &RouteSpec| quick.is_some_and(|f| f.interface == r.interface);
+    let mut steps = Vec::new();
+    if let Some(file) = quick {
+        let line = |r: &RouteSpec| {
+            HookLine::new(Hook::PostUp, &format!("route -q -n add {}", arguments(r)), &situation.jail).ok()
+        };
+        let remove: Vec<_> = gone.iter().filter(|r| by_hook(r)).filter_map(line).collect();
+        let add: Vec<_> = fresh.iter().filter(|r| by_hook(r)).filter_map(line).collect();
+        if !remove.is_empty() || !add.is_empty() {
+            let target = Target { path: file.path.clone(), sha256: file.sha256.clone(), run: cast.run.clone() };
+            let what = format!("{node} keeps its routes through {} in {}", file.interface, file.path);
+            let script = edit_hooks(&target, &remove, &add);
+            steps.push(Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script }));
+        }
+    }
+    let Ok(rc_conf) = RemotePath::new("/etc/rc.conf") else { return steps };
+    for route in gone.iter().filter(|r| !by_hook(r)) {
+        for (name, old) in named_routes(&facts.rc, route) {
+            let script = StaticRoute::new(&rc_conf, route.prefix.family(), &name, &old).and_then(|s| s.remove());
+            let what = format!("{node} forgets the static route {name} to {}", route.prefix);
+            if let Ok(script) = script {
+                steps.push(Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script }));
+            }
+        }
+    }
+    let mut taken: Vec<String> = facts.rc.variables.keys().cloned().collect();
+    for route in fresh.iter().filter(|r| !by_hook(r)) {
+        let name = free_name(&situation.jail, &mut taken);
+        let script = StaticRoute::new(&rc_conf, route.prefix.family(), &name, &arguments(route)).and_then(|s| s.add());
+        let what =
+            format!("{node} keeps the route {} to {} (FIB {}) as {name}", route.prefix, route.interface, route.fib);
+        if let Ok(script) = script {
+            steps.push(Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script }));
+        }
+    }
+    steps
+}
+
+/// The arguments of route(8) behind `add`, without family: rc.d/routing puts `-inet6` before those of IPv6 itself.
+fn arguments(route: &RouteSpec) -> String {
+    let destination = if route.prefix.is_host() {
+        format!("-host {}", route.prefix.network())
+    } else {
+        format!("-net {}", route.prefix)
+    };
+    format!("{destination} -interface {} -fib {}", route.interface, route.fib)
+}
+
+/// Static routes of ours with exactly these arguments.
+fn named_routes(rc: &RcConf, route: &RouteSpec) -> Vec<(String, String)> {
+    let prefix = match route.prefix.family() {
+        Family::Inet => "route_jailferry_",
+        Family::Inet6 => "ipv6_route_jailferry_",
+    };
+    let wanted = arguments(route);
+    rc.variables
+        .iter()
+        .filter(|(name, value)| name.starts_with(prefix) && value.trim() == wanted)
+        .filter_map(|(name, value)| Some((name.split_once("route_")?.1.to_owned(), value.clone())))
+        .collect()
+}
+
+/// `jailferry_web_0`, the first that rc.conf does not use in either family.
+fn free_name(jail: &JailName, taken: &mut Vec<String>) -> String {
+    let stem = jail.as_str().replace('-', "_");
+    let mut number = 0_u32;
+    loop {
+        let name = format!("jailferry_{stem}_{number}");
+        if !taken.iter().any(|t| t.ends_with(&format!("route_{name}")) || *t == name) {
+            taken.push(name.clone());
+            return name;
+        }
+        number += 1;
+    }
+}
+
+/// The jail starts at boot where it runs now, if it did where it ran.
+fn autostart_on(cast: &Cast<'_>) -> Vec<Step> {
+    let situation = cast.situation;
+    if !situation.autostart {
+        return Vec::new();
+    }
+    let host = situation.target.node.clone();
+    let rc = &cast.target.rc;
+    let all: Vec<JailName> = cast
+        .target
+        .jail_configurations
+        .iter()
+        .filter(|c| c.file.as_str() == "/etc/jail.conf")
+        .filter_map(|c| JailName::new(c.name.as_str()).ok())
+        .collect();
+    let Ok(list) = jail_list(rc) else { return Vec::new() };
+    let what = format!("jail {} starts at boot on {host}", situation.jail);
+    let before = rc.jail_list.join(" ");
+    vec![
+        Step::new(
+            Phase::Persist,
+            what.clone(),
+            Effect::Edit { host: host.clone(), what, script: list.add(&situation.jail, &all) },
+        )
+        .change(Change::new(
+            format!("jail_list on {host}"),
+            &before,
+            format!("{before} {}", situation.jail).trim(),
+        )),
+    ]
+}
+
+/// The target's copy is the live one; the last common snapshot is held on both sides, the others of ours go.
+fn storage(cast: &Cast<'_>) -> Vec<Step> {
+    let situation = cast.situation;
+    let last = label(cast.run, "final");
+    let sources: Vec<DatasetName> = cast.datasets.iter().map(|d| d.source.dataset.clone()).collect();
+    let targets: Vec<DatasetName> = cast.datasets.iter().map(|d| d.target.dataset.clone()).collect();
+    let mut steps = vec![
+        Step::new(
+            Phase::Persist,
+            format!("{} is the live copy now", situation.target.dataset),
+            Effect::ClearMark { host: cast.target(), datasets: targets },
+        ),
+        Step::new(
+            Phase::Persist,
+            format!("forget the bookmarks on {}", cast.source()),
+            Effect::RemoveBookmark { host: cast.source(), datasets: sources, bookmark: bookmark(cast.run) },
+        ),
+    ];
+    for place in [&situation.source, &situation.target] {
+        steps.push(Step::new(
+            Phase::Persist,
+            format!("hold @{last} on {}: the base of the way back", place.node),
+            Effect::Hold {
+                host: place.node.clone(),
+                dataset: place.dataset.clone(),
+                label: last.clone(),
+                tag: bookmark(cast.run),
+            },
+        ));
+        steps.push(Step::new(
+            Phase::Persist,
+            format!("destroy jailferry's other snapshots of {} on {}", place.dataset, place.node),
+            Effect::Tidy {
+                host: place.node.clone(),
+                dataset: place.dataset.clone(),
+                jail: situation.jail.clone(),
+                keep: last.clone(),
+            },
+        ));
+    }
+    steps
+}
+
+/// What an earlier departure put aside on the target is in use again, or replaced.
+fn forgotten_files(cast: &Cast<'_>) -> Vec<Step> {
+    if cast.datasets.iter().all(|d| d.older.is_none()) {
+        return Vec::new();
+    }
+    std::iter::once(&cast.situation.target_file)
+        .chain(&cast.situation.fstab)
+        .filter_map(aside)
+        .map(|path| {
+            Step::new(
+                Phase::Persist,
+                format!("forget {path} on {}, put aside when the jail left", cast.target()),
+                Effect::ForgetFile { host: cast.target(), path },
+            )
+        })
+        .collect()
 }

@@ -42,6 +42,7 @@ impl Effect {
             Effect::CompareGuids { source, target, pairs, label } => zfs::compare_guids(source, target, pairs, label),
             Effect::Park { host, datasets, run } => zfs::park(host, datasets, run),
             Effect::Unpark { host, datasets } => zfs::unpark(host, datasets),
+            Effect::Tidy { host, dataset, jail, keep } => zfs::tidy(host, dataset, jail, keep),
             Effect::ClearMark { host, datasets } => zfs::clear_mark(host, datasets),
             Effect::BringBack(back) => zfs::bring_back(back),
             Effect::KeepWayBack { .. } => Work::Nothing,

@@ -11,6 +11,7 @@ use crate::effect::commands::SHORT;
 use crate::effect::commands::TRANSFER;
 use crate::effect::shell;
 use crate::model::DatasetName;
+use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
@@ -198,6 +199,17 @@ pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
     }
     script.push_str(":");
     run(host, script)
+}
+
+/// By our names only: `jailferry-JAIL-` and eight hexadecimal digits. Each run's hold has the run's name as tag.
+pub(super) fn tidy(host: &NodeName, dataset: &DatasetName, jail: &JailName, keep: &SnapshotLabel) -> Work {
+    let hex = "[0-9a-f]".repeat(8);
+    run(
+        host,
+        format!(
+            "for s in $(zfs list -Hp -r -t snapshot -o name {dataset}); do\n  case $s in\n  *@{keep}) ;;\n  *@jailferry-{jail}-{hex}-*)\n    tag=${{s#*@}}\n    zfs release \"${{tag%-*}}\" $s 2>/dev/null || :\n    zfs destroy $s ;;\n  esac\ndone"
+        ),
+    )
 }
 
 pub(super) fn clear_mark(host: &NodeName, datasets: &[DatasetName]) -> Work {

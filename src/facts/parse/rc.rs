@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error;
 use super::error::FactsError;
+use super::frames::Frame;
 use super::frames::Frames;
 use crate::facts::RcConf;
 use crate::model::RemotePath;
@@ -18,12 +19,17 @@ const DEFAULT_FILE: &str = "/etc/rc.conf";
 pub fn rc_conf(frames: &Frames) -> Result<RcConf, FactsError> {
     let variables = variables(&frames.get("sysrc")?.success()?.text());
     // Files come in the order in which they are read: the last one wins.
-    let enable = frames.all("rc-jail_enable").last().map(|f| f.success().map(|f| f.word())).transpose()?;
+    let enable = frames.all("rc-jail_enable").last().map(|f| f.success()).transpose()?;
     let list = frames.all("rc-jail_list").last().map(|f| f.success()).transpose()?;
     let path = list.map_or(DEFAULT_FILE, |f| &f.subject);
+    let enable_path = enable.map_or(DEFAULT_FILE, |f| &f.subject);
+    let exact = |f: &Frame| f.text().trim_end_matches('\n').to_owned();
     Ok(RcConf {
-        jail_enable: enable.is_some_and(|v| yes(&v)),
+        jail_enable: enable.is_some_and(|f| yes(&f.word())),
         jail_list: list.map(|f| f.text().split_whitespace().map(str::to_owned).collect()).unwrap_or_default(),
+        jail_list_text: list.map(exact),
+        jail_enable_text: enable.map(exact),
+        jail_enable_file: RemotePath::new(enable_path).map_err(|e| error::file(enable_path, e))?,
         jail_list_file: RemotePath::new(path).map_err(|e| error::file(path, e))?,
         variables,
     })

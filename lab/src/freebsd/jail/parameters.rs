@@ -91,10 +91,6 @@ fn positive(name: &str) -> String {
     }
 }
 
-/// Is it one of the kernel's (`allow.nomount` is `allow.mount`)? For `sysctl -N security.jail.param.X`.
-pub fn is_kernel(name: &str) -> bool {
-    KERNEL.contains(&name)
-}
 
 /// Does jail(8) take it?
 pub fn is_known(name: &str) -> bool {

@@ -33,6 +33,13 @@ pub struct Link {
     pub notes: Notes,
 }
 
+impl Link {
+    /// Is an address of it Linux' own affair? A bridge's link-local address is: FreeBSD's has none.
+    pub fn hides(&self, address: &str) -> bool {
+        self.notes.cloner == "bridge" && address.starts_with("fe80:")
+    }
+}
+
 /// FreeBSD's facts about an interface that Linux has no place for. They are kept in the interface's own alias, so that they move with it between network namespaces
 /// and end with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -167,7 +174,8 @@ fn link(value: &Value) -> Link {
         index: value["ifindex"].as_u64().unwrap_or(0),
         up: flags.contains(&"UP"),
         promiscuous: bridge.is_some(),
-        mtu: value["mtu"].as_u64().unwrap_or(0),
+        // lo0 is as large as FreeBSD's, unless somebody changed it.
+        mtu: value["mtu"].as_u64().map_or(0, |mtu| if mtu == 65536 { 16384 } else { mtu }),
         ether: if value["link_type"] == "ether" { text(value, "address") } else { String::new() },
         bridge,
         kind,
@@ -182,9 +190,10 @@ pub fn addresses(device: Option<&str>) -> io::Result<Vec<Address>> {
     if let Some(device) = device {
         args.extend(["dev", device]);
     }
-    let mut list = Vec::new();
+    let mut list: Vec<Address> = Vec::new();
     for entry in ip_list(&args)? {
         let device = text(&entry, "ifname");
+        let start = list.len();
         for info in entry["addr_info"].as_array().into_iter().flatten() {
             let local = text(info, "local");
             // A bridge's link-local address is the lab's own affair (ifconfig's clone.rs says why).
@@ -199,6 +208,9 @@ pub fn addresses(device: Option<&str>) -> io::Result<Vec<Address>> {
                 peer: info["address"].as_str().map(str::to_string),
             });
         }
+        // Linux lists the newest IPv6 address first, FreeBSD the oldest.
+        let first_v6 = (start..list.len()).find(|at| list[*at].v6).unwrap_or(list.len());
+        list[first_v6..].reverse();
     }
     Ok(list)
 }

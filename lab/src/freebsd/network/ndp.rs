@@ -64,7 +64,8 @@ fn show(only: Option<&str>) -> i32 {
         ));
     }
     for a in addresses.iter().filter(|a| a.v6) {
-        let Some(link) = links.iter().find(|l| l.device == a.device && !l.ether.is_empty()) else {
+        let Some(link) = links.iter().find(|l| l.device == a.device && !l.ether.is_empty() && !l.hides(&a.local))
+        else {
             continue;
         };
         lines.push((a.local.clone(), link.ether.clone(), link.name.clone(), "permanent", "R".into()));

@@ -34,8 +34,7 @@ fn parse(args: &[String]) -> Option<Options> {
             continue;
         }
         let letters = arg.strip_prefix('-').filter(|l| !l.is_empty() && !l.starts_with('-'))?;
-        let mut chars = letters.char_indices();
-        while let Some((at, letter)) = chars.next() {
+        for (at, letter) in letters.char_indices() {
             match letter {
                 'r' => options.routes = true,
                 'n' | 'A' => {}

@@ -98,6 +98,14 @@ pub fn read(ctx: &Context, fib: u32, v6: bool) -> io::Result<Vec<Entry>> {
         let Some(to) = Prefix::parse(route["dst"].as_str().unwrap_or_default(), v6) else {
             continue;
         };
+        // What the kernel adds for an own address is shown already.
+        if route["protocol"] == "kernel" && entries.iter().any(|e| e.own && e.zone.is_none() && e.to == to) {
+            continue;
+        }
+        let hidden = |link: &&Link| link.hides(route["dst"].as_str().unwrap_or_default());
+        if route["dev"].as_str().and_then(|d| by_device.get(d).copied()).filter(hidden).is_some() {
+            continue;
+        }
         let hops = match route["nexthops"].as_array() {
             Some(hops) => hops.iter().collect(),
             None => vec![route],
@@ -145,7 +153,7 @@ fn own_addresses(ctx: &Context, fib: u32, v6: bool, links: &HashMap<&str, &Link>
         let (Some(link), Ok(local)) = (links.get(address.device.as_str()), address.local.parse::<IpAddr>()) else {
             continue;
         };
-        if fibs::interface(ctx, &address.device) != fib {
+        if fibs::interface(ctx, &address.device) != fib || link.hides(&address.local) {
             continue;
         }
         let link_local = matches!(local, IpAddr::V6(a) if a.is_unicast_link_local());

@@ -213,11 +213,12 @@ fn serve(mut doors: Vec<Door>, limits: &Limits) -> i32 {
             fds.iter().map(|fd| fd.revents().is_some_and(|events| events.contains(PollFlags::POLLIN))).collect();
         for (door, ready) in doors.iter_mut().zip(ready) {
             door.running.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-            while ready {
-                match door.listener.accept() {
-                    Ok((stream, peer)) => door.call(stream, peer.ip(), limits),
-                    Err(_) => break,
-                }
+            if !ready {
+                continue;
+            }
+            // Until nobody waits any more (the socket does not block).
+            while let Ok((stream, peer)) = door.listener.accept() {
+                door.call(stream, peer.ip(), limits);
             }
         }
     }

@@ -81,6 +81,9 @@ fn add(ctx: &Context, link: &Link, change: &Change) -> std::io::Result<()> {
         }
     }
     kernel::ip(&args)?;
+    if v6 {
+        link_local(link);
+    }
     let target = match change.peer {
         Some(peer) => Prefix::host(peer),
         None => change.own.network(),
@@ -96,6 +99,17 @@ fn add(ctx: &Context, link: &Link, change: &Change) -> std::io::Result<()> {
         route.extend(["scope", "link", "src", &local]);
     }
     kernel::ip(&route).map(drop)
+}
+
+/// Linux asks for neighbours of forwarded packets from a link-local address only; FreeBSD takes any. So every interface with IPv6 gets one here; bridges do not
+/// show theirs (they have no AUTO_LINKLOCAL).
+fn link_local(link: &Link) {
+    let path = format!("/proc/sys/net/ipv6/conf/{}/addr_gen_mode", link.device);
+    if link.name != "lo0"
+        && let Err(error) = std::fs::write(&path, "0")
+    {
+        eprintln!("lab: {path}: {error}");
+    }
 }
 
 fn remove(ctx: &Context, link: &Link, old: Prefix, present: &[Prefix]) -> Result<(), String> {

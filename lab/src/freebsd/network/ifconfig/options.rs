@@ -132,7 +132,7 @@ impl<'a> Line<'a> {
             }
             "vnet" => {
                 let name = value()?;
-                self.into_jail(name)?;
+                self.move_to_jail(name)?;
                 self.gone = true;
             }
             "-vnet" => return Err("ioctl (SIOCSIFRVNET): Device not configured".into()),
@@ -240,7 +240,7 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
-    fn into_jail(&mut self, jail: &str) -> Result<(), String> {
+    fn move_to_jail(&mut self, jail: &str) -> Result<(), String> {
         let jail = registry::find(self.ctx, jail).ok_or_else(|| format!("jail \"{jail}\" not found"))?;
         if !jail.vnet {
             return Err("ioctl (SIOCSIFVNET): Invalid argument".into());

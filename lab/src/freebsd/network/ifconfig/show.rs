@@ -91,7 +91,7 @@ pub fn print(ctx: &Context, link: &Link, style: &Style) -> i32 {
         Err(error) => return super::fail(error),
     };
     let mut has_v6 = false;
-    for a in &addresses {
+    for a in addresses.iter().filter(|a| !link.hides(&a.local)) {
         if a.v6 && shows("inet6") {
             has_v6 = true;
             let scope = if a.local.starts_with("fe80:") { format!("%{}", link.name) } else { String::new() };

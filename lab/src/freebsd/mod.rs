@@ -35,6 +35,13 @@ pub fn commands() -> impl Iterator<Item = &'static Command> {
 
 /// Runs the FreeBSD command `name`.
 pub fn run(name: &str, args: &[String]) -> i32 {
+    // FreeBSD's tools end silently when nobody reads them any more (`pfctl -si | head -1`); Rust's runtime would panic instead.
+    // SAFETY: no other thread runs yet, and no handler of ours is replaced.
+    if let Err(error) =
+        unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGPIPE, nix::sys::signal::SigHandler::SigDfl) }
+    {
+        eprintln!("lab: SIGPIPE: {error}");
+    }
     let ctx = Context::load();
     match commands().find(|command| command.name == name) {
         // Shells have a log (and faults) of their own: what they are given over SSH. A jail's first process is nobody's command.

@@ -91,7 +91,6 @@ fn positive(name: &str) -> String {
     }
 }
 
-
 /// Does jail(8) take it?
 pub fn is_known(name: &str) -> bool {
     OWN.contains(&name)

@@ -76,11 +76,9 @@ impl View<'_> {
 
     /// Bytes the dataset itself refers to and does not share with its origin.
     fn by_dataset(&self, dataset: &Dataset) -> u64 {
-        let origin = dataset
-            .origin
-            .and_then(|guid| self.state.datasets.values().flat_map(|d| &d.snapshots).find(|s| s.guid == guid));
+        let origin = dataset.origin.and_then(|id| self.state.find_id(id));
         match origin {
-            Some(origin) => {
+            Some((_, origin)) => {
                 diff::written(&self.store.snap(origin.id), &self.store.live(dataset.id)).unwrap_or_default()
             }
             None => self.referenced(dataset),
@@ -194,7 +192,7 @@ impl View<'_> {
                 let yes = mounts::find(self.store, dataset.id).is_some();
                 plain(if yes { "yes" } else { "no" }.into())
             }
-            "origin" => plain(self.origin(name, dataset)?),
+            "origin" => plain(self.origin(dataset)?),
             "receive_resume_token" => plain(token::of(self.store, dataset.partial.as_ref()?)),
             "encryption" => {
                 let suite = dataset.encryption.as_ref().map(|e| e.suite.clone());
@@ -246,7 +244,7 @@ impl View<'_> {
             "objsetid" => plain(snapshot.id.to_string()),
             "userrefs" => plain(snapshot.holds.len().to_string()),
             "defer_destroy" => plain(if snapshot.defer_destroy { "on" } else { "off" }.into()),
-            "clones" => plain(self.state.clones(snapshot.guid, names::pool(parent)).join(",")),
+            "clones" => plain(self.state.clones(snapshot.id).join(",")),
             "used" => plain(size(self.unique(dataset, snapshot), raw)),
             "referenced" | "logicalreferenced" => plain(size(snapshot.referenced, raw)),
             "compressratio" | "refcompressratio" => plain(if raw { "1.00" } else { "1.00x" }.into()),
@@ -287,8 +285,8 @@ impl View<'_> {
     }
 
     /// The origin of a clone, by name.
-    pub fn origin(&self, name: &str, dataset: &Dataset) -> Option<String> {
-        let (parent, snapshot) = self.state.find_guid(dataset.origin?, name)?;
+    pub fn origin(&self, dataset: &Dataset) -> Option<String> {
+        let (parent, snapshot) = self.state.find_id(dataset.origin?)?;
         Some(format!("{parent}@{}", snapshot.name))
     }
 }

@@ -76,7 +76,7 @@ pub struct Dataset {
     /// Properties that came with a stream.
     #[serde(default)]
     pub received: BTreeMap<String, String>,
-    /// The guid of the snapshot it was cloned from.
+    /// The number of the snapshot it was cloned from. Not its guid: a copy received in the same pool has that, too.
     #[serde(default)]
     pub origin: Option<u64>,
     /// Oldest first.
@@ -243,7 +243,15 @@ impl State {
         names
     }
 
-    /// Where the snapshot with that guid is: its dataset, preferring one in the same pool as `near`.
+    /// The snapshot with that number, and its dataset.
+    pub fn find_id(&self, id: u64) -> Option<(String, Snapshot)> {
+        self.datasets.iter().find_map(|(name, dataset)| {
+            let snapshot = dataset.snapshots.iter().find(|s| s.id == id)?;
+            Some((name.clone(), snapshot.clone()))
+        })
+    }
+
+    /// Where the snapshot with that guid is: in the dataset `near` if it can be, or else in its pool.
     pub fn find_guid(&self, guid: u64, near: &str) -> Option<(String, Snapshot)> {
         let pool = near.split('/').next().unwrap_or(near);
         self.datasets.iter().filter(|(name, _)| name.split('/').next() == Some(pool)).find_map(|(name, dataset)| {
@@ -253,11 +261,7 @@ impl State {
     }
 
     /// The names of the clones made from the snapshot.
-    pub fn clones(&self, guid: u64, pool: &str) -> Vec<String> {
-        self.all()
-            .into_iter()
-            .filter(|name| name.split('/').next() == Some(pool))
-            .filter(|name| self.datasets[name].origin == Some(guid))
-            .collect()
+    pub fn clones(&self, id: u64) -> Vec<String> {
+        self.all().into_iter().filter(|name| self.datasets[name].origin == Some(id)).collect()
     }
 }

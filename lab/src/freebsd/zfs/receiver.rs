@@ -50,6 +50,8 @@ pub struct Accepted {
     pub room: (u64, bool),
     /// The dataset did not exist before.
     pub new: bool,
+    /// The snapshot that a clone starts from.
+    pub origin: Option<u64>,
     _lock: File,
 }
 
@@ -84,10 +86,11 @@ pub fn begin(locked: &mut Locked, begin: &Begin, name: &str, leaf: &str, wish: &
         (None, false) => return Err(refuse(format!("destination '{name}' does not exist"))),
         (Some(dataset), false) => Some(incremental(locked, dataset, begin, name, leaf, wish, &refuse)?),
     };
-    let base = match (begin.clone, begin.fromguid) {
+    let origin = match (begin.clone, begin.fromguid) {
         (true, Some(guid)) => Some(origin(locked, guid, name, wish, &refuse)?),
-        _ => base,
+        _ => None,
     };
+    let base = base.or(origin);
     let new = !locked.state.datasets.contains_key(name);
     let id = locked.state.id();
     let dir = locked.store.recv(id);
@@ -108,7 +111,7 @@ pub fn begin(locked: &mut Locked, begin: &Begin, name: &str, leaf: &str, wish: &
         if new {
             let mut dataset = Dataset::new(kind(begin), &mut locked.state);
             dataset.guid = store::guid();
-            dataset.origin = begin.fromguid.filter(|_| begin.clone);
+            dataset.origin = origin;
             fs::create_dir_all(locked.store.live(dataset.id))?;
             locked.state.datasets.insert(name.to_string(), dataset);
         }
@@ -124,7 +127,7 @@ pub fn begin(locked: &mut Locked, begin: &Begin, name: &str, leaf: &str, wish: &
         }
     }
     locked.save()?;
-    Ok(Accepted { id, base, room, new, _lock: lock })
+    Ok(Accepted { id, base, room, new, origin, _lock: lock })
 }
 
 fn kind(begin: &Begin) -> Kind {
@@ -145,7 +148,7 @@ fn resume(locked: &Locked, begin: &Begin, name: &str, refuse: &dyn Fn(String) ->
     }
     let base = begin.fromguid.and_then(|guid| locked.state.find_guid(guid, name)).map(|(_, s)| locked.store.snap(s.id));
     let view = View { state: &locked.state, store: &locked.store };
-    Ok(Accepted { id: partial.id, base, room: view.available(name), new: partial.new, _lock: lock })
+    Ok(Accepted { id: partial.id, base, room: view.available(name), new: partial.new, origin: None, _lock: lock })
 }
 
 /// A full stream onto something that exists.
@@ -240,7 +243,7 @@ pub fn commit(
     }
     if from.new {
         dataset.encryption = encryption;
-        dataset.origin = begin.fromguid.filter(|_| begin.clone);
+        dataset.origin = dataset.origin.or(from.origin);
     }
     dataset.partial = None;
     dataset.settle = true;
@@ -276,6 +279,9 @@ fn properties(dataset: &mut Dataset, begin: &Begin, top: bool, wish: &Wish, new:
     }
     if new {
         dataset.received.remove("keylocation");
+        if begin.raw.is_some() {
+            dataset.local.insert("keylocation".into(), "prompt".into());
+        }
     }
     for name in wish.exclude.iter().chain(wish.set.iter().map(|(name, _)| name)) {
         dataset.received.remove(name);

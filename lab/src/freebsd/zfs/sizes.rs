@@ -12,7 +12,7 @@ pub fn human(bytes: u64) -> String {
         scale *= 1024;
         unit += 1;
     }
-    if bytes % scale == 0 {
+    if bytes.is_multiple_of(scale) {
         return format!("{}{}", bytes / scale, units[unit]);
     }
     let value = bytes as f64 / scale as f64;

@@ -63,7 +63,7 @@ impl Meta {
     pub fn find(path: &Path) -> io::Result<Option<Meta>> {
         match Meta::of(path) {
             Ok(meta) => Ok(Some(meta)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if nothing(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -89,11 +89,16 @@ impl Meta {
     }
 }
 
+/// Nothing is there, or something else is where a directory would have to be.
+fn nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 /// The names in a directory, sorted; none when it is not there.
 pub fn names(dir: &Path) -> io::Result<Vec<OsString>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if nothing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let mut names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()?;

@@ -57,7 +57,7 @@ pub fn clone(session: &mut Session, args: &[String]) -> Done {
         let value = props::accept(&name, &value, kind, true, &what)?;
         clone.local.insert(name, value);
     }
-    clone.origin = Some(snapshot.guid);
+    clone.origin = Some(snapshot.id);
     clone.encryption = encryption;
     let live = store.live(clone.id);
     fs::create_dir_all(&live)?;
@@ -79,7 +79,7 @@ pub fn promote(session: &mut Session, args: &[String]) -> Done {
     let mut locked = Store::open(session.ctx)?.lock()?;
     let what = format!("cannot promote '{name}'");
     let clone = locked.state.datasets.get(name).ok_or_else(|| absent(name))?;
-    let found = clone.origin.and_then(|guid| locked.state.find_guid(guid, name));
+    let found = clone.origin.and_then(|id| locked.state.find_id(id));
     let Some((parent, origin)) = found else {
         return Err(fail(format!("{what}: not a cloned filesystem")));
     };
@@ -92,7 +92,7 @@ pub fn promote(session: &mut Session, args: &[String]) -> Done {
         return Err(fail(format!("{what}: conflicting snapshot '{}' from parent '{parent}'", clash.name)));
     }
     let moved: Vec<_> = other.snapshots.drain(..cut).collect();
-    let older = other.origin.replace(origin.guid);
+    let older = other.origin.replace(origin.id);
     if let Some(clone) = locked.state.datasets.get_mut(name) {
         clone.snapshots.splice(0..0, moved);
         clone.origin = older;

@@ -3,7 +3,6 @@
 use super::super::computed::View;
 use super::super::model::Snapshot;
 use super::super::mounts;
-use super::super::names;
 use super::super::names::Name;
 use super::super::options::Options;
 use super::super::session::Done;
@@ -96,7 +95,7 @@ fn snapshots(session: &mut Session, locked: &mut Locked, name: &str, spec: &str,
     }
     let mut refused = false;
     for (dataset, snapshot) in &chosen {
-        let clones = locked.state.clones(snapshot.guid, names::pool(dataset));
+        let clones = locked.state.clones(snapshot.id);
         let full = format!("{dataset}@{}", snapshot.name);
         if !clones.is_empty() && !options.has('d') {
             let list = clones.join("\n");
@@ -110,9 +109,8 @@ fn snapshots(session: &mut Session, locked: &mut Locked, name: &str, spec: &str,
     if refused {
         return Err(silent(1));
     }
-    let pool = names::pool(name).to_string();
     for (dataset, snapshot) in &chosen {
-        let deferred = !snapshot.holds.is_empty() || !locked.state.clones(snapshot.guid, &pool).is_empty();
+        let deferred = !snapshot.holds.is_empty() || !locked.state.clones(snapshot.id).is_empty();
         let Some(found) = locked.state.datasets.get_mut(dataset) else {
             continue;
         };
@@ -169,7 +167,7 @@ fn dataset(session: &mut Session, locked: &mut Locked, name: &str, options: &Opt
     }
     // Clones outside of the tree depend on its snapshots.
     for (dataset, snapshot) in inside.clone() {
-        for clone in locked.state.clones(snapshot.guid, names::pool(name)) {
+        for clone in locked.state.clones(snapshot.id) {
             if tree.contains(&clone) {
                 continue;
             }

@@ -93,6 +93,15 @@ pub fn select(session: &mut Session, view: View, operands: &[String], scope: &Sc
             _ => names.push(name),
         }
     }
+    // By name as strings (zfs_iter.c), a dataset before its snapshots, those by age; each once.
+    let age = |name: &Name| view.get(name, "createtxg", true).and_then(|txg| txg.value.parse::<u64>().ok());
+    let rank = |name: &Name| match name {
+        Name::Dataset(_) => (0, None),
+        Name::Snapshot(..) => (1, age(name)),
+        Name::Bookmark(..) => (2, age(name)),
+    };
+    names.sort_by_cached_key(|name| (name.dataset().to_string(), rank(name)));
+    names.dedup();
     (names, missing)
 }
 

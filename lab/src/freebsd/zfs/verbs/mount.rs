@@ -96,13 +96,21 @@ pub fn unmount(session: &mut Session, args: &[String]) -> Done {
     }
 }
 
-/// Unmounts the dataset and what is mounted of the datasets below it, deepest first; the refusal names the one that was asked for when a child would not go.
+/// Unmounts the dataset and what is mounted of the datasets below it, deepest first. When one would not go, the others come back.
 fn below(session: &mut Session, locked: &Locked, name: &str, force: bool) -> Done {
+    let mut gone: Vec<String> = Vec::new();
     for name in locked.state.tree(name).into_iter().rev() {
         let id = locked.state.datasets.get(&name).map(|dataset| dataset.id);
-        if let Some(dir) = id.and_then(|id| mounts::find(&locked.store, id)) {
-            mounts::unmount(session.ctx, &dir, force)?;
+        let Some(dir) = id.and_then(|id| mounts::find(&locked.store, id)) else {
+            continue;
+        };
+        if let Err(refusal) = mounts::unmount(session.ctx, &dir, force) {
+            for name in gone.iter().rev() {
+                mounts::mount(session.ctx, locked, name)?;
+            }
+            return Err(refusal);
         }
+        gone.push(name);
     }
     Ok(())
 }

@@ -186,7 +186,7 @@ fn source(locked: &Locked, top: &str, target: &Snapshot, text: &str, options: &O
             };
             let snapshot = locked.state.datasets.get(&dataset).and_then(|d| d.snapshot(&leaf)).ok_or_else(missing)?;
             let found = base(&dataset, snapshot, dataset != top);
-            if found.clone && own.origin != Some(found.guid) {
+            if found.clone && own.origin != Some(found.id) {
                 return Err(unusable("not an earlier snapshot from the same fs"));
             }
             found
@@ -237,7 +237,10 @@ fn chain(
         Some(from) if from.clone || from.name.contains('#') => Some(from.clone()),
         Some(_) => dataset.snapshots.iter().find(|s| Some(s.name.as_str()) == start_name).map(|s| base(name, s, false)),
         // A clone is sent as a difference to its origin.
-        None if replicate => dataset.origin.and_then(|guid| by_guid(locked, name, guid)),
+        None if replicate => dataset
+            .origin
+            .and_then(|id| locked.state.find_id(id))
+            .map(|(owner, snapshot)| base(&owner, &snapshot, true)),
         None => None,
     };
     let all = replicate && from.is_none() || options.has('I');

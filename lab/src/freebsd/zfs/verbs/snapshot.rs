@@ -120,7 +120,7 @@ pub fn rollback(session: &mut Session, args: &[String]) -> Done {
         if !snapshot.holds.is_empty() {
             return Err(fail(format!("cannot destroy '{name}@{}': dataset is busy", snapshot.name)));
         }
-        let clones = state.clones(snapshot.guid, names::pool(&name));
+        let clones = state.clones(snapshot.id);
         if !clones.is_empty() {
             return Err(fail(format!(
                 "cannot rollback to '{operand}': clones of previous snapshots exist\nuse '-R' to force deletion of the following clones and dependents:\n{}",

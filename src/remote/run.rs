@@ -144,10 +144,24 @@ pub(crate) async fn spawn<'m>(
 ) -> Result<Child<&'m Session>, Kind> {
     let mut process = master.session.raw_command(command.remote_line(become_root));
     process.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    process.spawn().await.map_err(|error| match error {
-        openssh::Error::Disconnected => Kind::ConnectionLost,
-        other => Kind::NoChannel(chain(&other)),
-    })
+    match process.spawn().await {
+        Ok(child) => Ok(child),
+        Err(openssh::Error::Disconnected) => Err(Kind::ConnectionLost),
+        Err(_) if !master_lives_on(master).await => Err(Kind::ConnectionLost),
+        Err(other) => Err(Kind::NoChannel(chain(&other))),
+    }
+}
+
+/// Does the master still answer, and not only for the moment it takes to notice that its connection is gone? It closes
+/// its channels first and itself last.
+async fn master_lives_on(master: &Master) -> bool {
+    for _ in 0..5 {
+        if master.session.check().await.is_err() {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    true
 }
 
 /// Runs the command to its end or to our own deadline.
@@ -186,8 +200,8 @@ pub(crate) async fn status(master: &Master, child: Child<&Session>) -> Result<i3
     match child.wait().await {
         Ok(status) => status.code().ok_or(Kind::Signal),
         Err(openssh::Error::Remote(_)) => Ok(127),
-        // The protocol does not tell a signal from a lost connection; a master that still answers does.
-        Err(_) if master.session.check().await.is_ok() => Err(Kind::Signal),
+        // The protocol does not tell a signal from a lost connection; a master that goes on answering does.
+        Err(_) if master_lives_on(master).await => Err(Kind::Signal),
         Err(_) => Err(Kind::ConnectionLost),
     }
 }

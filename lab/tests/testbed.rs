@@ -39,7 +39,8 @@ impl Lab {
             let output = self.ssh(host, &format!("exec {become_root}/bin/sh -s"), "state.sh");
             assert!(output.status.success(), "state.sh failed on {host}: {}", text(&output));
             let state = String::from_utf8_lossy(&output.stdout);
-            let lines = state.lines().filter(|line| !line.starts_with("net.fibs=") && !line.starts_with("== routes fib 1"));
+            let lines =
+                state.lines().filter(|line| !line.starts_with("net.fibs=") && !line.starts_with("== routes fib 1"));
             all.extend(lines.map(|line| format!("{host}: {line}\n")));
         }
         all

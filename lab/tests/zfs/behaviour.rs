@@ -59,6 +59,8 @@ fn a_snapshot_stays_what_it_was_and_rollback_brings_it_back() {
 fn a_resumed_receive_equals_an_undisturbed_one() {
     let host = host();
     host.ok("cd /usr/jails/web; echo before > a; head -c 9000000 /dev/urandom > blob; echo after > z; zfs snapshot zroot/jails/web@1");
+    // A copy with the same guid in the same pool is not what the token means.
+    host.ok("zfs send zroot/jails/web@1 | zfs receive -u zroot/dst/copy");
     for bytes in [2_000, 3_000_000, 6_000_000] {
         let cut = host.run(&format!("zfs send zroot/jails/web@1 | head -c {bytes} | zfs receive -s -u zroot/dst/web"));
         assert!(cut.err.contains("Partially received snapshot is saved."), "{cut:?}");
@@ -142,4 +144,22 @@ fn after_a_reboot_nothing_is_mounted_and_a_pool_without_cache_file_is_imported_a
     assert_eq!(host.run("zpool list -H -o name zroot").status, 1);
     host.ok("zpool import -d /root/ -o cachefile=none zroot");
     assert_eq!(host.ok("cat /usr/jails/web/f"), "kept\n");
+}
+
+#[test]
+fn a_killed_receive_is_taken_up_where_it_was_and_a_second_one_is_refused() {
+    let host = host();
+    host.ok("head -c 30000000 /dev/urandom > /usr/jails/web/blob; zfs snapshot zroot/jails/web@1; zfs send zroot/jails/web@1 > /root/s; mkfifo /root/f");
+    // The receive waits for more when its token tells that it has some; only then is it killed.
+    let second = host.run(
+        "(head -c 20000000 /root/s; exec sleep 100) > /root/f & feeder=$!
+        zfs receive -s -u zroot/dst/web < /root/f & receiver=$!
+        until zfs send -nvP -t \"$(zfs get -Hp -o value receive_resume_token zroot/dst/web 2>/dev/null)\" 2>/dev/null | grep -q 'bytes = 0x1[0-9a-f]\\{6\\}$'; do sleep 0.1; done
+        zfs send -t $(zfs get -Hp -o value receive_resume_token zroot/dst/web) 2>/dev/null | zfs receive -s -u zroot/dst/web
+        kill -9 $receiver; kill $feeder; wait $receiver",
+    );
+    let said: Vec<&str> = second.err.lines().filter(|line| line.starts_with("cannot")).collect();
+    assert_eq!(said, ["cannot receive new filesystem stream: destination 'zroot/dst/web' is busy"]);
+    host.ok("zfs send -t $(zfs get -Hp -o value receive_resume_token zroot/dst/web) | zfs receive -s -u zroot/dst/web");
+    same_trees(&host, "zroot/jails/web", "zroot/dst/web");
 }

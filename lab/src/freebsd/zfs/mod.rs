@@ -23,6 +23,10 @@ mod unpack;
 mod usage;
 mod verbs;
 
+use nix::sys::signal::SigHandler;
+use nix::sys::signal::Signal;
+use nix::sys::signal::signal;
+
 use crate::context::Context;
 use crate::freebsd::Command;
 use crate::freebsd::command;
@@ -40,7 +44,13 @@ fn zpool(ctx: &Context, args: &[String]) -> i32 {
 }
 
 fn call(ctx: &Context, args: &[String], run: fn(&mut Session, &[String]) -> session::Done) -> i32 {
+    // A send reports that its reader went away, and nobody's leaving stops a change half-way.
+    // SAFETY: ignoring a signal installs no handler.
+    let ignored = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
     let mut session = Session::new(ctx);
+    if let Err(errno) = ignored {
+        session.warn(format!("internal error: {}", errno.desc()));
+    }
     if ctx.jail.is_some() {
         // /dev/zfs is hidden by devfs_ruleset 4.
         session.warn("internal error: failed to initialize ZFS library");

@@ -254,7 +254,9 @@ impl State {
     /// Where the snapshot with that guid is: in the dataset `near` if it can be, or else in its pool.
     pub fn find_guid(&self, guid: u64, near: &str) -> Option<(String, Snapshot)> {
         let pool = near.split('/').next().unwrap_or(near);
-        self.datasets.iter().filter(|(name, _)| name.split('/').next() == Some(pool)).find_map(|(name, dataset)| {
+        let first = self.datasets.get_key_value(near);
+        let others = self.datasets.iter().filter(|(name, _)| name.split('/').next() == Some(pool));
+        first.into_iter().chain(others).find_map(|(name, dataset)| {
             let snapshot = dataset.snapshots.iter().find(|s| s.guid == guid)?;
             Some((name.clone(), snapshot.clone()))
         })

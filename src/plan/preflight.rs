@@ -147,8 +147,8 @@ fn release(text: &str) -> Option<(u32, u32)> {
 fn tools(s: &Subject<'_>, findings: &mut Findings) {
     let needs: [(&NodeName, &HostFacts, &[&str]); 3] = [
         (&s.situation.hub, s.hub, &["wg", "lockf", "timeout"]),
-        (&s.situation.source.node, s.source, &["timeout", "zfs", "jail"]),
-        (&s.situation.target.node, s.target, &["timeout", "zfs", "jail", "fetch"]),
+        (&s.situation.source.node, s.source, &["timeout"]),
+        (&s.situation.target.node, s.target, &["timeout", "fetch"]),
     ];
     for (node, facts, commands) in needs {
         for command in commands {
@@ -162,13 +162,18 @@ fn tools(s: &Subject<'_>, findings: &mut Findings) {
             }
         }
     }
+    // ifconfig(8) loads what it needs (ifmaybeload), unless the securelevel forbids it.
+    let may_load = s.target.sysctl("kern.securelevel").is_none_or(|level| level <= 0);
     for module in ["if_bridge", "if_epair"] {
-        if !s.target.modules.contains(module) {
+        if !may_load && !s.target.modules.contains(module) {
             findings.error(
                 "no-module",
                 &s.situation.target.node,
-                format!("module {module} is not loaded on {}", s.situation.target.node),
-                format!("kldload {module}; sysrc kld_list+={module}"),
+                format!(
+                    "module {module} is not loaded on {}, and its securelevel forbids loading it",
+                    s.situation.target.node
+                ),
+                format!("sysrc kld_list+={module}, then reboot"),
             );
         }
     }

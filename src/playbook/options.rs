@@ -19,7 +19,7 @@ pub enum Transfer {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Precopy {
-    /// At most this many incremental rounds; 0 means none, only the full copy. Without it, 5.
+    /// At most this many incremental rounds; 0 means none, only the full copy. Without it, 3.
     #[serde(default)]
     #[schemars(range(max = 100))]
     pub rounds: Option<u32>,
@@ -74,7 +74,7 @@ impl Options {
         let precopy = self.precopy.clone().unwrap_or_default();
         Settings {
             transfer: self.transfer.unwrap_or_default(),
-            rounds: precopy.rounds.unwrap_or(5),
+            rounds: precopy.rounds.unwrap_or(3),
             until: precopy.until.unwrap_or(16 << 20),
             keep: self.keep,
             accept_blackout: self.accept_blackout,
@@ -126,6 +126,6 @@ mod tests {
         let settings = jail.over(&fleet).settle();
         assert_eq!((settings.transfer, settings.rounds, settings.until), (Transfer::Direct, 9, 1));
         let bare = Options::default().settle();
-        assert_eq!((bare.transfer, bare.rounds, bare.until, bare.keep), (Transfer::Relay, 5, 16 << 20, None));
+        assert_eq!((bare.transfer, bare.rounds, bare.until, bare.keep), (Transfer::Relay, 3, 16 << 20, None));
     }
 }

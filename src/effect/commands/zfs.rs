@@ -186,6 +186,10 @@ pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
         let mut restore = |property: &str, state: &PropertyState| match state {
             PropertyState::Local(value) => script.push_str(&format!("zfs set {property}={} {d}\n", shell::word(value))),
             PropertyState::Received => script.push_str(&format!("zfs inherit -S {property} {d}\n")),
+            // Not inheritable, so plain `zfs inherit` refuses it; -S clears the local value all the same (zfs-inherit(8)).
+            PropertyState::Inherited if property == "canmount" => {
+                script.push_str(&format!("zfs inherit -S {property} {d}\n"));
+            }
             PropertyState::Inherited => script.push_str(&format!("zfs inherit {property} {d}\n")),
         };
         restore("readonly", &parked.readonly);

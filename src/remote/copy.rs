@@ -250,7 +250,14 @@ async fn relay(
         let read = tokio::select! {
             biased;
             read = timeout(watchdog, from.read(&mut buffer)) => read,
-            _ = receiver_gone.wait_for(|gone| *gone) => return Flow::Refused,
+            // zfs receive ends at the stream's end record, which may be before we hear that the sender has ended too:
+            // only bytes that it would have had to read are a reason to complain.
+            _ = receiver_gone.wait_for(|gone| *gone) => {
+                return match timeout(LAST_WORDS, from.read(&mut buffer)).await {
+                    Ok(Ok(0)) => Flow::End,
+                    _ => Flow::Refused,
+                };
+            }
         };
         let length = match read {
             Err(_) => return Flow::SenderSilent,

@@ -88,6 +88,8 @@ pub enum Effect {
     HandOver(HandOver),
     /// Forget the packet filter's states of a jail's addresses.
     KillStates { host: NodeName, prefixes: Vec<Prefix> },
+    /// Forget link-layer addresses of the jail, on a host and inside jails next to it: its interface gets a new one.
+    ForgetNeighbours { host: NodeName, addresses: Vec<IpAddr>, jails: Vec<JailName> },
     /// Something to prove.
     Probe { host: NodeName, probe: Probe },
 }
@@ -316,6 +318,7 @@ impl Effect {
             | Effect::AddAlias { host, .. }
             | Effect::RemoveAlias { host, .. }
             | Effect::KillStates { host, .. }
+            | Effect::ForgetNeighbours { host, .. }
             | Effect::Probe { host, .. } => host,
             Effect::Transfer(t) => &t.to,
             Effect::CompareGuids { target, .. } => target,

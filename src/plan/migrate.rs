@@ -16,6 +16,7 @@ use crate::effect::Transfer;
 use crate::facts::HostFacts;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
+use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::RunId;
@@ -375,6 +376,15 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
         })),
         Step::new(
             Phase::CutOver,
+            format!("{} forgets where {} had the jail's addresses", place.host, neighbours(cast)),
+            Effect::ForgetNeighbours {
+                host: place.host.clone(),
+                addresses: situation.addresses.clone(),
+                jails: cast.siblings_at_target(),
+            },
+        ),
+        Step::new(
+            Phase::CutOver,
             format!("start jail {} on {}", situation.jail, place.host),
             Effect::StartJail(place.clone()),
         )
@@ -386,6 +396,12 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
             Effect::KillStates { host: situation.hub.clone(), prefixes: situation.prefixes.clone() },
         ),
     ]
+}
+
+fn neighbours(cast: &Cast<'_>) -> String {
+    let mut who = vec!["it".to_owned()];
+    who.extend(cast.siblings_at_target().iter().map(ToString::to_string));
+    who.join(", ")
 }
 
 /// From the hub, from inside, and whatever fleet.yml asks for.
@@ -541,6 +557,17 @@ impl Cast<'_> {
 
     fn target_facts(&self) -> &HostFacts {
         self.target
+    }
+
+    /// Jails at the target that look for the jail's addresses on their own link.
+    fn siblings_at_target(&self) -> Vec<JailName> {
+        let near = |net: &ipnet::IpNet| self.situation.addresses.iter().any(|a| net.contains(a));
+        self.target
+            .jails
+            .iter()
+            .filter(|j| j.vnet && !j.dying && j.addresses.iter().any(near))
+            .filter_map(|j| JailName::new(j.name.as_str()).ok())
+            .collect()
     }
 
     fn pairs(&self) -> Vec<(DatasetName, DatasetName)> {

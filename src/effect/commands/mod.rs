@@ -66,6 +66,7 @@ impl Effect {
             }
             Effect::HandOver(hand_over) => network::hand_over(hand_over),
             Effect::KillStates { host, prefixes } => network::kill_states(host, prefixes),
+            Effect::ForgetNeighbours { host, addresses, jails } => network::forget_neighbours(host, addresses, jails),
             Effect::Probe { host, probe } => probe::probe(host, probe),
         }
     }

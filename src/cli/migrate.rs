@@ -158,11 +158,12 @@ fn open_journal(plan: &Plan) -> Result<Journal, String> {
 fn told(plan: &Plan, outcome: &Outcome) -> (&'static str, Exit, String, Option<u64>) {
     let Plan { jail, source, target, .. } = plan;
     match outcome {
-        Outcome::Moved { blackout } => {
+        Outcome::Moved { blackout, from_outside } => {
             let milliseconds = u64::try_from(blackout.as_millis()).unwrap_or(u64::MAX);
             let text = format!(
-                "jail {jail} runs on {target}; nobody answered for {} (predicted {}). Its datasets on {source} are kept, read-only and unmounted.",
+                "jail {jail} runs on {target}; nobody answered for {} ({}; predicted {}). Its datasets on {source} are kept, read-only and unmounted.",
                 plan_view::seconds(milliseconds),
+                if *from_outside { format!("seen from {}", plan.hub) } else { "by our own clock".into() },
                 plan_view::seconds(plan.predicted_blackout),
             );
             ("moved", Exit::Done, text, Some(milliseconds))

@@ -90,6 +90,10 @@ pub enum Effect {
     KillStates { host: NodeName, prefixes: Vec<Prefix> },
     /// Forget link-layer addresses of the jail, on a host and inside jails next to it: its interface gets a new one.
     ForgetNeighbours { host: NodeName, addresses: Vec<IpAddr>, jails: Vec<JailName> },
+    /// Let a host ask an address ten times a second, to see from outside for how long nobody answers.
+    Watch { host: NodeName, address: IpAddr, run: RunId },
+    /// End the watching and tell what was seen.
+    Unwatch { host: NodeName, run: RunId },
     /// Something to prove.
     Probe { host: NodeName, probe: Probe },
 }
@@ -319,6 +323,8 @@ impl Effect {
             | Effect::RemoveAlias { host, .. }
             | Effect::KillStates { host, .. }
             | Effect::ForgetNeighbours { host, .. }
+            | Effect::Watch { host, .. }
+            | Effect::Unwatch { host, .. }
             | Effect::Probe { host, .. } => host,
             Effect::Transfer(t) => &t.to,
             Effect::CompareGuids { target, .. } => target,

@@ -86,7 +86,7 @@ pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpA
 }
 
 /// The addresses at which the jail should answer: its own, those within what it owns.
-fn answering(situation: &Situation) -> Vec<IpAddr> {
+pub(crate) fn answering(situation: &Situation) -> Vec<IpAddr> {
     situation.addresses.iter().copied().filter(|a| situation.prefixes.iter().any(|p| p.contains(*a))).collect()
 }
 

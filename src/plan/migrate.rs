@@ -176,12 +176,24 @@ fn make_ready(cast: &Cast<'_>) -> Vec<Step> {
     steps
 }
 
-/// The new path, while the jail still runs on the old one.
+/// The new path, while the jail still runs on the old one; then the hub begins to watch.
 fn rehearse(cast: &Cast<'_>) -> Vec<Step> {
-    checks::rehearsal(cast.situation, &cast.hub_addresses())
+    let mut steps: Vec<Step> = checks::rehearsal(cast.situation, &cast.hub_addresses())
         .into_iter()
         .map(|e| Step::new(Phase::Rehearse, e.title, e.effect))
-        .collect()
+        .collect();
+    if let Some(address) = checks::answering(cast.situation).first() {
+        let host = cast.situation.hub.clone();
+        steps.push(
+            Step::new(
+                Phase::Rehearse,
+                format!("{host} watches {address}, to measure the blackout from outside"),
+                Effect::Watch { host: host.clone(), address: *address, run: cast.run.clone() },
+            )
+            .undo(Effect::Unwatch { host, run: cast.run.clone() }),
+        );
+    }
+    steps
 }
 
 /// First it may not start by itself any more, then it stops: a reboot in between leaves nobody running, never two.
@@ -406,10 +418,19 @@ fn neighbours(cast: &Cast<'_>) -> String {
 
 /// From the hub, from inside, and whatever fleet.yml asks for.
 fn prove(cast: &Cast<'_>) -> Vec<Step> {
-    checks::after_start(cast.situation, cast.checks, &cast.hub_addresses())
+    let mut steps: Vec<Step> = checks::after_start(cast.situation, cast.checks, &cast.hub_addresses())
         .into_iter()
         .map(|e| Step::new(Phase::Prove, e.title, e.effect))
-        .collect()
+        .collect();
+    if !checks::answering(cast.situation).is_empty() {
+        let host = cast.situation.hub.clone();
+        steps.push(Step::new(
+            Phase::Prove,
+            format!("{host} tells how long nobody answered"),
+            Effect::Unwatch { host, run: cast.run.clone() },
+        ));
+    }
+    steps
 }
 
 // What the chapters are made of.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::effect::Effect;
 use crate::effect::Work;
 use crate::effect::command::Command;
+use crate::effect::commands::watch;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::Step;
@@ -30,8 +31,10 @@ const FRESH_TRIES: u32 = 2;
 pub enum Outcome {
     /// The jail runs at the target, everything is made to last.
     Moved {
-        /// From the stop at the source to the first proven answer, as seen from here.
+        /// The longest silence.
         blackout: Duration,
+        /// Seen by the hub; otherwise by our own clock, from the stop at the source to the first proven answer.
+        from_outside: bool,
     },
     /// The jail runs at the source as before.
     RolledBack {
@@ -62,6 +65,15 @@ enum StepError {
     Stopped,
 }
 
+/// What came of an effect.
+#[derive(Debug, Default)]
+struct Yield {
+    /// Bytes moved.
+    bytes: u64,
+    /// Standard output of its last command.
+    said: String,
+}
+
 /// One execution of a plan.
 pub struct Run<'a> {
     plan: &'a Plan,
@@ -75,6 +87,8 @@ pub struct Run<'a> {
     skipped: BTreeSet<usize>,
     stopped_at: Option<Instant>,
     blackout: Option<Duration>,
+    /// The longest silence that the hub saw.
+    seen_outside: Option<Duration>,
 }
 
 impl std::fmt::Debug for Run<'_> {
@@ -103,6 +117,7 @@ impl<'a> Run<'a> {
             skipped: BTreeSet::new(),
             stopped_at: None,
             blackout: None,
+            seen_outside: None,
         }
     }
 
@@ -149,9 +164,12 @@ impl<'a> Run<'a> {
                 remaining.extend(step.commands().into_iter().map(|c| (c.host.to_string(), c.text())));
             }
         }
-        let blackout = self.blackout.or_else(|| self.stopped_at.map(|t| t.elapsed())).unwrap_or_default();
         if reasons.is_empty() {
-            return Outcome::Moved { blackout };
+            let own_clock = self.blackout.or_else(|| self.stopped_at.map(|t| t.elapsed())).unwrap_or_default();
+            return Outcome::Moved {
+                blackout: self.seen_outside.unwrap_or(own_clock),
+                from_outside: self.seen_outside.is_some(),
+            };
         }
         Outcome::NeedsHuman {
             reason: format!(
@@ -252,7 +270,10 @@ impl<'a> Run<'a> {
             () = stop.stop_now() => Err(StepError::Stopped),
         };
         match result {
-            Ok(bytes) => {
+            Ok(Yield { bytes, said }) => {
+                if matches!(step.effect, Effect::Unwatch { .. }) {
+                    self.seen_outside = watch::longest_silence(&said);
+                }
                 if let Effect::Transfer(transfer) = &step.effect
                     && let Some(round) = transfer.round.and_then(|r| usize::try_from(r).ok())
                 {
@@ -277,15 +298,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Carries out an effect; tells the bytes it moved.
-    async fn perform(&self, number: usize, work: &Work) -> Result<u64, StepError> {
+    /// Carries out an effect; tells what came of it.
+    async fn perform(&self, number: usize, work: &Work) -> Result<Yield, StepError> {
         match work {
-            Work::Nothing => Ok(0),
+            Work::Nothing => Ok(Yield::default()),
             Work::Run(commands) => {
+                let mut said = String::new();
                 for command in commands {
-                    self.command(command).await?;
+                    said = self.command(command).await?;
                 }
-                Ok(0)
+                Ok(Yield { bytes: 0, said })
             }
             Work::Compare { left, right } => {
                 let (left, right) = tokio::join!(self.command(left), self.command(right));
@@ -293,7 +315,7 @@ impl<'a> Run<'a> {
                 if left != right || left.trim().is_empty() {
                     return Err(StepError::Differs(format!("{:?} against {:?}", left.trim(), right.trim())));
                 }
-                Ok(0)
+                Ok(Yield::default())
             }
             Work::Pipe { from, to, estimate } => {
                 let started = Instant::now();
@@ -316,14 +338,14 @@ impl<'a> Run<'a> {
                     .await?;
                 let milliseconds = milliseconds(started.elapsed());
                 (self.events)(Event::TransferDone { number, bytes: copied.bytes, milliseconds });
-                Ok(copied.bytes)
+                Ok(Yield { bytes: copied.bytes, said: String::new() })
             }
             Work::Sequence(parts) => {
-                let mut bytes = 0;
+                let mut bytes = 0_u64;
                 for part in parts {
-                    bytes += Box::pin(self.perform(number, part)).await?;
+                    bytes = bytes.saturating_add(Box::pin(self.perform(number, part)).await?.bytes);
                 }
-                Ok(bytes)
+                Ok(Yield { bytes, said: String::new() })
             }
         }
     }

@@ -7,6 +7,7 @@ mod files;
 mod jail;
 mod network;
 mod probe;
+pub mod watch;
 mod zfs;
 
 pub use files::sha256;
@@ -67,6 +68,8 @@ impl Effect {
             Effect::HandOver(hand_over) => network::hand_over(hand_over),
             Effect::KillStates { host, prefixes } => network::kill_states(host, prefixes),
             Effect::ForgetNeighbours { host, addresses, jails } => network::forget_neighbours(host, addresses, jails),
+            Effect::Watch { host, address, run } => watch::watch(host, *address, run),
+            Effect::Unwatch { host, run } => watch::unwatch(host, run),
             Effect::Probe { host, probe } => probe::probe(host, probe),
         }
     }

@@ -8,10 +8,12 @@ pub mod prepare;
 pub mod words;
 
 mod check;
+mod execute;
 mod facts;
 mod migrate;
 mod plan;
 mod playbook;
+mod recover;
 mod shells;
 mod show;
 
@@ -41,6 +43,7 @@ const EXAMPLES: &str = concat!(
   jailferry check                            is fleet.yml right? asks no host
   jailferry facts big                        what jailferry knows of a node
   jailferry runs                             what was done, with outcomes
+  jailferry recover                          after any interruption: forward or back
 
 Exit codes:
   0   moved, or the question was answered
@@ -109,6 +112,14 @@ enum Verb {
         /// Only this node
         node: Option<String>,
     },
+    /// Put right what an interrupted run left: forward or back, as its journal says
+    Recover {
+        /// The run's id [default: the only one that was interrupted]
+        run: Option<String>,
+        /// Only say what would be done; asks no host
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// List the runs that were started from this machine
     Runs,
     /// Show a run: its steps, its commands, its outcome
@@ -144,6 +155,7 @@ pub async fn main() -> Exit {
         Verb::Run { playbook, dry_run, yes } => playbook::run(&global, &playbook, dry_run, yes).await,
         Verb::Check { files } => check::check(&global, &files),
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,
+        Verb::Recover { run, dry_run } => recover::recover(&global, run.as_deref(), dry_run).await,
         Verb::Runs => show::runs(&global),
         Verb::Show { run } => show::show(&global, &run),
         Verb::Completions { shell } => shells::completions(shell),

@@ -90,6 +90,10 @@ pub enum Effect {
     KillStates { host: NodeName, prefixes: Vec<Prefix> },
     /// Forget link-layer addresses of the jail, on a host and inside jails next to it: its interface gets a new one.
     ForgetNeighbours { host: NodeName, addresses: Vec<IpAddr>, jails: Vec<JailName> },
+    /// Take the lock of a jail, so that only one run moves it.
+    Lock { host: NodeName, jail: JailName, run: RunId },
+    /// Give it back.
+    Unlock { host: NodeName, jail: JailName, run: RunId },
     /// Let a host ask an address ten times a second, to see from outside for how long nobody answers.
     Watch { host: NodeName, address: IpAddr, run: RunId },
     /// End the watching and tell what was seen.
@@ -323,6 +327,8 @@ impl Effect {
             | Effect::RemoveAlias { host, .. }
             | Effect::KillStates { host, .. }
             | Effect::ForgetNeighbours { host, .. }
+            | Effect::Lock { host, .. }
+            | Effect::Unlock { host, .. }
             | Effect::Watch { host, .. }
             | Effect::Unwatch { host, .. }
             | Effect::Probe { host, .. } => host,

@@ -68,6 +68,7 @@ pub struct Cast<'a> {
 pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     // The jail runs at the source.
+    steps.push(take_the_lock(cast));
     steps.extend(copy_everything(cast));
     for round in 1..=cast.settings.rounds {
         steps.extend(catch_up(cast, round));
@@ -86,6 +87,17 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     // Accepted: from here only forward.
     steps.extend(persist::make_it_last(cast));
     steps
+}
+
+/// Nobody else moves this jail meanwhile.
+fn take_the_lock(cast: &Cast<'_>) -> Step {
+    let (host, jail, run) = (cast.situation.hub.clone(), cast.situation.jail.clone(), cast.run.clone());
+    Step::new(
+        Phase::Copy,
+        format!("lock jail {jail} on {host} for this run"),
+        Effect::Lock { host: host.clone(), jail: jail.clone(), run: run.clone() },
+    )
+    .undo(Effect::Unlock { host, jail, run })
 }
 
 /// One atomic snapshot of all datasets, and each of them in full (or from the snapshot that an earlier run left).

@@ -168,6 +168,8 @@ pub fn make_it_last(cast: &Cast<'_>) -> Vec<Step> {
     steps.extend(autostart_on(cast));
     steps.extend(storage(cast));
     steps.extend(forgotten_files(cast));
+    let (host, jail, run) = (cast.situation.hub.clone(), cast.situation.jail.clone(), cast.run.clone());
+    steps.push(Step::new(Phase::Persist, format!("unlock jail {jail} on {host}"), Effect::Unlock { host, jail, run }));
     steps
 }
 

@@ -2,6 +2,7 @@
 //!
 //! [`record`] and [`state`] are pure: what a journal says and what follows from it. [`journal`] is the file.
 
+pub mod direction;
 pub mod interrupt;
 pub mod journal;
 pub mod record;

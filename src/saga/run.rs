@@ -14,6 +14,7 @@ use crate::plan::Step;
 use crate::remote::Hosts;
 use crate::remote::Kind;
 use crate::remote::RemoteError;
+use crate::saga::direction::Direction;
 use crate::saga::interrupt::Interrupts;
 use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
@@ -39,6 +40,11 @@ pub enum Outcome {
     /// The jail runs at the source as before.
     RolledBack {
         /// Why.
+        reason: String,
+    },
+    /// Another run moves the jail; nothing was changed.
+    Refused {
+        /// Who, and since when.
         reason: String,
     },
     /// Neither; a person has to look.
@@ -142,6 +148,9 @@ impl<'a> Run<'a> {
             match self.forward(index, step).await {
                 Ok(()) => {}
                 Err(StepError::Stopped) => return self.stopped(index),
+                Err(error) if matches!(step.effect, Effect::Lock { .. }) => {
+                    return Outcome::Refused { reason: error.to_string() };
+                }
                 Err(error) => {
                     let reason = format!("step {} ({}) failed: {error}", index + 1, step.title);
                     return self.unwind(index + 1, reason).await;
@@ -151,14 +160,16 @@ impl<'a> Run<'a> {
                 self.blackout = self.stopped_at.map(|t| t.elapsed());
             }
         }
-        self.make_it_last(no_return).await
+        let rest: Vec<usize> = (no_return..self.plan.steps.len()).collect();
+        self.make_it_last(&rest).await
     }
 
     /// From the point of no return on every step is tried, whatever became of the one before it.
-    async fn make_it_last(&mut self, from: usize) -> Outcome {
+    async fn make_it_last(&mut self, indexes: &[usize]) -> Outcome {
         let mut remaining = Vec::new();
         let mut reasons = Vec::new();
-        for (index, step) in self.plan.steps.iter().enumerate().skip(from) {
+        for &index in indexes {
+            let Some(step) = self.plan.steps.get(index) else { continue };
             if let Err(error) = self.forward(index, step).await {
                 reasons.push(format!("step {} ({}): {error}", index + 1, step.title));
                 remaining.extend(step.commands().into_iter().map(|c| (c.host.to_string(), c.text())));
@@ -183,13 +194,28 @@ impl<'a> Run<'a> {
     }
 
     /// The undo effects of the first `count` steps, last step first.
-    async fn unwind(&mut self, count: usize, reason: String) -> Outcome {
+    async fn unwind(&self, count: usize, reason: String) -> Outcome {
+        let indexes: Vec<usize> = (0..count).rev().filter(|i| !self.skipped.contains(i)).collect();
+        self.go_back(&indexes, reason).await
+    }
+
+    /// Goes on with a run that was interrupted, in the direction that its journal gives.
+    pub async fn recover(&mut self, direction: &Direction) -> Outcome {
+        match direction {
+            Direction::Nothing => Outcome::RolledBack { reason: "nothing had been changed".into() },
+            Direction::Back(indexes) => self.go_back(indexes, "recovering an interrupted run".into()).await,
+            Direction::Forward(indexes) => self.make_it_last(indexes).await,
+        }
+    }
+
+    /// The undo effects of these steps, in this order.
+    async fn go_back(&self, indexes: &[usize], reason: String) -> Outcome {
         (self.events)(Event::Unwinding { reason: reason.clone() });
         // Without a journal nothing more can be recorded, but the way back is still the right way.
         let _ = self.journal.note(format!("unwinding: {reason}"));
-        for index in (0..count).rev() {
+        for &index in indexes {
             let Some(step) = self.plan.steps.get(index) else { continue };
-            if step.undo.is_empty() || self.skipped.contains(&index) {
+            if step.undo.is_empty() {
                 continue;
             }
             let started = Instant::now();

@@ -5,6 +5,7 @@
 
 mod files;
 mod jail;
+mod lock;
 mod network;
 mod probe;
 pub mod watch;
@@ -68,6 +69,8 @@ impl Effect {
             Effect::HandOver(hand_over) => network::hand_over(hand_over),
             Effect::KillStates { host, prefixes } => network::kill_states(host, prefixes),
             Effect::ForgetNeighbours { host, addresses, jails } => network::forget_neighbours(host, addresses, jails),
+            Effect::Lock { host, jail, run } => lock::lock(host, jail, run),
+            Effect::Unlock { host, jail, run } => lock::unlock(host, jail, run),
             Effect::Watch { host, address, run } => watch::watch(host, *address, run),
             Effect::Unwatch { host, run } => watch::unwatch(host, run),
             Effect::Probe { host, probe } => probe::probe(host, probe),

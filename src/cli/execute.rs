@@ -1,0 +1,136 @@
+//! Runs a plan, or what is left of one, and tells the outcome.
+
+use std::sync::Arc;
+
+use crate::cli::Exit;
+use crate::cli::output;
+use crate::plan::Plan;
+use crate::remote::Hosts;
+use crate::saga::Header;
+use crate::saga::Journal;
+use crate::saga::Record;
+use crate::saga::direction::Direction;
+use crate::saga::interrupt::Interrupts;
+use crate::saga::journal;
+use crate::saga::record::FinishedRecord;
+use crate::saga::run::Outcome;
+use crate::saga::run::Run;
+use crate::ui::event::Event;
+use crate::ui::plan_view;
+use crate::ui::renderer::Renderer;
+
+/// Runs a plan from the first step to its outcome.
+pub(super) async fn execute(plan: &Plan, hosts: &Hosts, renderer: &Renderer) -> Exit {
+    match open_journal(plan) {
+        Ok(journal) => carry_out(plan, hosts, renderer, journal, None).await,
+        Err(message) => {
+            output::complain(&format!("{message}\nnothing was changed"));
+            Exit::Internal
+        }
+    }
+}
+
+/// The whole plan, or what an interrupted run needs.
+pub(super) async fn carry_out(
+    plan: &Plan,
+    hosts: &Hosts,
+    renderer: &Renderer,
+    journal: Journal,
+    direction: Option<&Direction>,
+) -> Exit {
+    let journal = Arc::new(journal);
+    let interrupts = match Interrupts::listen() {
+        Ok(interrupts) => interrupts,
+        Err(error) => {
+            output::complain(&format!("signals cannot be handled: {error}; nothing was changed"));
+            return Exit::Internal;
+        }
+    };
+    hosts.log_to(journal.clone());
+    renderer.event(&Event::RunStarted {
+        run: plan.run.clone(),
+        steps: plan.steps.len(),
+        title: format!("jail {} from {} to {}", plan.jail, plan.source, plan.target),
+    });
+    let events = |event: Event| renderer.event(&event);
+    let mut run = Run::new(plan, hosts, &journal, &interrupts, &events);
+    let outcome = match direction {
+        None => run.execute().await,
+        Some(direction) => run.recover(direction).await,
+    };
+    let (word, exit, summary, blackout) = told(plan, &outcome, direction.is_some());
+    let finished = FinishedRecord { outcome: word.into(), blackout_milliseconds: blackout };
+    if let Err(error) = journal.append(Record::Finished(finished)) {
+        output::complain(&format!("the outcome cannot be written to the journal: {error}"));
+    }
+    renderer.event(&Event::RunFinished {
+        run: plan.run.clone(),
+        outcome: word.into(),
+        blackout_milliseconds: blackout,
+        summary,
+    });
+    renderer.finish();
+    exit
+}
+
+fn open_journal(plan: &Plan) -> Result<Journal, String> {
+    let folder = journal::runs_directory().map_err(|e| e.to_string())?;
+    let whole = serde_json::to_value(plan).map_err(|e| format!("the plan cannot be written: {e}"))?;
+    let header = Header {
+        run: plan.run.clone(),
+        jail: plan.jail.clone(),
+        from: plan.source.clone(),
+        to: plan.target.clone(),
+        plan: whole,
+    };
+    Journal::create(&folder, header).map_err(|e| e.to_string())
+}
+
+/// The outcome in a word, as an exit code, and in sentences.
+fn told(plan: &Plan, outcome: &Outcome, recovered: bool) -> (&'static str, Exit, String, Option<u64>) {
+    let Plan { jail, source, target, .. } = plan;
+    match outcome {
+        Outcome::Moved { blackout, from_outside } => {
+            if recovered {
+                let text =
+                    format!("jail {jail} runs on {target}; what an interrupted run had left is made to last now.");
+                return ("moved", Exit::Done, text, None);
+            }
+            let milliseconds = u64::try_from(blackout.as_millis()).unwrap_or(u64::MAX);
+            let text = format!(
+                "jail {jail} runs on {target}; nobody answered for {} ({}; predicted {}). Its datasets on {source} are kept, read-only and unmounted.",
+                plan_view::seconds(milliseconds),
+                if *from_outside { format!("seen from {}", plan.hub) } else { "by our own clock".into() },
+                plan_view::seconds(plan.predicted_blackout),
+            );
+            ("moved", Exit::Done, text, Some(milliseconds))
+        }
+        Outcome::RolledBack { reason } => (
+            "rolled-back",
+            if recovered { Exit::Done } else { Exit::RolledBack },
+            format!("{reason}\nEverything was put back: jail {jail} runs on {source} as before."),
+            None,
+        ),
+        Outcome::Refused { reason } => {
+            ("refused", Exit::Refused, format!("{reason}\nNothing was changed: jail {jail} runs on {source}."), None)
+        }
+        Outcome::NeedsHuman { reason, remaining } => {
+            let mut text = format!("{reason}\n");
+            if !remaining.is_empty() {
+                text.push_str("What remains to be done, in this order:\n");
+                for (host, command) in remaining {
+                    text.push_str(&format!("on {host}:\n{}\n", indent(command)));
+                }
+            }
+            text.push_str(&format!(
+                "When the cause is mended, `jailferry recover {}` goes on. Before starting jail {jail} anywhere by hand, make sure that it runs neither on {source} nor on {target}: jls -j {jail}. `jailferry show {}` has every command and answer.",
+                plan.run, plan.run
+            ));
+            ("needs-human", Exit::NeedsHuman, text, None)
+        }
+    }
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,153 @@
+//! `jailferry recover`: after any interruption, forward or back, by the journal and the point of no return.
+
+use std::collections::BTreeSet;
+
+use crate::cli::Exit;
+use crate::cli::Global;
+use crate::cli::execute;
+use crate::cli::input;
+use crate::cli::output;
+use crate::cli::prepare;
+use crate::model::NodeName;
+use crate::model::RunId;
+use crate::plan::Plan;
+use crate::saga::Journal;
+use crate::saga::Record;
+use crate::saga::RunRecord;
+use crate::saga::direction::Direction;
+use crate::saga::direction::direction;
+use crate::saga::journal;
+use crate::saga::journal::FoundRun;
+use crate::saga::record::FinishedRecord;
+use crate::ui::renderer::Renderer;
+use crate::ui::sanitize;
+
+pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool) -> Exit {
+    let found = match find(wanted) {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            output::say("No run was interrupted: nothing to recover.");
+            return Exit::Done;
+        }
+        Err(exit) => return exit,
+    };
+    let (journal, record) = match Journal::open(&found.path) {
+        Ok(opened) => opened,
+        Err(error) => {
+            output::complain(&format!("{}: {error}", found.path.display()));
+            return Exit::Refused;
+        }
+    };
+    let plan: Plan = match serde_json::from_value(record.header.plan.clone()) {
+        Ok(plan) => plan,
+        Err(error) => {
+            output::complain(&format!("the plan in {} cannot be read: {error}", found.path.display()));
+            return Exit::Internal;
+        }
+    };
+    let outcome = record.finished.as_ref().map(|f| f.outcome.as_str());
+    let way = direction(&plan, &record.steps, outcome);
+    describe(&plan, &record, &way);
+    let indexes = match &way {
+        Direction::Nothing => {
+            if record.finished.is_none() && !dry_run {
+                let finished = FinishedRecord { outcome: "rolled-back".into(), blackout_milliseconds: None };
+                if let Err(error) = journal.append(Record::Finished(finished)) {
+                    output::complain(&error.to_string());
+                    return Exit::Internal;
+                }
+            }
+            return Exit::Done;
+        }
+        Direction::Forward(indexes) | Direction::Back(indexes) => indexes,
+    };
+    if dry_run {
+        commands(&plan, &way, indexes);
+        return Exit::Done;
+    }
+    let Ok(mut fleet) = input::fleet(global) else { return Exit::BadInput };
+    let needed: BTreeSet<NodeName> = indexes
+        .iter()
+        .filter_map(|i| plan.steps.get(*i))
+        .flat_map(|s| s.commands().into_iter().chain(s.undo_commands()))
+        .map(|c| c.host)
+        .collect();
+    fleet.fleet.nodes.retain(|name, _| needed.contains(name));
+    let hosts = match prepare::connect(&fleet).await {
+        Ok(hosts) => hosts,
+        Err(_) => {
+            output::complain(&format!(
+                "run {} needs {}; what remains is below. Nothing was changed now: try again when they can be reached.",
+                plan.run,
+                needed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            ));
+            commands(&plan, &way, indexes);
+            return Exit::NeedsHuman;
+        }
+    };
+    let renderer = Renderer::choose(global.json, output::colour(std::io::IsTerminal::is_terminal(&std::io::stdout())));
+    execute::carry_out(&plan, &hosts, &renderer, journal, Some(&way)).await
+}
+
+/// The run that is named, else the only one that did not end by itself.
+fn find(wanted: Option<&str>) -> Result<Option<FoundRun>, Exit> {
+    let listed = journal::runs_directory().and_then(|folder| journal::list_runs(&folder));
+    let runs = listed.map_err(|error| {
+        output::complain(&error.to_string());
+        Exit::Internal
+    })?;
+    if let Some(wanted) = wanted {
+        let id = RunId::new(wanted).map_err(|error| {
+            output::complain(&error.to_string());
+            Exit::BadInput
+        })?;
+        return match runs.into_iter().find(|r| r.run == id) {
+            Some(found) => Ok(Some(found)),
+            None => {
+                output::complain(&format!("no run {}; `jailferry runs` lists them", sanitize::line(wanted)));
+                Err(Exit::BadInput)
+            }
+        };
+    }
+    let open = |r: &FoundRun| {
+        r.record.as_ref().is_ok_and(|record| record.finished.as_ref().is_none_or(|f| f.outcome == "needs-human"))
+    };
+    let mut waiting: Vec<FoundRun> = runs.into_iter().filter(open).collect();
+    if waiting.len() > 1 {
+        let names: Vec<String> = waiting.iter().map(|r| r.run.to_string()).collect();
+        output::complain(&format!("several runs were interrupted: {}; name one", names.join(", ")));
+        return Err(Exit::BadInput);
+    }
+    Ok(waiting.pop())
+}
+
+fn describe(plan: &Plan, record: &RunRecord, way: &Direction) {
+    let what = format!("Run {}: jail {} from {} to {}", plan.run, plan.jail, plan.source, plan.target);
+    output::error(&match way {
+        Direction::Nothing => match &record.finished {
+            Some(finished) => format!("{what} ended: {}. Nothing to recover.", finished.outcome),
+            None => format!("{what} had changed nothing. Nothing to recover."),
+        },
+        Direction::Forward(left) => {
+            format!("{what} was proven before it was interrupted: {} steps are left to make it last.", left.len())
+        }
+        Direction::Back(steps) => format!(
+            "{what} was interrupted before it was proven: {} steps are undone, and the jail runs on {} again.",
+            steps.len(),
+            plan.source
+        ),
+    });
+}
+
+/// What remains, for reading: hosts and exact commands, in order.
+fn commands(plan: &Plan, way: &Direction, indexes: &[usize]) {
+    for step in indexes.iter().filter_map(|i| plan.steps.get(*i)) {
+        let list = match way {
+            Direction::Forward(_) => step.commands(),
+            Direction::Back(_) | Direction::Nothing => step.undo_commands(),
+        };
+        for command in list {
+            output::say(&format!("{}: {}", command.host, command.text()));
+        }
+    }
+}

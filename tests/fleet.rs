@@ -1,0 +1,17 @@
+//! What jailferry does to a fleet of hosts, seen from outside: its own output, the hosts over ssh, a client on the internet.
+//!
+//! The fleet is a lab that each test raises for itself (root is needed), or, with FLEET=/path/fleet.yml, real hosts that tests/acceptance/fleet.sh prepared.
+//! Tests that need to inject faults or to read the hosts' command logs have only the lab.
+
+#[path = "fleet/bench.rs"]
+mod bench;
+#[path = "fleet/client.rs"]
+mod client;
+#[path = "fleet/lab.rs"]
+mod lab;
+#[path = "fleet/moving.rs"]
+mod moving;
+#[path = "fleet/state.rs"]
+mod state;
+#[path = "fleet/tool.rs"]
+mod tool;

@@ -1,0 +1,111 @@
+//! A client outside that counts while a jail moves, and asks its neighbours (tests/acceptance/client.sh).
+
+use std::collections::BTreeMap;
+use std::process::Child;
+use std::process::Stdio;
+
+use crate::bench::Fleet;
+use crate::bench::text;
+use crate::bench::wait_until;
+
+/// Long enough for any move; a test stops it earlier.
+const SECONDS: &str = "1800";
+
+/// A client that increments a jail's counter, or asks for pages, until it is stopped.
+pub struct Client<'a> {
+    fleet: &'a Fleet,
+    file: String,
+    child: Child,
+}
+
+/// What a probe saw of one URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub asked: u64,
+    pub answered: u64,
+    pub lost: u64,
+    pub blackout_ms: u64,
+    /// Who answered, in order: `spare>big`.
+    pub hosts: String,
+}
+
+impl<'a> Client<'a> {
+    /// Increments by GET URL/increment, one after the other.
+    pub fn counting(fleet: &'a Fleet, url: &str) -> Client<'a> {
+        Client::begin(fleet, "count", "count", &[url])
+    }
+
+    /// Asks every URL ten times a second.
+    pub fn asking(fleet: &'a Fleet, urls: &[&str]) -> Client<'a> {
+        Client::begin(fleet, "probe", "probe", urls)
+    }
+
+    fn begin(fleet: &'a Fleet, verb: &str, name: &str, urls: &[&str]) -> Client<'a> {
+        let file = format!("/tmp/acceptance-{name}-{}", std::process::id());
+        let mut args = vec![verb, &file, SECONDS];
+        args.extend(urls);
+        let child = fleet.script("client", "client.sh", &args).stdout(Stdio::null()).spawn().expect("ssh runs");
+        let client = Client { fleet, file, child };
+        // An answer before anything happens, or the test would prove nothing.
+        client.waits_for(1);
+        client
+    }
+
+    /// Waits until so many more lines than now have an answer.
+    pub fn waits_for(&self, more: usize) {
+        let answered = || {
+            let count = format!("grep -c -v -e '-$' {} || :", self.file);
+            self.fleet.sh("client", &count).trim().parse::<usize>().unwrap_or(0)
+        };
+        let before = answered();
+        wait_until("the client gets answers", || answered() >= before + more);
+    }
+
+    fn stop(&mut self) {
+        self.fleet.sh("client", &format!("touch {}.stop", self.file));
+        let _ = self.child.wait();
+    }
+
+    /// Every increment that was acknowledged is there, each value was given once and in order. Returns the last value.
+    pub fn lost_nothing(mut self, url: &str) -> u64 {
+        self.waits_for(3);
+        self.stop();
+        let output = self.fleet.script("client", "client.sh", &["verify", &self.file, url]).output().expect("ssh runs");
+        assert!(
+            output.status.success(),
+            "{}\n{}",
+            text(&output),
+            self.fleet.sh("client", &format!("cat {}", self.file))
+        );
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let last = said.split_whitespace().find_map(|word| word.strip_prefix("last="));
+        last.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("client.sh verify said: {said}"))
+    }
+
+    /// What the client saw of each URL.
+    pub fn seen(mut self) -> BTreeMap<String, Seen> {
+        self.waits_for(3);
+        self.stop();
+        let output = self.fleet.script("client", "client.sh", &["report", &self.file]).output().expect("ssh runs");
+        assert!(output.status.success(), "{}", text(&output));
+        String::from_utf8_lossy(&output.stdout).lines().map(seen).collect()
+    }
+}
+
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        self.fleet.try_sh("client", &format!("touch {f}.stop; sleep 1; rm -f {f} {f}.*", f = self.file));
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn seen(line: &str) -> (String, Seen) {
+    let field = |name: &str| {
+        let value = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        value.unwrap_or_else(|| panic!("no {name} in: {line}")).to_owned()
+    };
+    let number = |name: &str| field(name).parse().unwrap_or_else(|_| panic!("{name} is no number in: {line}"));
+    let (asked, answered, lost) = (number("asked"), number("answered"), number("lost"));
+    (field("url"), Seen { asked, answered, lost, blackout_ms: number("blackout_ms"), hosts: field("hosts") })
+}

@@ -8,6 +8,8 @@ use crate::cli::execute;
 use crate::cli::input;
 use crate::cli::output;
 use crate::cli::prepare;
+use crate::effect::Effect;
+use crate::effect::commands::lock;
 use crate::model::NodeName;
 use crate::model::RunId;
 use crate::plan::Plan;
@@ -72,7 +74,7 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
         .flat_map(|s| s.commands().into_iter().chain(s.undo_commands()))
         .map(|c| c.host)
         .collect();
-    fleet.fleet.nodes.retain(|name, _| needed.contains(name));
+    fleet.fleet.nodes.retain(|name, _| needed.contains(name) || *name == plan.hub);
     let hosts = match prepare::connect(&fleet).await {
         Ok(hosts) => hosts,
         Err(_) => {
@@ -85,8 +87,50 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
             return Exit::NeedsHuman;
         }
     };
+    match hosts.run(&lock::holder(&plan.hub, &plan.jail)).await {
+        Ok(said) if said.text().trim() == plan.run.as_str() => {}
+        Ok(said) => return superseded(&plan, &journal, said.text().trim(), &way),
+        Err(error) => {
+            output::complain(&format!("{error}\nnothing was changed now"));
+            return Exit::NeedsHuman;
+        }
+    }
     let renderer = Renderer::choose(global.json, output::colour(std::io::IsTerminal::is_terminal(&std::io::stdout())));
     execute::carry_out(&plan, &hosts, &renderer, journal, Some(&way)).await
+}
+
+/// The run does not hold its jail's lock: its traces are somebody else's business now.
+fn superseded(plan: &Plan, journal: &Journal, holder: &str, way: &Direction) -> Exit {
+    let only_the_lock = match way {
+        Direction::Back(indexes) | Direction::Forward(indexes) => indexes
+            .iter()
+            .filter_map(|i| plan.steps.get(*i))
+            .all(|s| matches!(s.effect, Effect::Lock { .. } | Effect::Unlock { .. })),
+        Direction::Nothing => true,
+    };
+    let word = match (only_the_lock, way) {
+        (true, Direction::Forward(_)) => "moved",
+        (true, _) => "rolled-back",
+        (false, _) => "superseded",
+    };
+    let finished = FinishedRecord { outcome: word.into(), blackout_milliseconds: None };
+    if let Err(error) = journal.append(Record::Finished(finished)) {
+        output::complain(&error.to_string());
+        return Exit::Internal;
+    }
+    if only_the_lock {
+        output::say(&format!("Nothing else was left of run {}.", plan.run));
+        return Exit::Done;
+    }
+    let who = match holder {
+        "" => "nobody".to_owned(),
+        run => format!("run {}", sanitize::line(run)),
+    };
+    output::complain(&format!(
+        "the lock of jail {} on {} is held by {who}, not by run {}: somebody has put things right, or moved the jail since. Nothing was changed now; `jailferry show {}` tells what the run did.",
+        plan.jail, plan.hub, plan.run, plan.run
+    ));
+    Exit::NeedsHuman
 }
 
 /// The run that is named, else the only one that did not end by itself.

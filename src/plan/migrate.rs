@@ -218,6 +218,11 @@ fn stop_at_the_source(cast: &Cast<'_>) -> Vec<Step> {
             format!("stop jail {} on {}", cast.situation.jail, place.host),
             Effect::StopJail(place.clone()),
         )
+        .undo(Effect::ForgetNeighbours {
+            host: place.host.clone(),
+            addresses: cast.situation.addresses.clone(),
+            jails: cast.siblings(cast.source),
+        })
         .undo(Effect::StartJail(place))
         .change(Change::new(format!("jail {} on {}", cast.situation.jail, cast.source()), "runs", "stopped")),
     );
@@ -404,7 +409,7 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
             Effect::ForgetNeighbours {
                 host: place.host.clone(),
                 addresses: situation.addresses.clone(),
-                jails: cast.siblings_at_target(),
+                jails: cast.siblings(cast.target),
             },
         ),
         Step::new(
@@ -424,7 +429,7 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
 
 fn neighbours(cast: &Cast<'_>) -> String {
     let mut who = vec!["it".to_owned()];
-    who.extend(cast.siblings_at_target().iter().map(ToString::to_string));
+    who.extend(cast.siblings(cast.target).iter().map(ToString::to_string));
     who.join(", ")
 }
 
@@ -592,12 +597,13 @@ impl Cast<'_> {
         self.target
     }
 
-    /// Jails at the target that look for the jail's addresses on their own link.
-    fn siblings_at_target(&self) -> Vec<JailName> {
+    /// Other jails of a host that look for the jail's addresses on their own link.
+    fn siblings(&self, facts: &HostFacts) -> Vec<JailName> {
         let near = |net: &ipnet::IpNet| self.situation.addresses.iter().any(|a| net.contains(a));
-        self.target
+        facts
             .jails
             .iter()
+            .filter(|j| j.name != self.situation.jail.as_str())
             .filter(|j| j.vnet && !j.dying && j.addresses.iter().any(near))
             .filter_map(|j| JailName::new(j.name.as_str()).ok())
             .collect()

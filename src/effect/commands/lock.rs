@@ -27,3 +27,10 @@ pub(super) fn unlock(host: &NodeName, jail: &JailName, run: &RunId) -> Work {
     );
     Work::Run(vec![Command::script(host, SHORT, script)])
 }
+
+/// Prints who holds the lock, nothing when nobody does. Whatever a run left may only be touched while it holds its
+/// lock: without it somebody has put things right, or a newer run has moved the jail since.
+#[must_use]
+pub fn holder(host: &NodeName, jail: &JailName) -> Command {
+    Command::script(host, SHORT, format!("cut -d ' ' -f 1 {FOLDER}/{jail}.lock 2>/dev/null || :"))
+}

@@ -5,7 +5,7 @@
 
 mod files;
 mod jail;
-mod lock;
+pub mod lock;
 mod network;
 mod probe;
 pub mod watch;

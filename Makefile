@@ -1,0 +1,56 @@
+# jailferry: what people type. `make` alone lists it.
+#
+# The lab (lab/) makes namespaces and mounts, so it needs root. As another user, sudo is used where it asks for no
+# password (sudo -n); where it would, `make test` runs everything else and says what it skipped.
+
+CARGO = cargo
+# The tests of the lab and in the lab run as root, the compiler never does.
+AS_ROOT = scripts/as-root
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL = help
+.PHONY: help build setup demo test acceptance check fmt generate man lab clean-lab
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+build: ## the product and the lab, for tests and demo
+	$(CARGO) build --workspace --locked
+
+setup: ## what the lab needs (Debian: apt); says what it installs, does nothing when all is there
+	@scripts/setup
+
+demo: setup build ## raise a lab, move a jail there and back under a client's eyes, take the lab down
+	@$(AS_ROOT) scripts/demo $(TARGET)/debug
+
+test: setup ## every test, those in the lab included
+	@scripts/test
+
+acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=path/to/fleet.yml
+	@scripts/acceptance "$(FLEET)"
+
+check: ## format, lints, documentation, generated files, forbidden words, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	scripts/check-generated
+	scripts/check-words
+	scripts/check-licences
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+generate: ## write schema/*.json and docs/reference.md anew
+	UPDATE_SCHEMA=1 $(CARGO) test --locked --test input schemas_are_current
+	UPDATE_REFERENCE=1 $(CARGO) test --locked --test cli the_reference_is_current
+
+man: build ## the manual page, as target/jailferry.8
+	$(TARGET)/debug/jailferry man > $(TARGET)/jailferry.8
+	@echo "wrote $(TARGET)/jailferry.8"
+
+lab: setup build ## raise a lab to play with, and say how to use it
+	@$(AS_ROOT) $(TARGET)/debug/lab --name play up
+	@echo "make clean-lab takes it down"
+
+clean-lab: ## take that lab down
+	@$(AS_ROOT) $(TARGET)/debug/lab --name play down

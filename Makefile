@@ -27,7 +27,7 @@ test: setup ## every test, those in the lab included
 	@scripts/test
 
 acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=path/to/fleet.yml
-	@scripts/acceptance "$(FLEET)"
+	@scripts/acceptance '$(FLEET)'
 
 check: ## format, lints, documentation, generated files, forbidden words, licences
 	$(CARGO) fmt --all --check

@@ -14,79 +14,105 @@ use crate::playbook::kind_of;
 use crate::playbook::read_fleet;
 use crate::playbook::read_playbook;
 
-pub(super) fn check(global: &Global, files: &[PathBuf]) -> Exit {
-    let files = if files.is_empty() {
-        match input::fleet_path(global.fleet.as_deref()) {
-            Ok(path) => vec![path],
-            Err(message) => {
-                output::complain(&message);
-                return Exit::BadInput;
-            }
-        }
-    } else {
-        files.to_vec()
-    };
-    // Playbooks are checked against the fleet that is named or checked with them, so that unknown nodes are found.
-    let mut fleet: Option<Fleet> = global.fleet.as_deref().and_then(|path| {
-        let bytes = input::read(path).ok()?;
-        read_fleet(&path.display().to_string(), &bytes).value
-    });
-    let mut read = Vec::new();
-    let mut unreadable = false;
-    for path in files {
-        match input::read(&path) {
-            Ok(bytes) => read.push((path.display().to_string(), bytes)),
-            Err(message) => {
-                output::complain(&message);
-                unreadable = true;
-            }
-        }
-    }
-    read.sort_by_key(|(_, bytes)| kind_of(bytes) == Kind::Playbook);
-    let mut reports: Vec<(String, Report)> = Vec::new();
-    for (name, bytes) in read {
-        match kind_of(&bytes) {
-            Kind::Fleet => {
-                let reading = read_fleet(&name, &bytes);
-                fleet = reading.value.or(fleet);
-                reports.push((name, reading.report));
-            }
-            Kind::Playbook => {
-                let own = named_fleet(&name, &bytes).unwrap_or_else(|message| {
-                    output::complain(&message);
-                    unreadable = true;
-                    None
-                });
-                reports.push((name.clone(), read_playbook(&name, &bytes, own.as_ref().or(fleet.as_ref())).report));
-            }
-        }
-    }
-    let errors: usize = reports.iter().map(|(_, r)| r.errors()).sum();
-    if global.json {
-        let all: Vec<_> = reports.iter().flat_map(|(_, r)| r.json()).collect();
-        if output::json(&all).is_err() {
-            return Exit::Internal;
-        }
-    } else {
-        for (name, report) in &reports {
-            if report.is_clean() {
-                output::say(&format!("{name}: ok"));
-            } else {
-                output::error(&report.render(input::look()));
-                output::error(&format!("{name}: {} errors, {} warnings", report.errors(), report.warnings()));
-            }
-        }
-    }
-    if errors > 0 || unreadable { Exit::BadInput } else { Exit::Done }
+/// What came of one file: its findings, and what kept it from being checked whole.
+struct Checked {
+    name: String,
+    report: Option<Report>,
+    problem: Option<String>,
 }
 
-/// The fleet that a playbook names, relative to the playbook; `None` when it names none.
-fn named_fleet(playbook: &str, bytes: &[u8]) -> Result<Option<Fleet>, String> {
-    let Some(named) = read_playbook(playbook, bytes, None).value.and_then(|p| p.fleet) else { return Ok(None) };
-    let path = Path::new(playbook).parent().unwrap_or(Path::new("")).join(named);
-    let shown = path.display().to_string();
-    match read_fleet(&shown, &input::read(&path)?).value {
-        Some(fleet) => Ok(Some(fleet)),
-        None => Err(format!("{playbook} names {shown}, which is not valid: jailferry check {shown}")),
+pub(super) fn check(global: &Global, files: &[PathBuf]) -> Exit {
+    let files = match (files, input::fleet_path(global.fleet.as_deref())) {
+        ([], Ok(path)) => vec![path],
+        ([], Err(message)) => {
+            output::complain(&message);
+            return Exit::BadInput;
+        }
+        (files, _) => files.to_vec(),
+    };
+    let all = check_all(global.fleet.as_deref(), &files);
+    let shown = if global.json { machine(&all) } else { people(&all) };
+    match shown {
+        Err(()) => Exit::Internal,
+        Ok(()) if all.iter().all(Checked::is_fine) => Exit::Done,
+        Ok(()) => Exit::BadInput,
     }
+}
+
+/// Fleets first: playbooks are checked against the fleet that `--fleet` names, else their own, else one of `files`, else
+/// that of the usual places, as `jailferry run` would.
+fn check_all(named: Option<&Path>, files: &[PathBuf]) -> Vec<Checked> {
+    let mut all = Vec::new();
+    let mut playbooks = Vec::new();
+    let mut beside: Option<Fleet> = None;
+    for path in files {
+        let name = path.display().to_string();
+        match input::read(path) {
+            Err(problem) => all.push(Checked { name, report: None, problem: Some(problem) }),
+            Ok(bytes) if kind_of(&bytes) == Kind::Playbook => playbooks.push((path, name, bytes)),
+            Ok(bytes) => {
+                let reading = read_fleet(&name, &bytes);
+                beside = reading.value.or(beside);
+                all.push(Checked { name, report: Some(reading.report), problem: None });
+            }
+        }
+    }
+    for (path, name, bytes) in playbooks {
+        let own = read_playbook(&name, &bytes, None).value.and_then(|p| p.fleet);
+        let fleet = match (named, own) {
+            (Some(fleet), _) => fleet_of(fleet).map(Some),
+            (None, Some(own)) => fleet_of(&input::beside(path, &own)).map(Some),
+            (None, None) if beside.is_some() => Ok(beside.clone()),
+            (None, None) => input::fleet_path(None).and_then(|usual| fleet_of(&usual)).map(Some),
+        };
+        let (fleet, problem) = match fleet {
+            Ok(fleet) => (fleet, None),
+            Err(problem) => (None, Some(format!("{name}: its jails and nodes cannot be checked: {problem}"))),
+        };
+        all.push(Checked { report: Some(read_playbook(&name, &bytes, fleet.as_ref()).report), name, problem });
+    }
+    all
+}
+
+fn fleet_of(path: &Path) -> Result<Fleet, String> {
+    let name = path.display().to_string();
+    read_fleet(&name, &input::read(path)?)
+        .value
+        .ok_or_else(|| format!("{name} is not valid; `jailferry check {name}` says why"))
+}
+
+impl Checked {
+    fn is_fine(&self) -> bool {
+        self.problem.is_none() && self.report.as_ref().is_none_or(|r| r.errors() == 0)
+    }
+}
+
+fn machine(all: &[Checked]) -> Result<(), ()> {
+    let mut findings = Vec::new();
+    for one in all {
+        for finding in one.report.iter().flat_map(Report::json) {
+            findings.push(serde_json::to_value(finding).map_err(|_| ())?);
+        }
+        if let Some(problem) = &one.problem {
+            findings.push(serde_json::json!({ "file": one.name, "severity": "error", "message": problem }));
+        }
+    }
+    output::json(&findings).map_err(|_| ())
+}
+
+fn people(all: &[Checked]) -> Result<(), ()> {
+    for one in all {
+        if let Some(problem) = &one.problem {
+            output::complain(problem);
+        }
+        match &one.report {
+            Some(report) if !report.is_clean() => {
+                output::error(&report.render(input::look()));
+                output::error(&format!("{}: {} errors, {} warnings", one.name, report.errors(), report.warnings()));
+            }
+            Some(_) if one.problem.is_none() => output::say(&format!("{}: ok", one.name)),
+            _ => {}
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Finds and reads fleet.yml and playbooks.
 
 use std::io::IsTerminal;
+use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -12,9 +13,7 @@ use crate::playbook::Reading;
 use crate::playbook::read_fleet;
 use crate::playbook::read_playbook;
 use crate::playbook::render::Look;
-
-/// Largest file that is read: a fleet of thousands of jails is far below it.
-const LIMIT: u64 = 4 << 20;
+use crate::playbook::source::LONGEST_FILE;
 
 /// The fleet, and where it came from.
 #[derive(Debug)]
@@ -56,17 +55,31 @@ pub fn fleet_path(named: Option<&Path>) -> Result<PathBuf, String> {
     })
 }
 
-/// Reads a file whole, refusing what no fleet can be.
+/// Reads a file whole, but never more than the reader of fleets and playbooks takes: a device or a wrong file has no end.
 ///
 /// # Errors
 /// A message for people.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let told = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    let size = std::fs::metadata(path).map_err(told)?.len();
-    if size > LIMIT {
-        return Err(format!("{} has {size} bytes; more than {LIMIT} is no fleet and no playbook", path.display()));
+    let mut bytes = Vec::new();
+    let longest = u64::try_from(LONGEST_FILE).unwrap_or(u64::MAX);
+    std::fs::File::open(path).map_err(told)?.take(longest + 1).read_to_end(&mut bytes).map_err(told)?;
+    if bytes.len() > LONGEST_FILE {
+        return Err(format!(
+            "{} is longer than the {LONGEST_FILE} bytes that are read: is this the right file?",
+            path.display()
+        ));
     }
-    std::fs::read(path).map_err(told)
+    Ok(bytes)
+}
+
+/// A path that a file names: relative to that file's folder, `~/` being the home directory as in a shell.
+#[must_use]
+pub fn beside(file: &Path, named: &Path) -> PathBuf {
+    if let (Ok(rest), Some(home)) = (named.strip_prefix("~"), std::env::var_os("HOME")) {
+        return Path::new(&home).join(rest);
+    }
+    file.parent().unwrap_or(Path::new("")).join(named)
 }
 
 /// How findings are drawn: colours only where a person sees them.
@@ -91,11 +104,7 @@ pub fn fleet(global: &Global) -> Result<FleetFile, ()> {
 pub fn fleet_at(global: &Global, path: &Path) -> Result<FleetFile, ()> {
     let bytes = read(path).map_err(|message| output::complain(&message))?;
     let fleet = said(read_fleet(&path.display().to_string(), &bytes)).ok_or(())?;
-    let beside = |config: &PathBuf| match path.parent() {
-        Some(folder) if config.is_relative() => folder.join(config),
-        _ => config.clone(),
-    };
-    let ssh_config = global.ssh_config.clone().or_else(|| fleet.ssh_config.as_ref().map(beside));
+    let ssh_config = global.ssh_config.clone().or_else(|| fleet.ssh_config.as_ref().map(|named| beside(path, named)));
     Ok(FleetFile { fleet, ssh_config })
 }
 
@@ -109,7 +118,7 @@ pub fn playbook(global: &Global, path: &Path) -> Result<(Playbook, FleetFile), (
     let alone = said(read_playbook(&name, &bytes, None)).ok_or(())?;
     let fleet_path = match (&global.fleet, &alone.fleet) {
         (Some(named), _) => named.clone(),
-        (None, Some(beside)) => path.parent().map_or_else(|| beside.clone(), |folder| folder.join(beside)),
+        (None, Some(named)) => beside(path, named),
         (None, None) => fleet_path(None).map_err(|message| output::complain(&message))?,
     };
     let fleet = fleet_at(global, &fleet_path)?;
@@ -122,4 +131,27 @@ fn said<T>(reading: Reading<T>) -> Option<T> {
         output::error(&reading.report.render(look()));
     }
     reading.value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_in_a_file_are_relative_to_it() {
+        let file = Path::new("/etc/jailferry/fleet.yml");
+        assert_eq!(beside(file, Path::new("ssh_config")), Path::new("/etc/jailferry/ssh_config"));
+        assert_eq!(beside(file, Path::new("/root/c")), Path::new("/root/c"));
+        assert_eq!(beside(Path::new("fleet.yml"), Path::new("c")), Path::new("c"));
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap();
+        assert_eq!(beside(file, Path::new("~/.ssh/lab")), home.join(".ssh/lab"));
+        // ~other is a shell's business; as a name it is just a file.
+        assert_eq!(beside(file, Path::new("~other/c")), Path::new("/etc/jailferry/~other/c"));
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_refused() {
+        let error = read(Path::new("/dev/zero")).unwrap_err();
+        assert!(error.contains("/dev/zero is longer than"), "{error}");
+    }
 }

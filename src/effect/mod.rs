@@ -262,11 +262,12 @@ impl HandOver {
 #[serde(tag = "probe", rename_all = "snake_case")]
 pub enum Probe {
     /// Echo request; `size` is the whole packet in bytes with DF set; `fib` of the sender.
-    Ping { address: IpAddr, size: Option<u32>, fib: u16, seconds: u32 },
+    /// `source` is the sender's own address where its usual one would not get an answer.
+    Ping { address: IpAddr, size: Option<u32>, fib: u16, source: Option<IpAddr>, seconds: u32 },
     /// A TCP connection.
-    Tcp { address: IpAddr, port: u16, seconds: u32 },
-    /// An HTTP answer: status 200 (fetch(1) has no other way to tell) and, if given, a text in the body.
-    Http { url: String, status: u16, body: Option<String>, seconds: u32 },
+    Tcp { address: IpAddr, port: u16, source: Option<IpAddr>, seconds: u32 },
+    /// An HTTP answer: its status and, if given, a text in it.
+    Http { url: String, status: u16, body: Option<String>, source: Option<IpAddr>, seconds: u32 },
     /// A command inside the jail that must succeed.
     Inside { jail: JailName, argv: Vec<String>, seconds: u32 },
     /// Echo requests from inside the jail.

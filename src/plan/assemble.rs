@@ -62,7 +62,17 @@ pub fn plan(
     let wireguard_files = persist::wireguard_files(situation, &evidence.fleet, &evidence.hosts, &mut findings);
     let hand_over = owners(situation, evidence, hub, target, &mut findings);
     preflight::examine(
-        &preflight::Subject { situation, hosts: &evidence.hosts, source, target, hub, jail, there, datasets: &moving },
+        &preflight::Subject {
+            situation,
+            hosts: &evidence.hosts,
+            source,
+            target,
+            hub,
+            jail,
+            there,
+            datasets: &moving,
+            checks: &evidence.fleet.jail(&situation.jail).checks,
+        },
         &mut findings,
     );
     let prints = evidence_of(&evidence.hosts);

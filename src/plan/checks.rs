@@ -44,6 +44,7 @@ pub fn rehearsal(situation: &Situation, hub_addresses: &[IpAddr]) -> Vec<Examina
                     address: *address,
                     size: Some(situation.mtu),
                     fib: situation.target.fib,
+                    source: None,
                     seconds: 10,
                 },
             },
@@ -60,7 +61,16 @@ pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpA
     for address in &answering {
         list.push(Examination {
             title: format!("{hub} reaches {address} with packets of {} bytes", situation.mtu),
-            effect: probe(hub, Probe::Ping { address: *address, size: Some(situation.mtu), fib: 0, seconds: PATIENCE }),
+            effect: probe(
+                hub,
+                Probe::Ping {
+                    address: *address,
+                    size: Some(situation.mtu),
+                    fib: 0,
+                    source: from_hub(situation, hub, *address),
+                    seconds: PATIENCE,
+                },
+            ),
         });
     }
     if situation.target.node != *hub {
@@ -123,7 +133,16 @@ fn examine(situation: &Situation, check: &Check, answering: &[IpAddr]) -> Vec<Ex
                 let host = vantage(situation, from);
                 Examination {
                     title: format!("{address} answers {host}"),
-                    effect: probe(host, Probe::Ping { address, size: None, fib: 0, seconds }),
+                    effect: probe(
+                        host,
+                        Probe::Ping {
+                            address,
+                            size: None,
+                            fib: 0,
+                            source: from_hub(situation, host, address),
+                            seconds,
+                        },
+                    ),
                 }
             })
             .collect(),
@@ -133,27 +152,31 @@ fn examine(situation: &Situation, check: &Check, answering: &[IpAddr]) -> Vec<Ex
                 let host = vantage(situation, from);
                 Examination {
                     title: format!("{} accepts {host}", endpoint(address, *port)),
-                    effect: probe(host, Probe::Tcp { address, port: *port, seconds }),
+                    effect: probe(
+                        host,
+                        Probe::Tcp { address, port: *port, source: from_hub(situation, host, address), seconds },
+                    ),
                 }
             })
             .collect(),
         playbook::Probe::Http { target, status, body, from } => {
             let urls = match target {
-                HttpTarget::Url(url) => vec![url.clone()],
+                HttpTarget::Url(url) => vec![(None, url.clone())],
                 HttpTarget::Path { address, port, path } => {
-                    each(address).into_iter().map(|a| url(a, *port, path)).collect()
+                    each(address).into_iter().map(|a| (Some(a), url(a, *port, path))).collect()
                 }
             };
             urls.into_iter()
-                .map(|url| {
+                .map(|(address, url)| {
                     let host = vantage(situation, from);
+                    let source = address.and_then(|a| from_hub(situation, host, a));
                     let wanted = match body {
                         Some(text) => format!("status {status} and {text:?}"),
                         None => format!("status {status}"),
                     };
                     Examination {
                         title: format!("{url} answers {host} with {wanted}"),
-                        effect: probe(host, Probe::Http { url, status: *status, body: body.clone(), seconds }),
+                        effect: probe(host, Probe::Http { url, status: *status, body: body.clone(), source, seconds }),
                     }
                 })
                 .collect()
@@ -166,6 +189,15 @@ fn examine(situation: &Situation, check: &Check, answering: &[IpAddr]) -> Vec<Ex
             ),
         }],
     }
+}
+
+/// The address the hub must ask from, where its usual one is a gateway of the jail: the target answers for that
+/// gateway too, so the answers would never leave it.
+fn from_hub(situation: &Situation, host: &NodeName, address: IpAddr) -> Option<IpAddr> {
+    if *host != situation.hub {
+        return None;
+    }
+    situation.hub_sources.iter().find(|s| s.is_ipv4() == address.is_ipv4()).copied()
 }
 
 fn endpoint(address: IpAddr, port: u16) -> String {

@@ -16,6 +16,7 @@ use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
 use crate::plan::network;
 use crate::plan::situation::Situation;
+use crate::playbook;
 
 /// Seconds after which a handshake is too old: WireGuard renews it every two minutes of traffic (contract 3.4).
 const HANDSHAKE_FRESH: i64 = 180;
@@ -51,6 +52,8 @@ pub struct Subject<'a> {
     pub there: &'a TargetFacts,
     /// Its datasets.
     pub datasets: &'a [DatasetMove],
+    /// What fleet.yml asks of it.
+    pub checks: &'a [playbook::Check],
 }
 
 /// All findings.
@@ -67,6 +70,26 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     storage(subject, findings);
     surroundings(subject, findings);
     boot(subject, findings);
+    tls(subject, findings);
+}
+
+/// fetch(1) tells success or failure, no status.
+fn tls(s: &Subject<'_>, findings: &mut Findings) {
+    for check in s.checks {
+        if let playbook::Probe::Http { target: playbook::HttpTarget::Url(url), status, .. } = &check.probe
+            && url.starts_with("https://")
+            && *status != 200
+        {
+            findings.error(
+                "https-status",
+                &s.situation.hub,
+                format!(
+                    "{url} shall answer with status {status}, but over TLS only 200 can be told with the base system"
+                ),
+                "check another URL, or plain HTTP",
+            );
+        }
+    }
 }
 
 /// Root, and hosts that are really different hosts.

@@ -63,6 +63,8 @@ pub struct Situation {
     pub gateways: Vec<IpAddr>,
     /// MTU inside the jail in bytes.
     pub mtu: u32,
+    /// Addresses the hub must ask the jail from, one a family; empty where its usual ones will do.
+    pub hub_sources: Vec<IpAddr>,
     /// epair unit at the source and at the target.
     pub epair: Option<(u32, u32)>,
     /// Is the jail started at boot at the source?
@@ -184,6 +186,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         fstab,
         prefixes,
         addresses,
+        hub_sources: hub_sources(hub_facts, &running.gateways, target == hub),
         gateways: running.gateways.clone(),
         mtu: target_mtu.unwrap_or(1380),
         epair,
@@ -207,6 +210,21 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
             interfaces: target_interfaces,
         },
     })
+}
+
+/// Where the hub itself has one of the jail's gateway addresses, another of its addresses of that family.
+fn hub_sources(hub: &HostFacts, gateways: &[IpAddr], hub_is_target: bool) -> Vec<IpAddr> {
+    let all: Vec<IpAddr> =
+        hub.interfaces.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr).filter(|a| !a.is_loopback()).collect();
+    if hub_is_target {
+        return Vec::new();
+    }
+    gateways
+        .iter()
+        .filter(|g| all.contains(g))
+        .filter_map(|g| all.iter().find(|a| a.is_ipv4() == g.is_ipv4() && !gateways.contains(a)))
+        .copied()
+        .collect()
 }
 
 /// The one host that runs the jail.

@@ -1,6 +1,7 @@
 //! TCP connections in the FIB of this process.
 
 use std::io;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
@@ -15,6 +16,7 @@ use nix::sys::socket::AddressFamily;
 use nix::sys::socket::SockFlag;
 use nix::sys::socket::SockType;
 use nix::sys::socket::SockaddrStorage;
+use nix::sys::socket::bind;
 use nix::sys::socket::connect as connect_to;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::socket;
@@ -24,9 +26,17 @@ use super::fibs;
 
 /// Connects, marked with this process's FIB before the first packet; none: no limit of time.
 pub fn connect(to: SocketAddr, limit: Option<Duration>) -> io::Result<TcpStream> {
+    connect_from(None, to, limit)
+}
+
+/// The same from an address of this host.
+pub fn connect_from(from: Option<IpAddr>, to: SocketAddr, limit: Option<Duration>) -> io::Result<TcpStream> {
     let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
     fibs::mark_socket(&socket)?;
+    if let Some(from) = from {
+        bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(from, 0)))?;
+    }
     match connect_to(socket.as_raw_fd(), &SockaddrStorage::from(to)) {
         Ok(()) => {}
         Err(nix::errno::Errno::EINPROGRESS) => {

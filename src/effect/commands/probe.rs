@@ -11,15 +11,60 @@ use crate::model::NodeName;
 
 /// `-D -s` takes the payload: the packet less the IP and ICMP headers. `-u` on IPv6, since ping6 would otherwise
 /// fragment at 1280 and the test would always pass.
-fn ping(address: IpAddr, size: Option<u32>) -> String {
+fn ping(address: IpAddr, size: Option<u32>, source: Option<IpAddr>) -> String {
     let (family, headers) = match address {
         IpAddr::V4(_) => ("ping -n -q", 28),
         IpAddr::V6(_) => ("ping -6 -n -q -u", 48),
     };
+    let from = source.map(|s| format!(" -S {s}")).unwrap_or_default();
     match size {
-        Some(size) => format!("{family} -D -s {} -c 1 -t 1 {address}", size.saturating_sub(headers)),
-        None => format!("{family} -c 1 -t 1 {address}"),
+        Some(size) => format!("{family}{from} -D -s {} -c 1 -t 1 {address}", size.saturating_sub(headers)),
+        None => format!("{family}{from} -c 1 -t 1 {address}"),
     }
+}
+
+/// Host, port and path of an `http://` URL; `None` for any other.
+fn plain_http(url: &str) -> Option<(&str, u16, &str)> {
+    let rest = url.strip_prefix("http://")?;
+    let slash = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(slash);
+    let path = if path.is_empty() { "/" } else { path };
+    if let Some(bracketed) = authority.strip_prefix('[') {
+        let (host, after) = bracketed.split_once(']')?;
+        let port = if after.is_empty() { 80 } else { after.strip_prefix(':')?.parse().ok()? };
+        return Some((host, port, path));
+    }
+    match authority.split_once(':') {
+        Some((host, port)) => Some((host, port.parse().ok()?, path)),
+        None => Some((authority, 80, path)),
+    }
+}
+
+/// The status itself is asked of plain HTTP with nc(1): fetch(1) follows redirects and knows only success and failure.
+/// TLS needs fetch(1), for which only success can be expected (the preflight refuses any other).
+fn http(url: &str, status: u16, body: Option<&str>, source: Option<IpAddr>, seconds: u32) -> String {
+    let from = source.map(|s| format!(" -s {s}")).unwrap_or_default();
+    let ask = match plain_http(url) {
+        Some((host, port, path)) => format!(
+            "printf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n' {} {} | nc -w 5{from} {} {port}",
+            shell::word(path),
+            shell::word(host),
+            shell::word(host),
+        ),
+        None => format!("fetch -q -T 5 -o - {} && echo 'HTTP/1.0 200'", shell::word(url)),
+    };
+    let wanted = match body {
+        Some(text) => format!(" && printf '%s\\n' \"$out\" | grep -qF {}", shell::word(text)),
+        None => String::new(),
+    };
+    let failure = match body {
+        Some(text) => format!("{url} does not answer with status {status} and {text:?} in the body"),
+        None => format!("{url} does not answer with status {status}"),
+    };
+    format!(
+        "ask() {{ {ask}; }}\nend=$(($(date +%s) + {seconds}))\nwhile :; do\n  out=$(ask 2>&1 | head -c 1000000) || :\n  status=$(printf '%s\\n' \"$out\" | sed -n 's|^HTTP/[0-9.]* \\([0-9][0-9][0-9]\\).*|\\1|p' | head -n 1)\n  if [ \"$status\" = {status} ]{wanted}; then exit 0; fi\n  if [ \"$(date +%s)\" -ge $end ]; then\n    printf '%s\\n' \"$out\" | head -n 20 >&2\n    echo {} >&2\n    exit 21\n  fi\n  sleep 0.2\ndone",
+        shell::word(&failure)
+    )
 }
 
 /// Tries until it succeeds or the time is over; the last try's output is shown.
@@ -32,35 +77,25 @@ fn until(seconds: u32, command: &str, failure: &str) -> String {
 
 pub(super) fn probe(host: &NodeName, probe: &Probe) -> Work {
     let script = match probe {
-        Probe::Ping { address, size, fib, seconds } => {
+        Probe::Ping { address, size, fib, source, seconds } => {
             let what = match size {
                 Some(size) => format!("{address} does not answer packets of {size} bytes"),
                 None => format!("{address} does not answer"),
             };
             let from = if *fib == 0 { String::new() } else { format!("setfib {fib} ") };
-            until(*seconds, &format!("{from}{}", ping(*address, *size)), &what)
+            until(*seconds, &format!("{from}{}", ping(*address, *size, *source)), &what)
         }
         Probe::PingFromInside { jail, address, size, seconds } => until(
             *seconds,
-            &format!("jexec -l {jail} {}", ping(*address, *size)),
+            &format!("jexec -l {jail} {}", ping(*address, *size, None)),
             &format!("{address} does not answer jail {jail}"),
         ),
-        Probe::Tcp { address, port, seconds } => until(
+        Probe::Tcp { address, port, source, seconds } => until(
             *seconds,
-            &format!("nc -z -w 2 {address} {port}"),
+            &format!("nc -z -w 2{} {address} {port}", source.map(|s| format!(" -s {s}")).unwrap_or_default()),
             &format!("nothing accepts connections on {address} port {port}"),
         ),
-        Probe::Http { url, status: _, body, seconds } => {
-            let fetch = format!("fetch -q -T 5 -o - {}", shell::word(url));
-            match body {
-                None => until(*seconds, &fetch, &format!("{url} does not answer with success")),
-                Some(text) => until(
-                    *seconds,
-                    &format!("{fetch} | grep -F {}", shell::word(text)),
-                    &format!("{url} does not answer with {text:?} in the body"),
-                ),
-            }
-        }
+        Probe::Http { url, status, body, source, seconds } => http(url, *status, body.as_deref(), *source, *seconds),
         Probe::Inside { jail, argv, seconds } => until(
             *seconds,
             &format!("jexec -l {jail} {}", shell::line(argv)),
@@ -75,4 +110,18 @@ pub(super) fn probe(host: &NodeName, probe: &Probe) -> Work {
         | Probe::Inside { seconds, .. } => SHORT.saturating_add(*seconds),
     };
     Work::Run(vec![Command::script(host, timeout, script)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_come_apart() {
+        assert_eq!(plain_http("http://192.168.123.50/"), Some(("192.168.123.50", 80, "/")));
+        assert_eq!(plain_http("http://[2001:db8::50]:8080/a?b=%20"), Some(("2001:db8::50", 8080, "/a?b=%20")));
+        assert_eq!(plain_http("http://www.example.org:81"), Some(("www.example.org", 81, "/")));
+        assert_eq!(plain_http("https://www.example.org/"), None);
+        assert_eq!(plain_http("http://host:port/"), None);
+    }
 }

@@ -40,6 +40,14 @@ fn dial(options: &Options, host: &str, ports: &str) -> i32 {
         eprintln!("nc: port number invalid: {ports}");
         return 1;
     };
+    let source = match options.value('s').map(|text| text.parse()) {
+        None => None,
+        Some(Ok(source)) => Some(source),
+        Some(Err(_)) => {
+            eprintln!("nc: getaddrinfo: hostname nor servname provided, or not known");
+            return 1;
+        }
+    };
     let mut status = 1;
     for port in low..=high {
         let Ok(addresses) = (host, port).to_socket_addrs() else {
@@ -49,7 +57,7 @@ fn dial(options: &Options, host: &str, ports: &str) -> i32 {
         let family =
             |address: &SocketAddr| (!options.has('4') || address.is_ipv4()) && (!options.has('6') || address.is_ipv6());
         for address in addresses.filter(family) {
-            match tcp::connect(address, limit) {
+            match tcp::connect_from(source, address, limit) {
                 Ok(stream) => {
                     status = 0;
                     if options.has('v') || options.has('z') {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
+use crate::cli::link;
 use crate::configuration::fstab;
 use crate::effect::command::Command;
 use crate::facts::HostFacts;
@@ -17,6 +18,7 @@ use crate::plan::situation;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
 use crate::playbook::Fleet;
+use crate::playbook::Transfer;
 use crate::remote::Hosts;
 use crate::remote::Target;
 use crate::ui::event::Event;
@@ -109,11 +111,17 @@ pub async fn evidence(
     fleet: &Fleet,
     jail: &JailName,
     target: &NodeName,
+    transfer: Transfer,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<(Evidence, Option<Situation>, Findings), GatherError> {
     let mut findings = Findings::default();
-    let mut evidence =
-        Evidence { fleet: fleet.clone(), hosts: facts_of_all(hosts, events).await?, jail: None, target: None };
+    let mut evidence = Evidence {
+        fleet: fleet.clone(),
+        hosts: facts_of_all(hosts, events).await?,
+        jail: None,
+        target: None,
+        link: None,
+    };
     let Some(situation) = situation::resolve(&evidence, jail, target, &mut findings) else {
         return Ok((evidence, None, findings));
     };
@@ -163,5 +171,8 @@ pub async fn evidence(
     let output = hosts.run(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;
     evidence.target = Some(parse::parse_target(&there, &output.stdout).map_err(|e| told(target, e))?);
     evidence.jail = Some(jail_facts);
+    if transfer == Transfer::Direct {
+        evidence.link = link::ask(hosts, &evidence, &situation, &mut findings).await;
+    }
     Ok((evidence, Some(situation), findings))
 }

@@ -27,7 +27,7 @@ pub(super) struct Consent {
     pub(super) yes: bool,
 }
 
-pub(super) async fn migrate(global: &Global, words: &[String], dry_run: bool, yes: bool) -> Exit {
+pub(super) async fn migrate(global: &Global, words: &[String], options: &Options, consent: Consent) -> Exit {
     let (jail, target) = match words::jail_to_node(words) {
         Ok(names) => names,
         Err(error) => {
@@ -40,7 +40,7 @@ pub(super) async fn migrate(global: &Global, words: &[String], dry_run: bool, ye
         Ok(hosts) => hosts,
         Err(exit) => return exit,
     };
-    let exit = one(global, &fleet, &hosts, &jail, &target, &Options::default(), Consent { dry_run, yes }).await;
+    let exit = one(global, &fleet, &hosts, &jail, &target, options, consent).await;
     drop(hosts);
     exit
 }
@@ -55,13 +55,19 @@ pub(super) async fn one(
     options: &Options,
     consent: Consent,
 ) -> Exit {
-    let renderer = Renderer::choose(global.json, output::colour(std::io::stdout().is_terminal()));
+    // A dry run for machines is one JSON value, the plan.
+    let renderer = if consent.dry_run && global.json {
+        Renderer::quiet()
+    } else {
+        Renderer::choose(global.json, output::colour(std::io::stdout().is_terminal()))
+    };
     let planned = prepare::plan(global, fleet, hosts, jail, target, options, &|e| renderer.event(&e)).await;
     let the_plan = match planned {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
     if consent.dry_run {
+        renderer.finish();
         return plan::show(global, &the_plan);
     }
     if the_plan.refused() {

@@ -3,6 +3,7 @@
 pub mod exit;
 pub mod gather;
 pub mod input;
+pub mod link;
 pub mod output;
 pub mod prepare;
 pub mod words;
@@ -24,6 +25,9 @@ use clap::Parser;
 use clap::Subcommand;
 
 pub use exit::Exit;
+
+use crate::playbook::Options;
+use crate::playbook::Transfer;
 
 /// Moves FreeBSD jails between nodes, address and all.
 #[derive(Debug, Parser)]
@@ -68,6 +72,20 @@ pub struct Global {
     pub ssh_config: Option<PathBuf>,
 }
 
+/// How a jail is moved, over what fleet.yml says.
+#[derive(Debug, Args)]
+struct How {
+    /// Which way the data takes: through this machine, or from node to node through the tunnel [default: as fleet.yml says]
+    #[arg(long, value_name = "WAY", value_enum)]
+    transfer: Option<Transfer>,
+}
+
+impl How {
+    fn options(&self) -> Options {
+        Options { transfer: self.transfer, ..Options::default() }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Move a jail to another node
@@ -84,12 +102,16 @@ enum Verb {
         /// Do not ask before starting
         #[arg(long, short)]
         yes: bool,
+        #[command(flatten)]
+        how: How,
     },
     /// Show the plan of a move: every command with its undo
     Plan {
         /// jail NAME to node NAME; `jail`, `to` and `node` may be left out
         #[arg(required = true, value_name = "WORDS", num_args = 1..=6)]
         words: Vec<String>,
+        #[command(flatten)]
+        how: How,
     },
     /// Do what a playbook says
     Run {
@@ -150,8 +172,10 @@ pub async fn main() -> Exit {
     };
     let global = cli.global;
     match cli.verb {
-        Verb::Migrate { words, dry_run, yes } => migrate::migrate(&global, &words, dry_run, yes).await,
-        Verb::Plan { words } => plan::plan(&global, &words).await,
+        Verb::Migrate { words, dry_run, yes, how } => {
+            migrate::migrate(&global, &words, &how.options(), migrate::Consent { dry_run, yes }).await
+        }
+        Verb::Plan { words, how } => plan::plan(&global, &words, &how.options()).await,
         Verb::Run { playbook, dry_run, yes } => playbook::run(&global, &playbook, dry_run, yes).await,
         Verb::Check { files } => check::check(&global, &files),
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,

@@ -11,7 +11,7 @@ use crate::playbook::Options;
 use crate::ui::plan_view;
 use crate::ui::renderer::Renderer;
 
-pub(super) async fn plan(global: &Global, words: &[String]) -> Exit {
+pub(super) async fn plan(global: &Global, words: &[String], options: &Options) -> Exit {
     let (jail, target) = match words::jail_to_node(words) {
         Ok(names) => names,
         Err(error) => {
@@ -25,8 +25,7 @@ pub(super) async fn plan(global: &Global, words: &[String]) -> Exit {
         Err(exit) => return exit,
     };
     let renderer = Renderer::quiet();
-    let planned =
-        prepare::plan(global, &fleet, &hosts, &jail, &target, &Options::default(), &|e| renderer.event(&e)).await;
+    let planned = prepare::plan(global, &fleet, &hosts, &jail, &target, options, &|e| renderer.event(&e)).await;
     drop(hosts);
     match planned {
         Ok(plan) => show(global, &plan),

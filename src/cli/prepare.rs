@@ -33,12 +33,12 @@ pub async fn plan(
         output::complain(&format!("fleet.yml has no node {target}; it has {}", known.join(", ")));
         return Err(Exit::BadInput);
     }
-    let gathered = gather::evidence(hosts, &fleet.fleet, jail, target, events).await;
+    let settings = options.over(&fleet.fleet.options_of(jail)).settle();
+    let gathered = gather::evidence(hosts, &fleet.fleet, jail, target, settings.transfer, events).await;
     let (evidence, situation, findings) = gathered.map_err(|error| {
         output::complain(&format!("the fleet cannot be asked; nothing was changed\n{error}"));
         Exit::Refused
     })?;
-    let settings = options.over(&fleet.fleet.options_of(jail)).settle();
     let planned = match situation {
         None => Err(findings.into_sorted()),
         Some(situation) => assemble::plan(&evidence, &situation, &settings, &salt(jail)?, findings),

@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use crate::effect::command::Become;
 use crate::effect::command::Command;
-use crate::effect::command::Form;
 use crate::effect::command::PREAMBLE;
 use crate::effect::shell;
 use crate::model::NodeName;
@@ -114,7 +113,7 @@ impl From<SshPublicKey> for String {
     }
 }
 
-/// A direct connection of one run: who sends to whom, and what may be received.
+/// A direct connection of one run: who sends to whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Direct {
     /// The run; everything left on the hosts carries it.
@@ -137,8 +136,6 @@ pub struct Direct {
     pub folder: RemotePath,
     /// The user's file of keys; `None` = `~/.ssh/authorized_keys`.
     pub authorized_keys: Option<RemotePath>,
-    /// The commands that the key may run.
-    pub receives: Vec<Command>,
 }
 
 impl Direct {
@@ -157,10 +154,16 @@ impl Direct {
         Command::script(host, SHORT, "echo \"${SUDO_USER:-${DOAS_USER:-$(logname 2>/dev/null || id -un)}}\"")
     }
 
-    /// Asks the target for its host key.
+    /// Asks `host` for its host key.
     #[must_use]
-    pub fn ask_host_key(&self) -> Command {
-        Command::argv(&self.target, SHORT, ["cat", "/etc/ssh/ssh_host_ed25519_key.pub"])
+    pub fn ask_host_key(host: &NodeName) -> Command {
+        Command::argv(host, SHORT, ["cat", "/etc/ssh/ssh_host_ed25519_key.pub"])
+    }
+
+    /// Asks `host` for what its sshd does by its configuration: one `keyword value` a line (sshd(8), -T).
+    #[must_use]
+    pub fn ask_sshd(host: &NodeName) -> Command {
+        Command::argv(host, SHORT, ["/usr/sbin/sshd", "-T"])
     }
 
     /// On the source: makes the key and writes down the target's host key. Prints the public key.
@@ -176,11 +179,14 @@ impl Direct {
         Command::script(&self.source, SHORT, body)
     }
 
-    /// On the target: writes the script of receives and lets the key run it, and nothing else.
+    /// On the target: writes the script of `receives` and lets the key run it, and nothing else.
+    ///
+    /// The entry goes to the top and sed(1) keeps a missing newline at the end, so that taking it out again gives the
+    /// file back byte by byte.
     #[must_use]
-    pub fn admit(&self, key: &SshPublicKey) -> Command {
+    pub fn admit(&self, key: &SshPublicKey, receives: &[Command]) -> Command {
         let (folder, run, user) = (&self.folder, &self.run, &self.user.0);
-        let receive = self.receive_script();
+        let receive = self.receive_script(receives);
         // In authorized_keys a quote within quotes is written \".
         let entry = format!(
             "restrict,from=\"{}\",command=\"{}\" {} jailferry-{run}",
@@ -194,57 +200,52 @@ impl Direct {
              cat >{folder}/receive <<'JAILFERRY_RECEIVE'\n{receive}JAILFERRY_RECEIVE\n\
              chmod 0500 {folder}/receive\n\
              {find}\n\
+             [ -d \"$(dirname \"$file\")\" ] || {{ echo \"{user} has no $(dirname \"$file\") on this host: use transfer: relay\" >&2; exit 23; }}\n\
              new=$file.jailferry.$$\n\
              trap 'rm -f \"$new\"' EXIT\n\
-             if [ -f \"$file\" ]; then\n\
-             \x20 cp -p \"$file\" \"$new\"\n\
-             \x20 grep -v ' jailferry-{run}$' \"$file\" >\"$new\" || [ $? = 1 ]\n\
-             else\n\
-             \x20 : >\"$new\"\n\
-             \x20 chown {user} \"$new\"\n\
+             if [ ! -f \"$file\" ]; then\n\
+             \x20 : >{folder}/no-file-before\n\
+             \x20 : >\"$file\"\n\
+             \x20 chown {user} \"$file\"\n\
              fi\n\
-             printf '%s\\n' {entry} >>\"$new\"\n\
+             cp -p \"$file\" \"$new\"\n\
+             {{ printf '%s\\n' {entry}; sed '/ jailferry-{run}$/d' \"$file\"; }} >\"$new\"\n\
              mv -f \"$new\" \"$file\""
         );
         Command::script(&self.target, SHORT, body)
     }
 
-    /// On the source: sends what `from` prints into the receive `to`. Nothing comes by here but the count of bytes,
-    /// which dd(1) prints once a second, and the two exit statuses.
-    ///
-    /// `None` when `to` is not among the planned receives.
+    /// On the source: gets in to the target with the key, through the tunnel, and receives nothing.
     #[must_use]
-    pub fn send(&self, from: &Command, to: &Command) -> Option<Command> {
-        let index = self.receives.iter().position(|r| r == to)? + 1;
-        let Form::Argv(send) = &from.form else { return None };
-        let (folder, user, send) = (&self.folder, &self.user.0, shell::line(send));
-        let options = [
-            "BatchMode=yes",
-            "IdentitiesOnly=yes",
-            "IdentityAgent=none",
-            "StrictHostKeyChecking=yes",
-            "GlobalKnownHostsFile=/dev/null",
-            "HostKeyAlias=jailferry-target",
-            "HostKeyAlgorithms=ssh-ed25519",
-            "ConnectTimeout=10",
-            "ServerAliveInterval=15",
-            "ServerAliveCountMax=4",
-            "Compression=no",
-        ]
-        .map(|option| format!(" -o {option}"))
-        .concat();
+    pub fn try_key(&self) -> Command {
         let body = format!(
-            "rm -f {folder}/sent.{index}\n\
-             received=0\n\
-             {{ status=0; {send} || status=$?; echo $status >{folder}/sent.{index}; }} |\n\
-             \x20 dd bs=131072 status=progress |\n\
-             \x20 ssh -T -F /dev/null -i {folder}/key -o UserKnownHostsFile={folder}/known_hosts{options} -l {user} -p {} -- {} {index} >&2 ||\n\
-             \x20 received=$?\n\
-             sent=$(cat {folder}/sent.{index})\n\
-             echo \"sent $sent received $received\"",
-            self.port, self.target_address
+            "{} 0 </dev/null || {{\n\
+             \x20 echo '{} does not get in to {} with the key of this run: see what ssh says above, or use transfer: relay' >&2\n\
+             \x20 exit 21\n\
+             }}",
+            self.ssh(),
+            self.source,
+            self.target
         );
-        Some(Command::script(&self.source, from.timeout.max(to.timeout), body))
+        Command::script(&self.source, SHORT, body)
+    }
+
+    /// On the source: sends what `from` prints into the receive of that number, counted from 1. Nothing comes by here
+    /// but the count of bytes, which dd(1) prints once a second, and the two exit statuses.
+    #[must_use]
+    pub fn send(&self, from: &[String], number: usize, timeout: u32) -> Command {
+        let (folder, ssh, from) = (&self.folder, self.ssh(), shell::line(from));
+        let body = format!(
+            "rm -f {folder}/sent.{number}\n\
+             received=0\n\
+             {{ status=0; {from} || status=$?; echo $status >{folder}/sent.{number}; }} |\n\
+             \x20 dd bs=131072 status=progress |\n\
+             \x20 {ssh} {number} >&2 ||\n\
+             \x20 received=$?\n\
+             sent=$(cat {folder}/sent.{number})\n\
+             echo \"sent $sent received $received\""
+        );
+        Command::script(&self.source, timeout, body)
     }
 
     /// On the source: the key is gone. May be repeated.
@@ -263,12 +264,36 @@ impl Direct {
              \x20 new=$file.jailferry.$$\n\
              \x20 trap 'rm -f \"$new\"' EXIT\n\
              \x20 cp -p \"$file\" \"$new\"\n\
-             \x20 grep -v ' jailferry-{run}$' \"$file\" >\"$new\" || [ $? = 1 ]\n\
-             \x20 if [ -s \"$new\" ]; then mv -f \"$new\" \"$file\"; else rm -f \"$file\"; fi\n\
+             \x20 sed '/ jailferry-{run}$/d' \"$file\" >\"$new\"\n\
+             \x20 if [ -s \"$new\" ] || [ ! -f {folder}/no-file-before ]; then mv -f \"$new\" \"$file\"; else rm -f \"$file\"; fi\n\
              fi\n\
              rm -rf {folder}"
         );
         Command::script(&self.target, SHORT, body)
+    }
+
+    /// ssh(1) on the source, up to and without the number: this key, this host, nothing of the user's own.
+    fn ssh(&self) -> String {
+        let (folder, user) = (&self.folder, &self.user.0);
+        let options = [
+            "BatchMode=yes",
+            "IdentitiesOnly=yes",
+            "IdentityAgent=none",
+            "StrictHostKeyChecking=yes",
+            "GlobalKnownHostsFile=/dev/null",
+            "HostKeyAlias=jailferry-target",
+            "HostKeyAlgorithms=ssh-ed25519",
+            "ConnectTimeout=10",
+            "ServerAliveInterval=15",
+            "ServerAliveCountMax=4",
+            "Compression=no",
+        ]
+        .map(|option| format!(" -o {option}"))
+        .concat();
+        format!(
+            "ssh -T -F /dev/null -b {} -i {folder}/key -o UserKnownHostsFile={folder}/known_hosts{options} -l {user} -p {} -- {}",
+            self.source_address, self.port, self.target_address
+        )
     }
 
     /// What the login shell at the target runs, whatever the key's holder asks for; sh and csh read it the same.
@@ -282,11 +307,13 @@ impl Direct {
         format!("exec {prefix}/bin/sh {}/receive \"$SSH_ORIGINAL_COMMAND\"", self.folder)
     }
 
-    /// The script behind the forced command: a number, or nothing.
-    fn receive_script(&self) -> String {
-        let mut script =
-            format!("# jailferry run {}: all that the one-run key may do\n{PREAMBLE}case ${{1-}} in\n", self.run);
-        for (index, receive) in self.receives.iter().enumerate() {
+    /// The script behind the forced command: a number, or nothing. 0 only proves that the key is let in.
+    fn receive_script(&self, receives: &[Command]) -> String {
+        let mut script = format!(
+            "# jailferry run {}: all that the one-run key may do\n{PREAMBLE}case ${{1-}} in\n0) exit 0 ;;\n",
+            self.run
+        );
+        for (index, receive) in receives.iter().enumerate() {
             script.push_str(&format!("{}) {} ;;\n", index + 1, receive.remote_line(Become::None)));
         }
         script.push_str("*) echo 'this key may only receive what its run has planned' >&2; exit 22 ;;\nesac\n");
@@ -301,7 +328,6 @@ impl Direct {
             None => format!(
                 "home=~{user}\n\
                  file=$home/.ssh/authorized_keys\n\
-                 [ -d \"$home/.ssh\" ] || {{ echo \"{user} has no $home/.ssh on this host: use transfer: relay\" >&2; exit 23; }}\n\
                  [ ! -h \"$file\" ] || file=$(realpath \"$file\")"
             ),
         }
@@ -332,17 +358,20 @@ mod tests {
             user: UserName::new("admin").unwrap(),
             become_root,
             authorized_keys: None,
-            receives: vec![
-                Command::argv(&big, 3600, ["zfs", "receive", "-s", "-u", "zroot/jails/web"]),
-                Command::argv(&big, 3600, ["zfs", "receive", "-s", "-u", "zroot/jails/web/data"]),
-            ],
             target: big,
         }
     }
 
+    fn receives() -> Vec<Command> {
+        let big = NodeName::new("big").unwrap();
+        ["zroot/jails/web", "zroot/jails/web/data"]
+            .map(|dataset| Command::argv(&big, 3600, ["zfs", "receive", "-s", "-u", dataset]))
+            .into()
+    }
+
     #[test]
     fn the_key_may_only_receive() {
-        let admit = direct(Become::Sudo).admit(&SshPublicKey::new(KEY).unwrap()).text();
+        let admit = direct(Become::Sudo).admit(&SshPublicKey::new(KEY).unwrap(), &receives()).text();
         assert!(admit.contains("'restrict,from=\"10.77.0.3\",command=\"exec sudo -n -- /bin/sh /var/run/jailferry-web-0123abcd.direct/receive \\\"$SSH_ORIGINAL_COMMAND\\\"\" ssh-ed25519 AAAA"), "{admit}");
         assert!(
             admit.contains(
@@ -351,19 +380,50 @@ mod tests {
             "{admit}"
         );
         assert!(!admit.contains("root@spare"));
-        let plain = direct(Become::None).admit(&SshPublicKey::placeholder()).text();
+        let plain = direct(Become::None).admit(&SshPublicKey::placeholder(), &[]).text();
         assert!(plain.contains("command=\"exec /bin/sh /var/run/"), "{plain}");
     }
 
     #[test]
-    fn only_planned_receives_can_be_sent_to() {
+    fn sending_names_the_receive_by_its_number() {
         let direct = direct(Become::None);
-        let from = Command::argv(&direct.source, 3600, ["zfs", "send", "-i", "@a", "zroot/jails/web/data@b"]);
-        let send = direct.send(&from, &direct.receives[1]).unwrap().text();
+        let from = ["zfs", "send", "-i", "@a", "zroot/jails/web/data@b"].map(str::to_owned);
+        let send = direct.send(&from, 2, 3600).text();
         assert!(send.contains("{ status=0; zfs send -i @a zroot/jails/web/data@b || status=$?;"), "{send}");
+        assert!(send.contains(" -b 10.77.0.3 "), "{send}");
         assert!(send.contains("-l admin -p 22 -- 10.77.0.2 2 >&2"), "{send}");
-        let other = Command::argv(&direct.target, 3600, ["zfs", "receive", "-F", "zroot"]);
-        assert_eq!(direct.send(&from, &other), None);
+    }
+
+    #[test]
+    fn a_file_of_keys_comes_back_byte_by_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| RemotePath::new(folder.path().join(name).display().to_string()).unwrap();
+        let user = String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+        let direct = Direct {
+            folder: path("direct"),
+            authorized_keys: Some(path("keys")),
+            user: UserName::new(user.trim()).unwrap(),
+            ..direct(Become::None)
+        };
+        let run = |command: Command| {
+            let body = format!("{PREAMBLE}{}", command.text());
+            assert!(std::process::Command::new("sh").args(["-c", &body]).status().unwrap().success(), "{body}");
+        };
+        for before in [Some("one\ntwo\n"), Some("one\ntwo"), Some(""), None] {
+            let keys = folder.path().join("keys");
+            if let Some(text) = before {
+                std::fs::write(&keys, text).unwrap();
+            }
+            for _ in 0..2 {
+                run(direct.admit(&SshPublicKey::new(KEY).unwrap(), &receives()));
+                assert_eq!(std::fs::read_to_string(&keys).unwrap().matches("restrict").count(), 1);
+            }
+            run(direct.dismiss());
+            run(direct.dismiss());
+            assert_eq!(std::fs::read_to_string(&keys).ok().as_deref(), before);
+            let _ = std::fs::remove_file(&keys);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
     }
 
     #[test]

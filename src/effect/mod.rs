@@ -16,6 +16,8 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::effect::command::Command;
+use crate::effect::direct::Direct;
+use crate::effect::direct::SshPublicKey;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::JailName;
@@ -42,6 +44,12 @@ pub enum Effect {
     RemoveBookmark { host: NodeName, datasets: Vec<DatasetName>, bookmark: SnapshotLabel },
     /// Send a dataset's snapshot to another host.
     Transfer(Transfer),
+    /// Make a key for this run on the source and admit it on the target, for these receives and nothing else.
+    AdmitKey { direct: Box<Direct>, host_key: SshPublicKey, receives: Vec<Command> },
+    /// Prove that the source gets in to the target with that key.
+    TryKey { direct: Box<Direct> },
+    /// The end of that key on both hosts.
+    RemoveKey { direct: Box<Direct> },
     /// Destroy datasets that this run received, and nothing else.
     DiscardReceived { host: NodeName, datasets: Vec<DatasetName>, run: RunId },
     /// Take an older copy of ours back to the snapshot it had before this run.
@@ -125,6 +133,18 @@ pub struct Transfer {
     pub estimate: Option<u64>,
     /// Which round it is: 0 the first, then increments; `None` for the last one, with the jail stopped.
     pub round: Option<u32>,
+    /// Which way the data takes.
+    pub way: Way,
+}
+
+/// The way of a transfer's data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Through the machine that jailferry runs on.
+    Relay,
+    /// From host to host, into the receive of that number of those that the key was admitted for, counted from 1.
+    Direct { direct: Box<Direct>, number: usize },
 }
 
 /// What an incremental stream builds on.
@@ -290,6 +310,28 @@ pub enum Work {
         /// Sent before (for resumption: none yet), bytes expected.
         estimate: Option<u64>,
     },
+    /// The source sends into the target by itself; only its count of bytes comes by here.
+    Direct {
+        /// What runs, on the source.
+        send: Command,
+        /// What sends within it, for errors.
+        from: Command,
+        /// What receives, run by the key on the target, for errors.
+        to: Command,
+        /// Bytes expected.
+        estimate: Option<u64>,
+    },
+    /// A key is made and its public half, which `make` prints, admitted.
+    AdmitKey {
+        /// Makes the key.
+        make: Command,
+        /// Admits it, with [`SshPublicKey::placeholder`] in the place of the key.
+        admit: Command,
+        /// What it is for.
+        direct: Box<Direct>,
+        /// What the key may run.
+        receives: Vec<Command>,
+    },
     /// Both must print the same lines.
     Compare {
         /// First.
@@ -334,6 +376,8 @@ impl Effect {
             | Effect::Unwatch { host, .. }
             | Effect::Probe { host, .. } => host,
             Effect::Transfer(t) => &t.to,
+            Effect::TryKey { direct } => &direct.source,
+            Effect::AdmitKey { direct, .. } | Effect::RemoveKey { direct } => &direct.target,
             Effect::CompareGuids { target, .. } => target,
             Effect::BringBack(b) => &b.to,
             Effect::StopJail(p) | Effect::StartJail(p) => &p.host,
@@ -344,13 +388,16 @@ impl Effect {
 }
 
 impl Work {
-    /// All commands, in the order in which they may run.
+    /// All commands, in the order in which they may run. Exactly as they run, but for the placeholder of a key that
+    /// does not exist yet.
     #[must_use]
     pub fn commands(&self) -> Vec<&Command> {
         match self {
             Work::Nothing => Vec::new(),
             Work::Run(commands) => commands.iter().collect(),
             Work::Pipe { from, to, .. } => vec![from, to],
+            Work::Direct { send, .. } => vec![send],
+            Work::AdmitKey { make, admit, .. } => vec![make, admit],
             Work::Compare { left, right } => vec![left, right],
             Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
         }

@@ -15,6 +15,7 @@ use crate::model::RunId;
 use crate::plan::Finding;
 use crate::plan::Plan;
 use crate::plan::datasets;
+use crate::plan::direct;
 use crate::plan::finding::Findings;
 use crate::plan::migrate;
 use crate::plan::network;
@@ -88,6 +89,7 @@ pub fn plan(
         hand_over: &hand_over,
         checks: &evidence.fleet.jail(&situation.jail).checks,
         settings,
+        link: evidence.link.as_ref(),
         run: &run,
         wireguard_files: &wireguard_files,
     });
@@ -100,7 +102,10 @@ pub fn plan(
         source: situation.source.node.clone(),
         target: situation.target.node.clone(),
         hub: situation.hub.clone(),
-        summary: summary(situation, hub, total, moving.len()),
+        summary: summary(situation, hub, total, moving.len())
+            .into_iter()
+            .chain(evidence.link.as_ref().map(|link| direct::summary(situation, link)))
+            .collect(),
         findings: findings.into_sorted(),
         steps,
         bytes: total,

@@ -13,6 +13,7 @@ use crate::effect::HandOver;
 use crate::effect::JailPlace;
 use crate::effect::Parked;
 use crate::effect::Transfer;
+use crate::effect::Way;
 use crate::facts::HostFacts;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
@@ -26,6 +27,8 @@ use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
+use crate::plan::direct;
+use crate::plan::direct::Link;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
 use crate::plan::persist;
@@ -57,6 +60,8 @@ pub struct Cast<'a> {
     pub checks: &'a [Check],
     /// How it is moved.
     pub settings: &'a Settings,
+    /// The way from source to target, when the data goes straight.
+    pub link: Option<&'a Link>,
     /// The run.
     pub run: &'a RunId,
     /// WireGuard configuration file of each host that has one.
@@ -86,7 +91,10 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     steps.extend(prove(cast));
     // Accepted: from here only forward.
     steps.extend(persist::make_it_last(cast));
-    steps
+    match cast.link {
+        Some(link) => direct::node_to_node(cast.situation, cast.run, link, steps),
+        None => steps,
+    }
 }
 
 /// Nobody else moves this jail meanwhile.
@@ -514,6 +522,7 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         run: cast.run.clone(),
         raw: moving.raw,
         round,
+        way: Way::Relay,
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod assemble;
 pub mod checks;
 pub mod datasets;
+pub mod direct;
 pub mod finding;
 pub mod migrate;
 pub mod network;
@@ -136,7 +137,8 @@ impl Plan {
 }
 
 impl Step {
-    /// Every command the step may run, exactly as it is executed.
+    /// Every command the step may run, exactly as it is executed but for a public key that does not exist yet, in whose
+    /// place [`SshPublicKey::placeholder`](crate::effect::direct::SshPublicKey::placeholder) stands.
     #[must_use]
     pub fn commands(&self) -> Vec<Command> {
         self.effect.work().commands().into_iter().cloned().collect()

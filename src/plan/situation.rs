@@ -13,6 +13,7 @@ use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::RemotePath;
+use crate::plan::direct::Link;
 use crate::plan::finding::Findings;
 use crate::playbook::Fleet;
 use crate::playbook::Node;
@@ -82,6 +83,8 @@ pub struct Evidence {
     pub jail: Option<JailFacts>,
     /// Second round, of the target.
     pub target: Option<TargetFacts>,
+    /// The way between the two, when the data shall go straight.
+    pub link: Option<Link>,
 }
 
 /// Finds out where the jail is and what its place at the target will be.

@@ -85,9 +85,6 @@ pub enum Cause {
     /// The receiving command has its standard input taken by a script.
     #[error("a script cannot receive data: its standard input is the script")]
     ScriptAsTarget,
-    /// A direct transfer into something that its key may not do.
-    #[error("this receive is not one of those that the run has planned")]
-    NotPlanned,
 }
 
 impl fmt::Display for CopyError {

@@ -1,4 +1,4 @@
-//! Runs a direct transfer: the key is made and admitted, the source sends by itself, and all of it is removed again.
+//! Runs a direct transfer: the source sends by itself, and only the count of bytes comes by here.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::remote::failure::RemoteError;
 use crate::remote::hosts::Hosts;
 use crate::remote::run;
 
-/// Why a direct connection could not be prepared; what had been done of it is removed.
+/// Why a host did not say what a direct connection needs.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectError {
     /// A command failed.
@@ -43,72 +43,40 @@ impl Hosts {
         UserName::new(text.trim()).map_err(|e| DirectError::Answer(host.clone(), e))
     }
 
-    /// Makes the key on the source and admits it on the target. `host_key` is the target's, from
-    /// [`Hosts::host_key`]. On failure everything is removed before this returns.
-    ///
-    /// # Errors
-    /// When a command fails, or a host's answer is not usable.
-    pub async fn prepare_direct(&self, direct: &Direct, host_key: &SshPublicKey) -> Result<(), DirectError> {
-        let prepared = async {
-            let made = self.run(&direct.make_key(host_key)).await?.text();
-            let key = SshPublicKey::new(&made).map_err(|e| DirectError::Answer(direct.source.clone(), e))?;
-            self.run(&direct.admit(&key)).await?;
-            Ok(())
-        };
-        let prepared = prepared.await;
-        if prepared.is_err() {
-            // The first error is the one to tell; what could not be removed is found again by its run's name.
-            drop(self.remove_direct(direct).await);
-        }
-        prepared
-    }
-
-    /// The target's host key, over the connection that is trusted already.
+    /// The host key of `host`, over the connection that is trusted already.
     ///
     /// # Errors
     /// When the host has no ed25519 key.
-    pub async fn host_key(&self, direct: &Direct) -> Result<SshPublicKey, DirectError> {
-        let text = self.run(&direct.ask_host_key()).await?.text();
-        SshPublicKey::new(&text).map_err(|e| DirectError::Answer(direct.target.clone(), e))
+    pub async fn host_key(&self, host: &NodeName) -> Result<SshPublicKey, DirectError> {
+        let text = self.run(&Direct::ask_host_key(host)).await?.text();
+        SshPublicKey::new(&text).map_err(|e| DirectError::Answer(host.clone(), e))
     }
 
-    /// Ends the key on both hosts, the target first: from then on it opens nothing.
-    ///
-    /// # Errors
-    /// What failed on either host; the other one was still done.
-    pub async fn remove_direct(&self, direct: &Direct) -> Result<(), Vec<RemoteError>> {
-        let mut errors = Vec::new();
-        for command in [direct.dismiss(), direct.forget_key()] {
-            errors.extend(self.run(&command).await.err());
-        }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
-    }
-
-    /// Sends what `from` prints into `to`, one of the planned receives, without coming by here. As [`Hosts::copy`].
+    /// Runs `send` ([`Direct::send`]), which sends what `from` prints into `to` without coming by here. As
+    /// [`Hosts::copy`]; the two commands are named in errors.
     ///
     /// # Errors
     /// As [`Hosts::copy`].
     pub async fn send_direct(
         &self,
-        direct: &Direct,
+        send: &Command,
         from: &Command,
         to: &Command,
         mut progress: impl FnMut(u64) + Send,
         watchdog: Duration,
     ) -> Result<Copied, CopyError> {
         let early = |cause| CopyError { cause, besides: None, bytes: 0 };
-        let Some(command) = direct.send(from, to) else { return Err(early(Cause::NotPlanned)) };
-        let host = self.host(&direct.source).map_err(|e| early(Cause::Source(e)))?;
+        let host = self.host(&send.host).map_err(|e| early(Cause::Source(e)))?;
         let _channel = host.channels.acquire().await.ok();
         let started = Instant::now();
-        let deadline = started + Duration::from_secs(u64::from(command.timeout) + run::GRACE_SECONDS);
+        let deadline = started + Duration::from_secs(u64::from(send.timeout) + run::GRACE_SECONDS);
         let master = host.master();
-        let failed = |kind, said: &[u8]| Cause::Source(RemoteError::of(&command, kind, said));
-        let mut child = run::spawn(&master, host.target.become_root, &command, Stdio::piped())
+        let failed = |kind, said: &[u8]| Cause::Source(RemoteError::of(send, kind, said));
+        let mut child = run::spawn(&master, host.target.become_root, send, Stdio::piped())
             .await
             .map_err(|kind| early(failed(kind, b"")))?;
         let (input, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
-        let (Some(mut stderr), script) = (stderr, command.stdin()) else {
+        let (Some(mut stderr), script) = (stderr, send.stdin()) else {
             return Err(early(Cause::Local(std::io::Error::other("no pipes"))));
         };
         let (mut answer, mut counted) = (Vec::new(), Progress::default());
@@ -155,15 +123,13 @@ impl Hosts {
         };
         let (bytes, duration) = (counted.bytes, started.elapsed());
         counted.end();
-        self.write_down(host, &command, &result, &answer, &counted.said, duration).map_err(|e| CopyError {
+        self.write_down(host, send, &result, &answer, &counted.said, duration).map_err(|e| CopyError {
             cause: Cause::Source(e),
             besides: None,
             bytes,
         })?;
         let cause = match result {
-            Err(_) if stalled => {
-                Cause::Stalled { host: direct.source.clone(), sending: true, seconds: watchdog.as_secs() }
-            }
+            Err(_) if stalled => Cause::Stalled { host: send.host.clone(), sending: true, seconds: watchdog.as_secs() },
             Err(kind) => failed(kind, &counted.said),
             Ok(0) => match statuses(&answer) {
                 Some((0, 0)) => return Ok(Copied { bytes, duration }),

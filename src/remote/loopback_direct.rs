@@ -5,6 +5,8 @@ use std::process::Command as Process;
 use std::time::Duration;
 
 use crate::effect::command::Become;
+use crate::effect::command::Command;
+use crate::effect::command::Form;
 use crate::effect::direct::Direct;
 use crate::effect::direct::SshPublicKey;
 use crate::model::NodeName;
@@ -38,32 +40,39 @@ async fn a_direct_transfer_leaves_nothing_behind_and_allows_nothing_else() {
         become_root: Become::None,
         folder: path("direct"),
         authorized_keys: Some(path("authorized")),
-        receives,
         target,
     };
     let before = fs::read_to_string(sshd.file("authorized")).unwrap();
     let host_key = SshPublicKey::new(&fs::read_to_string(sshd.file("host.pub")).unwrap()).unwrap();
-    hosts.prepare_direct(&direct, &host_key).await.unwrap();
     // Twice is as good as once.
-    hosts.prepare_direct(&direct, &host_key).await.unwrap();
+    for _ in 0..2 {
+        let key = SshPublicKey::new(&hosts.run(&direct.make_key(&host_key)).await.unwrap().text()).unwrap();
+        hosts.run(&direct.admit(&key, &receives)).await.unwrap();
+    }
+    hosts.run(&direct.try_key()).await.unwrap();
     assert_eq!(fs::read_to_string(sshd.file("authorized")).unwrap().lines().count(), before.lines().count() + 1);
 
+    let send = |from: &Command, number: usize| match &from.form {
+        Form::Argv(words) => direct.send(words, number, 30),
+        Form::Script(_) => unreachable!("no script here"),
+    };
     let from = argv("a", &["head", "-c", "50000000", "/dev/zero"]);
     let mut seen = 0;
-    let copied = hosts.send_direct(&direct, &from, &direct.receives[0], |bytes| seen = bytes, PATIENT).await.unwrap();
+    let all = send(&from, 1);
+    let copied = hosts.send_direct(&all, &from, &receives[0], |bytes| seen = bytes, PATIENT).await.unwrap();
     assert_eq!((copied.bytes, seen, fs::metadata(&copy).unwrap().len()), (50_000_000, 50_000_000, 50_000_000));
 
-    let error = hosts.send_direct(&direct, &from, &direct.receives[1], |_| {}, PATIENT).await.unwrap_err();
+    let error = hosts.send_direct(&send(&from, 2), &from, &receives[1], |_| {}, PATIENT).await.unwrap_err();
     assert!(matches!(&error.cause, Cause::Target(e) if matches!(e.kind, Kind::Exit(3))), "{error}");
     assert!(error.to_string().contains("out of space"), "{error}");
     let broken = argv("a", &["sh", "-c", "echo x; echo 'I/O error' >&2; exit 5"]);
-    let error = hosts.send_direct(&direct, &broken, &direct.receives[0], |_| {}, PATIENT).await.unwrap_err();
+    let error = hosts.send_direct(&send(&broken, 1), &broken, &receives[0], |_| {}, PATIENT).await.unwrap_err();
     assert!(matches!(&error.cause, Cause::Source(e) if matches!(e.kind, Kind::Exit(5))), "{error}");
-    let error = hosts.send_direct(&direct, &from, &from, |_| {}, PATIENT).await.unwrap_err();
-    assert!(matches!(error.cause, Cause::NotPlanned), "{error}");
+    let error = hosts.send_direct(&send(&from, 3), &from, &receives[0], |_| {}, PATIENT).await.unwrap_err();
+    assert!(error.to_string().contains("only receive what its run has planned"), "{error}");
     let stuck = argv("a", &["sleep", "20"]);
-    let error =
-        hosts.send_direct(&direct, &stuck, &direct.receives[0], |_| {}, Duration::from_secs(2)).await.unwrap_err();
+    let silence = Duration::from_secs(2);
+    let error = hosts.send_direct(&send(&stuck, 1), &stuck, &receives[0], |_| {}, silence).await.unwrap_err();
     assert!(matches!(error.cause, Cause::Stalled { .. }), "{error}");
 
     // Whoever got hold of the key: no shell, no other command, no number beyond the plan.
@@ -89,8 +98,11 @@ async fn a_direct_transfer_leaves_nothing_behind_and_allows_nothing_else() {
         assert_eq!(tried.status.code(), Some(22), "{wish}: {tried:?}");
         assert!(tried.stdout.is_empty());
     }
-    hosts.remove_direct(&direct).await.unwrap();
-    hosts.remove_direct(&direct).await.unwrap();
+    for command in [direct.dismiss(), direct.forget_key(), direct.dismiss(), direct.forget_key()] {
+        hosts.run(&command).await.unwrap();
+    }
+    let refused = hosts.run(&direct.try_key()).await.unwrap_err();
+    assert!(refused.to_string().contains("does not get in to b with the key"), "{refused}");
     assert_eq!(fs::read_to_string(sshd.file("authorized")).unwrap(), before);
     assert!(!sshd.file("direct").exists());
 }

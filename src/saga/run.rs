@@ -8,9 +8,13 @@ use crate::effect::Effect;
 use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::commands::watch;
+use crate::effect::direct::SshPublicKey;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::Step;
+use crate::remote::Copied;
+use crate::remote::CopyError;
+use crate::remote::DirectError;
 use crate::remote::Hosts;
 use crate::remote::Kind;
 use crate::remote::RemoteError;
@@ -62,7 +66,9 @@ enum StepError {
     #[error("{0}")]
     Remote(#[from] RemoteError),
     #[error("{0}")]
-    Copy(#[from] crate::remote::CopyError),
+    Copy(#[from] CopyError),
+    #[error("{0}")]
+    Key(#[from] DirectError),
     #[error("the two hosts differ: {0}")]
     Differs(String),
     #[error("the journal cannot be written: {0}")]
@@ -344,27 +350,18 @@ impl<'a> Run<'a> {
                 Ok(Yield::default())
             }
             Work::Pipe { from, to, estimate } => {
-                let started = Instant::now();
-                let what = to.text();
-                let mut told = Instant::now();
-                let events = self.events;
-                let copied = self
-                    .hosts
-                    .copy(
-                        from,
-                        to,
-                        |bytes| {
-                            if told.elapsed() > Duration::from_millis(200) {
-                                told = Instant::now();
-                                events(Event::Transfer { number, what: what.clone(), bytes, total: *estimate });
-                            }
-                        },
-                        WATCHDOG,
-                    )
-                    .await?;
-                let milliseconds = milliseconds(started.elapsed());
-                (self.events)(Event::TransferDone { number, bytes: copied.bytes, milliseconds });
-                Ok(Yield { bytes: copied.bytes, said: String::new() })
+                let progress = self.progress(number, to, *estimate);
+                self.sent(number, self.hosts.copy(from, to, progress, WATCHDOG).await)
+            }
+            Work::Direct { send, from, to, estimate } => {
+                let progress = self.progress(number, to, *estimate);
+                self.sent(number, self.hosts.send_direct(send, from, to, progress, WATCHDOG).await)
+            }
+            Work::AdmitKey { make, direct, receives, .. } => {
+                let made = self.command(make).await?;
+                let key = SshPublicKey::new(&made).map_err(|e| DirectError::Answer(make.host.clone(), e))?;
+                self.command(&direct.admit(&key, receives)).await?;
+                Ok(Yield::default())
             }
             Work::Sequence(parts) => {
                 let mut bytes = 0_u64;
@@ -374,6 +371,25 @@ impl<'a> Run<'a> {
                 Ok(Yield { bytes, said: String::new() })
             }
         }
+    }
+
+    /// Tells how far a transfer is, a few times a second.
+    fn progress(&self, number: usize, to: &Command, total: Option<u64>) -> impl FnMut(u64) + Send + use<'a> {
+        let (events, what) = (self.events, to.text());
+        let mut told = Instant::now();
+        move |bytes| {
+            if told.elapsed() > Duration::from_millis(200) {
+                told = Instant::now();
+                events(Event::Transfer { number, what: what.clone(), bytes, total });
+            }
+        }
+    }
+
+    /// Tells what a transfer came to.
+    fn sent(&self, number: usize, copied: Result<Copied, CopyError>) -> Result<Yield, StepError> {
+        let Copied { bytes, duration } = copied?;
+        (self.events)(Event::TransferDone { number, bytes, milliseconds: milliseconds(duration) });
+        Ok(Yield { bytes, said: String::new() })
     }
 
     /// Runs a command; a broken connection is made anew and the command repeated, which all our scripts allow.

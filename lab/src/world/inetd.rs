@@ -35,12 +35,17 @@ pub enum Door {
     Handed(RawFd),
 }
 
+/// sshd's port on every address of the host itself: the tunnel's, the bridge's, its own loopback's (sshd_config(5), ListenAddress).
+const SSH_PORT: u16 = 22;
+
 /// Serves SSH for ever.
 pub fn serve(doors: &[Door]) -> Result<()> {
     for door in doors {
         let (Door::Listener(fd) | Door::Handed(fd)) = door;
         close_on_exec(*fd)?;
     }
+    let own = TcpListener::bind(("::", SSH_PORT)).context("cannot listen on port 22")?;
+    let doors: Vec<Door> = doors.iter().copied().chain([Door::Listener(own.as_raw_fd())]).collect();
     loop {
         // SAFETY: the descriptors were inherited for us alone and are never closed.
         let borrowed: Vec<_> = doors

@@ -12,10 +12,12 @@ pub mod watch;
 mod zfs;
 
 pub use files::sha256;
+pub use zfs::receive;
 
 use crate::effect::Effect;
 use crate::effect::Work;
 use crate::effect::command::Command;
+use crate::effect::direct::SshPublicKey;
 
 /// Seconds for a command that only changes a kernel table or a property.
 const SHORT: u32 = 60;
@@ -39,6 +41,15 @@ impl Effect {
             }
             Effect::RemoveBookmark { host, datasets, bookmark } => zfs::remove_bookmark(host, datasets, bookmark),
             Effect::Transfer(transfer) => zfs::transfer(transfer),
+            Effect::AdmitKey { direct, host_key, receives } => Work::AdmitKey {
+                make: direct.make_key(host_key),
+                admit: direct.admit(&SshPublicKey::placeholder(), receives),
+                direct: direct.clone(),
+                receives: receives.clone(),
+            },
+            Effect::TryKey { direct } => Work::Run(vec![direct.try_key()]),
+            // The target first: from then on the key opens nothing.
+            Effect::RemoveKey { direct } => Work::Run(vec![direct.dismiss(), direct.forget_key()]),
             Effect::DiscardReceived { host, datasets, run } => zfs::discard_received(host, datasets, run),
             Effect::RollBackReceived { host, dataset, base, run } => zfs::roll_back_received(host, dataset, base, run),
             Effect::CompareGuids { source, target, pairs, label } => zfs::compare_guids(source, target, pairs, label),

@@ -5,6 +5,7 @@ use crate::effect::BringBack;
 use crate::effect::Parked;
 use crate::effect::PropertyState;
 use crate::effect::Transfer;
+use crate::effect::Way;
 use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::commands::SHORT;
@@ -91,7 +92,7 @@ pub(super) fn remove_bookmark(host: &NodeName, datasets: &[DatasetName], bookmar
 
 /// `-p` only with a full stream: libzfs refuses it with a bookmark as base (zfs_main.c, "Unsupported flag with
 /// filesystem or bookmark").
-fn send(host: &NodeName, dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) -> Command {
+fn send(dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) -> Vec<String> {
     let mut argv = vec!["zfs".to_owned(), "send".to_owned()];
     if raw {
         argv.push("-w".into());
@@ -104,20 +105,32 @@ fn send(host: &NodeName, dataset: &DatasetName, base: &Base, label: &SnapshotLab
         Base::Bookmark(bookmark) => argv.extend(["-i".to_owned(), format!("{dataset}#{bookmark}")]),
     }
     argv.push(format!("{dataset}@{label}"));
-    Command::argv(host, TRANSFER, argv)
+    argv
 }
 
 /// Unmounted, resumable, inert (contract 5.5); never `-F`. Each stream carries one dataset, so the properties given
 /// here reach it as the top dataset of its stream.
-pub(super) fn transfer(transfer: &Transfer) -> Work {
-    let from = send(&transfer.from, &transfer.dataset, &transfer.base, &transfer.label, transfer.raw);
+#[must_use]
+pub fn receive(transfer: &Transfer) -> Command {
     let mut argv: Vec<String> = ["zfs", "receive", "-s", "-u"].map(str::to_owned).into();
     if transfer.base == Base::Nothing {
         argv.extend(["-x", "mountpoint", "-o", "readonly=on", "-o", "canmount=noauto", "-o"].map(str::to_owned));
         argv.push(format!("{RUN_PROPERTY}={}", transfer.run));
     }
     argv.push(transfer.into.to_string());
-    Work::Pipe { from, to: Command::argv(&transfer.to, TRANSFER, argv), estimate: transfer.estimate }
+    Command::argv(&transfer.to, TRANSFER, argv)
+}
+
+pub(super) fn transfer(transfer: &Transfer) -> Work {
+    let argv = send(&transfer.dataset, &transfer.base, &transfer.label, transfer.raw);
+    let from = Command::argv(&transfer.from, TRANSFER, argv.iter().cloned());
+    let (to, estimate) = (receive(transfer), transfer.estimate);
+    match &transfer.way {
+        Way::Relay => Work::Pipe { from, to, estimate },
+        Way::Direct { direct, number } => {
+            Work::Direct { send: direct.send(&argv, *number, TRANSFER), from, to, estimate }
+        }
+    }
 }
 
 /// Children first. A dataset without our mark of this very run is left alone and named.
@@ -227,7 +240,8 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
     let Some(root) = theirs.first() else { return Work::Nothing };
     let mut parts = vec![snapshot(&back.from, root, &back.label)];
     for (dataset, into) in &back.pairs {
-        let from = send(&back.from, dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
+        let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
+        let from = Command::argv(&back.from, TRANSFER, argv);
         let to = Command::argv(&back.to, TRANSFER, ["zfs", "receive", "-s", "-u", into.as_str()]);
         parts.push(Work::Pipe { from, to, estimate: None });
     }

@@ -67,8 +67,10 @@ pub async fn ask(hosts: &Hosts, evidence: &Evidence, situation: &Situation, find
         )
     });
     let (Ok(user), Ok(host_key), Ok(port)) = (user, host_key, port) else { return None };
-    let reach =
-        Effect::Probe { host: source.clone(), probe: Probe::Tcp { address: target_address, port, seconds: PATIENCE } };
+    let reach = Effect::Probe {
+        host: source.clone(),
+        probe: Probe::Tcp { address: target_address, port, source: None, seconds: PATIENCE },
+    };
     if let Work::Run(commands) = reach.work() {
         for command in commands {
             if let Err(error) = hosts.run(&command).await {

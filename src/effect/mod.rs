@@ -50,6 +50,8 @@ pub enum Effect {
     TryKey { direct: Box<Direct> },
     /// The end of that key on both hosts.
     RemoveKey { direct: Box<Direct> },
+    /// Give a dataset and all below it another name; nothing is mounted or unmounted.
+    RenameDataset { host: NodeName, from: DatasetName, to: DatasetName },
     /// Destroy datasets that this run received, and nothing else.
     DiscardReceived { host: NodeName, datasets: Vec<DatasetName>, run: RunId },
     /// Take an older copy of ours back to the snapshot it had before this run.
@@ -353,6 +355,7 @@ impl Effect {
             | Effect::Hold { host, .. }
             | Effect::MoveBookmark { host, .. }
             | Effect::RemoveBookmark { host, .. }
+            | Effect::RenameDataset { host, .. }
             | Effect::DiscardReceived { host, .. }
             | Effect::RollBackReceived { host, .. }
             | Effect::Park { host, .. }

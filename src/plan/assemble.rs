@@ -59,6 +59,7 @@ pub fn plan(
         return Err(findings.into_sorted());
     };
     let moving = datasets::moves(situation, source, target, jail, there, &mut findings);
+    let stale = datasets::stale_copy(situation, jail, there, target);
     let staged = staging::stage(situation, jail, there, &mut findings);
     let wireguard_files = persist::wireguard_files(situation, &evidence.fleet, &evidence.hosts, &mut findings);
     let hand_over = owners(situation, evidence, hub, target, &mut findings);
@@ -85,6 +86,7 @@ pub fn plan(
         source,
         target,
         datasets: &moving,
+        stale_copy: stale.as_ref(),
         staged: &staged,
         hand_over: &hand_over,
         checks: &evidence.fleet.jail(&situation.jail).checks,

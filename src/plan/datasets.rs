@@ -41,12 +41,13 @@ pub fn moves(
     there: &TargetFacts,
     findings: &mut Findings,
 ) -> Vec<DatasetMove> {
+    let stale = stale_copy(situation, jail, there, target).is_some();
     let (from_root, to_root) = (&situation.source.dataset, &situation.target.dataset);
     let mut moves = Vec::new();
     for dataset in &jail.datasets {
         let Some(facts) = source.dataset(&dataset.name) else { continue };
         let Some(into) = dataset.name.rebase(from_root, to_root) else { continue };
-        let existing = there.datasets.iter().find(|d| d.name == into);
+        let existing = there.datasets.iter().find(|d| d.name == into).filter(|_| !stale);
         let volume = facts.kind == crate::facts::DatasetKind::Volume;
         let live = Parked {
             dataset: dataset.name.clone(),
@@ -113,6 +114,26 @@ fn target_mountpoint(
     if given.as_deref() == Some(path) { PropertyState::Inherited } else { PropertyState::Local(path.to_owned()) }
 }
 
+/// An older copy of ours on the target that cannot be brought up to date, since a snapshot is missing that both sides
+/// have: its root, and the name to put it aside under. Nothing of it is destroyed.
+#[must_use]
+pub fn stale_copy(
+    situation: &Situation,
+    jail: &JailFacts,
+    there: &TargetFacts,
+    target: &HostFacts,
+) -> Option<(DatasetName, DatasetName)> {
+    let root = &situation.target.dataset;
+    let mark = target.dataset(root)?.run.clone()?;
+    let apart = jail.datasets.iter().any(|dataset| {
+        let into = dataset.name.rebase(&situation.source.dataset, root);
+        let existing = there.datasets.iter().find(|d| Some(&d.name) == into.as_ref());
+        existing.is_some_and(|e| common_base(&dataset.snapshots, &e.snapshots).is_none())
+    });
+    let aside = DatasetName::new(format!("{root}.jailferry-{mark}")).ok()?;
+    (apart && target.dataset(&aside).is_none()).then(|| (root.clone(), aside))
+}
+
 /// What the target has: nothing, or an older copy of ours that shares a snapshot by GUID. Anything else is not ours.
 fn base_of(
     situation: &Situation,
@@ -142,15 +163,8 @@ fn base_of(
             format!("unmount it: zfs unmount {into}"),
         );
     }
-    let Some(base) = common_base(&dataset.snapshots, &existing.snapshots) else {
-        findings.error(
-            "no-common-snapshot",
-            node,
-            format!("{into} on {node} was left by run {mark}, but shares no snapshot with {} any more", dataset.name),
-            format!("if the old copy is not needed: zfs destroy -r {into} (on {node}), then plan again"),
-        );
-        return (Base::Nothing, None);
-    };
+    // Without a common snapshot the whole old copy is put aside (see `stale_copy`), and this one starts from nothing.
+    let Some(base) = common_base(&dataset.snapshots, &existing.snapshots) else { return (Base::Nothing, None) };
     let theirs = existing.snapshots.iter().find(|s| s.guid == base.guid);
     let newer: Vec<&str> = existing
         .snapshots

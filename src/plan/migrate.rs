@@ -52,6 +52,8 @@ pub struct Cast<'a> {
     pub target: &'a HostFacts,
     /// The jail's datasets.
     pub datasets: &'a [DatasetMove],
+    /// An older copy at the target that cannot be brought up to date, and its name aside.
+    pub stale_copy: Option<&'a (DatasetName, DatasetName)>,
     /// The jail's files for the target.
     pub staged: &'a Staged,
     /// The new owners of the prefixes.
@@ -110,7 +112,20 @@ fn take_the_lock(cast: &Cast<'_>) -> Step {
 
 /// One atomic snapshot of all datasets, and each of them in full (or from the snapshot that an earlier run left).
 fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
-    let mut steps = vec![snapshot(cast, Phase::Copy, &label(cast.run, "0"), None)];
+    let mut steps = Vec::new();
+    if let Some((from, to)) = cast.stale_copy {
+        let host = cast.target();
+        steps.push(
+            Step::new(
+                Phase::Copy,
+                format!("put the outdated copy {from} on {host} aside"),
+                Effect::RenameDataset { host: host.clone(), from: from.clone(), to: to.clone() },
+            )
+            .undo(Effect::RenameDataset { host: host.clone(), from: to.clone(), to: from.clone() })
+            .change(Change::new(format!("dataset on {host}"), from, to)),
+        );
+    }
+    steps.push(snapshot(cast, Phase::Copy, &label(cast.run, "0"), None));
     for moving in cast.datasets {
         let (source, target) = (&moving.source.dataset, &moving.target.dataset);
         let (title, undo) = match &moving.older {

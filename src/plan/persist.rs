@@ -487,7 +487,7 @@ fn storage(cast: &Cast<'_>) -> Vec<Step> {
 
 /// What an earlier departure put aside on the target is in use again, or replaced.
 fn forgotten_files(cast: &Cast<'_>) -> Vec<Step> {
-    if cast.datasets.iter().all(|d| d.older.is_none()) {
+    if cast.stale_copy.is_none() && cast.datasets.iter().all(|d| d.older.is_none()) {
         return Vec::new();
     }
     std::iter::once(&cast.situation.target_file)

@@ -50,6 +50,7 @@ impl Effect {
             Effect::TryKey { direct } => Work::Run(vec![direct.try_key()]),
             // The target first: from then on the key opens nothing.
             Effect::RemoveKey { direct } => Work::Run(vec![direct.dismiss(), direct.forget_key()]),
+            Effect::RenameDataset { host, from, to } => zfs::rename(host, from, to),
             Effect::DiscardReceived { host, datasets, run } => zfs::discard_received(host, datasets, run),
             Effect::RollBackReceived { host, dataset, base, run } => zfs::roll_back_received(host, dataset, base, run),
             Effect::CompareGuids { source, target, pairs, label } => zfs::compare_guids(source, target, pairs, label),

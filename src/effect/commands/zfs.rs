@@ -133,6 +133,16 @@ pub(super) fn transfer(transfer: &Transfer) -> Work {
     }
 }
 
+/// Found done when only the new name is there.
+pub(super) fn rename(host: &NodeName, from: &DatasetName, to: &DatasetName) -> Work {
+    run(
+        host,
+        format!(
+            "if zfs list -Hp -o name {to} >/dev/null 2>&1 && ! zfs list -Hp -o name {from} >/dev/null 2>&1; then exit 0; fi\nzfs rename -u {from} {to}"
+        ),
+    )
+}
+
 /// Children first. A dataset without our mark of this very run is left alone and named.
 pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id: &RunId) -> Work {
     run(

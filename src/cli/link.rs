@@ -69,7 +69,7 @@ pub async fn ask(hosts: &Hosts, evidence: &Evidence, situation: &Situation, find
     let (Ok(user), Ok(host_key), Ok(port)) = (user, host_key, port) else { return None };
     let reach = Effect::Probe {
         host: source.clone(),
-        probe: Probe::Tcp { address: target_address, port, source: None, seconds: PATIENCE },
+        probe: Probe::Tcp { address: target_address, port, source: Some(source_address), seconds: PATIENCE },
     };
     if let Work::Run(commands) = reach.work() {
         for command in commands {

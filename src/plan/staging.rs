@@ -81,7 +81,7 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
     let wanted = Rewrite {
         epair: situation.epair.filter(|(a, b)| a != b),
         bridge: (from.bridge != to.bridge).then(|| (from.bridge.clone(), to.bridge.clone())),
-        fib: (from.fib != to.fib && from.fib != 0).then_some((from.fib, to.fib)),
+        fib: (from.fib != to.fib).then_some((from.fib, to.fib)),
         mtu: None,
         path: None,
         fstab: None,
@@ -93,8 +93,12 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
             return staged;
         }
     };
+    // FIB 0 need not be written down: where the source's file does not name it, the target's FIB is added.
+    let named =
+        |text: &str| jail_conf::rewrite(text, &situation.jail, &Rewrite { fib: wanted.fib, ..Rewrite::default() });
     if from.fib == 0
         && to.fib != 0
+        && named(&own).is_ok_and(|r| r.text == own)
         && let Some((_, unit)) = situation.epair
     {
         match jail_conf::add_fib(&rewritten.text, &situation.jail, unit, to.fib) {

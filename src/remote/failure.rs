@@ -110,12 +110,17 @@ impl std::error::Error for RemoteError {
 impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.host)?;
-        if !self.command.is_empty() {
+        // A script that says why it failed need not be shown as well: the journal has it whole.
+        let told = self.command.contains('\n') && !self.stderr.is_empty();
+        if !self.command.is_empty() && !told {
             let lines: Vec<&str> = self.command.lines().filter(|l| !l.trim().is_empty()).collect();
             let shown =
                 lines.iter().take(SHOWN_SCRIPT).map(|l| sanitize::line(l.trim())).collect::<Vec<_>>().join("; ");
             let more = if lines.len() > SHOWN_SCRIPT { "; …" } else { "" };
             write!(f, "`{shown}{more}` ")?;
+        }
+        if told {
+            return write!(f, "{} ({})", self.stderr, self.kind);
         }
         write!(f, "{}", self.kind)?;
         if !self.stderr.is_empty() {

@@ -11,6 +11,7 @@ pub mod words;
 mod check;
 mod execute;
 mod facts;
+mod finalize;
 mod migrate;
 mod plan;
 mod playbook;
@@ -142,6 +143,17 @@ enum Verb {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Let go of what a successful run kept: the source's copy and the held snapshots; there is no way back then
+    Finalize {
+        /// The run's id
+        run: String,
+        /// Only say what would be done; asks no host
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// List the runs that were started from this machine
     Runs,
     /// Show a run: its steps, its commands, its outcome
@@ -180,6 +192,7 @@ pub async fn main() -> Exit {
         Verb::Check { files } => check::check(&global, &files),
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,
         Verb::Recover { run, dry_run } => recover::recover(&global, run.as_deref(), dry_run).await,
+        Verb::Finalize { run, dry_run, yes } => finalize::finalize(&global, &run, dry_run, yes).await,
         Verb::Runs => show::runs(&global),
         Verb::Show { run } => show::show(&global, &run),
         Verb::Completions { shell } => shells::completions(shell),

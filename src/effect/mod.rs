@@ -54,6 +54,10 @@ pub enum Effect {
     RenameDataset { host: NodeName, from: DatasetName, to: DatasetName },
     /// Destroy datasets that this run received, and nothing else.
     DiscardReceived { host: NodeName, datasets: Vec<DatasetName>, run: RunId },
+    /// Destroy the copy that a run left parked, with its snapshots: only while it is still that run's, and unmounted.
+    DestroyParked { host: NodeName, datasets: Vec<DatasetName>, run: RunId },
+    /// Forget the backups of configuration files that a run kept.
+    ForgetBackups { host: NodeName, run: RunId },
     /// Take an older copy of ours back to the snapshot it had before this run.
     RollBackReceived { host: NodeName, dataset: DatasetName, base: SnapshotLabel, run: RunId },
     /// Prove that a snapshot has the same GUID on both hosts, for every dataset.
@@ -357,6 +361,8 @@ impl Effect {
             | Effect::RemoveBookmark { host, .. }
             | Effect::RenameDataset { host, .. }
             | Effect::DiscardReceived { host, .. }
+            | Effect::DestroyParked { host, .. }
+            | Effect::ForgetBackups { host, .. }
             | Effect::RollBackReceived { host, .. }
             | Effect::Park { host, .. }
             | Effect::Unpark { host, .. }

@@ -7,6 +7,7 @@ pub mod assemble;
 pub mod checks;
 pub mod datasets;
 pub mod direct;
+pub mod finalize;
 pub mod finding;
 pub mod migrate;
 pub mod network;

@@ -8,6 +8,7 @@ use crate::effect::command::Command;
 use crate::effect::commands::SHORT;
 use crate::model::NodeName;
 use crate::model::RemotePath;
+use crate::model::RunId;
 
 fn run(host: &NodeName, script: String) -> Work {
     Work::Run(vec![Command::script(host, SHORT, script)])
@@ -67,6 +68,11 @@ pub(super) fn remove(host: &NodeName, path: &RemotePath, sha256: &str) -> Work {
 /// mv(1) within one directory is atomic; found done when only the new name is there.
 pub(super) fn rename(host: &NodeName, from: &RemotePath, to: &RemotePath) -> Work {
     run(host, format!("if [ -e {from} ]; then mv -f {from} {to}; fi\n[ -e {to} ] && [ ! -e {from} ] || exit 21"))
+}
+
+/// WireGuard files keep a backup beside them, named after the run; it holds the private key and never leaves the host.
+pub(super) fn forget_backups(host: &NodeName, run_id: &RunId) -> Work {
+    run(host, format!("rm -f /etc/wireguard/*.jailferry-{run_id} /usr/local/etc/wireguard/*.jailferry-{run_id}"))
 }
 
 pub(super) fn forget(host: &NodeName, path: &RemotePath) -> Work {

@@ -52,6 +52,8 @@ impl Effect {
             Effect::RemoveKey { direct } => Work::Run(vec![direct.dismiss(), direct.forget_key()]),
             Effect::RenameDataset { host, from, to } => zfs::rename(host, from, to),
             Effect::DiscardReceived { host, datasets, run } => zfs::discard_received(host, datasets, run),
+            Effect::DestroyParked { host, datasets, run } => zfs::destroy_parked(host, datasets, run),
+            Effect::ForgetBackups { host, run } => files::forget_backups(host, run),
             Effect::RollBackReceived { host, dataset, base, run } => zfs::roll_back_received(host, dataset, base, run),
             Effect::CompareGuids { source, target, pairs, label } => zfs::compare_guids(source, target, pairs, label),
             Effect::Park { host, datasets, run } => zfs::park(host, datasets, run),

@@ -154,6 +154,19 @@ pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id
     )
 }
 
+/// Children first, everything checked before anything is destroyed: each dataset must carry this very run's mark, be
+/// unmounted, and have no child that is not in the list.
+pub(super) fn destroy_parked(host: &NodeName, datasets: &[DatasetName], run_id: &RunId) -> Work {
+    let list = names(datasets.iter().rev());
+    let known = names(datasets);
+    run(
+        host,
+        format!(
+            "for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d is not the copy that run {run_id} left\" >&2; exit 22; }}\n  [ \"$(zfs get -Hp -o value mounted $d)\" != yes ] || {{ echo \"$d is mounted\" >&2; exit 22; }}\n  for c in $(zfs list -Hp -r -t filesystem,volume -o name $d); do\n    case ' {known} ' in *\" $c \"*) ;; *) echo \"$c is not of run {run_id}\" >&2; exit 22;; esac\n  done\ndone\nfor d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  for s in $(zfs list -Hp -d 1 -t snapshot -o name $d); do\n    zfs release jailferry-{run_id} $s 2>/dev/null || :\n  done\n  zfs destroy -r $d\ndone"
+        ),
+    )
+}
+
 /// Only snapshots of this run may go with the rollback; anything else is somebody's and stops it.
 pub(super) fn roll_back_received(host: &NodeName, dataset: &DatasetName, base: &SnapshotLabel, run_id: &RunId) -> Work {
     run(

@@ -173,7 +173,7 @@ pub fn happen(ctx: &Context, faults: &[Fault]) -> Option<i32> {
     None
 }
 
-fn wait_until_cleared(path: &PathBuf, id: u64) {
+fn wait_until_cleared(path: &std::path::Path, id: u64) {
     while Faults::open(path)
         .and_then(|mut faults| faults.list())
         .is_ok_and(|list| list.iter().any(|fault| fault.id == id))

@@ -86,7 +86,8 @@ pub async fn facts_of_all(
 async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     use std::pin::Pin;
     use std::task::Poll;
-    let mut pending: Vec<(Pin<Box<F>>, Option<F::Output>)> = futures.map(|f| (Box::pin(f), None)).collect();
+    type Pending<F> = (Pin<Box<F>>, Option<<F as Future>::Output>);
+    let mut pending: Vec<Pending<F>> = futures.map(|f| (Box::pin(f), None)).collect();
     std::future::poll_fn(move |context| {
         let mut ready = true;
         for (future, output) in &mut pending {

@@ -92,7 +92,7 @@ pub fn look() -> Look {
 ///
 /// # Errors
 /// When there is none, or it is refused: everything has been said already.
-pub fn fleet(global: &Global) -> Result<FleetFile, ()> {
+pub(super) fn fleet(global: &Global) -> Result<FleetFile, ()> {
     let path = fleet_path(global.fleet.as_deref()).map_err(|message| output::complain(&message))?;
     fleet_at(global, &path)
 }
@@ -101,7 +101,7 @@ pub fn fleet(global: &Global) -> Result<FleetFile, ()> {
 ///
 /// # Errors
 /// As [`fleet`].
-pub fn fleet_at(global: &Global, path: &Path) -> Result<FleetFile, ()> {
+pub(super) fn fleet_at(global: &Global, path: &Path) -> Result<FleetFile, ()> {
     let bytes = read(path).map_err(|message| output::complain(&message))?;
     let fleet = said(read_fleet(&path.display().to_string(), &bytes)).ok_or(())?;
     let ssh_config = global.ssh_config.clone().or_else(|| fleet.ssh_config.as_ref().map(|named| beside(path, named)));
@@ -112,7 +112,7 @@ pub fn fleet_at(global: &Global, path: &Path) -> Result<FleetFile, ()> {
 ///
 /// # Errors
 /// As [`fleet`].
-pub fn playbook(global: &Global, path: &Path) -> Result<(Playbook, FleetFile), ()> {
+pub(super) fn playbook(global: &Global, path: &Path) -> Result<(Playbook, FleetFile), ()> {
     let bytes = read(path).map_err(|message| output::complain(&message))?;
     let name = path.display().to_string();
     let alone = said(read_playbook(&name, &bytes, None)).ok_or(())?;

@@ -40,8 +40,7 @@ pub struct Cli {
     global: Global,
 }
 
-const EXAMPLES: &str = concat!(
-    "Examples:
+const EXAMPLES: &str = "Examples:
   jailferry plan jail web to node big        what would happen, every command of it
   jailferry migrate jail web to node big     the same, and do it after a question
   jailferry migrate web big --yes            the filler words may be left out; no question
@@ -56,8 +55,7 @@ Exit codes:
   3   refused before any change; the jail runs where it ran
   4   rolled back; the jail runs where it ran
   5   a person has to look; the output says what is so and what remains
-  70  jailferry itself or this machine failed"
-);
+  70  jailferry itself or this machine failed";
 
 /// Options of every verb.
 #[derive(Debug, Clone, Args)]

@@ -29,6 +29,10 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// One thing done to one host (or between two).
+#[expect(
+    missing_docs,
+    reason = "the fields' names and types say what they are; the variants say what is done with them"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case")]
 pub enum Effect {
@@ -284,6 +288,7 @@ impl HandOver {
 }
 
 /// Something to prove, without changing anything.
+#[expect(missing_docs, reason = "the fields' names and types say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "probe", rename_all = "snake_case")]
 pub enum Probe {

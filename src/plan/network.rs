@@ -78,9 +78,8 @@ pub fn route_changes(
 
     let without_ours = table
         .iter()
-        .filter(|r| {
-            !(r.destination == prefix && r.gateway.is_none() && r.flags.contains('S')) && !half_routes.contains(r)
-        })
+        .filter(|r| !half_routes.contains(r))
+        .filter(|r| r.destination != prefix || r.gateway.is_some() || !r.flags.contains('S'))
         .map(|r| (r.destination, &r.interface));
     let by_itself = longest_match(without_ours, prefix).is_some_and(|(found, i)| i == wanted && found.length() > 0);
 

@@ -237,7 +237,7 @@ pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
             script.push_str(&format!("[ \"$(zfs get -Hp -o value mounted {d})\" = yes ] || zfs mount {d}\n"));
         }
     }
-    script.push_str(":");
+    script.push(':');
     run(host, script)
 }
 

@@ -94,7 +94,7 @@ impl Echo {
     /// Waits for an answer to one of ours; none: the time was up, or it was something else.
     pub fn receive(&mut self, limit: Duration) -> io::Result<Option<Reply>> {
         use std::os::fd::AsFd;
-        let milliseconds = limit.as_millis().min(1000) as u16 + u16::from(limit.subsec_micros() % 1000 > 0);
+        let milliseconds = limit.as_millis().min(1000) as u16 + u16::from(!limit.subsec_micros().is_multiple_of(1000));
         let mut polled = [nix::poll::PollFd::new(self.socket.as_fd(), nix::poll::PollFlags::POLLIN)];
         if nix::poll::poll(&mut polled, nix::poll::PollTimeout::from(milliseconds))? == 0 {
             return Ok(None);

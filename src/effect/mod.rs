@@ -148,6 +148,7 @@ pub struct Transfer {
 }
 
 /// The way of a transfer's data.
+#[expect(missing_docs, reason = "the fields' names and types say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {

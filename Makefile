@@ -39,9 +39,9 @@ check: ## format, lints, documentation, generated files, forbidden words, licenc
 fmt: ## format the code
 	$(CARGO) fmt --all
 
-generate: ## write schema/*.json and docs/reference.md anew
+generate: ## write schema/*.json, docs/reference.md and the snapshots of --help anew
 	UPDATE_SCHEMA=1 $(CARGO) test --locked --test input schemas_are_current
-	UPDATE_REFERENCE=1 $(CARGO) test --locked --test cli the_reference_is_current
+	UPDATE_REFERENCE=1 INSTA_UPDATE=always $(CARGO) test --locked --test cli
 
 man: build ## the manual page, as target/jailferry.8
 	$(TARGET)/debug/jailferry man > $(TARGET)/jailferry.8

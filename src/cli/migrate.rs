@@ -36,6 +36,9 @@ pub(super) async fn migrate(global: &Global, words: &[String], options: &Options
         }
     };
     let Ok(fleet) = input::fleet(global) else { return Exit::BadInput };
+    if let Err(exit) = prepare::known(&fleet, &target) {
+        return exit;
+    }
     let hosts = match prepare::connect(&fleet).await {
         Ok(hosts) => hosts,
         Err(exit) => return exit,

@@ -61,13 +61,13 @@ Exit codes:
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The fleet: hub, nodes, jails [default: ./fleet.yml, then the user's and the system's configuration folder]
-    #[arg(long, global = true, value_name = "FILE", env = "JAILFERRY_FLEET")]
+    #[arg(long, global = true, value_name = "FILE", env = "JAILFERRY_FLEET", hide_env_values = true)]
     pub fleet: Option<PathBuf>,
     /// Machine-readable output: JSON, one event a line during a run
     #[arg(long, global = true)]
     pub json: bool,
     /// ssh_config(5) file to use instead of ~/.ssh/config
-    #[arg(long, global = true, value_name = "FILE", env = "JAILFERRY_SSH_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "JAILFERRY_SSH_CONFIG", hide_env_values = true)]
     pub ssh_config: Option<PathBuf>,
 }
 

@@ -28,11 +28,6 @@ pub async fn plan(
     options: &Options,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<Plan, Exit> {
-    if !fleet.fleet.nodes.contains_key(target) {
-        let known: Vec<&str> = fleet.fleet.nodes.keys().map(NodeName::as_str).collect();
-        output::complain(&format!("fleet.yml has no node {target}; it has {}", known.join(", ")));
-        return Err(Exit::BadInput);
-    }
     let settings = options.over(&fleet.fleet.options_of(jail)).settle();
     let gathered = gather::evidence(hosts, &fleet.fleet, jail, target, settings.transfer, events).await;
     let (evidence, situation, findings) = gathered.map_err(|error| {
@@ -52,6 +47,19 @@ pub async fn plan(
         }
         Exit::Refused
     })
+}
+
+/// Is the target a node of the fleet? To be asked before any host is.
+///
+/// # Errors
+/// The exit code to end with.
+pub fn known(fleet: &FleetFile, target: &NodeName) -> Result<(), Exit> {
+    if fleet.fleet.nodes.contains_key(target) {
+        return Ok(());
+    }
+    let known: Vec<&str> = fleet.fleet.nodes.keys().map(NodeName::as_str).collect();
+    output::complain(&format!("fleet.yml has no node {target}; it has {}", known.join(", ")));
+    Err(Exit::BadInput)
 }
 
 /// Connects to the fleet, or says why not.

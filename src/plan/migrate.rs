@@ -572,7 +572,7 @@ impl Step {
     /// A step without undo or changes.
     #[must_use]
     pub fn new(phase: Phase, title: impl Into<String>, effect: Effect) -> Step {
-        Step { phase, title: title.into(), effect, undo: vec![], changes: vec![], meanwhile: false, round: None }
+        Step { phase, title: title.into(), effect, undo: vec![], changes: vec![], round: None }
     }
 
     /// Adds an undo effect behind those it has.

@@ -75,8 +75,6 @@ pub struct Step {
     pub undo: Vec<Effect>,
     /// What is different afterwards: AllowedIPs, routes, aliases, files, as before → after.
     pub changes: Vec<Change>,
-    /// Does it run at the same time as the step before it?
-    pub meanwhile: bool,
     /// Is it left out when the round before it left little to send?
     pub round: Option<u32>,
 }

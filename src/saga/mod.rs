@@ -8,6 +8,7 @@ pub mod journal;
 pub mod record;
 pub mod run;
 pub mod state;
+pub mod undo;
 
 pub use journal::Journal;
 pub use journal::JournalError;

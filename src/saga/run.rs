@@ -23,6 +23,7 @@ use crate::saga::interrupt::Interrupts;
 use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
 use crate::saga::state::StepEvent;
+use crate::saga::undo;
 use crate::ui::event::Event;
 
 /// How long a transfer may stand still.
@@ -219,9 +220,11 @@ impl<'a> Run<'a> {
         (self.events)(Event::Unwinding { reason: reason.clone() });
         // Without a journal nothing more can be recorded, but the way back is still the right way.
         let _ = self.journal.note(format!("unwinding: {reason}"));
+        let mut left: Vec<(usize, String)> = Vec::new();
         for &index in indexes {
             let Some(step) = self.plan.steps.get(index) else { continue };
-            if step.undo.is_empty() {
+            // With something left to put right the lock stays, so that `recover` finds its own and nobody else begins.
+            if step.undo.is_empty() || !left.is_empty() && matches!(step.effect, Effect::Lock { .. }) {
                 continue;
             }
             let started = Instant::now();
@@ -233,19 +236,64 @@ impl<'a> Run<'a> {
                 undo: true,
             });
             let _ = self.journal.step(number, StepEvent::Undoing, None);
+            let mut failure = None;
             for effect in &step.undo {
-                if let Err(error) = self.perform(number, &effect.work()).await {
+                if let Err(error) = self.undo(number, effect).await {
                     let error = error.to_string();
                     (self.events)(Event::StepFailed { number, error: error.clone(), undo: true });
                     let _ = self.journal.step(number, StepEvent::Stuck, Some(error.clone()));
-                    return self.stuck(index, &reason, &error);
+                    if undo::guards_the_source(effect) {
+                        return self.stuck(index, &reason, &error);
+                    }
+                    failure = Some(error);
+                    break;
                 }
+            }
+            if let Some(error) = failure {
+                left.push((index, error));
+                continue;
             }
             let _ = self.journal.step(number, StepEvent::Undone, None);
             let milliseconds = milliseconds(started.elapsed());
             (self.events)(Event::StepDone { number, milliseconds, undo: true });
         }
-        Outcome::RolledBack { reason }
+        if left.is_empty() { Outcome::RolledBack { reason } } else { self.partly_back(&reason, &left) }
+    }
+
+    /// The jail is back, but not everything else.
+    fn partly_back(&self, reason: &str, left: &[(usize, String)]) -> Outcome {
+        let steps = left.iter().filter_map(|(index, error)| Some((self.plan.steps.get(*index)?, error)));
+        let remaining =
+            steps.clone().flat_map(|(step, _)| step.undo_commands()).map(|c| (c.host.to_string(), c.text())).collect();
+        let errors: Vec<String> = steps.map(|(step, error)| format!("{}: {error}", step.title)).collect();
+        let reason = format!(
+            "{reason}; jail {} runs on {} again, but not everything could be put back: {}",
+            self.plan.jail,
+            self.plan.source,
+            errors.join("; ")
+        );
+        Outcome::NeedsHuman { reason, remaining }
+    }
+
+    /// Carries out an undo effect. What keeps the source safe is worth waiting for while a host reboots or a link is
+    /// down; until it is done the jail may not start at the source.
+    async fn undo(&self, number: usize, effect: &Effect) -> Result<(), StepError> {
+        let patience = if undo::guards_the_source(effect) { undo::PATIENCE } else { Duration::ZERO };
+        let started = Instant::now();
+        loop {
+            match self.perform(number, &effect.work()).await {
+                Ok(_) => return Ok(()),
+                Err(StepError::Remote(error))
+                    if matches!(error.kind, Kind::ConnectionLost | Kind::NoFreshConnection(_))
+                        && started.elapsed() < patience =>
+                {
+                    tokio::time::sleep(undo::PAUSE).await;
+                    // Whether the host is back is seen by the next try.
+                    let _ = self.hosts.reconnect(&error.host).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// What is left to undo, for a person.

@@ -168,7 +168,7 @@ pub struct Pf {
 /// A jail that runs or is dying (`jls -d --libxo json name jid path vnet dying …`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningJail {
-    /// Its name; jails whose name is not a [`JailName`] are listed by text.
+    /// Its name; jails whose name is not a [`JailName`](crate::model::JailName) are listed by text.
     pub name: String,
     /// jid.
     pub jid: u32,

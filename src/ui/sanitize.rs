@@ -20,7 +20,7 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// Several lines: line ends are kept (`\r\n` counts as one), tabs become blanks, all else as in [`line`].
+/// Several lines: line ends are kept (`\r\n` counts as one), tabs become blanks, all else as in [`line()`].
 #[must_use]
 pub fn block(text: &str) -> String {
     text.lines().map(|l| line(&l.replace('\t', "    "))).collect::<Vec<_>>().join("\n")

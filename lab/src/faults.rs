@@ -6,7 +6,7 @@ use std::io::Read;
 use std::io::Seek;
 use std::io::Write;
 use std::path::Path;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -173,7 +173,7 @@ pub fn happen(ctx: &Context, faults: &[Fault]) -> Option<i32> {
     None
 }
 
-fn wait_until_cleared(path: &std::path::Path, id: u64) {
+fn wait_until_cleared(path: &Path, id: u64) {
     while Faults::open(path)
         .and_then(|mut faults| faults.list())
         .is_ok_and(|list| list.iter().any(|fault| fault.id == id))

@@ -6,7 +6,6 @@ use std::io::Read;
 use std::io::Seek;
 use std::io::Write;
 use std::path::Path;
-use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;

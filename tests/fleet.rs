@@ -7,6 +7,8 @@
 mod bench;
 #[path = "fleet/client.rs"]
 mod client;
+#[path = "fleet/direct.rs"]
+mod direct;
 #[path = "fleet/lab.rs"]
 mod lab;
 #[path = "fleet/moving.rs"]

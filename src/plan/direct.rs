@@ -111,7 +111,7 @@ pub fn node_to_node(situation: &Situation, run: &RunId, link: &Link, mut steps: 
     let (source, target, user) = (&direct.source, &direct.target, direct.user.as_str());
     let what = format!("keys that {user} on {target} lets in");
     let meaning =
-        format!("the key of run {run}, from {} only, for {} receives only", link.source_address, receives.len());
+        format!("the key of run {run}, from {} only, for these {} receives only", link.source_address, receives.len());
     let remove = Effect::RemoveKey { direct: direct.clone() };
     let end =
         Step::new(Phase::Persist, format!("the key of this run is gone from {source} and {target}"), remove.clone())
@@ -134,4 +134,134 @@ pub fn node_to_node(situation: &Situation, run: &RunId, link: &Link, mut steps: 
     let first = steps.iter().position(|s| !matches!(s.effect, Effect::Lock { .. })).unwrap_or(0);
     steps.splice(first..first, [begin, works]);
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effect::Base;
+    use crate::effect::Transfer;
+    use crate::effect::Work;
+    use crate::model::DatasetName;
+    use crate::model::JailName;
+    use crate::model::NodeName;
+    use crate::model::RemotePath;
+    use crate::model::SnapshotLabel;
+
+    fn place(node: &str) -> Place {
+        Place {
+            node: NodeName::new(node).unwrap(),
+            bridge: InterfaceName::new("bridge0").unwrap(),
+            wireguard: InterfaceName::new("wg0").unwrap(),
+            fib: 0,
+            dataset: DatasetName::new("zroot/web").unwrap(),
+            interfaces: vec![],
+        }
+    }
+
+    fn situation() -> Situation {
+        Situation {
+            jail: JailName::new("web").unwrap(),
+            hub: NodeName::new("small").unwrap(),
+            hub_wireguard: InterfaceName::new("wg0").unwrap(),
+            source: place("spare"),
+            target: place("big"),
+            path: RemotePath::new("/jails/web").unwrap(),
+            configuration_file: RemotePath::new("/etc/jail.conf.d/web.conf").unwrap(),
+            target_file: RemotePath::new("/etc/jail.conf.d/web.conf").unwrap(),
+            fstab: None,
+            prefixes: vec![],
+            addresses: vec![],
+            hub_sources: Default::default(),
+            gateways: vec![],
+            mtu: 1380,
+            epair: None,
+            autostart: false,
+        }
+    }
+
+    fn send(base: Base, round: Option<u32>) -> Step {
+        let transfer = Transfer {
+            from: NodeName::new("spare").unwrap(),
+            to: NodeName::new("big").unwrap(),
+            dataset: DatasetName::new("zroot/web").unwrap(),
+            into: DatasetName::new("zroot/web").unwrap(),
+            label: SnapshotLabel::new("s").unwrap(),
+            base,
+            run: RunId::new("web-0123abcd").unwrap(),
+            raw: false,
+            estimate: None,
+            round,
+            way: Way::Relay,
+        };
+        Step::new(Phase::Copy, "send", Effect::Transfer(transfer))
+    }
+
+    fn link() -> Link {
+        Link {
+            source_address: "10.77.0.2".parse().unwrap(),
+            target_address: "10.77.0.3".parse().unwrap(),
+            port: 22,
+            user: UserName::new("root").unwrap(),
+            become_root: Become::None,
+            host_key: SshPublicKey::new(
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1yYXQyKQm7c2lXb9cUuGWKkUQ8mJq5H2n0bqk1xN2e",
+            )
+            .unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_key_begins_behind_the_lock_and_ends_when_the_move_is_accepted() {
+        let (situation, run) = (situation(), RunId::new("web-0123abcd").unwrap());
+        let small = situation.hub.clone();
+        let bookmark = || Base::Bookmark(SnapshotLabel::new("b").unwrap());
+        let lock = Effect::Lock { host: small.clone(), jail: situation.jail.clone(), run: run.clone() };
+        let unlock = Effect::Unlock { host: small, jail: situation.jail.clone(), run: run.clone() };
+        let relayed = vec![
+            Step::new(Phase::Copy, "lock", lock),
+            send(Base::Nothing, Some(0)),
+            send(bookmark(), Some(1)),
+            send(bookmark(), None),
+            Step::new(Phase::Persist, "unlock", unlock),
+        ];
+        let steps = node_to_node(&situation, &run, &link(), relayed);
+        let order: Vec<&str> = steps
+            .iter()
+            .map(|s| match &s.effect {
+                Effect::AdmitKey { .. } => "admit",
+                Effect::TryKey { .. } => "try",
+                Effect::RemoveKey { .. } => "remove",
+                _ => s.title.as_str(),
+            })
+            .collect();
+        assert_eq!(order, ["lock", "admit", "try", "send", "send", "send", "remove", "unlock"]);
+        assert_eq!(steps[1].undo, [steps[6].effect.clone()]);
+        assert_eq!(steps[6].phase, Phase::Persist);
+        // Rounds share a receive, so that the key may run one for the first copy and one for all that follows.
+        let Effect::AdmitKey { receives, .. } = &steps[1].effect else { unreachable!() };
+        assert_eq!(receives.len(), 2);
+        let number = |step: &Step| match step.effect.work() {
+            Work::Direct { send, to, .. } => {
+                assert_eq!(step.commands(), [send.clone()], "what is printed is what runs");
+                receives.iter().position(|r| *r == to).map(|i| (i + 1, send.text()))
+            }
+            other => panic!("{other:?}"),
+        };
+        for (step, wanted) in steps[3..6].iter().zip([1, 2, 2]) {
+            let (found, text) = number(step).unwrap();
+            assert_eq!(found, wanted);
+            assert!(text.contains(&format!(" -- 10.77.0.3 {wanted} >&2")), "{text}");
+        }
+        let admit = &steps[1].commands()[1];
+        assert!(admit.text().contains("ssh-ed25519 KEY-MADE-IN-THIS-RUN jailferry-web-0123abcd"), "{}", admit.text());
+    }
+
+    #[test]
+    fn sshd_must_read_the_file_of_keys() {
+        let settings = |files: &str| format!("port 2222\naddressfamily any\nauthorizedkeysfile {files}\n");
+        assert_eq!(sshd_port(&settings(".ssh/authorized_keys .ssh/authorized_keys2")), Ok(2222));
+        assert!(sshd_port(&settings("/etc/keys/%u")).unwrap_err().contains("/etc/keys/%u"));
+        assert!(sshd_port("authorizedkeysfile .ssh/authorized_keys\n").is_err());
+    }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::cli::link;
+use futures_util::future::join_all;
+
 use crate::configuration::fstab;
 use crate::effect::command::Command;
 use crate::facts::HostFacts;
@@ -80,27 +82,6 @@ pub async fn facts_of_all(
         }
     }
     if errors.is_empty() { Ok(all) } else { Err(GatherError(errors)) }
-}
-
-/// Polls all futures in one task: the sessions they use are borrowed, so they cannot be spawned.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    use std::pin::Pin;
-    use std::task::Poll;
-    type Pending<F> = (Pin<Box<F>>, Option<<F as Future>::Output>);
-    let mut pending: Vec<Pending<F>> = futures.map(|f| (Box::pin(f), None)).collect();
-    std::future::poll_fn(move |context| {
-        let mut ready = true;
-        for (future, output) in &mut pending {
-            if output.is_none() {
-                match future.as_mut().poll(context) {
-                    Poll::Ready(value) => *output = Some(value),
-                    Poll::Pending => ready = false,
-                }
-            }
-        }
-        if ready { Poll::Ready(pending.iter_mut().filter_map(|(_, o)| o.take()).collect()) } else { Poll::Pending }
-    })
-    .await
 }
 
 /// Both rounds for one move. `None` as situation: too little is known, and the findings say why.

@@ -84,10 +84,9 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     steps.extend(rehearse(cast));
     // Nobody answers.
     steps.extend(stop_at_the_source(cast));
-    steps.extend(send_the_rest(cast));
-    steps.extend(fence_the_source(cast));
-    steps.extend(prepare_the_target_network(cast));
-    steps.extend(switch(cast));
+    steps.extend(final_snapshot(cast));
+    steps.extend(at_once([send_the_rest(cast), fence_the_source(cast), prepare_the_target_network(cast)]));
+    steps.extend(at_once([compare(cast), switch(cast)]));
     steps.extend(start_at_the_target(cast));
     // The jail runs at the target.
     steps.extend(prove(cast));
@@ -97,6 +96,12 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
         Some(link) => direct::node_to_node(cast.situation, cast.run, link, steps),
         None => steps,
     }
+}
+
+/// Chapters of which nothing waits for anything else: all their steps run at the same time.
+fn at_once<const N: usize>(chapters: [Vec<Step>; N]) -> Vec<Step> {
+    let steps = chapters.into_iter().flatten().enumerate();
+    steps.map(|(place, step)| if place == 0 { step } else { step.alongside() }).collect()
 }
 
 /// Nobody else moves this jail meanwhile.
@@ -252,24 +257,34 @@ fn stop_at_the_source(cast: &Cast<'_>) -> Vec<Step> {
     steps
 }
 
-/// The last snapshot is taken after the stop, so nothing that was acknowledged is missing from it.
+/// Taken after the stop, so nothing that was acknowledged is missing from it.
+fn final_snapshot(cast: &Cast<'_>) -> Vec<Step> {
+    vec![snapshot(cast, Phase::CutOver, &label(cast.run, "final"), None)]
+}
+
+/// What was written since the last round.
 fn send_the_rest(cast: &Cast<'_>) -> Vec<Step> {
     let last = label(cast.run, "final");
-    let mut steps = vec![snapshot(cast, Phase::CutOver, &last, None)];
-    for moving in cast.datasets {
+    let send = |moving: &DatasetMove| {
         let transfer = transfer(cast, moving, Base::Bookmark(bookmark(cast.run)), last.clone(), None);
-        steps.push(Step::new(
-            Phase::CutOver,
-            format!("send the rest of {}", moving.source.dataset),
-            Effect::Transfer(transfer),
-        ));
-    }
-    steps.push(Step::new(
+        let title = format!("send the rest of {}", moving.source.dataset);
+        Step::new(Phase::CutOver, title, Effect::Transfer(transfer))
+    };
+    cast.datasets.iter().map(send).collect()
+}
+
+/// The proof that everything arrived.
+fn compare(cast: &Cast<'_>) -> Vec<Step> {
+    vec![Step::new(
         Phase::CutOver,
         format!("every dataset's snapshot has the same GUID on {} and {}", cast.source(), cast.target()),
-        Effect::CompareGuids { source: cast.source(), target: cast.target(), pairs: cast.pairs(), label: last },
-    ));
-    steps
+        Effect::CompareGuids {
+            source: cast.source(),
+            target: cast.target(),
+            pairs: cast.pairs(),
+            label: label(cast.run, "final"),
+        },
+    )]
 }
 
 /// Nothing can write to the source's copy any more, nor start it.
@@ -446,7 +461,8 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
             Phase::CutOver,
             format!("{} forgets the connections of the stopped copy", situation.hub),
             Effect::KillStates { host: situation.hub.clone(), prefixes: situation.prefixes.clone() },
-        ),
+        )
+        .alongside(),
     ]
 }
 
@@ -572,7 +588,14 @@ impl Step {
     /// A step without undo or changes.
     #[must_use]
     pub fn new(phase: Phase, title: impl Into<String>, effect: Effect) -> Step {
-        Step { phase, title: title.into(), effect, undo: vec![], changes: vec![], round: None }
+        Step { phase, title: title.into(), effect, undo: vec![], changes: vec![], alongside: false, round: None }
+    }
+
+    /// Lets it run at the same time as the step before it.
+    #[must_use]
+    pub fn alongside(mut self) -> Step {
+        self.alongside = true;
+        self
     }
 
     /// Adds an undo effect behind those it has.

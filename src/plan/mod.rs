@@ -75,6 +75,10 @@ pub struct Step {
     pub undo: Vec<Effect>,
     /// What is different afterwards: AllowedIPs, routes, aliases, files, as before → after.
     pub changes: Vec<Change>,
+    /// Does it run at the same time as the step before it? Such steps touch different things, so that their order
+    /// does not matter; they are undone one after the other.
+    #[serde(default)]
+    pub alongside: bool,
     /// Is it left out when the round before it left little to send?
     pub round: Option<u32>,
 }

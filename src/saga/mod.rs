@@ -5,6 +5,7 @@
 pub mod direction;
 pub mod interrupt;
 pub mod journal;
+pub mod lanes;
 pub mod record;
 pub mod run;
 pub mod state;

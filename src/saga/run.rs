@@ -1,8 +1,11 @@
 //! Executes a plan: forward step by step, and back when something fails before the point of no return.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 use std::time::Instant;
+
+use futures_util::future::join_all;
 
 use crate::effect::Effect;
 use crate::effect::Work;
@@ -22,6 +25,7 @@ use crate::saga::direction::Direction;
 use crate::saga::interrupt::Interrupts;
 use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
+use crate::saga::lanes;
 use crate::saga::state::StepEvent;
 use crate::saga::undo;
 use crate::ui::event::Event;
@@ -96,8 +100,8 @@ pub struct Run<'a> {
     events: &'a (dyn Fn(Event) + Send + Sync),
     /// Bytes that each round sent.
     rounds: Vec<u64>,
-    /// Indexes of steps that were left out.
-    skipped: BTreeSet<usize>,
+    /// Indexes of steps of which something may have happened.
+    started: BTreeSet<usize>,
     stopped_at: Option<Instant>,
     blackout: Option<Duration>,
     /// The longest silence that the hub saw.
@@ -127,7 +131,7 @@ impl<'a> Run<'a> {
             interrupts,
             events,
             rounds: vec![],
-            skipped: BTreeSet::new(),
+            started: BTreeSet::new(),
             stopped_at: None,
             blackout: None,
             seen_outside: None,
@@ -137,35 +141,40 @@ impl<'a> Run<'a> {
     /// Forward to the end, or back to the beginning.
     pub async fn execute(&mut self) -> Outcome {
         let no_return = self.plan.point_of_no_return();
-        for (index, step) in self.plan.steps.iter().enumerate().take(no_return) {
+        let mut index = 0;
+        while index < no_return {
+            let Some(step) = self.plan.steps.get(index) else { break };
             if self.interrupts.asked() {
                 return self.unwind(index, "interrupted as asked".into()).await;
             }
             if let Some(reason) = self.not_needed(step) {
-                self.skipped.insert(index);
                 (self.events)(Event::StepSkipped { number: index + 1, reason: reason.clone() });
                 if let Err(error) = self.journal.step(index + 1, StepEvent::Skipped, Some(reason)) {
                     return self.unwind(index, format!("the journal cannot be written: {error}")).await;
                 }
+                index += 1;
                 continue;
             }
+            let together = lanes::group(&self.plan.steps, index, no_return);
+            let end = together.end;
             if matches!(step.effect, Effect::StopJail(_)) {
                 self.stopped_at = Some(Instant::now());
             }
-            match self.forward(index, step).await {
+            match self.forward(together).await {
                 Ok(()) => {}
-                Err(StepError::Stopped) => return self.stopped(index),
-                Err(error) if matches!(step.effect, Effect::Lock { .. }) => {
+                Err((at, StepError::Stopped)) => return self.stopped(at),
+                Err((_, error)) if matches!(step.effect, Effect::Lock { .. }) => {
                     return Outcome::Refused { reason: error.to_string() };
                 }
-                Err(error) => {
-                    let reason = format!("step {} ({}) failed: {error}", index + 1, step.title);
-                    return self.unwind(index + 1, reason).await;
+                Err((at, error)) => {
+                    let title = self.plan.steps.get(at).map_or("", |s| s.title.as_str());
+                    return self.unwind(end, format!("step {} ({title}) failed: {error}", at + 1)).await;
                 }
             }
             if self.blackout.is_none() && step.phase == Phase::Prove {
                 self.blackout = self.stopped_at.map(|t| t.elapsed());
             }
+            index = end;
         }
         let rest: Vec<usize> = (no_return..self.plan.steps.len()).collect();
         self.make_it_last(&rest).await
@@ -177,7 +186,7 @@ impl<'a> Run<'a> {
         let mut reasons = Vec::new();
         for &index in indexes {
             let Some(step) = self.plan.steps.get(index) else { continue };
-            if let Err(error) = self.forward(index, step).await {
+            if let Err((_, error)) = self.forward(index..index + 1).await {
                 reasons.push(format!("step {} ({}): {error}", index + 1, step.title));
                 remaining.extend(step.commands().into_iter().map(|c| (c.host.to_string(), c.text())));
             }
@@ -202,7 +211,7 @@ impl<'a> Run<'a> {
 
     /// The undo effects of the first `count` steps, last step first.
     async fn unwind(&self, count: usize, reason: String) -> Outcome {
-        let indexes: Vec<usize> = (0..count).rev().filter(|i| !self.skipped.contains(i)).collect();
+        let indexes: Vec<usize> = (0..count).rev().filter(|i| self.started.contains(i)).collect();
         self.go_back(&indexes, reason).await
     }
 
@@ -333,47 +342,85 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn forward(&mut self, index: usize, step: &Step) -> Result<(), StepError> {
+    /// Steps that belong together: different lanes at the same time, each lane in order. All of them come to an end
+    /// before the first failure is told.
+    async fn forward(&mut self, together: Range<usize>) -> Result<(), (usize, StepError)> {
+        let first = together.start;
+        let stop = self.interrupts.clone();
+        let results = {
+            let run = &*self;
+            let lanes = lanes::lanes(&run.plan.steps, together);
+            let all = join_all(lanes.into_iter().map(|lane| run.lane(lane)));
+            tokio::select! {
+                results = all => results,
+                () = stop.stop_now() => return Err((first, StepError::Stopped)),
+            }
+        };
+        let mut failure: Option<(usize, StepError)> = None;
+        for (index, result) in results.into_iter().flatten() {
+            self.started.insert(index);
+            match result {
+                Ok(came) => self.absorb(index, &came),
+                Err(error) if failure.as_ref().is_none_or(|(at, _)| index < *at) => failure = Some((index, error)),
+                Err(_) => {}
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The steps of one lane, until one fails.
+    async fn lane(&self, indexes: Vec<usize>) -> Vec<(usize, Result<Yield, StepError>)> {
+        let mut results = Vec::new();
+        for index in indexes {
+            let result = self.one(index).await;
+            let failed = result.is_err();
+            results.push((index, result));
+            if failed {
+                break;
+            }
+        }
+        results
+    }
+
+    /// One step: written down before and after.
+    async fn one(&self, index: usize) -> Result<Yield, StepError> {
+        let Some(step) = self.plan.steps.get(index) else { return Ok(Yield::default()) };
         let number = index + 1;
         (self.events)(Event::StepStarted { number, host: step.host().clone(), title: step.title.clone(), undo: false });
         self.journal.step(number, StepEvent::Intended, None)?;
         let started = Instant::now();
-        if let Some(round) = step.round.and_then(|r| usize::try_from(r).ok())
-            && self.rounds.len() <= round
-        {
-            self.rounds.resize(round + 1, 0);
-        }
-        let stop = self.interrupts.clone();
-        let work = step.effect.work();
-        let result = tokio::select! {
-            result = self.perform(number, &work) => result,
-            () = stop.stop_now() => Err(StepError::Stopped),
-        };
-        match result {
-            Ok(Yield { bytes, said }) => {
-                if matches!(step.effect, Effect::Unwatch { .. }) {
-                    self.seen_outside = watch::longest_silence(&said);
-                }
-                if let Effect::Transfer(transfer) = &step.effect
-                    && let Some(round) = transfer.round.and_then(|r| usize::try_from(r).ok())
-                {
-                    if self.rounds.len() <= round {
-                        self.rounds.resize(round + 1, 0);
-                    }
-                    if let Some(sum) = self.rounds.get_mut(round) {
-                        *sum = sum.saturating_add(bytes);
-                    }
-                }
+        match self.perform(number, &step.effect.work()).await {
+            Ok(came) => {
                 self.journal.step(number, StepEvent::Done, None)?;
                 let milliseconds = milliseconds(started.elapsed());
                 (self.events)(Event::StepDone { number, milliseconds, undo: false });
-                Ok(())
+                Ok(came)
             }
             Err(error) => {
                 let text = error.to_string();
                 (self.events)(Event::StepFailed { number, error: text.clone(), undo: false });
                 self.journal.step(number, StepEvent::Failed, Some(text))?;
                 Err(error)
+            }
+        }
+    }
+
+    /// Remembers what later decisions need: bytes of each round, the silence that the hub saw.
+    fn absorb(&mut self, index: usize, came: &Yield) {
+        let Some(step) = self.plan.steps.get(index) else { return };
+        if matches!(step.effect, Effect::Unwatch { .. }) {
+            self.seen_outside = watch::longest_silence(&came.said);
+        }
+        let round = match &step.effect {
+            Effect::Transfer(transfer) => transfer.round,
+            _ => step.round,
+        };
+        if let Some(round) = round.and_then(|r| usize::try_from(r).ok()) {
+            if self.rounds.len() <= round {
+                self.rounds.resize(round + 1, 0);
+            }
+            if let Some(sum) = self.rounds.get_mut(round) {
+                *sum = sum.saturating_add(came.bytes);
             }
         }
     }

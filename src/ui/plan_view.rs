@@ -29,6 +29,10 @@ pub fn render(plan: &Plan, paint: Paint) -> String {
         line(paint.bold("Findings"));
         line(findings(&plan.findings, paint).trim_end().to_owned());
     }
+    if plan.steps.iter().any(|s| s.alongside) {
+        line(String::new());
+        line("  ~ runs at the same time as the step before it; a host does one thing after the other".to_owned());
+    }
     let mut phase: Option<Phase> = None;
     for (index, step) in plan.steps.iter().enumerate() {
         if phase != Some(step.phase) {
@@ -36,7 +40,8 @@ pub fn render(plan: &Plan, paint: Paint) -> String {
             line(String::new());
             line(paint.bold(step.phase.title()));
         }
-        line(format!("{:>3}  {}: {}", index + 1, step.host(), step.title));
+        let mark = if step.alongside { '~' } else { ' ' };
+        line(format!("{:>3}{mark} {}: {}", index + 1, step.host(), step.title));
         for change in &step.changes {
             if !change.before.is_empty() {
                 line(format!("       {}", paint.red(&format!("- {}: {}", change.what, change.before))));

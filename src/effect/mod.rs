@@ -7,6 +7,7 @@
 pub mod command;
 pub mod commands;
 pub mod direct;
+pub mod meaning;
 pub mod shell;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::effect::command::Command;
 use crate::effect::direct::Direct;
 use crate::effect::direct::SshPublicKey;
+use crate::effect::meaning::Meaning;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::JailName;
@@ -93,7 +95,7 @@ pub enum Effect {
     /// Start a jail and see it running.
     StartJail(JailPlace),
     /// A script of another module (rc.conf, WireGuard configuration) with the words that describe it.
-    Edit { host: NodeName, what: String, script: String },
+    Edit { host: NodeName, what: String, script: String, meaning: Meaning },
     /// A route out of an interface.
     AddRoute(RouteSpec),
     /// The end of such a route.

@@ -19,6 +19,7 @@ use crate::configuration::wireguard_conf::edit_hooks;
 use crate::configuration::wireguard_conf::set_allowed_ips;
 use crate::effect::Effect;
 use crate::effect::RouteSpec;
+use crate::effect::meaning::Meaning;
 use crate::facts::HostFacts;
 use crate::facts::RcConf;
 use crate::facts::WireGuardFile;
@@ -126,12 +127,22 @@ pub fn autostart_off(cast: &Cast<'_>) -> Vec<Step> {
         Step::new(
             Phase::CutOver,
             what.clone(),
-            Effect::Edit { host: host.clone(), what, script: list.remove(&situation.jail) },
+            Effect::Edit {
+                host: host.clone(),
+                what,
+                script: list.remove(&situation.jail),
+                meaning: Meaning::JailListRemove { jail: situation.jail.clone() },
+            },
         )
         .undo(Effect::Edit {
             host: host.clone(),
             what: format!("jail {} starts at boot on {host} as before", situation.jail),
             script: undo,
+            meaning: Meaning::JailListGiveBack {
+                jail: situation.jail.clone(),
+                list: cast.source.rc.jail_list_text.clone(),
+                enable: cast.source.rc.jail_enable_text.clone(),
+            },
         })
         .change(Change::new(
             format!("jail_list on {host}"),
@@ -195,7 +206,10 @@ fn allowed_ips(cast: &Cast<'_>) -> Vec<Step> {
     }
     let target = Target { path: file.path.clone(), sha256: file.sha256.clone(), run: cast.run.clone() };
     let what = format!("{host} keeps the new AllowedIPs in {}", file.path);
-    vec![Step::new(Phase::Persist, what.clone(), Effect::Edit { host, what, script: set_allowed_ips(&target, &peers) })]
+    let script = set_allowed_ips(&target, &peers);
+    let peers = peers.into_iter().map(|p| (p.peer, p.prefixes)).collect();
+    let meaning = Meaning::AllowedIps { path: target.path, sha256: target.sha256, peers };
+    vec![Step::new(Phase::Persist, what.clone(), Effect::Edit { host, what, script, meaning })]
 }
 
 /// Gateway addresses of ours on the source that no jail there needs any more.
@@ -297,12 +311,10 @@ fn edit_list(
     let file = RemotePath::new("/etc/rc.conf").ok()?;
     let script = Variable::new(&file, variable).ok()?.change(old, value.as_deref()).ok()?;
     let what = format!("rc.conf of {node} remembers {variable}");
+    let meaning = Meaning::Variable { name: variable.to_owned(), old: old.map(str::to_owned), new: value.clone() };
     Some(
-        Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script }).change(Change::new(
-            format!("{variable} on {node}"),
-            old.unwrap_or_default(),
-            value.unwrap_or_default(),
-        )),
+        Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script, meaning })
+            .change(Change::new(format!("{variable} on {node}"), old.unwrap_or_default(), value.unwrap_or_default())),
     )
 }
 
@@ -346,7 +358,14 @@ fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<Step> {
             let target = Target { path: file.path.clone(), sha256: file.sha256.clone(), run: cast.run.clone() };
             let what = format!("{node} keeps its routes through {} in {}", file.interface, file.path);
             let script = edit_hooks(&target, &remove, &add);
-            steps.push(Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script }));
+            let texts = |lines: &[HookLine]| lines.iter().map(|l| l.as_str().to_owned()).collect();
+            let (remove, add) = (texts(&remove), texts(&add));
+            let meaning = Meaning::Hooks { path: target.path, sha256: target.sha256, remove, add };
+            steps.push(Step::new(
+                Phase::Persist,
+                what.clone(),
+                Effect::Edit { host: node.clone(), what, script, meaning },
+            ));
         }
     }
     let Ok(rc_conf) = RemotePath::new("/etc/rc.conf") else { return steps };
@@ -354,8 +373,17 @@ fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<Step> {
         for (name, old) in named_routes(&facts.rc, route) {
             let script = StaticRoute::new(&rc_conf, route.prefix.family(), &name, &old).and_then(|s| s.remove());
             let what = format!("{node} forgets the static route {name} to {}", route.prefix);
+            let meaning = Meaning::StaticRouteRemove {
+                family: route.prefix.family(),
+                name: name.clone(),
+                arguments: old.clone(),
+            };
             if let Ok(script) = script {
-                steps.push(Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script }));
+                steps.push(Step::new(
+                    Phase::Persist,
+                    what.clone(),
+                    Effect::Edit { host: node.clone(), what, script, meaning },
+                ));
             }
         }
     }
@@ -365,8 +393,13 @@ fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<Step> {
         let script = StaticRoute::new(&rc_conf, route.prefix.family(), &name, &arguments(route)).and_then(|s| s.add());
         let what =
             format!("{node} keeps the route {} to {} (FIB {}) as {name}", route.prefix, route.interface, route.fib);
+        let meaning = Meaning::StaticRouteAdd { family: route.prefix.family(), name, arguments: arguments(route) };
         if let Ok(script) = script {
-            steps.push(Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script }));
+            steps.push(Step::new(
+                Phase::Persist,
+                what.clone(),
+                Effect::Edit { host: node.clone(), what, script, meaning },
+            ));
         }
     }
     steps
@@ -432,7 +465,12 @@ fn autostart_on(cast: &Cast<'_>) -> Vec<Step> {
         Step::new(
             Phase::Persist,
             what.clone(),
-            Effect::Edit { host: host.clone(), what, script: list.add(&situation.jail, &all) },
+            Effect::Edit {
+                host: host.clone(),
+                what,
+                script: list.add(&situation.jail, &all),
+                meaning: Meaning::JailListAdd { jail: situation.jail.clone(), all },
+            },
         )
         .change(Change::new(
             format!("jail_list on {host}"),

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod direct;
 pub mod meaning;
 pub mod shell;
+pub mod simulate;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

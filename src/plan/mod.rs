@@ -9,6 +9,8 @@ pub mod datasets;
 pub mod direct;
 pub mod finalize;
 pub mod finding;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod migrate;
 pub mod network;
 pub mod persist;

@@ -13,6 +13,7 @@ mod zfs;
 
 pub use files::sha256;
 pub use zfs::receive;
+pub use zfs::RUN_PROPERTY;
 
 use crate::effect::Effect;
 use crate::effect::Work;

@@ -1,0 +1,97 @@
+//! What must hold of every world, whatever a run is in the middle of.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::effect::simulate::World;
+use crate::model::InterfaceName;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::Prefix;
+use crate::model::PublicKey;
+use crate::model::longest_match;
+use crate::plan::network;
+
+/// The hosts on which the jail runs: at most one (design, promise 1).
+#[must_use]
+pub fn running_copies(world: &World, jail: &JailName) -> Vec<NodeName> {
+    world.hosts.iter().filter(|(_, h)| h.facts.jail(jail).is_some()).map(|(n, _)| n.clone()).collect()
+}
+
+/// Who owns a prefix at the hub: the host behind the peer with the longest match; the hub itself when no peer has it.
+/// Two entries of the same prefix cannot be: wg(8) gives it to one peer.
+#[must_use]
+pub fn owners(world: &World, hub: &NodeName, interface: &InterfaceName, prefix: Prefix) -> Vec<NodeName> {
+    let Some(wireguard) = world.hosts.get(hub).and_then(|h| h.facts.wireguard(interface)) else { return Vec::new() };
+    let entries = || wireguard.peers.iter().flat_map(|p| p.allowed.iter().map(move |a| (*a, &p.public_key)));
+    let Some((found, _)) = longest_match(entries(), prefix) else { return vec![hub.clone()] };
+    entries().filter(|(p, _)| *p == found).filter_map(|(_, key)| holder(world, key)).collect()
+}
+
+fn holder(world: &World, key: &PublicKey) -> Option<NodeName> {
+    let has = |host: &&crate::effect::simulate::Host| host.facts.wireguard.iter().any(|w| w.public_key == *key);
+    world.hosts.iter().find(|(_, h)| has(h)).map(|(n, _)| n.clone())
+}
+
+/// Why a packet does not arrive.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// No route, and not even a default one.
+    #[error("{0} has no route")]
+    NoRoute(NodeName),
+    /// The interface leads to nobody who has it.
+    #[error("{host} sends it out of {interface}, where nobody has it")]
+    Nobody {
+        /// The last host.
+        host: NodeName,
+        /// Out of which interface.
+        interface: InterfaceName,
+    },
+    /// No peer of the tunnel has the address.
+    #[error("no peer of {0} has it")]
+    NoPeer(NodeName),
+    /// It goes in circles.
+    #[error("it goes in circles: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" → "))]
+    Loop(Vec<NodeName>),
+}
+
+/// The hosts a packet to a jail's address passes from `start`, looked up in `fib` there, to the host that has the jail.
+///
+/// # Errors
+/// [`Lost`]: a black hole or a loop.
+pub fn way(world: &World, start: &NodeName, fib: u16, address: IpAddr) -> Result<Vec<NodeName>, Lost> {
+    let mut hops = vec![start.clone()];
+    let mut fib = fib;
+    // A host may be passed twice in different FIBs: out of a jail's FIB to the hub and back to the same node.
+    let mut seen = BTreeSet::from([(start.clone(), fib)]);
+    let wanted = Prefix::host(address);
+    loop {
+        let Some(here) = hops.last().cloned() else { return Err(Lost::Loop(hops)) };
+        let Some(host) = world.hosts.get(&here) else { return Err(Lost::NoRoute(here)) };
+        let table = host.facts.routes(fib, wanted.family()).map(|r| (r.destination, r));
+        let Some((_, route)) = longest_match(table, wanted) else { return Err(Lost::NoRoute(here)) };
+        let interface = route.interface.clone();
+        if let Some(wireguard) = host.facts.wireguard(&interface) {
+            let next = network::owner(&wireguard.peers, wanted).and_then(|(key, _)| holder(world, key));
+            let Some(next) = next else { return Err(Lost::NoPeer(here)) };
+            // Decrypted packets are looked up in the FIB of the tunnel's interface (contract 0.5).
+            let tunnel = world.hosts.get(&next).and_then(|h| {
+                let key = &wireguard.public_key;
+                let theirs = h.facts.wireguard.iter().find(|w| w.peers.iter().any(|p| p.public_key == *key))?;
+                h.facts.interface(&theirs.interface)
+            });
+            fib = tunnel.map_or(0, |i| i.fib);
+            hops.push(next.clone());
+            if !seen.insert((next, fib)) {
+                return Err(Lost::Loop(hops));
+            }
+            continue;
+        }
+        let has = |jail: &crate::facts::RunningJail| jail.addresses.iter().any(|a| a.addr() == address);
+        let on_link = host.facts.interface(&interface).is_some_and(|i| i.groups.iter().any(|g| g == "bridge"));
+        if on_link && host.facts.jails.iter().any(has) {
+            return Ok(hops);
+        }
+        return Err(Lost::Nobody { host: here, interface });
+    }
+}

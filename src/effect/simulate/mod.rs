@@ -1,0 +1,222 @@
+//! What each effect means: fleet → fleet, without a host. The dry run's and the tests' oracle.
+//!
+//! A [`World`] is what the facts would tell of every host, and what they leave out: snapshots, properties with their
+//! sources, files. [`World::apply`] refuses what the scripts refuse (somebody else changed it, it is not ours, it is in
+//! the way) and, like them, finds done what is done already. Time, load and the packet filter's states do not exist
+//! here.
+
+mod edits;
+mod evidence;
+mod files;
+pub mod invariants;
+mod jails;
+mod network;
+mod storage;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
+use crate::effect::Effect;
+use crate::effect::Probe;
+use crate::facts;
+use crate::facts::HostFacts;
+use crate::facts::TextFile;
+use crate::model::DatasetName;
+use crate::model::Guid;
+use crate::model::NodeName;
+use crate::model::RemotePath;
+use crate::model::SnapshotLabel;
+
+/// Every host of a fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct World {
+    /// The hosts by name.
+    pub hosts: BTreeMap<NodeName, Host>,
+    /// What is inside the jails, by name: addresses and gateways come up with the jail, wherever it starts.
+    pub inside: BTreeMap<String, facts::RunningJail>,
+    /// Number of the last snapshot or dataset made; gives GUIDs and transaction groups.
+    clock: u64,
+}
+
+/// One host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Host {
+    /// What the first round of questions tells, but for datasets and configured jails, which are made from
+    /// [`Host::storage`] and [`Host::files`] (configurations from files that are not known stay here).
+    pub facts: HostFacts,
+    /// Filesystems and volumes.
+    pub storage: BTreeMap<DatasetName, Dataset>,
+    /// Text files.
+    pub files: BTreeMap<RemotePath, TextFile>,
+    /// Our lines in the `[Interface]` section of WireGuard files.
+    pub hooks: BTreeMap<RemotePath, Vec<String>>,
+}
+
+/// One filesystem or volume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// What no effect changes: kind, sizes, encryption.
+    pub like: facts::Dataset,
+    /// Properties set on it.
+    pub local: BTreeMap<String, String>,
+    /// Properties that came with a stream.
+    pub received: BTreeMap<String, String>,
+    /// Mounted now.
+    pub mounted: bool,
+    /// What is written in it, as one number.
+    pub content: u64,
+    /// Its snapshots, oldest first.
+    pub snapshots: Vec<Snapshot>,
+    /// Its bookmarks.
+    pub bookmarks: BTreeMap<SnapshotLabel, Guid>,
+}
+
+/// A snapshot with what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The part after '@'.
+    pub label: SnapshotLabel,
+    /// Same on both sides of a send.
+    pub guid: Guid,
+    /// Order of creation.
+    pub createtxg: u64,
+    /// Tags that keep it.
+    pub holds: BTreeSet<SnapshotLabel>,
+    /// What was written.
+    pub content: u64,
+}
+
+/// Why an effect is refused, as its script would.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SimulationError {
+    /// The world has no such host.
+    #[error("no host {0}")]
+    NoHost(NodeName),
+    /// Exit status 20: somebody changed it since the plan.
+    #[error("changed since the plan was made: {0}")]
+    Changed(String),
+    /// Exit status 21: it did not take.
+    #[error("did not take: {0}")]
+    NotTaken(String),
+    /// Exit status 22: not ours to touch.
+    #[error("not ours: {0}")]
+    NotOurs(String),
+    /// A FreeBSD tool refuses it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+fn refused<T>(text: impl Into<String>) -> Result<T, SimulationError> {
+    Err(SimulationError::Refused(text.into()))
+}
+
+impl World {
+    /// The host of that name.
+    ///
+    /// # Errors
+    /// [`SimulationError::NoHost`]
+    pub fn host(&self, name: &NodeName) -> Result<&Host, SimulationError> {
+        self.hosts.get(name).ok_or_else(|| SimulationError::NoHost(name.clone()))
+    }
+
+    fn host_mut(&mut self, name: &NodeName) -> Result<&mut Host, SimulationError> {
+        self.hosts.get_mut(name).ok_or_else(|| SimulationError::NoHost(name.clone()))
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    /// Carries out an effect.
+    ///
+    /// # Errors
+    /// [`SimulationError`] where the script would fail. What it did before that point stays done, as on a host.
+    pub fn apply(&mut self, effect: &Effect) -> Result<(), SimulationError> {
+        match effect {
+            Effect::Snapshot { host, dataset, label } => self.snapshot(host, dataset, label),
+            Effect::DestroySnapshot { host, dataset, label, held_by } => {
+                self.host_mut(host)?.destroy_snapshot(dataset, label, held_by.as_ref())
+            }
+            Effect::Hold { host, dataset, label, tag } => self.host_mut(host)?.hold(dataset, label, tag),
+            Effect::MoveBookmark { host, datasets, bookmark, label } => {
+                self.host_mut(host)?.move_bookmark(datasets, bookmark, label)
+            }
+            Effect::RemoveBookmark { host, datasets, bookmark } => {
+                self.host_mut(host)?.remove_bookmark(datasets, bookmark);
+                Ok(())
+            }
+            Effect::Transfer(transfer) => self.transfer(transfer),
+            Effect::DiscardReceived { host, datasets, run } => self.host_mut(host)?.discard_received(datasets, run),
+            Effect::RollBackReceived { host, dataset, base, run } => {
+                self.host_mut(host)?.roll_back_received(dataset, base, run)
+            }
+            Effect::CompareGuids { source, target, pairs, label } => self.compare_guids(source, target, pairs, label),
+            Effect::Park { host, datasets, run } => self.host_mut(host)?.park(datasets, run),
+            Effect::Unpark { host, datasets } => self.host_mut(host)?.unpark(datasets),
+            Effect::Tidy { host, dataset, jail, keep } => self.host_mut(host)?.tidy(dataset, jail, keep),
+            Effect::ClearMark { host, datasets } => self.host_mut(host)?.clear_mark(datasets),
+            Effect::BringBack(back) => self.bring_back(back),
+            Effect::KeepWayBack { host } => self.host(host).map(|_| ()),
+            Effect::WriteFile { host, path, text, mode, replaces } => {
+                self.host_mut(host)?.write_file(path, text, mode, replaces.as_deref())
+            }
+            Effect::RemoveFile { host, path, sha256 } => self.host_mut(host)?.remove_file(path, sha256),
+            Effect::MoveFile { host, from, to } => self.host_mut(host)?.move_file(from, to),
+            Effect::ForgetFile { host, path } => {
+                self.host_mut(host)?.files.remove(path);
+                Ok(())
+            }
+            Effect::CheckJailConfiguration { host, jail, file, expected } => {
+                self.host(host)?.check_configuration(jail, file, expected)
+            }
+            Effect::StopJail(place) => self.host_mut(&place.host)?.stop(place),
+            Effect::StartJail(place) => self.start(place),
+            Effect::Edit { host, meaning, .. } => self.host_mut(host)?.edit(meaning),
+            Effect::AddRoute(route) => self.host_mut(&route.host)?.add_route(route),
+            Effect::DeleteRoute(route) => self.host_mut(&route.host)?.delete_route(route),
+            Effect::AddAlias { host, interface, address, length } => {
+                self.host_mut(host)?.add_alias(interface, *address, *length)
+            }
+            Effect::RemoveAlias { host, interface, address, length } => {
+                self.host_mut(host)?.remove_alias(interface, *address, *length)
+            }
+            Effect::HandOver(hand_over) => self.host_mut(&hand_over.host)?.hand_over(hand_over),
+            // The packet filter's states and the neighbours' caches are no part of a world.
+            Effect::KillStates { host, .. } | Effect::ForgetNeighbours { host, .. } => self.host(host).map(|_| ()),
+            Effect::Probe { host, probe } => self.probe(host, probe),
+        }
+    }
+
+    /// Addresses of jails must be reached; what a service answers is not known here.
+    fn probe(&self, host: &NodeName, probe: &Probe) -> Result<(), SimulationError> {
+        match probe {
+            Probe::Ping { address, fib, .. } => self.reach(host, *fib, *address),
+            Probe::Tcp { address, .. } => self.reach(host, 0, *address),
+            Probe::Http { .. } => Ok(()),
+            Probe::Inside { jail, .. } | Probe::PingFromInside { jail, .. } => {
+                if self.host(host)?.facts.jail(jail).is_none() {
+                    return refused(format!("jexec: jail {jail} not found on {host}"));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn reach(&self, from: &NodeName, fib: u16, address: std::net::IpAddr) -> Result<(), SimulationError> {
+        self.host(from)?;
+        let known = |net: &IpNet| net.addr() == address;
+        if !self.inside.values().any(|jail| jail.addresses.iter().any(known)) {
+            return Ok(());
+        }
+        match invariants::way(self, from, fib, address) {
+            Ok(_) => Ok(()),
+            Err(lost) => Err(SimulationError::NotTaken(format!("{address} does not answer {from}: {lost}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

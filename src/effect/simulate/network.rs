@@ -1,0 +1,136 @@
+//! route(8), ifconfig(8) and wg(8): contract sections 1 and 3.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::effect::HandOver;
+use crate::effect::RouteSpec;
+use crate::effect::simulate::Host;
+use crate::effect::simulate::SimulationError;
+use crate::effect::simulate::refused;
+use crate::facts::Interface;
+use crate::facts::Peer;
+use crate::facts::Route;
+use crate::model::InterfaceName;
+use crate::model::Prefix;
+use crate::model::PublicKey;
+
+type Done = Result<(), SimulationError>;
+
+impl Host {
+    fn table(&mut self, fib: u16) -> &mut Vec<Route> {
+        self.facts.routes.entry(fib).or_default()
+    }
+
+    fn seen(&self, route: &RouteSpec) -> Option<&InterfaceName> {
+        let table = self.facts.routes.get(&route.fib)?;
+        table.iter().find(|r| r.destination == route.prefix).map(|r| &r.interface)
+    }
+
+    fn put_route(&mut self, fib: u16, route: Route) {
+        let table = self.table(fib);
+        table.push(route);
+        table.sort_by(|a, b| (a.destination, &a.interface).cmp(&(b.destination, &b.interface)));
+    }
+
+    pub(super) fn add_route(&mut self, route: &RouteSpec) -> Done {
+        if self.seen(route) == Some(&route.interface) {
+            return Ok(());
+        }
+        if self.facts.interface(&route.interface).is_none() {
+            return refused(format!("route: {} does not exist", route.interface));
+        }
+        if !self.facts.routes.contains_key(&route.fib) {
+            return refused(format!("route: no FIB {}", route.fib));
+        }
+        self.table(route.fib).retain(|r| r.destination != route.prefix);
+        let flags = if route.prefix.is_host() { "UHS" } else { "US" };
+        let (destination, interface) = (route.prefix, route.interface.clone());
+        self.put_route(route.fib, Route { destination, interface, gateway: None, flags: flags.into() });
+        Ok(())
+    }
+
+    pub(super) fn delete_route(&mut self, route: &RouteSpec) -> Done {
+        if self.seen(route) == Some(&route.interface) {
+            self.table(route.fib).retain(|r| r.destination != route.prefix);
+        }
+        Ok(())
+    }
+
+    fn interface_mut(&mut self, name: &InterfaceName) -> Result<&mut Interface, SimulationError> {
+        let found = self.facts.interfaces.iter_mut().find(|i| i.name == *name);
+        found.ok_or_else(|| SimulationError::Refused(format!("ifconfig: interface {name} does not exist")))
+    }
+
+    /// The address, and the route of the network that it connects. A static route of that network gives way to it
+    /// (sys/net/route/route_ctl.c: a pinned route replaces one that is not).
+    pub(super) fn add_alias(&mut self, interface: &InterfaceName, address: IpAddr, length: u8) -> Done {
+        let Ok(net) = IpNet::new(address, length) else { return refused(format!("ifconfig: {address}/{length}")) };
+        let found = self.interface_mut(interface)?;
+        if found.addresses.contains(&net) {
+            return Ok(());
+        }
+        found.addresses.retain(|a| a.addr() != address);
+        found.addresses.push(net);
+        found.addresses.sort();
+        let fib = found.fib;
+        let network = Prefix::truncate(net);
+        if !network.is_host() {
+            self.table(fib).retain(|r| r.destination != network);
+            let interface = interface.clone();
+            self.put_route(fib, Route { destination: network, interface, gateway: None, flags: "U".into() });
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_alias(&mut self, interface: &InterfaceName, address: IpAddr, length: u8) -> Done {
+        let Ok(net) = IpNet::new(address, length) else { return refused(format!("ifconfig: {address}/{length}")) };
+        let found = self.interface_mut(interface)?;
+        if !found.addresses.contains(&net) {
+            return Ok(());
+        }
+        found.addresses.retain(|a| *a != net);
+        let (fib, network) = (found.fib, Prefix::truncate(net));
+        let other = found.addresses.iter().any(|a| Prefix::truncate(*a) == network);
+        if !network.is_host() && !other {
+            let connected = |r: &Route| r.destination == network && r.interface == *interface && !r.flags.contains('S');
+            self.table(fib).retain(|r| !connected(r));
+        }
+        Ok(())
+    }
+
+    pub(super) fn hand_over(&mut self, change: &HandOver) -> Done {
+        let found = self.facts.wireguard.iter_mut().find(|w| w.interface == change.interface);
+        let Some(interface) = found else { return refused(format!("wg: {} does not exist", change.interface)) };
+        let peer = |peers: &[Peer], key: &PublicKey| peers.iter().position(|p| p.public_key == *key);
+        let mut indexes = Vec::new();
+        for wanted in &change.peers {
+            let Some(index) = peer(&interface.peers, &wanted.public_key) else {
+                return Err(SimulationError::Changed(format!("peer {} is not there", wanted.public_key)));
+            };
+            indexes.push((index, wanted));
+        }
+        let allowed = |index: usize, peers: &[Peer]| peers.get(index).map(|p| p.allowed.clone()).unwrap_or_default();
+        if indexes.iter().all(|(i, wanted)| allowed(*i, &interface.peers) == wanted.after) {
+            return Ok(());
+        }
+        if let Some((_, wanted)) = indexes.iter().find(|(i, wanted)| allowed(*i, &interface.peers) != wanted.before) {
+            return Err(SimulationError::Changed(format!("AllowedIPs of {}", wanted.public_key)));
+        }
+        for (index, wanted) in &indexes {
+            // A prefix has one peer; the last one that claims it gets it (wg(8)).
+            for (other, peer) in interface.peers.iter_mut().enumerate() {
+                if other == *index {
+                    peer.allowed = wanted.after.clone();
+                } else {
+                    peer.allowed.retain(|p| !wanted.after.contains(p));
+                }
+            }
+        }
+        match indexes.iter().find(|(i, wanted)| allowed(*i, &interface.peers) != wanted.after) {
+            Some((_, wanted)) => Err(SimulationError::NotTaken(format!("AllowedIPs of {}", wanted.public_key))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! zfs(8), as far as our scripts use it: contract section 5.
+
+use crate::effect::Base;
+use crate::effect::BringBack;
+use crate::effect::Parked;
+use crate::effect::PropertyState;
+use crate::effect::Transfer;
+use crate::effect::commands::RUN_PROPERTY;
+use crate::effect::simulate::Dataset;
+use crate::effect::simulate::Host;
+use crate::effect::simulate::SimulationError;
+use crate::effect::simulate::Snapshot;
+use crate::effect::simulate::World;
+use crate::effect::simulate::refused;
+use crate::model::DatasetName;
+use crate::model::Guid;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::RunId;
+use crate::model::SnapshotLabel;
+
+type Done = Result<(), SimulationError>;
+
+impl Dataset {
+    /// The snapshot of that name.
+    #[must_use]
+    pub fn at(&self, label: &SnapshotLabel) -> Option<&Snapshot> {
+        self.snapshots.iter().find(|s| s.label == *label)
+    }
+
+    /// A property's own value, set or received.
+    #[must_use]
+    pub fn own(&self, property: &str) -> Option<&String> {
+        self.local.get(property).or_else(|| self.received.get(property))
+    }
+
+    fn destroy(&mut self, label: &SnapshotLabel) -> Done {
+        match self.at(label) {
+            Some(found) if !found.holds.is_empty() => refused(format!("{}@{label}: dataset is busy", self.like.name)),
+            _ => {
+                self.snapshots.retain(|s| s.label != *label);
+                Ok(())
+            }
+        }
+    }
+
+    fn is_changed(&self) -> bool {
+        self.snapshots.last().is_some_and(|last| last.content != self.content)
+    }
+}
+
+impl Host {
+    pub(super) fn dataset(&self, name: &DatasetName) -> Result<&Dataset, SimulationError> {
+        self.storage.get(name).ok_or_else(|| no_dataset(name))
+    }
+
+    fn dataset_mut(&mut self, name: &DatasetName) -> Result<&mut Dataset, SimulationError> {
+        self.storage.get_mut(name).ok_or_else(|| no_dataset(name))
+    }
+
+    fn tree<'a>(&'a mut self, root: &'a DatasetName) -> impl Iterator<Item = &'a mut Dataset> {
+        self.storage.iter_mut().filter(move |(name, _)| name.is_within(root)).map(|(_, dataset)| dataset)
+    }
+
+    /// An inheritable property's value for a dataset, from itself or the nearest above.
+    pub(super) fn inherited(&self, name: &DatasetName, property: &str) -> Option<String> {
+        let mut name = name.clone();
+        loop {
+            if let Some(value) = self.storage.get(&name).and_then(|d| d.own(property)) {
+                return Some(value.clone());
+            }
+            let (parent, _) = name.as_str().rsplit_once('/')?;
+            name = DatasetName::new(parent).ok()?;
+        }
+    }
+
+    /// Where a filesystem is mounted when it is: its own value, or the parent's and its last component.
+    pub(super) fn mountpoint(&self, name: &DatasetName) -> String {
+        if let Some(value) = self.storage.get(name).and_then(|d| d.own("mountpoint")) {
+            return value.clone();
+        }
+        match name.as_str().rsplit_once('/') {
+            None => format!("/{name}"),
+            Some((parent, last)) => match DatasetName::new(parent).map(|p| self.mountpoint(&p)) {
+                Ok(above) if above.starts_with('/') => format!("{}/{last}", above.trim_end_matches('/')),
+                Ok(above) => above,
+                Err(_) => "none".to_owned(),
+            },
+        }
+    }
+
+    /// Is it read-only, by itself or from above?
+    pub(super) fn is_readonly(&self, name: &DatasetName) -> bool {
+        self.inherited(name, "readonly").as_deref() == Some("on")
+    }
+
+    pub(super) fn destroy_snapshot(
+        &mut self,
+        root: &DatasetName,
+        label: &SnapshotLabel,
+        held_by: Option<&SnapshotLabel>,
+    ) -> Done {
+        for dataset in self.tree(root) {
+            if let Some(tag) = held_by {
+                let found = dataset.snapshots.iter_mut().filter(|s| s.label == *label);
+                found.for_each(|s| s.holds.retain(|t| t != tag));
+            }
+            dataset.destroy(label)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn hold(&mut self, root: &DatasetName, label: &SnapshotLabel, tag: &SnapshotLabel) -> Done {
+        // `zfs hold -r` is atomic: one snapshot that has the tag already stops all.
+        let held = self.tree(root).any(|d| d.at(label).is_some_and(|s| s.holds.contains(tag)));
+        if !held {
+            for dataset in self.tree(root) {
+                dataset.snapshots.iter_mut().filter(|s| s.label == *label).for_each(|s| {
+                    s.holds.insert(tag.clone());
+                });
+            }
+        }
+        match self.dataset(root)?.at(label) {
+            Some(found) if found.holds.contains(tag) => Ok(()),
+            _ => Err(SimulationError::NotTaken(format!("hold {tag} on {root}@{label}"))),
+        }
+    }
+
+    pub(super) fn move_bookmark(
+        &mut self,
+        datasets: &[DatasetName],
+        bookmark: &SnapshotLabel,
+        label: &SnapshotLabel,
+    ) -> Done {
+        for name in datasets {
+            let dataset = self.dataset_mut(name)?;
+            dataset.bookmarks.remove(bookmark);
+            let Some(guid) = dataset.at(label).map(|s| s.guid) else { return no_snapshot(name, label) };
+            dataset.bookmarks.insert(bookmark.clone(), guid);
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_bookmark(&mut self, datasets: &[DatasetName], bookmark: &SnapshotLabel) {
+        for name in datasets {
+            if let Some(dataset) = self.storage.get_mut(name) {
+                dataset.bookmarks.remove(bookmark);
+            }
+        }
+    }
+
+    pub(super) fn discard_received(&mut self, datasets: &[DatasetName], run: &RunId) -> Done {
+        for name in datasets.iter().rev() {
+            if !self.storage.contains_key(name) {
+                continue;
+            }
+            if self.inherited(name, RUN_PROPERTY).as_deref() != Some(run.as_str()) {
+                return Err(SimulationError::NotOurs(format!("{name} was not received by run {run}")));
+            }
+            if self.tree(name).count() > 1 {
+                return Err(SimulationError::NotOurs(format!("{name} has children")));
+            }
+            self.free_to_unmount(name)?;
+            if self.dataset(name)?.snapshots.iter().any(|s| !s.holds.is_empty()) {
+                return refused(format!("{name}: dataset is busy"));
+            }
+            self.storage.remove(name);
+        }
+        Ok(())
+    }
+
+    pub(super) fn roll_back_received(&mut self, name: &DatasetName, base: &SnapshotLabel, run: &RunId) -> Done {
+        let dataset = self.dataset(name)?;
+        let Some(position) = dataset.snapshots.iter().position(|s| s.label == *base) else {
+            return no_snapshot(name, base);
+        };
+        let ours = format!("jailferry-{run}-");
+        let newer = dataset.snapshots.get(position + 1..).unwrap_or_default();
+        if let Some(foreign) = newer.iter().find(|s| !s.label.as_str().starts_with(&ours)) {
+            return Err(SimulationError::NotOurs(format!("{name}@{} is not of run {run}", foreign.label)));
+        }
+        if newer.iter().any(|s| !s.holds.is_empty()) {
+            return refused(format!("{name}: dataset is busy"));
+        }
+        self.free_to_unmount(name)?;
+        let dataset = self.dataset_mut(name)?;
+        dataset.mounted = false;
+        dataset.snapshots.truncate(position + 1);
+        dataset.content = dataset.snapshots.last().map_or(0, |s| s.content);
+        Ok(())
+    }
+
+    /// A jail that lives there or a filesystem mounted below keeps it busy.
+    fn free_to_unmount(&self, name: &DatasetName) -> Done {
+        if !self.dataset(name)?.mounted {
+            return Ok(());
+        }
+        let path = self.mountpoint(name);
+        let below = |other: &str| other.strip_prefix(&path).is_some_and(|rest| rest.starts_with('/'));
+        let jail = self.facts.jails.iter().find(|j| j.path == path || below(&j.path) || path.starts_with(&j.path));
+        if let Some(jail) = jail {
+            return refused(format!("cannot unmount {path}: jail {} uses it", jail.name));
+        }
+        match self.storage.iter().find(|(other, d)| d.mounted && below(&self.mountpoint(other))) {
+            Some((other, _)) => refused(format!("cannot unmount {path}: {other} is mounted below")),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn park(&mut self, datasets: &[Parked], run: &RunId) -> Done {
+        for parked in datasets.iter().rev() {
+            if parked.mounted {
+                self.free_to_unmount(&parked.dataset)?;
+                self.dataset_mut(&parked.dataset)?.mounted = false;
+            }
+            let dataset = self.dataset_mut(&parked.dataset)?;
+            dataset.local.insert("readonly".into(), "on".into());
+            if !parked.volume {
+                dataset.local.insert("canmount".into(), "noauto".into());
+            }
+            dataset.local.insert(RUN_PROPERTY.into(), run.to_string());
+        }
+        Ok(())
+    }
+
+    pub(super) fn unpark(&mut self, datasets: &[Parked]) -> Done {
+        for parked in datasets {
+            let dataset = self.dataset_mut(&parked.dataset)?;
+            let mut restore = |property: &str, state: &PropertyState| match state {
+                PropertyState::Local(value) => drop(dataset.local.insert(property.into(), value.clone())),
+                PropertyState::Received => drop(dataset.local.remove(property)),
+                PropertyState::Inherited => {
+                    dataset.local.remove(property);
+                    // canmount is reset by `inherit -S`, which leaves a received value in force.
+                    if property != "canmount" {
+                        dataset.received.remove(property);
+                    }
+                }
+            };
+            restore("readonly", &parked.readonly);
+            if !parked.volume {
+                restore("mountpoint", &parked.mountpoint);
+                restore("canmount", &parked.canmount);
+            }
+            if parked.mounted && !dataset.mounted {
+                self.mount(&parked.dataset)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mount(&mut self, name: &DatasetName) -> Done {
+        let path = self.mountpoint(name);
+        if !path.starts_with('/') {
+            return refused(format!("cannot mount {name}: mountpoint is {path}"));
+        }
+        if self.dataset(name)?.own("canmount").is_some_and(|v| v == "off") {
+            return refused(format!("cannot mount {name}: canmount is off"));
+        }
+        if let Some((other, _)) = self.storage.iter().find(|(o, d)| d.mounted && self.mountpoint(o) == path) {
+            return refused(format!("cannot mount {name}: {other} is mounted at {path}"));
+        }
+        self.dataset_mut(name)?.mounted = true;
+        Ok(())
+    }
+
+    pub(super) fn tidy(&mut self, root: &DatasetName, jail: &JailName, keep: &SnapshotLabel) -> Done {
+        self.dataset(root)?;
+        for dataset in self.tree(root) {
+            let ours: Vec<SnapshotLabel> = dataset
+                .snapshots
+                .iter()
+                .map(|s| &s.label)
+                .filter(|l| *l != keep && is_ours(l, jail))
+                .cloned()
+                .collect();
+            for label in ours {
+                let tag = label.as_str().rsplit_once('-').map(|(run, _)| run.to_owned()).unwrap_or_default();
+                let found = dataset.snapshots.iter_mut().filter(|s| s.label == label);
+                found.for_each(|s| s.holds.retain(|t| t.as_str() != tag));
+                dataset.destroy(&label)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn clear_mark(&mut self, datasets: &[DatasetName]) -> Done {
+        for name in datasets {
+            let dataset = self.dataset_mut(name)?;
+            dataset.local.remove(RUN_PROPERTY);
+            dataset.received.remove(RUN_PROPERTY);
+        }
+        Ok(())
+    }
+}
+
+/// `jailferry-JAIL-` and eight hexadecimal digits, then anything.
+fn is_ours(label: &SnapshotLabel, jail: &JailName) -> bool {
+    let rest = label.as_str().strip_prefix("jailferry-").and_then(|r| r.strip_prefix(jail.as_str()));
+    let Some((digits, _)) = rest.and_then(|r| r.strip_prefix('-')).and_then(|r| r.split_once('-')) else {
+        return false;
+    };
+    digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn no_dataset(name: &DatasetName) -> SimulationError {
+    SimulationError::Refused(format!("cannot open '{name}': dataset does not exist"))
+}
+
+fn no_snapshot<T>(name: &DatasetName, label: &SnapshotLabel) -> Result<T, SimulationError> {
+    refused(format!("{name}@{label}: no such snapshot"))
+}
+
+impl World {
+    pub(super) fn snapshot(&mut self, host: &NodeName, root: &DatasetName, label: &SnapshotLabel) -> Done {
+        if self.host(host)?.dataset(root)?.at(label).is_some() {
+            return Ok(());
+        }
+        let tree = || self.hosts.get(host).into_iter().flat_map(|h| &h.storage).filter(|(n, _)| n.is_within(root));
+        if let Some((name, _)) = tree().find(|(_, dataset)| dataset.at(label).is_some()) {
+            return refused(format!("{name}@{label}: dataset already exists"));
+        }
+        let names: Vec<DatasetName> = tree().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let number = self.tick();
+            let dataset = self.host_mut(host)?.dataset_mut(&name)?;
+            dataset.snapshots.push(Snapshot {
+                label: label.clone(),
+                guid: Guid(0x5000_0000 + number),
+                createtxg: number,
+                holds: Default::default(),
+                content: dataset.content,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn transfer(&mut self, transfer: &Transfer) -> Done {
+        self.send(
+            (&transfer.from, &transfer.dataset),
+            (&transfer.to, &transfer.into),
+            &transfer.base,
+            &transfer.label,
+            Some(&transfer.run),
+        )
+    }
+
+    fn send(
+        &mut self,
+        (from, name): (&NodeName, &DatasetName),
+        (to, into): (&NodeName, &DatasetName),
+        base: &Base,
+        label: &SnapshotLabel,
+        run: Option<&RunId>,
+    ) -> Done {
+        let source = self.host(from)?.dataset(name)?.clone();
+        let Some(sent) = source.at(label) else { return no_snapshot(name, label) };
+        let base = match base {
+            Base::Nothing => None,
+            Base::Snapshot(base) => match source.at(base) {
+                Some(found) => Some(found.guid),
+                None => return no_snapshot(name, base),
+            },
+            Base::Bookmark(base) => match source.bookmarks.get(base) {
+                Some(guid) => Some(*guid),
+                None => return refused(format!("{name}#{base}: no such bookmark")),
+            },
+        };
+        let number = self.tick();
+        let arrived = Snapshot { createtxg: number, holds: Default::default(), ..sent.clone() };
+        let host = self.host_mut(to)?;
+        let Some(base) = base else {
+            if host.storage.contains_key(into) {
+                return refused(format!("destination {into} exists"));
+            }
+            let parent = into.as_str().rsplit_once('/').and_then(|(p, _)| DatasetName::new(p).ok());
+            if parent.is_none_or(|p| !host.storage.contains_key(&p)) {
+                return refused(format!("parent of {into} does not exist"));
+            }
+            let mut received = source.received.clone();
+            received.extend(source.local.clone());
+            received.remove("mountpoint");
+            let mut local = std::collections::BTreeMap::new();
+            for (property, value) in [("readonly", "on"), ("canmount", "noauto")] {
+                local.insert(property.to_owned(), value.to_owned());
+            }
+            local.extend(run.map(|run| (RUN_PROPERTY.to_owned(), run.to_string())));
+            let like = crate::facts::Dataset { name: into.clone(), guid: Guid(0x6000_0000 + number), ..source.like };
+            let content = arrived.content;
+            let new = Dataset {
+                like,
+                local,
+                received,
+                mounted: false,
+                content,
+                snapshots: vec![arrived],
+                bookmarks: Default::default(),
+            };
+            host.storage.insert(into.clone(), new);
+            return Ok(());
+        };
+        let dataset = host.dataset_mut(into)?;
+        if dataset.snapshots.last().is_none_or(|last| last.guid != base) {
+            return refused(format!("most recent snapshot of {into} does not match incremental source"));
+        }
+        if dataset.is_changed() {
+            return refused(format!("destination {into} has been modified since most recent snapshot"));
+        }
+        dataset.content = arrived.content;
+        dataset.snapshots.push(arrived);
+        Ok(())
+    }
+
+    pub(super) fn compare_guids(
+        &self,
+        source: &NodeName,
+        target: &NodeName,
+        pairs: &[(DatasetName, DatasetName)],
+        label: &SnapshotLabel,
+    ) -> Done {
+        for (ours, theirs) in pairs {
+            let left = self.host(source)?.dataset(ours)?.at(label).map(|s| s.guid);
+            let right = self.host(target)?.dataset(theirs)?.at(label).map(|s| s.guid);
+            if left.is_none() || left != right {
+                return refused(format!("{ours} and {theirs} differ at @{label}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn bring_back(&mut self, back: &BringBack) -> Done {
+        let Some((root, _)) = back.pairs.first() else { return Ok(()) };
+        self.snapshot(&back.from, root, &back.label)?;
+        for (dataset, into) in &back.pairs {
+            self.send((&back.from, dataset), (&back.to, into), &Base::Snapshot(back.base.clone()), &back.label, None)?;
+        }
+        for (_, into) in &back.pairs {
+            self.host_mut(&back.to)?.dataset_mut(into)?.destroy(&back.label)?;
+        }
+        Ok(())
+    }
+}

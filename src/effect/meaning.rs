@@ -10,6 +10,7 @@ use crate::model::JailName;
 use crate::model::Prefix;
 use crate::model::PublicKey;
 use crate::model::RemotePath;
+use crate::model::RunId;
 
 /// An edit of rc.conf(5) or of a WireGuard configuration file. Values are `None` where no file sets the variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,8 @@ pub enum Meaning {
         path: RemotePath,
         /// SHA-256 of the file that the plan was made from.
         sha256: String,
+        /// The run, whose own earlier edit does not count as a change.
+        run: RunId,
         /// Each peer with its whole list.
         peers: Vec<(PublicKey, BTreeSet<Prefix>)>,
     },
@@ -78,6 +81,8 @@ pub enum Meaning {
         path: RemotePath,
         /// SHA-256 of the file that the plan was made from.
         sha256: String,
+        /// The run, whose own earlier edit does not count as a change.
+        run: RunId,
         /// Lines that go.
         remove: Vec<String>,
         /// Lines that come.

@@ -61,7 +61,13 @@ pub fn moves(
             dataset: into.clone(),
             canmount: settled(&live.canmount, &facts.canmount),
             readonly: settled(&live.readonly, if facts.readonly { "on" } else { "off" }),
-            mountpoint: target_mountpoint(&live.mountpoint, &facts.mountpoint, &into, target, &moves),
+            mountpoint: match existing {
+                // The jail comes home: what held there before holds again.
+                Some(older) if target.dataset(&into).is_some_and(|d| d.mountpoint == facts.mountpoint) => {
+                    state(older, "mountpoint")
+                }
+                _ => target_mountpoint(&live.mountpoint, &facts.mountpoint, &into, target, &moves),
+            },
             ..live.clone()
         };
         let (base, older) = base_of(situation, dataset, existing, &into, target, findings);

@@ -282,11 +282,14 @@ impl Shape {
                 for n in self.networks(other) {
                     main.extend(families.map(|f| route(network(f, n), "wg0", None, "US")));
                     names.push(format!("net{n}"));
-                    variables
-                        .insert(format!("route_net{n}"), format!("-net {} -interface wg0", network(Family::Inet, n)));
+                    for (start, family) in [("route_net", Family::Inet), ("ipv6_route_net", Family::Inet6)] {
+                        let arguments = format!("-net {} -interface wg0", network(family, n));
+                        variables.insert(format!("{start}{n}"), arguments);
+                    }
                 }
             }
             variables.insert("static_routes".into(), names.join(" "));
+            variables.insert("ipv6_static_routes".into(), names.join(" "));
         } else {
             main.extend(families.map(|f| route(network(f, 0), "wg0", None, "US")));
             let outward = routes.get_mut(&shape.fib).unwrap();

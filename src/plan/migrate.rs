@@ -12,9 +12,11 @@ use crate::effect::Effect;
 use crate::effect::HandOver;
 use crate::effect::JailPlace;
 use crate::effect::Parked;
+use crate::effect::RouteSpec;
 use crate::effect::Transfer;
 use crate::effect::Way;
 use crate::facts::HostFacts;
+use crate::facts::Route;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::JailName;
@@ -331,39 +333,44 @@ fn prepare_the_target_network(cast: &Cast<'_>) -> Vec<Step> {
     let (deletions, additions): (Vec<_>, Vec<_>) =
         routes.into_iter().partition(|c| matches!(c, RouteChange::Delete(_)));
     steps.extend(deletions.into_iter().map(route_step));
+    // A gateway that gets its whole network's length brings the route of that network with it, in the bridge's FIB, and
+    // takes the place of a static one, which the way back must put there again.
+    let bridge_fib = cast.target_facts().interface(&target.bridge).map_or(0, |i| i.fib);
+    let connects = |change: &RouteChange, address: std::net::IpAddr, length: u8| match change {
+        RouteChange::Add { route, .. } => {
+            route.fib == bridge_fib && network::connected(address, length) == Some(route.prefix)
+        }
+        RouteChange::Delete(_) => false,
+    };
     for (address, length) in &gateways {
         let interface = target.bridge.clone();
-        steps.push(
-            Step::new(
-                Phase::CutOver,
-                format!("{} answers for the jail's gateway {address}", target.node),
-                Effect::AddAlias {
-                    host: target.node.clone(),
-                    interface: interface.clone(),
-                    address: *address,
-                    length: *length,
-                },
-            )
-            .undo(Effect::RemoveAlias {
+        let mut step = Step::new(
+            Phase::CutOver,
+            format!("{} answers for the jail's gateway {address}", target.node),
+            Effect::AddAlias {
                 host: target.node.clone(),
                 interface: interface.clone(),
                 address: *address,
                 length: *length,
-            })
-            .change(Change::new(
-                format!("{interface} on {}", target.node),
-                "",
-                format!("{address}/{length}"),
-            )),
-        );
+            },
+        )
+        .undo(Effect::RemoveAlias {
+            host: target.node.clone(),
+            interface: interface.clone(),
+            address: *address,
+            length: *length,
+        })
+        .change(Change::new(format!("{interface} on {}", target.node), "", format!("{address}/{length}")));
+        for change in additions.iter().filter(|c| connects(c, *address, *length)) {
+            if let RouteChange::Add { route, instead_of: Some(before) } = change {
+                let old = RouteSpec { interface: before.clone(), ..route.clone() };
+                let what = format!("route {} on {} (FIB {})", route.prefix, route.host, route.fib);
+                step = step.undo(Effect::AddRoute(old)).change(Change::new(what, before, &route.interface));
+            }
+        }
+        steps.push(step);
     }
-    // A gateway that got its whole network's length brings the route of that network with it.
-    let connected = |c: &RouteChange| match c {
-        RouteChange::Add { route, .. } => gateways
-            .iter()
-            .any(|(a, l)| route.prefix.contains(*a) && route.prefix.length() == *l && !route.prefix.is_host()),
-        RouteChange::Delete(_) => false,
-    };
+    let connected = |c: &RouteChange| gateways.iter().any(|(a, l)| connects(c, *a, *l));
     steps.extend(additions.into_iter().filter(|c| !connected(c)).map(route_step));
     steps
 }
@@ -557,6 +564,12 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
     }
 }
 
+/// One FIB's routes of the prefix's family, but for the connected ones that are about to go.
+fn without_connected(facts: &HostFacts, fib: u16, prefix: Prefix, leaving: &[Prefix]) -> Vec<Route> {
+    let stays = |r: &&Route| r.flags.contains('S') || !leaving.contains(&r.destination);
+    facts.routes(fib, prefix.family()).filter(stays).cloned().collect()
+}
+
 fn route_step(change: RouteChange) -> Step {
     match change {
         RouteChange::Add { route, instead_of } => {
@@ -694,6 +707,14 @@ impl Cast<'_> {
         }
     }
 
+    /// Networks that are no longer connected on a host once its departing gateways are gone.
+    fn leaving(&self, node: &NodeName) -> Vec<Prefix> {
+        if *node != self.situation.source.node {
+            return Vec::new();
+        }
+        persist::departing_gateways(self).iter().filter_map(|(a, l)| network::connected(*a, *l)).collect()
+    }
+
     /// Route changes on the target: the prefixes leave by its bridge, in every FIB where they are looked up.
     pub(crate) fn routes_on(&self, node: &NodeName, interface: &crate::model::InterfaceName) -> Vec<RouteChange> {
         let Some(facts) = self.hosts.get(node) else { return Vec::new() };
@@ -704,10 +725,11 @@ impl Cast<'_> {
         } else {
             &self.situation.source.wireguard
         };
+        let leaving = self.leaving(node);
         let mut changes = Vec::new();
         for fib in network::lookup_fibs(facts, Some(tunnel)) {
             for prefix in &self.situation.prefixes {
-                let table: Vec<_> = facts.routes(fib, prefix.family()).cloned().collect();
+                let table = without_connected(facts, fib, *prefix, &leaving);
                 changes.extend(network::route_changes(node, &table, *prefix, interface, fib));
             }
         }
@@ -722,21 +744,13 @@ impl Cast<'_> {
             return self.routes_on(node, &situation.hub_wireguard);
         }
         let Some(tunnel) = self.tunnel_of(node, facts) else { return Vec::new() };
-        let leaving: Vec<Prefix> = if *node == situation.source.node {
-            persist::departing_gateways(self).iter().filter_map(|(a, l)| network::connected(*a, *l)).collect()
-        } else {
-            Vec::new()
-        };
+        let leaving = self.leaving(node);
         let bridges: Vec<&InterfaceName> =
             facts.interfaces.iter().filter(|i| i.groups.iter().any(|g| g == "bridge")).map(|i| &i.name).collect();
         let mut changes = Vec::new();
         for fib in network::lookup_fibs(facts, Some(&tunnel)) {
             for prefix in &situation.prefixes {
-                let table: Vec<_> = facts
-                    .routes(fib, prefix.family())
-                    .filter(|r| r.flags.contains('S') || !leaving.contains(&r.destination))
-                    .cloned()
-                    .collect();
+                let table = without_connected(facts, fib, *prefix, &leaving);
                 changes.extend(network::way_elsewhere(node, &table, *prefix, &bridges, &tunnel, fib));
             }
         }

@@ -208,7 +208,7 @@ fn allowed_ips(cast: &Cast<'_>) -> Vec<Step> {
     let what = format!("{host} keeps the new AllowedIPs in {}", file.path);
     let script = set_allowed_ips(&target, &peers);
     let peers = peers.into_iter().map(|p| (p.peer, p.prefixes)).collect();
-    let meaning = Meaning::AllowedIps { path: target.path, sha256: target.sha256, peers };
+    let meaning = Meaning::AllowedIps { path: target.path, sha256: target.sha256, run: target.run, peers };
     vec![Step::new(Phase::Persist, what.clone(), Effect::Edit { host, what, script, meaning })]
 }
 
@@ -345,6 +345,7 @@ fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<Step> {
             }
         }
     }
+    fresh.retain(|route| !is_kept(&facts.rc, route));
     let quick = cast.wireguard_files.get(node).filter(|f| f.wg_quick);
     let by_hook = |r: &RouteSpec| quick.is_some_and(|f| f.interface == r.interface);
     let mut steps = Vec::new();
@@ -360,7 +361,7 @@ fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<Step> {
             let script = edit_hooks(&target, &remove, &add);
             let texts = |lines: &[HookLine]| lines.iter().map(|l| l.as_str().to_owned()).collect();
             let (remove, add) = (texts(&remove), texts(&add));
-            let meaning = Meaning::Hooks { path: target.path, sha256: target.sha256, remove, add };
+            let meaning = Meaning::Hooks { path: target.path, sha256: target.sha256, run: target.run, remove, add };
             steps.push(Step::new(
                 Phase::Persist,
                 what.clone(),
@@ -427,6 +428,20 @@ fn named_routes(rc: &RcConf, route: &RouteSpec) -> Vec<(String, String)> {
         .filter(|(name, value)| name.starts_with(prefix) && value.trim() == wanted)
         .filter_map(|(name, value)| Some((name.split_once("route_")?.1.to_owned(), value.clone())))
         .collect()
+}
+
+/// Does rc.conf have the route already, under whatever name its owner gave it?
+fn is_kept(rc: &RcConf, route: &RouteSpec) -> bool {
+    let (list, start) = match route.prefix.family() {
+        Family::Inet => ("static_routes", "route_"),
+        Family::Inet6 => ("ipv6_static_routes", "ipv6_route_"),
+    };
+    let wanted = arguments(route);
+    let names = rc.variables.get(list).map(|l| l.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
+    names.iter().filter_map(|name| rc.variables.get(&format!("{start}{name}"))).any(|value| {
+        let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+        value == wanted || route.fib == 0 && format!("{value} -fib 0") == wanted
+    })
 }
 
 /// `jailferry_web_0`, the first that rc.conf does not use in either family.

@@ -58,13 +58,18 @@ impl StaticRoute {
         Ok(script(&format!("{back}{}", self.forget()?)))
     }
 
-    /// The script that removes it: its name first, then the route.
+    /// The script that removes it: its name first, then the route. A list that held nothing else goes too, so that a
+    /// jail that comes home leaves rc.conf as it was; /etc/defaults/rc.conf has it empty.
     ///
     /// # Errors
     /// [`InvalidRc::Value`] for values that cannot be written safely.
     pub fn remove(&self) -> Result<String, InvalidRc> {
         let list = self.list.words();
-        Ok(script(&format!("put {list} \"$(without \"$(held {list})\" {})\"\n{}", self.name, self.forget()?)))
+        Ok(script(&format!(
+            "left=$(without \"$(held {list})\" {})\nif [ \"$left\" = = ]; then left=; fi\nput {list} \"$left\"\n{}",
+            self.name,
+            self.forget()?
+        )))
     }
 
     /// The script that takes [`remove`](StaticRoute::remove) back, its place in the list included.
@@ -72,7 +77,7 @@ impl StaticRoute {
     /// # Errors
     /// [`InvalidRc::Value`] for values that cannot be written safely.
     pub fn undo_remove(&self, old_list: Option<&str>) -> Result<String, InvalidRc> {
-        let left = without(old_list, &self.name);
+        let left = without(old_list, &self.name).filter(|list| !list.is_empty());
         let back = self.back(left.as_deref(), old_list, "with")?;
         Ok(script(&format!("{}{back}", self.define()?)))
     }

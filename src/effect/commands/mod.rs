@@ -12,8 +12,8 @@ pub mod watch;
 mod zfs;
 
 pub use files::sha256;
-pub use zfs::receive;
 pub use zfs::RUN_PROPERTY;
+pub use zfs::receive;
 
 use crate::effect::Effect;
 use crate::effect::Work;

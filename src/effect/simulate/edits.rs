@@ -10,6 +10,7 @@ use crate::facts::WireGuardFile;
 use crate::model::Family;
 use crate::model::JailName;
 use crate::model::RemotePath;
+use crate::model::RunId;
 
 type Done = Result<(), SimulationError>;
 
@@ -36,12 +37,14 @@ impl Host {
             Meaning::StaticRouteRemove { family, name, arguments } => {
                 let (list, route) = names(*family, name);
                 if let Some(old) = self.facts.rc.variables.get(list) {
-                    let new = without(old, name);
-                    self.facts.rc.variables.insert(list.to_owned(), new);
+                    match without(old, name) {
+                        left if left.is_empty() => self.facts.rc.variables.remove(list),
+                        left => self.facts.rc.variables.insert(list.to_owned(), left),
+                    };
                 }
                 self.change(&route, Some(arguments), None)
             }
-            Meaning::AllowedIps { path, sha256, peers } => self.edit_wireguard(path, sha256, |file, _| {
+            Meaning::AllowedIps { path, sha256, run, peers } => self.edit_wireguard(path, sha256, run, |file, _| {
                 for (key, wanted) in peers {
                     match file.peers.iter_mut().find(|(k, _)| k == key) {
                         Some((_, prefixes)) => prefixes.clone_from(wanted),
@@ -50,7 +53,7 @@ impl Host {
                 }
                 Ok(())
             }),
-            Meaning::Hooks { path, sha256, remove, add } => self.edit_wireguard(path, sha256, |_, hooks| {
+            Meaning::Hooks { path, sha256, run, remove, add } => self.edit_wireguard(path, sha256, run, |_, hooks| {
                 hooks.retain(|line| !remove.contains(line));
                 hooks.extend(add.iter().filter(|line| !hooks.contains(line)).cloned().collect::<Vec<_>>());
                 Ok(())
@@ -75,6 +78,7 @@ impl Host {
         &mut self,
         path: &RemotePath,
         expected: &str,
+        run: &RunId,
         edit: impl FnOnce(&mut WireGuardFile, &mut Vec<String>) -> Done,
     ) -> Done {
         let Some(file) = self.facts.wireguard_files.iter_mut().find(|f| f.path == *path) else {
@@ -86,7 +90,8 @@ impl Host {
         if edited == *file && new_hooks == hooks {
             return Ok(());
         }
-        if file.sha256 != expected {
+        let backup = self.backups.entry((path.clone(), run.clone())).or_insert_with(|| file.sha256.clone());
+        if file.sha256 != expected && backup != expected {
             return Err(SimulationError::Changed(path.to_string()));
         }
         edited.sha256 = sum(&edited, &new_hooks);

@@ -81,7 +81,7 @@ impl World {
     ) -> (Evidence, Option<Situation>, Findings) {
         let mut findings = Findings::default();
         let hosts = self.hosts.iter().map(|(node, host)| (node.clone(), host.first_round())).collect();
-        let mut evidence = Evidence { fleet: fleet.clone(), hosts, jail: None, target: None };
+        let mut evidence = Evidence { fleet: fleet.clone(), hosts, jail: None, target: None, link: None };
         let situation = situation::resolve(&evidence, jail, target, &mut findings);
         if let Some(situation) = &situation {
             let host = |node: &NodeName| self.hosts.get(node);
@@ -107,7 +107,16 @@ impl Host {
             let (received, bookmarks) = (BTreeMap::new(), BTreeMap::new());
             storage.insert(name, Dataset { like, local, received, mounted, content: 0, snapshots: vec![], bookmarks });
         }
-        let mut host = Host { facts, storage, files: BTreeMap::new(), hooks: BTreeMap::new() };
+        let mut host = Host {
+            facts,
+            storage,
+            files: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            backups: BTreeMap::new(),
+            locks: BTreeMap::new(),
+            keys: BTreeSet::new(),
+            watches: BTreeSet::new(),
+        };
         host.settle();
         host
     }

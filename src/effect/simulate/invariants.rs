@@ -18,14 +18,25 @@ pub fn running_copies(world: &World, jail: &JailName) -> Vec<NodeName> {
     world.hosts.iter().filter(|(_, h)| h.facts.jail(jail).is_some()).map(|(n, _)| n.clone()).collect()
 }
 
-/// Who owns a prefix at the hub: the host behind the peer with the longest match; the hub itself when no peer has it.
-/// Two entries of the same prefix cannot be: wg(8) gives it to one peer.
+/// Who owns a prefix at the hub: the hub itself when it does not route it into the tunnel or no peer has it, otherwise
+/// the host behind the peer with the longest match. More than one when the halves of a network go different ways.
 #[must_use]
 pub fn owners(world: &World, hub: &NodeName, interface: &InterfaceName, prefix: Prefix) -> Vec<NodeName> {
-    let Some(wireguard) = world.hosts.get(hub).and_then(|h| h.facts.wireguard(interface)) else { return Vec::new() };
-    let entries = || wireguard.peers.iter().flat_map(|p| p.allowed.iter().map(move |a| (*a, &p.public_key)));
-    let Some((found, _)) = longest_match(entries(), prefix) else { return vec![hub.clone()] };
-    entries().filter(|(p, _)| *p == found).filter_map(|(_, key)| holder(world, key)).collect()
+    let parts = prefix.halves().map_or_else(|| vec![prefix], |(a, b)| vec![a, b]);
+    let owners: BTreeSet<NodeName> = parts.into_iter().filter_map(|part| owner(world, hub, interface, part)).collect();
+    owners.into_iter().collect()
+}
+
+fn owner(world: &World, hub: &NodeName, interface: &InterfaceName, prefix: Prefix) -> Option<NodeName> {
+    let facts = &world.hosts.get(hub)?.facts;
+    let table = facts.routes(0, prefix.family()).map(|r| (r.destination, &r.interface));
+    if longest_match(table, prefix).is_some_and(|(_, out)| out != interface) {
+        return Some(hub.clone());
+    }
+    match network::owner(&facts.wireguard(interface)?.peers, prefix) {
+        Some((key, _)) => holder(world, key),
+        None => Some(hub.clone()),
+    }
 }
 
 fn holder(world: &World, key: &PublicKey) -> Option<NodeName> {

@@ -25,8 +25,10 @@ use crate::facts::HostFacts;
 use crate::facts::TextFile;
 use crate::model::DatasetName;
 use crate::model::Guid;
+use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RemotePath;
+use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Every host of a fleet.
@@ -52,6 +54,14 @@ pub struct Host {
     pub files: BTreeMap<RemotePath, TextFile>,
     /// Our lines in the `[Interface]` section of WireGuard files.
     pub hooks: BTreeMap<RemotePath, Vec<String>>,
+    /// SHA-256 of WireGuard files as each run found them.
+    pub backups: BTreeMap<(RemotePath, RunId), String>,
+    /// Which run moves which jail.
+    pub locks: BTreeMap<JailName, RunId>,
+    /// Runs whose key this host has.
+    pub keys: BTreeSet<RunId>,
+    /// Runs for which this host watches an address.
+    pub watches: BTreeSet<RunId>,
 }
 
 /// One filesystem or volume.
@@ -149,6 +159,30 @@ impl World {
                 Ok(())
             }
             Effect::Transfer(transfer) => self.transfer(transfer),
+            Effect::AdmitKey { direct, .. } => {
+                self.host_mut(&direct.source)?.keys.insert(direct.run.clone());
+                self.host_mut(&direct.target)?.keys.insert(direct.run.clone());
+                Ok(())
+            }
+            Effect::TryKey { direct } => {
+                let has = |node| self.host(node).map(|h| h.keys.contains(&direct.run));
+                if has(&direct.source)? && has(&direct.target)? {
+                    Ok(())
+                } else {
+                    refused("Permission denied (publickey)")
+                }
+            }
+            Effect::RemoveKey { direct } => {
+                self.host_mut(&direct.source)?.keys.remove(&direct.run);
+                self.host_mut(&direct.target)?.keys.remove(&direct.run);
+                Ok(())
+            }
+            Effect::RenameDataset { host, from, to } => self.host_mut(host)?.rename(from, to),
+            Effect::DestroyParked { host, datasets, run } => self.host_mut(host)?.destroy_parked(datasets, run),
+            Effect::ForgetBackups { host, run } => {
+                self.host_mut(host)?.backups.retain(|(_, of), _| of != run);
+                Ok(())
+            }
             Effect::DiscardReceived { host, datasets, run } => self.host_mut(host)?.discard_received(datasets, run),
             Effect::RollBackReceived { host, dataset, base, run } => {
                 self.host_mut(host)?.roll_back_received(dataset, base, run)
@@ -186,6 +220,22 @@ impl World {
             Effect::HandOver(hand_over) => self.host_mut(&hand_over.host)?.hand_over(hand_over),
             // The packet filter's states and the neighbours' caches are no part of a world.
             Effect::KillStates { host, .. } | Effect::ForgetNeighbours { host, .. } => self.host(host).map(|_| ()),
+            Effect::Lock { host, jail, run } => {
+                let holder = self.host_mut(host)?.locks.entry(jail.clone()).or_insert_with(|| run.clone());
+                if holder == run { Ok(()) } else { refused(format!("run {holder} moves jail {jail} now")) }
+            }
+            Effect::Unlock { host, jail, run } => {
+                self.host_mut(host)?.locks.retain(|j, holder| j != jail || holder != run);
+                Ok(())
+            }
+            Effect::Watch { host, run, .. } => {
+                self.host_mut(host)?.watches.insert(run.clone());
+                Ok(())
+            }
+            Effect::Unwatch { host, run } => {
+                self.host_mut(host)?.watches.remove(run);
+                Ok(())
+            }
             Effect::Probe { host, probe } => self.probe(host, probe),
         }
     }

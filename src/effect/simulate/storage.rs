@@ -169,6 +169,48 @@ impl Host {
         Ok(())
     }
 
+    pub(super) fn rename(&mut self, from: &DatasetName, to: &DatasetName) -> Done {
+        if self.storage.contains_key(to) && !self.storage.contains_key(from) {
+            return Ok(());
+        }
+        self.dataset(from)?;
+        if self.storage.contains_key(to) {
+            return refused(format!("cannot rename {from}: {to} exists"));
+        }
+        let names: Vec<DatasetName> = self.storage.keys().filter(|name| name.is_within(from)).cloned().collect();
+        for name in names {
+            let Some(new) = name.rebase(from, to) else { continue };
+            if let Some(mut dataset) = self.storage.remove(&name) {
+                dataset.like.name = new.clone();
+                self.storage.insert(new, dataset);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn destroy_parked(&mut self, datasets: &[DatasetName], run: &RunId) -> Done {
+        for name in datasets.iter().filter(|name| self.storage.contains_key(*name)) {
+            if self.inherited(name, RUN_PROPERTY).as_deref() != Some(run.as_str()) {
+                return Err(SimulationError::NotOurs(format!("{name} is not the copy that run {run} left")));
+            }
+            if self.dataset(name)?.mounted {
+                return Err(SimulationError::NotOurs(format!("{name} is mounted")));
+            }
+            if let Some(other) = self.storage.keys().find(|n| n.is_within(name) && !datasets.contains(n)) {
+                return Err(SimulationError::NotOurs(format!("{other} is not of run {run}")));
+            }
+        }
+        let tag = format!("jailferry-{run}");
+        for name in datasets.iter().rev() {
+            let held = |s: &Snapshot| s.holds.iter().any(|t| t.as_str() != tag);
+            if self.storage.get(name).is_some_and(|d| d.snapshots.iter().any(held)) {
+                return refused(format!("{name}: dataset is busy"));
+            }
+            self.storage.remove(name);
+        }
+        Ok(())
+    }
+
     pub(super) fn roll_back_received(&mut self, name: &DatasetName, base: &SnapshotLabel, run: &RunId) -> Done {
         let dataset = self.dataset(name)?;
         let Some(position) = dataset.snapshots.iter().position(|s| s.label == *base) else {

@@ -1,18 +1,28 @@
 //! Plans carried out in the simulator: there, back, and back from the middle.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use proptest::prelude::*;
 
 use crate::effect::Effect;
+use crate::effect::commands::sha256;
 use crate::effect::simulate::Host;
 use crate::effect::simulate::World;
 use crate::effect::simulate::invariants::owners;
 use crate::effect::simulate::invariants::running_copies;
 use crate::effect::simulate::invariants::way;
+use crate::model::DatasetName;
+use crate::model::Guid;
 use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Prefix;
+use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::assemble;
+use crate::plan::fixture::JailShape;
+use crate::plan::fixture::NodeShape;
 use crate::plan::fixture::Shape;
 use crate::plan::fixture::jail;
 use crate::plan::fixture::node;
@@ -61,15 +71,15 @@ pub(super) fn difference(before: &BTreeMap<NodeName, Host>, after: &BTreeMap<Nod
 }
 
 /// What must hold at every instant.
-fn check_always(world: &World, plan: &Plan, prefixes: &[crate::model::Prefix]) -> Result<(), String> {
+fn check_always(world: &World, plan: &Plan, addresses: &[IpAddr]) -> Result<(), String> {
     let running = running_copies(world, &plan.jail);
     if running.len() > 1 {
         return Err(format!("two copies run: {running:?}"));
     }
-    for prefix in prefixes {
-        let owners = owners(world, &plan.hub, &InterfaceName::new("wg0").unwrap(), *prefix);
+    for address in addresses {
+        let owners = owners(world, &plan.hub, &InterfaceName::new("wg0").unwrap(), Prefix::host(*address));
         if owners.len() != 1 {
-            return Err(format!("{prefix} is owned by {owners:?}"));
+            return Err(format!("{address} is owned by {owners:?}"));
         }
     }
     if running.contains(&plan.target) {
@@ -84,7 +94,7 @@ fn check_always(world: &World, plan: &Plan, prefixes: &[crate::model::Prefix]) -
     Ok(())
 }
 
-fn shape_of<'a>(shape: &'a Shape, jail: &JailName) -> &'a crate::plan::fixture::JailShape {
+fn shape_of<'a>(shape: &'a Shape, jail: &JailName) -> &'a JailShape {
     shape.jails.iter().find(|j| j.name == jail.as_str()).unwrap()
 }
 
@@ -125,17 +135,161 @@ fn everyone_reaches_everyone(world: &World, shape: &Shape) -> Result<(), String>
     Ok(())
 }
 
+/// A client's write, acknowledged: the counter of every dataset of the running jail goes up.
+fn write(world: &mut World, jail: &JailName) {
+    let Some(place) = running_copies(world, jail).pop() else { return };
+    let root = format!("/{jail}");
+    let host = world.hosts.get_mut(&place).unwrap();
+    let of_jail = |name: &DatasetName| name.as_str().ends_with(&root) || name.as_str().contains(&format!("{root}/"));
+    for (_, dataset) in host.storage.iter_mut().filter(|(n, d)| of_jail(n) && d.mounted) {
+        dataset.content += 1;
+    }
+}
+
+/// What the running copy of the jail has written.
+fn written(world: &World, jail: &JailName) -> Vec<u64> {
+    let place = running_copies(world, jail).pop().unwrap();
+    let of_jail = |name: &str| name.ends_with(&format!("/{jail}")) || name.contains(&format!("/{jail}/"));
+    world.hosts[&place].storage.iter().filter(|(n, _)| of_jail(n.as_str())).map(|(_, d)| d.content).collect()
+}
+
 /// Moves the jail and checks every step; the world afterwards.
 fn travel(mut world: World, shape: &Shape, jail: &JailName, target: &NodeName, salt: u32) -> Result<World, String> {
     let plan = plan(&world, shape, jail, target, salt);
-    let prefixes = shape_of(shape, jail).prefixes();
+    let addresses = shape_of(shape, jail).addresses();
+    let mut last = written(&world, jail);
     for (index, step) in plan.steps.iter().enumerate() {
-        apply_twice(&mut world, &step.effect).map_err(|e| format!("step {} ({}): {e}", index + 1, step.title))?;
-        check_always(&world, &plan, &prefixes)
-            .map_err(|e| format!("after step {} ({}): {e}", index + 1, step.title))?;
+        let told = |e: String| format!("after step {} ({}): {e}", index + 1, step.title);
+        apply_twice(&mut world, &step.effect).map_err(told)?;
+        check_always(&world, &plan, &addresses).map_err(told)?;
+        if step.phase >= Phase::CutOver {
+            siblings_are_reached(&world, shape, jail).map_err(told)?;
+        }
+        if !running_copies(&world, jail).is_empty() {
+            write(&mut world, jail);
+            let now = written(&world, jail);
+            let expected: Vec<u64> = last.iter().map(|v| v + 1).collect();
+            if now != expected {
+                return Err(told(format!("written {expected:?}, there is {now:?}")));
+            }
+            last = now;
+        }
     }
     check_at(&world, shape, jail, target)?;
     Ok(world)
+}
+
+fn siblings_are_reached(world: &World, shape: &Shape, jail: &JailName) -> Result<(), String> {
+    let jails = shape.jails.iter().filter(|j| j.name != jail.as_str()).cloned().collect();
+    everyone_reaches_everyone(world, &Shape { jails, ..shape.clone() })
+}
+
+/// From every step before the point of no return, with the step's effect and without it, back to the start: every host
+/// is as it was, and nothing that was acknowledged is lost.
+fn back_from_everywhere(start: &World, shape: &Shape, jail: &JailName, target: &NodeName) -> Result<(), String> {
+    let plan = plan(start, shape, jail, target, 0);
+    let mut world = start.clone();
+    let addresses = shape_of(shape, jail).addresses();
+    for (index, step) in plan.steps.iter().enumerate().take(plan.point_of_no_return()) {
+        let before = world.clone();
+        world.apply(&step.effect).map_err(|e| format!("step {} ({}): {e}", index + 1, step.title))?;
+        write(&mut world, jail);
+        for (failed, from) in [("before", &before), ("after", &world)] {
+            let told = |e: String| format!("step {} ({}) failed {failed} its effect: {e}", index + 1, step.title);
+            let mut back = from.clone();
+            // What the last copy that ran has acknowledged; a stopped jail's datasets are whole at the source.
+            let acknowledged = match running_copies(from, jail).pop() {
+                Some(_) => written(from, jail),
+                None => contents(from, &plan.source, jail),
+            };
+            for undone in plan.steps.iter().take(index + 1).rev() {
+                for effect in &undone.undo {
+                    let title = &undone.title;
+                    back.apply(effect).map_err(|e| told(format!("undo of {title}: {e}")))?;
+                    check_always(&back, &plan, &addresses).map_err(|e| told(format!("undo of {title}: {e}")))?;
+                }
+            }
+            let kept = contents(&back, &plan.source, jail);
+            if kept != acknowledged {
+                return Err(told(format!("acknowledged {acknowledged:?}, kept {kept:?}")));
+            }
+            set_contents(&mut back, &plan.source, jail, &contents(start, &plan.source, jail));
+            if back.hosts != start.hosts {
+                return Err(told(format!("not as at the start:\n{}", difference(&start.hosts, &back.hosts))));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_of(jail: &JailName, dataset: &DatasetName) -> bool {
+    dataset.as_str().ends_with(&format!("/{jail}")) || dataset.as_str().contains(&format!("/{jail}/"))
+}
+
+/// An outdated copy that was put aside.
+fn is_aside(jail: &JailName, dataset: &DatasetName) -> bool {
+    dataset.as_str().contains(&format!("/{jail}.jailferry-"))
+}
+
+fn contents(world: &World, node: &NodeName, jail: &JailName) -> Vec<u64> {
+    world.hosts[node].storage.iter().filter(|(n, _)| is_of(jail, n)).map(|(_, d)| d.content).collect()
+}
+
+fn set_contents(world: &mut World, node: &NodeName, jail: &JailName, contents: &[u64]) {
+    let storage = &mut world.hosts.get_mut(node).unwrap().storage;
+    storage.iter_mut().filter(|(n, _)| is_of(jail, n)).zip(contents).for_each(|((_, d), c)| d.content = *c);
+}
+
+/// What a round of moves may leave once the jail is home: the parked copies elsewhere with the files put aside for
+/// them, the held snapshot that is the base of the next move, what was written, the jail's place in jail_list (it
+/// goes back on at the end), backups of WireGuard files, and a `fib 0` or a mount point of its own that mean what
+/// their absence means. Everything else must be as it was.
+fn without_what_may_stay(world: &World, jail: &JailName, home: &NodeName) -> BTreeMap<NodeName, Host> {
+    let mut hosts = world.hosts.clone();
+    for (node, host) in &mut hosts {
+        host.files.retain(|path, _| !path.as_str().ends_with(".jailferry"));
+        host.backups.clear();
+        host.storage.retain(|name, _| !is_aside(jail, name));
+        for file in host.files.values_mut() {
+            let lines = file.text.lines().filter(|l| !l.contains("ifconfig") || !l.contains("fib 0"));
+            file.text = lines.map(|l| format!("{l}\n")).collect();
+            file.sha256 = sha256(&file.text);
+        }
+        if node == home {
+            for dataset in host.storage.iter_mut().filter(|(n, _)| is_of(jail, n)).map(|(_, d)| d) {
+                dataset.snapshots.retain(|s| !s.label.as_str().starts_with("jailferry-"));
+                dataset.content = 0;
+                dataset.like.guid = Guid(0);
+                // A copy that was sent in full again says itself what it would inherit.
+                dataset.local.remove("mountpoint");
+            }
+        } else {
+            host.storage.retain(|name, _| !is_of(jail, name));
+        }
+        host.facts.rc.jail_list.sort();
+        host.facts.rc.jail_list_text = Some(host.facts.rc.jail_list.join(" "));
+    }
+    hosts
+}
+
+/// Moves one jail from node to node and home again.
+fn walk(shape: &Shape, jail: &JailName, stops: &[usize]) -> Result<(), String> {
+    let start = shape.world();
+    let home = node(shape.nodes[shape_of(shape, jail).home].name);
+    let mut world = start.clone();
+    for (salt, stop) in stops.iter().map(|s| node(shape.nodes[*s].name)).chain([home.clone()]).enumerate() {
+        if running_copies(&world, jail) == [stop.clone()] {
+            continue;
+        }
+        let told = |e: String| format!("move {} of {jail} to {stop}: {e}", salt + 1);
+        back_from_everywhere(&world, shape, jail, &stop).map_err(told)?;
+        world = travel(world, shape, jail, &stop, u32::try_from(salt).unwrap()).map_err(told)?;
+    }
+    let (before, after) = (without_what_may_stay(&start, jail, &home), without_what_may_stay(&world, jail, &home));
+    if before != after {
+        return Err(format!("debris once {jail} is home:\n{}", difference(&before, &after)));
+    }
+    Ok(())
 }
 
 #[test]
@@ -145,11 +299,81 @@ fn the_testbed_is_sound() {
 }
 
 #[test]
-fn web_moves_and_comes_home() {
+fn web_and_db_go_out_and_come_home_in_the_testbed() {
     let shape = Shape::testbed();
-    let (web, spare, big) = (jail("web"), node("spare"), node("big"));
-    let start = shape.world();
-    let away = travel(start.clone(), &shape, &web, &big, 0).unwrap();
-    let home = travel(away, &shape, &web, &spare, 1).unwrap();
-    println!("{}", difference(&start.hosts, &home.hosts));
+    walk(&shape, &jail("web"), &[2]).unwrap_or_else(|e| panic!("{e}"));
+    walk(&shape, &jail("db"), &[2]).unwrap_or_else(|e| panic!("{e}"));
+    walk(&shape, &jail("web"), &[2, 0]).unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
+fn a_whole_network_moves_to_the_hub_and_back() {
+    walk(&Shape::testbed(), &jail("db"), &[0]).unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
+fn a_jail_of_the_hub_moves_out_and_back() {
+    walk(&Shape::testbed(), &jail("mail"), &[1, 2]).unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
+fn hosts_whose_files_belong_to_wg_quick() {
+    let mut shape = Shape::testbed();
+    shape.nodes.iter_mut().for_each(|n| n.quick = true);
+    walk(&shape, &jail("web"), &[2]).unwrap_or_else(|e| panic!("{e}"));
+    walk(&shape, &jail("db"), &[0, 2]).unwrap_or_else(|e| panic!("{e}"));
+}
+
+const NODES: [&str; 4] = ["small", "spare", "big", "tiny"];
+const JAILS: [&str; 4] = ["web", "sib", "db", "mail"];
+
+fn a_node(name: &'static str) -> impl Strategy<Value = NodeShape> {
+    let places = [("jfpool/jails", "/jf/jails"), ("tank/j", "/jf/jails"), ("tank/j", "/tank/j")];
+    let (fib, bridge) = (0..=1u16, proptest::sample::select(vec!["bridge0", "bridge1"]));
+    (fib, bridge, proptest::sample::select(places.to_vec()), any::<bool>()).prop_map(
+        move |(fib, bridge, place, quick)| {
+            let fib = if name == NODES[0] { 0 } else { fib };
+            NodeShape { name, fib, bridge, parent: place.0, mount: place.1, quick }
+        },
+    )
+}
+
+fn a_jail(index: usize, nodes: usize) -> impl Strategy<Value = JailShape> {
+    let number = u16::try_from(20 + index).unwrap();
+    (0..nodes, any::<bool>(), 1..=3u8, any::<bool>(), any::<bool>()).prop_map(
+        move |(home, whole, families, autostart, data)| {
+            JailShape {
+                name: JAILS[index],
+                home,
+                whole: whole.then_some(number),
+                inet: families & 1 != 0,
+                inet6: families & 2 != 0,
+                // Unique in the fleet, or not: epairs need new units on the way then.
+                unit: u32::try_from(if autostart { index } else { index + home * 4 }).unwrap(),
+                autostart,
+                data,
+            }
+        },
+    )
+}
+
+fn a_fleet() -> impl Strategy<Value = (Shape, usize, Vec<usize>)> {
+    (2..=4usize, 1..=4usize).prop_flat_map(|(nodes, jails)| {
+        let all: Vec<_> = (0..nodes).map(|i| a_node(NODES[i])).collect();
+        let inhabitants: Vec<_> = (0..jails).map(|i| a_jail(i, nodes)).collect();
+        let stops = proptest::collection::vec(0..nodes, 1..=3);
+        (all, inhabitants, 0..jails, stops)
+            .prop_map(|(nodes, jails, moved, stops)| (Shape { nodes, jails }, moved, stops))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Random walks over random fleets: every step twice, back from every step, home without debris.
+    #[test]
+    fn any_jail_walks_through_any_fleet_and_comes_home((shape, moved, stops) in a_fleet()) {
+        let walked = walk(&shape, &jail(shape.jails[moved].name), &stops);
+        prop_assert!(walked.is_ok(), "{}", walked.unwrap_err());
+    }
 }

@@ -9,10 +9,20 @@ mod bench;
 mod client;
 #[path = "fleet/direct.rs"]
 mod direct;
+#[path = "fleet/interrupts.rs"]
+mod interrupts;
 #[path = "fleet/lab.rs"]
 mod lab;
 #[path = "fleet/moving.rs"]
 mod moving;
+#[path = "fleet/promise.rs"]
+mod promise;
+#[path = "fleet/refusals.rs"]
+mod refusals;
+#[path = "fleet/rollbacks.rs"]
+mod rollbacks;
+#[path = "fleet/secrets.rs"]
+mod secrets;
 #[path = "fleet/state.rs"]
 mod state;
 #[path = "fleet/tool.rs"]

@@ -79,14 +79,10 @@ impl Lab {
         command
     }
 
-    /// Makes every (or the nth) command of `host` whose words contain `part` fail before or after its effect. Returns the fault's number.
-    pub fn fail(&self, host: &str, part: &str, nth: Option<u32>, message: &str) -> Fault {
-        let action = format!("fail:1:{message}");
-        let number = nth.map(|n| n.to_string());
-        let mut args = vec!["fault", host, "add", "--match", part, "--do", &action];
-        if let Some(number) = &number {
-            args.extend(["--nth", number]);
-        }
+    /// Orders a fault (`lab fault`).
+    pub fn fault(&self, host: &str, at: &[&str], action: &str) -> Fault {
+        let mut args = vec!["fault", host, "add", "--do", action];
+        args.extend(at);
         let output = self.verb(&args);
         assert!(output.status.success(), "lab fault failed: {}", text(&output));
         Fault { host: host.to_owned(), id: String::from_utf8_lossy(&output.stdout).trim().to_owned() }

@@ -1,6 +1,7 @@
 //! jailferry, run as its users run it, with its journals in a folder of the test's own.
 
 use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
@@ -44,9 +45,9 @@ impl Told {
 }
 
 impl Fleet {
-    fn command(&self, args: &[&str]) -> Command {
+    fn command(&self, fleet: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jailferry"));
-        command.args(args).arg("--fleet").arg(&self.file).env("JAILFERRY_STATE", self.state.path());
+        command.args(args).arg("--fleet").arg(fleet).env("JAILFERRY_STATE", self.state.path());
         for name in ["JAILFERRY_FLEET", "JAILFERRY_SSH_CONFIG", "XDG_STATE_HOME"] {
             command.env_remove(name);
         }
@@ -56,13 +57,18 @@ impl Fleet {
 
     /// Runs jailferry to its end.
     pub fn jailferry(&self, args: &[&str]) -> Told {
-        let output = self.command(args).output().expect("jailferry runs");
+        self.jailferry_with(&self.file, args)
+    }
+
+    /// Runs jailferry with another fleet.yml.
+    pub fn jailferry_with(&self, fleet: &Path, args: &[&str]) -> Told {
+        let output = self.command(fleet, args).output().expect("jailferry runs");
         self.told(args, &output)
     }
 
     /// Starts jailferry.
     pub fn start(&self, args: &[&str]) -> Child {
-        self.command(args).spawn().expect("jailferry runs")
+        self.command(&self.file, args).spawn().expect("jailferry runs")
     }
 
     /// What a started jailferry said, once it has ended.

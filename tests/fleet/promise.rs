@@ -1,0 +1,153 @@
+//! The plan is the truth: making one changes nothing, and what it prints is what runs.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::Value;
+
+use crate::bench::Fleet;
+use crate::bench::NODES;
+
+#[test]
+fn plans_and_dry_runs_change_nothing_and_only_read() {
+    let Some(fleet) = Fleet::lab("plans_and_dry_runs_change_nothing_and_only_read") else { return };
+    let playbook = fleet.state.path().join("move-web.yml");
+    fs::write(&playbook, format!("fleet: {}\nmoves:\n  - jail: web\n    to: big\n", fleet.file.display()))
+        .expect("written");
+    let playbook = playbook.display().to_string();
+    let before = fleet.states();
+    let logged = NODES.map(|node| fleet.in_lab().commands(node).len());
+
+    let plan = fleet.jailferry(&["plan", "jail", "web", "to", "node", "big"]).exits(0);
+    let dry = fleet.jailferry(&["migrate", "jail", "web", "to", "node", "big", "--dry-run"]).exits(0);
+    assert!(dry.stdout.contains(&plan.stdout), "a dry run shows the plan\n{}\n{}", plan.all, dry.all);
+    fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0);
+    fleet.jailferry(&["migrate", "web", "big", "--dry-run", "--yes", "--json"]).exits(0);
+    fleet.jailferry(&["run", &playbook, "--dry-run", "--yes"]).exits(0);
+    fleet.jailferry(&["facts"]).exits(0);
+    // Nobody is here to say yes.
+    fleet.jailferry(&["migrate", "web", "big"]).exits(3).says("--yes");
+
+    let mut asked = 0;
+    for (node, before) in NODES.into_iter().zip(logged) {
+        for command in fleet.in_lab().commands(node).iter().skip(before) {
+            let argv: Vec<&str> =
+                command["argv"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+            assert!(reads(&argv), "{node} was not only read: {}", argv.join(" "));
+            asked += 1;
+        }
+    }
+    assert!(asked > 100, "the hosts' logs hold only {asked} commands");
+    before.same(&fleet.states(), "after plans and dry runs");
+    assert!(fleet.journals().is_empty(), "a dry run is no run");
+}
+
+/// Does this FreeBSD command only read? Everything that is not known to, does not.
+fn reads(argv: &[&str]) -> bool {
+    let (Some((name, args)), all) =
+        (argv.split_first(), |args: &[&str], f: fn(&str) -> bool| args.iter().all(|a| f(a)))
+    else {
+        return false;
+    };
+    match *name {
+        "date" => matches!(args, ["+%s"]),
+        "uname" | "freebsd-version" | "kldstat" | "netstat" | "stat" | "jls" | "id" => true,
+        "sha256" => args.first() == Some(&"-q"),
+        "hostname" | "mount" => all(args, |a| a == "-p" || a == "-s"),
+        "sed" => args.first() == Some(&"-n"),
+        "sysctl" | "sysrc" => all(args, |a| !a.contains('=') && a != "-x" && a != "-d"),
+        "ifconfig" => matches!(args, ["-a"] | ["-l"] | ["-f", _, "-a"]),
+        "jail" => args.contains(&"-e") && !args.contains(&"-c") && !args.contains(&"-r"),
+        "pfctl" => matches!(args, ["-s", _] | ["-t", _, "-T", "show"]) || all(args, |a| a.starts_with("-s")),
+        "devfs" => matches!(args, ["rule", "-s", _, "show"]),
+        "service" => matches!(args.last(), Some(&("status" | "onestatus" | "enabled"))) || args == ["-e"],
+        "wg" => args.first() == Some(&"show"),
+        "route" => args.contains(&"get"),
+        "arp" | "ndp" => matches!(args, ["-an"] | ["-a"]),
+        "zfs" => match args {
+            ["list" | "get" | "version" | "holds", ..] => true,
+            ["send", options @ ..] => options.iter().any(|o| o.starts_with('-') && o.contains('n')),
+            _ => false,
+        },
+        "zpool" => matches!(args.first(), Some(&("list" | "get" | "status"))),
+        // Those that run another: the shell's own commands are in the log as well.
+        "jexec" | "setfib" => reads(args.get(1..).unwrap_or_default()),
+        "timeout" => match args {
+            ["--foreground", "-k", _, _, "/bin/sh", "-s"] => true,
+            ["--foreground", "-k", _, _, rest @ ..] => reads(rest),
+            [_, rest @ ..] => reads(rest),
+            [] => false,
+        },
+        _ => false,
+    }
+}
+
+#[test]
+fn what_a_plan_prints_is_what_runs() {
+    let Some(fleet) = Fleet::lab("what_a_plan_prints_is_what_runs") else { return };
+    let lab = fleet.in_lab();
+    let lengths = || NODES.map(|node| lab.received(node).len());
+    let start = lengths();
+    let plan = fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0).json();
+    let planned = lengths();
+    let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
+
+    let journal = fleet.journal();
+    assert_eq!(journal[0]["what"]["header"]["run"], plan["run"], "the run has the plan's id");
+    let skipped: Vec<&Value> =
+        journal.iter().map(|l| &l["what"]["step"]).filter(|s| s["phase"] == "skipped").map(|s| &s["number"]).collect();
+    let mut expected: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for step in plan["steps"].as_array().expect("a list") {
+        if skipped.contains(&&step["number"]) {
+            continue;
+        }
+        for command in step["commands"].as_array().expect("a list") {
+            let host = command["host"].as_str().expect("a host");
+            expected.entry(host).or_default().push(command["command"].as_str().expect("a command").to_owned());
+        }
+    }
+    for (index, node) in NODES.into_iter().enumerate() {
+        let received = lab.received(node);
+        // A run asks the same questions as a plan, then does what the plan says, and nothing else.
+        let asked = commands(&received[start[index]..planned[index]]);
+        let mut done = commands(&received[planned[index]..]);
+        let mut again: Vec<String> = done.drain(..asked.len().min(done.len())).collect();
+        let mut once = asked;
+        once.sort();
+        again.sort();
+        assert_eq!(again, once, "{node} was asked something else than for the plan\n{}", told.all);
+        let promised = expected.remove(node).unwrap_or_default();
+        for (at, (did, said)) in done.iter().zip(&promised).enumerate() {
+            assert_eq!(did, said, "{node}: command {at} is not the planned one\n{}", told.all);
+        }
+        assert_eq!(
+            done.len(),
+            promised.len(),
+            "{node}: commands that only one of plan and run has: {:?}",
+            if done.len() > promised.len() { &done[promised.len()..] } else { &promised[done.len()..] }
+        );
+        assert!(!promised.is_empty(), "nothing was planned for {node}");
+    }
+}
+
+/// The commands as the plan prints them: scripts without what every script is wrapped in, others without timeout(1) and the way to become root.
+fn commands(received: &[Value]) -> Vec<String> {
+    let mut all = Vec::new();
+    for entry in received {
+        if let Some(script) = entry["script"].as_str() {
+            let body =
+                script.split_once("main() {\n").and_then(|(_, rest)| rest.strip_suffix("\n}\nmain </dev/null\nexit\n"));
+            all.push(body.unwrap_or_else(|| panic!("a script in an odd wrapping: {script}")).to_owned());
+            continue;
+        }
+        let line = entry["command"].as_str().expect("a command or a script");
+        let bare = line.strip_prefix("exec ").map(|l| l.strip_prefix("sudo -n -- ").unwrap_or(l));
+        let words = bare.and_then(|l| l.strip_prefix("timeout --foreground -k 10 ")?.split_once(' '));
+        let (_, command) = words.unwrap_or_else(|| panic!("a command in an odd wrapping: {line}"));
+        // Its script follows.
+        if command != "/bin/sh -s" {
+            all.push(command.to_owned());
+        }
+    }
+    all
+}

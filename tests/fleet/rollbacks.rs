@@ -1,0 +1,115 @@
+//! A move that fails is undone: the jail runs where it ran, every host is as it was, and the exit code says so.
+
+use serde_json::Value;
+
+use crate::bench::Fleet;
+use crate::client::Client;
+
+/// A fault and what is expected of it.
+struct Case<'a> {
+    fleet: &'a Fleet,
+    /// The step that shall fail, by its title.
+    step: &'a str,
+    /// Hosts the jail runs on, in order.
+    path: &'a [&'a str],
+}
+
+#[test]
+fn the_last_increment_cannot_be_sent() {
+    let Some(fleet) = Fleet::lab("the_last_increment_cannot_be_sent") else { return };
+    let case = Case { fleet: &fleet, step: "send the rest of jfpool/jails/web/data", path: &["spare"] };
+    let send = case.command(0).replace('\'', "");
+    case.rolls_back("spare", &["--match", &send], "cannot send: I/O error");
+}
+
+#[test]
+fn the_last_increment_cannot_be_received() {
+    let Some(fleet) = Fleet::lab("the_last_increment_cannot_be_received") else { return };
+    let case = Case { fleet: &fleet, step: "send the rest of jfpool/jails/web/data", path: &["spare"] };
+    // The same words receive the round before (later rounds have nothing to send and are left out), and each time
+    // timeout(1) has them on its command line as well.
+    let receive = case.command(1);
+    case.rolls_back("big", &["--match", &receive, "--nth", "4"], "cannot receive incremental stream: out of space");
+}
+
+#[test]
+fn the_hub_refuses_to_hand_over() {
+    let Some(fleet) = Fleet::lab("the_hub_refuses_to_hand_over") else { return };
+    let case = Case { fleet: &fleet, step: "small hands ", path: &["spare"] };
+    let script = case.command(0);
+    let line = script.lines().find(|line| line.contains("wg set")).expect("the hub's script sets AllowedIPs");
+    case.rolls_back(
+        "small",
+        &["--script", "--match", line, "--nth", "1"],
+        "Unable to modify interface: Operation not permitted",
+    );
+}
+
+#[test]
+fn the_jail_does_not_start_at_the_target() {
+    let Some(fleet) = Fleet::lab("the_jail_does_not_start_at_the_target") else { return };
+    let case = Case { fleet: &fleet, step: "start jail web on big", path: &["spare"] };
+    case.rolls_back(
+        "big",
+        &["--match", "jail -f /etc/jail.conf.d/web.conf -c"],
+        "jail: web: jail_set: Operation not permitted",
+    );
+}
+
+#[test]
+fn the_jail_does_not_answer_after_the_switch() {
+    let Some(fleet) = Fleet::lab("the_jail_does_not_answer_after_the_switch") else { return };
+    let case = Case { fleet: &fleet, step: "http://192.168.123.50/ answers small", path: &["spare", "big", "spare"] };
+    // Not before the move: the client counts on big for a moment, and what it is told there stays true.
+    case.rolls_back(
+        "small",
+        &["--match", "fetch -q -T 5 -o - http://192.168.123.50/"],
+        "fetch: http://192.168.123.50/: Internal Server Error",
+    );
+}
+
+impl Case<'_> {
+    /// The nth command of the step, as the plan prints it.
+    fn command(&self, nth: usize) -> String {
+        let plan = self.fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0).json();
+        let steps = plan["steps"].as_array().expect("a list");
+        let step = steps.iter().find(|s| s["title"].as_str().is_some_and(|t| t.starts_with(self.step)));
+        let step = step.unwrap_or_else(|| panic!("no step {:?} in {steps:#?}", self.step));
+        step["commands"][nth]["command"].as_str().unwrap_or_else(|| panic!("no command {nth} in {step}")).to_owned()
+    }
+
+    fn rolls_back(&self, host: &str, fault: &[&str], message: &str) {
+        let (fleet, lab) = (self.fleet, self.fleet.in_lab());
+        let [url, _] = fleet.urls("web");
+        fleet.answers_from("web", "spare");
+        let before = fleet.states();
+        let watch = lab.watch();
+        let counting = Client::counting(fleet, &url);
+        let fault = lab.fault(host, fault, &format!("fail:1:{message}"));
+
+        let told =
+            fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4).says(message).says("jail web runs on spare");
+
+        assert!(lab.fired(&fault) > 0, "the fault did not strike\n{}", told.all);
+        let failed = fleet.failed_steps();
+        assert_eq!(failed.len(), 1, "steps that failed: {failed:?}\n{}", told.all);
+        assert!(failed[0].0.starts_with(self.step), "the fault hit another step: {failed:?}\n{}", told.all);
+        assert!(failed[0].1.contains(message), "the journal says why: {failed:?}");
+        lab.clear_faults(host);
+
+        counting.lost_nothing(&url);
+        assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+        fleet.answers_from("web", "spare");
+        fleet.answers_from("sib", "spare");
+        assert_eq!(watch.never_two("web", "192.168.123.0/24"), self.path, "where web ran\n{}", told.all);
+        let after = fleet.states();
+        before.same(&after, &told.all);
+        for node in ["small", "spare", "big"] {
+            let left: Vec<&str> =
+                after.lines(node, "jailferry-web").chain(after.lines(node, "jailferry_web")).collect();
+            assert!(left.is_empty(), "left on {node}: {left:?}");
+        }
+        let runs = fleet.jailferry(&["runs", "--json"]).exits(0).json();
+        assert_eq!(runs[0]["outcome"], Value::from("rolled-back"), "{runs}");
+    }
+}

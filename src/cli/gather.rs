@@ -16,6 +16,7 @@ use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RemotePath;
 use crate::plan::finding::Findings;
+use crate::plan::preflight;
 use crate::plan::situation;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
@@ -104,6 +105,10 @@ pub async fn evidence(
         target: None,
         link: None,
     };
+    preflight::hosts(&evidence.hosts, &mut findings);
+    if findings.has_errors() {
+        return Ok((evidence, None, findings));
+    }
     let Some(situation) = situation::resolve(&evidence, jail, target, &mut findings) else {
         return Ok((evidence, None, findings));
     };

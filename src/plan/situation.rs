@@ -142,12 +142,11 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     let (source_node, target_node, hub_node) = (node(&source)?, node(target)?, node(hub)?);
 
     let source_interfaces = host_interfaces(configuration.values("vnet.interface").unwrap_or_default());
-    let source_bridge = source_node
-        .bridge
-        .clone()
+    let source_bridge = named_bridge(source_node, source_facts, &source, findings)
         .or_else(|| bridge_of(source_facts, &source_interfaces))
         .or_else(|| only_bridge(source_facts, &source, findings));
-    let target_bridge = target_node.bridge.clone().or_else(|| only_bridge(target_facts, target, findings));
+    let target_bridge = named_bridge(target_node, target_facts, target, findings)
+        .or_else(|| only_bridge(target_facts, target, findings));
     let source_wireguard = wireguard(source_node, source_facts, &source, findings);
     let target_wireguard = wireguard(target_node, target_facts, target, findings);
     let target_dataset = place_for(target_node, target_facts, target, &source_dataset, findings);
@@ -326,6 +325,20 @@ fn renumber(interfaces: &[InterfaceName], from: u32, to: u32) -> Vec<InterfaceNa
 
 fn bridge_of(facts: &HostFacts, members: &[InterfaceName]) -> Option<InterfaceName> {
     facts.interfaces.iter().find(|i| members.iter().any(|m| i.members.contains(m))).map(|i| i.name.clone())
+}
+
+/// The bridge that fleet.yml names; one that is not there is used all the same, so that the other findings are told too.
+fn named_bridge(node: &Node, facts: &HostFacts, name: &NodeName, findings: &mut Findings) -> Option<InterfaceName> {
+    let interface = node.bridge.as_ref()?;
+    if facts.interface(interface).is_none() {
+        findings.error(
+            "no-such-bridge",
+            name,
+            format!("fleet.yml names {interface} as the bridge of {name}, but there is no such interface"),
+            "correct `bridge:` in fleet.yml, or create the bridge",
+        );
+    }
+    Some(interface.clone())
 }
 
 fn only_bridge(facts: &HostFacts, node: &NodeName, findings: &mut Findings) -> Option<InterfaceName> {

@@ -134,7 +134,7 @@ impl Fleet {
         let mut child = self.shell(host, &[]).stdin(Stdio::piped()).spawn().expect("ssh runs");
         let mut input = child.stdin.take().expect("a pipe");
         // A host that ends before it has read everything says why by its exit status.
-        let _ = write!(input, "main() {{\n{commands}\n}}\nmain </dev/null\nexit\n");
+        let _ = write!(input, "main() {{\nset -e\n{commands}\n}}\nmain </dev/null\nexit\n");
         drop(input);
         child.wait_with_output().expect("ssh ends")
     }

@@ -85,14 +85,14 @@ impl Lab {
         args.extend(at);
         let output = self.verb(&args);
         assert!(output.status.success(), "lab fault failed: {}", text(&output));
-        Fault { host: host.to_owned(), id: String::from_utf8_lossy(&output.stdout).trim().to_owned() }
+        Fault { host: host.to_owned(), id: String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number") }
     }
 
     /// How often a fault struck.
     pub fn fired(&self, fault: &Fault) -> u64 {
         let output = self.verb(&["fault", &fault.host, "list"]);
         let list = String::from_utf8_lossy(&output.stdout).into_owned();
-        let found = list.lines().map(json).find(|f| f["id"].to_string() == fault.id);
+        let found = list.lines().map(json).find(|f| f["id"] == fault.id);
         found
             .and_then(|f| f["fired"].as_u64())
             .unwrap_or_else(|| panic!("{} has no fault {}: {list}", fault.host, fault.id))
@@ -143,7 +143,7 @@ impl Drop for Lab {
 /// A fault that was ordered.
 pub struct Fault {
     host: String,
-    id: String,
+    id: u64,
 }
 
 /// `lab watch`, twenty samples a second, a line for every change.

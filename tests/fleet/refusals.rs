@@ -17,7 +17,7 @@ struct Wrong {
     names: &'static str,
 }
 
-const HOSTS: [Wrong; 15] = [
+const HOSTS: [Wrong; 14] = [
     wrong(
         "big",
         "sysctl net.inet.ip.forwarding=0",
@@ -46,7 +46,7 @@ const HOSTS: [Wrong; 15] = [
         "egress",
         "FIB 1",
     ),
-    wrong("big", "jail -c name=web persist path=/", "jail -r web", "name-taken", "web"),
+    wrong("big", "jail -c name=web persist path=/", "jail -r web", "runs-twice", "big and spare"),
     wrong(
         "big",
         "echo 'web { path = \"/x\"; }' >/etc/jail.conf.d/web.conf",
@@ -79,17 +79,10 @@ const HOSTS: [Wrong; 15] = [
     wrong("big", "zfs set quota=4M jfpool/jails", "zfs set quota=none jfpool/jails", "no-space", "jfpool"),
     wrong(
         "spare",
-        "mv /etc/jail.web.fstab /etc/jail.web.fstab.away",
-        "mv /etc/jail.web.fstab.away /etc/jail.web.fstab",
-        "no-fstab",
-        "fstab",
-    ),
-    wrong(
-        "spare",
-        "mkdir /opt/only-here; cp -p /etc/jail.web.fstab /root/fstab; echo '/opt/only-here /jf/jails/web/mnt nullfs ro 0 0' >>/etc/jail.web.fstab",
-        "cp -p /root/fstab /etc/jail.web.fstab; rm /root/fstab; rmdir /opt/only-here",
+        "mkdir /root/only-here; cp -p /etc/jail.web.fstab /root/fstab; echo '/root/only-here /jf/jails/web/mnt nullfs ro 0 0' >>/etc/jail.web.fstab",
+        "cp -p /root/fstab /etc/jail.web.fstab; rm /root/fstab; rmdir /root/only-here",
         "missing-source",
-        "/opt/only-here",
+        "/root/only-here",
     ),
     wrong("spare", "service jail onestop web", "service jail onestart web", "not-running", "web"),
     wrong(
@@ -146,10 +139,10 @@ fn wrong_fleets_are_refused_before_anything_changes() {
     };
     let cases = [
         ("no-fib", "FIB 5", at_big("fib: 1", "fib: 5")),
-        ("same-host", "spare", at_big("ssh: \"big\"", "ssh: \"root@spare\"")),
+        ("same-host", "the same host", at_big("ssh: \"big\"", "ssh: \"root@spare\"")),
         ("no-such-tunnel", "wg7", at_big("wireguard: wg0", "wireguard: wg7")),
         ("no-parent", "jfpool/none", at_big("parent: jfpool/jails", "parent: jfpool/none")),
-        ("no-bridge", "bridge7", at_big("bridge: bridge0", "bridge: bridge7")),
+        ("no-such-bridge", "bridge7", at_big("bridge: bridge0", "bridge: bridge7")),
     ];
     for (code, names, text) in cases {
         let file: PathBuf = fleet.state.path().join(format!("{code}.yml"));

@@ -26,11 +26,11 @@ impl Fleet {
                     Some(name) => section = name.to_owned(),
                     None => {
                         // The files of WireGuard are printed whole: each is a section of its own.
-                        if let Some((_, file)) = line.split_once(" root:wheel ").filter(|_| section.starts_with("file"))
+                        if let Some((_, file)) = line.split_once(" root:wheel ")
+                            && file.starts_with("/usr/local/etc/wireguard/")
+                            && section.starts_with("file")
                         {
-                            if file.starts_with("/usr/local/etc/wireguard/") {
-                                section = format!("file {file}");
-                            }
+                            section = format!("file {file}");
                         }
                         lines.push(format!("{section}: {line}"));
                     }

@@ -79,6 +79,16 @@ impl Lab {
         command
     }
 
+    /// Makes every (or the nth) command of `host` whose words contain `part` fail before its effect.
+    pub fn fail(&self, host: &str, part: &str, nth: Option<u32>, message: &str) -> Fault {
+        let number = nth.map(|n| n.to_string());
+        let mut at = vec!["--match", part];
+        if let Some(number) = &number {
+            at.extend(["--nth", number]);
+        }
+        self.fault(host, &at, &format!("fail:1:{message}"))
+    }
+
     /// Orders a fault (`lab fault`).
     pub fn fault(&self, host: &str, at: &[&str], action: &str) -> Fault {
         let mut args = vec!["fault", host, "add", "--do", action];

@@ -32,6 +32,10 @@ pub fn jail_to_node(words: &[String]) -> Result<(JailName, NodeName), WordsError
         | [jail, node] => (jail, node),
         _ => return Err(shape()),
     };
+    // `web to` is a node forgotten, not a node called `to`; that one needs all the words.
+    if texts.len() < 5 && matches!(*node, "to" | "node") {
+        return Err(shape());
+    }
     Ok((JailName::new(*jail)?, NodeName::new(*node)?))
 }
 
@@ -55,7 +59,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["web", "web to", "jail web to node big now", "7web big", "web -big"] {
+        for text in ["web", "web to", "jail web to", "web to node", "jail web to node big now", "7web big", "web -big"]
+        {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -21,6 +21,7 @@ need ping iputils-ping
 need original-awk original-awk
 need dash dash
 need ps procps
+need conntrack conntrack
 
 wireguard=kernel
 if ! unshare -n ip link add wg-test type wireguard >/dev/null 2>&1; then

@@ -42,6 +42,9 @@ pub fn run(name: &str, args: &[String]) -> i32 {
     {
         eprintln!("lab: SIGPIPE: {error}");
     }
+    if let Some(plain) = base::plain::find(name) {
+        return base::plain::run(plain, args);
+    }
     let ctx = Context::load();
     match commands().find(|command| command.name == name) {
         // Shells have a log (and faults) of their own: what they are given over SSH. A jail's first process is nobody's command.

@@ -1,5 +1,6 @@
 //! The kernel's side of the network: FIBs by marks, tunnels.
 
+pub mod announce;
 pub mod fibs;
 pub mod tcp;
 pub mod wg;

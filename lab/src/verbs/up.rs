@@ -56,7 +56,7 @@ pub fn run(place: &Place, args: &[String]) -> Result<i32> {
 /// Says at once, and by name, what `lab/setup.sh` would install.
 fn tools() -> Result<()> {
     let missing: Vec<&str> =
-        ["sshd", "ssh-keygen", "ip", "nft", "wg", "dash", "tcsh", "sudo", "ping", "original-awk", "ps"]
+        ["sshd", "ssh-keygen", "ip", "nft", "wg", "dash", "tcsh", "sudo", "ping", "original-awk", "ps", "conntrack"]
             .into_iter()
             .filter(|name| !crate::net::tool(name).is_absolute())
             .collect();

@@ -1,6 +1,6 @@
 //! A host's disk: a tmpfs with FreeBSD's folders. It is made once and survives reboots.
 //!
-//! /bin, /sbin, /usr/bin, /usr/sbin hold FreeBSD's names only: links to this program for what the lab emulates, links into `/.lab/usr` (Debian's /usr, read-only) for plain
+//! /bin, /sbin, /usr/bin, /usr/sbin hold FreeBSD's names only: links to this program for what the lab emulates or checks the options of, links into `/.lab/usr` (Debian's /usr, read-only) for plain
 //! tools whose Debian form will do. So a script that calls `ip` or `/sbin/ifconfig.sh` fails here as it would on FreeBSD.
 
 use std::fs;
@@ -23,8 +23,8 @@ const PLAIN: &[(&str, &[&str])] = &[
     (
         "/bin",
         &[
-            "[", "cat", "chmod", "cp", "df", "echo", "expr", "hostname", "kill", "ln", "ls", "mkdir", "mv", "ps",
-            "pwd", "rm", "rmdir", "sleep", "stty", "sync", "tcsh", "test",
+            "[", "cat", "echo", "expr", "hostname", "kill", "ps", "pwd", "rmdir", "sleep", "stty", "sync", "tcsh",
+            "test",
         ],
     ),
     (
@@ -38,25 +38,17 @@ const PLAIN: &[(&str, &[&str])] = &[
             "cmp",
             "column",
             "comm",
-            "cut",
             "diff",
             "dirname",
-            "du",
-            "egrep",
             "env",
             "false",
-            "fgrep",
             "file",
-            "find",
             "fold",
             "getconf",
             "getent",
-            "grep",
             "groups",
             "gunzip",
             "gzip",
-            "head",
-            "id",
             "join",
             "killall",
             "less",
@@ -70,7 +62,6 @@ const PLAIN: &[(&str, &[&str])] = &[
             "paste",
             "printenv",
             "printf",
-            "readlink",
             "renice",
             "rev",
             "scp",
@@ -84,12 +75,9 @@ const PLAIN: &[(&str, &[&str])] = &[
             "ssh-keygen",
             "ssh-keyscan",
             "su",
-            "tail",
             "tar",
             "tee",
             "time",
-            "touch",
-            "tr",
             "true",
             "truncate",
             "tsort",
@@ -98,12 +86,9 @@ const PLAIN: &[(&str, &[&str])] = &[
             "uniq",
             "uptime",
             "users",
-            "wc",
-            "wg",
             "which",
             "who",
             "whoami",
-            "xargs",
             "xz",
             "xzcat",
             "yes",
@@ -112,7 +97,7 @@ const PLAIN: &[(&str, &[&str])] = &[
             "zstd",
         ],
     ),
-    ("/usr/sbin", &["chown", "chroot", "sshd", "vipw"]),
+    ("/usr/sbin", &["chroot", "sshd", "vipw"]),
     ("/usr/local/bin", &["sudo"]),
 ];
 
@@ -179,6 +164,10 @@ fn links(root: &Path) -> Result<()> {
         fs::create_dir_all(&folder)?;
         link("/.lab/bin/lab", &folder.join(command.name))?;
     }
+    freebsd_version(root)?;
+    for tool in freebsd::base::plain::TOOLS {
+        link("/.lab/bin/lab", &inside(root, tool.dir).join(tool.name))?;
+    }
     for (folder, names) in PLAIN {
         for name in names.iter().filter(|name| !emulated.iter().any(|command| command.name == **name)) {
             let Some(from) = ["bin", "sbin"].iter().find(|dir| Path::new("/usr").join(dir).join(name).exists()) else {
@@ -208,6 +197,18 @@ fn links(root: &Path) -> Result<()> {
     link("/.lab/usr/share", &root.join("usr/share"))?;
     link("/.lab/usr/lib64", &root.join("lib64"))?;
     link("../run", &root.join("var/run"))
+}
+
+/// /bin/freebsd-version is a script on FreeBSD, and the only place that says which version a userland is (a jail's, above all): administrators read the line.
+fn freebsd_version(root: &Path) -> Result<()> {
+    let path = inside(root, "/bin/freebsd-version");
+    let release = crate::context::Host::default().osrelease;
+    let text = format!(
+        "#!/bin/sh\n\nUSERLAND_VERSION=\"{release}\"\nexport USERLAND_VERSION\nexec /.lab/bin/lab as freebsd-version \"$@\"\n"
+    );
+    fs::remove_file(&path)?;
+    fs::write(&path, text).context("cannot write freebsd-version")?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).context("cannot make freebsd-version executable")
 }
 
 fn link(to: &str, at: &Path) -> Result<()> {

@@ -76,6 +76,8 @@ pub fn inside(pid: i32, then: impl FnOnce() -> i32) -> Result<i32> {
 fn command(argv: &[String], extra_path: &str) -> Result<Command> {
     let (program, args) = argv.split_first().context("no command")?;
     std::env::set_current_dir("/root")?;
+    // root's groups at a login: wheel, operator.
+    nix::unistd::setgroups(&[0, 5].map(nix::unistd::Gid::from_raw)).context("cannot set root's groups")?;
     let path = format!("{PATH}{extra_path}");
     // SAFETY: this process has one thread. The program is looked up in our own PATH, so that must be the host's.
     unsafe { std::env::set_var("PATH", &path) };

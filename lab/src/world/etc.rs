@@ -107,7 +107,7 @@ fn uuid(place: &Place, node: &Node) -> String {
 
 fn passwd(shell: &str) -> String {
     format!(
-        "root:*:0:0:Charlie &:/root:{shell}\ndaemon:*:1:1:Owner of many system processes:/root:/usr/sbin/nologin\nsshd:*:22:22:Secure Shell Daemon:/var/empty:/usr/sbin/nologin\n\
+        "root:*:0:0:Charlie &:/root:{shell}\ntoor:*:0:0:Bourne-again Superuser:/root:\ndaemon:*:1:1:Owner of many system processes:/root:/usr/sbin/nologin\nsshd:*:22:22:Secure Shell Daemon:/var/empty:/usr/sbin/nologin\n\
          www:*:80:80:World Wide Web Owner:/nonexistent:/usr/sbin/nologin\nadmin:*:{ADMIN}:{ADMIN}:Administrator:/home/admin:/bin/sh\n\
          nobody:*:65534:65534:Unprivileged user:/nonexistent:/usr/sbin/nologin\n"
     )
@@ -124,8 +124,7 @@ fn sshd(login: &str) -> String {
 
 const SUDOERS: &str = "Defaults !use_pty, !lecture, secure_path=\"/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin\"\nroot ALL=(ALL:ALL) ALL\nadmin ALL=(ALL:ALL) NOPASSWD: ALL\n";
 
-const SERVICES: &str =
-    "ssh\t22/tcp\nsmtp\t25/tcp\ndomain\t53/tcp\ndomain\t53/udp\nhttp\t80/tcp\nntp\t123/udp\nhttps\t443/tcp\n";
+const SERVICES: &str = "ssh\t22/tcp\nsmtp\t25/tcp\ndomain\t53/tcp\ndomain\t53/udp\nhttp\t80/tcp\nntp\t123/udp\nhttps\t443/tcp\nhttp-alt\t8080/tcp\n";
 
 const DEFAULTS: &str = "# The defaults that the lab's rc reads; /etc/rc.conf overrides them.\n\
 rc_conf_files=\"/etc/rc.conf /etc/rc.conf.local\"\njail_enable=\"NO\"\njail_conf=\"/etc/jail.conf\"\njail_list=\"\"\njail_reverse_stop=\"NO\"\npf_enable=\"NO\"\npf_rules=\"/etc/pf.conf\"\n\

@@ -159,6 +159,10 @@ fn network(node: &Node) -> Result<()> {
         // FreeBSD accepts packets for any of its addresses on any interface and has no reverse path filter.
         fs::write(format!("/proc/sys/net/ipv4/conf/{scope}/rp_filter"), "0")?;
     }
+    // FreeBSD gives a card without an IPv6 address no link-local one either (IFDISABLED).
+    if matches!(node.card, nodes::Card::Behind { .. }) {
+        fs::write("/proc/sys/net/ipv6/conf/vtnet0/addr_gen_mode", "1")?;
+    }
     let mut ip = Command::new(tool("ip"));
     ip.args(["-batch", "-"]);
     spawn::fed(ip, &links::configure(node))

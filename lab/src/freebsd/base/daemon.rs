@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
@@ -51,10 +52,23 @@ pub fn daemon(_ctx: &Context, args: &[String]) -> i32 {
     };
     match fork() {
         Err(_) => 1,
-        Ok(Some(_)) => 0,
+        Ok(Some(_)) => {
+            until_written(supervisor.iter().chain(&child));
+            0
+        }
         Ok(None) => {
             let status = detached(&options, supervisor, child, output).unwrap_or(1);
             std::process::exit(status);
+        }
+    }
+}
+
+/// FreeBSD's daemon writes the pid files after it has detached, so a reader right behind it may find them empty; here nobody has to be that lucky.
+fn until_written<'a>(files: impl Iterator<Item = &'a File>) {
+    let end = Instant::now() + Duration::from_secs(1);
+    for file in files {
+        while Instant::now() < end && file.metadata().is_ok_and(|meta| meta.len() == 0) {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
@@ -157,6 +171,7 @@ fn pidfile(path: &str) -> Result<File, i32> {
         eprintln!("daemon: process already running, pid: {holder}");
         return Err(3);
     }
+    file.set_len(0).map_err(|_| 2)?;
     Ok(file)
 }
 

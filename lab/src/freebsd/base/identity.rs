@@ -62,7 +62,8 @@ pub fn freebsd_version(ctx: &Context, args: &[String]) -> i32 {
         println!("{}", ctx.host.osrelease);
     }
     if options.has('u') || (options.given.is_empty()) {
-        println!("{}", ctx.host.osrelease);
+        // Set by the script /bin/freebsd-version, which belongs to this userland (a jail's may be another).
+        println!("{}", std::env::var("USERLAND_VERSION").unwrap_or_else(|_| ctx.host.osrelease.clone()));
     }
     for (flag, jail) in &options.given {
         if *flag == 'j' {

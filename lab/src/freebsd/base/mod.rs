@@ -6,15 +6,19 @@ mod fetch;
 pub mod getopt;
 mod identity;
 mod lockf;
+mod ls;
 pub mod mount;
 mod nc;
 mod ping;
+pub mod plain;
 mod shell;
 mod signals;
 mod small;
 mod stat;
 mod sysctl;
+mod time;
 mod timeout;
+mod wc;
 mod wrapped;
 
 use crate::freebsd::Command;
@@ -53,6 +57,7 @@ pub const COMMANDS: &[Command] = &[
     command("shutdown", "/sbin", small::shutdown),
     command("stat", "/usr/bin", stat::stat),
     command("sysctl", "/sbin", sysctl::sysctl),
+    command("time", "/usr/bin", time::time),
     command("timeout", "/usr/bin", timeout::timeout),
     command("umount", "/sbin", mount::umount::umount),
     command("uname", "/usr/bin", identity::uname),

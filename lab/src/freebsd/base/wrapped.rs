@@ -33,7 +33,7 @@ pub fn sed(_ctx: &Context, args: &[String]) -> i32 {
         } else if arg.starts_with("--") {
             eprintln!("sed: illegal option -- -");
             return 1;
-        } else if let Some(extension) = arg.strip_prefix("-I") {
+        } else if let Some(extension) = arg.strip_prefix("-I").or_else(|| arg.strip_prefix("-i")) {
             out.push(format!("-i{extension}"));
         } else {
             // -l and -a have no harm here; -E, -n, -e, -f, -r, -s, -u are the same.

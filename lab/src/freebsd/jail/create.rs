@@ -49,7 +49,8 @@ pub fn run(ctx: &Context, definition: &Definition, how: How) -> i32 {
             // exec.* are not undone: an epair made by exec.prestart stays (contract 0.11).
             if let Some(jail) = registry::find(ctx, &definition.name) {
                 remove::end(ctx, &jail);
-                if !how.quiet {
+                // -i says the jid and nothing else.
+                if !how.quiet && !how.print_jid {
                     println!("{}: removed", definition.name);
                 }
             }

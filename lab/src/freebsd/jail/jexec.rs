@@ -20,6 +20,7 @@ pub fn run(ctx: &Context, args: &[String]) -> i32 {
     while let Some(option) = rest.first().filter(|arg| arg.starts_with('-')) {
         rest = &rest[1..];
         match option.as_str() {
+            "--" => break,
             "-l" => clean = true,
             "-u" | "-U" | "-d" => {
                 let Some(value) = rest.first() else {

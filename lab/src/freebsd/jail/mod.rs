@@ -13,7 +13,10 @@ pub mod mounts;
 mod parameters;
 pub mod registry;
 mod remove;
+mod uses;
 pub mod vnet;
+
+pub use uses::uses;
 
 use crate::freebsd::Command;
 use crate::freebsd::command;

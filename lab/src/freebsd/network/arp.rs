@@ -135,6 +135,9 @@ fn cache() -> std::io::Result<Vec<Entry>> {
             published: false,
         });
     }
+    // FreeBSD keeps a cache an interface, the newest interface's first.
+    let place = |entry: &Entry| links.iter().position(|l| l.name == entry.interface);
+    entries.sort_by_key(|entry| std::cmp::Reverse(place(entry)));
     Ok(entries)
 }
 

@@ -142,10 +142,15 @@ pub fn freebsd_name(device: &str) -> String {
     if device == "lo" { "lo0".into() } else { device.into() }
 }
 
-/// All interfaces of this network namespace, by index.
+/// All interfaces of this network namespace in FreeBSD's order: network cards, the loopback, then those that were made later.
 pub fn links() -> io::Result<Vec<Link>> {
     let mut links: Vec<Link> = ip_list(&["-d", "link", "show"])?.iter().map(link).collect();
-    links.sort_by_key(|link| link.index);
+    // The loopback is Linux' first interface; FreeBSD finds the cards before.
+    links.sort_by_key(|link| match (link.notes.cloner.as_str(), link.device.as_str()) {
+        ("", _) => (0, link.index),
+        ("lo", _) => (1, link.index),
+        _ => (2, link.index),
+    });
     Ok(links)
 }
 

@@ -10,6 +10,7 @@ pub mod prefix;
 pub mod route;
 pub mod setfib;
 pub mod table;
+mod wg;
 
 use crate::freebsd::Command;
 use crate::freebsd::command;
@@ -23,6 +24,7 @@ pub const COMMANDS: &[Command] = &[
     command("ndp", "/usr/sbin", ndp::run),
     command("pfctl", "/sbin", pf::run),
     command("setfib", "/usr/sbin", setfib::run),
+    command("wg", "/usr/bin", wg::run),
 ];
 
 /// An error as strerror(3) says it, without Rust's "(os error N)".

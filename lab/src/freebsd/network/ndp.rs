@@ -44,7 +44,9 @@ fn show(only: Option<&str>) -> i32 {
     for n in &neighbours {
         let mac = kernel::text(n, "lladdr");
         let state = n["state"][0].as_str().unwrap_or_default();
-        if mac.is_empty() || state == "NOARP" {
+        // An interface without an IPv6 address takes part in none of it (IFDISABLED).
+        let enabled = addresses.iter().any(|a| a.v6 && n["dev"] == a.device.as_str());
+        if mac.is_empty() || state == "NOARP" || !enabled {
             continue;
         }
         let (life, letter) = match state {

@@ -125,7 +125,9 @@ pub fn unmount(ctx: &Context, dir: &Path, force: bool) -> Done {
     let text = dir.display().to_string();
     let busy = || fail(format!("cannot unmount '{text}': pool or dataset is busy"));
     let below = |mount: &Mount| Path::new(&mount.dir).starts_with(dir) && mount.dir != text;
-    if crate::mounts::list(ctx)?.iter().any(below) || !force && used_elsewhere(dir) {
+    if crate::mounts::list(ctx)?.iter().any(below)
+        || !force && (used_elsewhere(dir) || crate::freebsd::jail::uses(ctx, &text))
+    {
         return Err(busy());
     }
     let flags = if force { MntFlags::MNT_DETACH } else { MntFlags::empty() };

@@ -7,6 +7,7 @@ use nix::mount::MntFlags;
 use nix::mount::umount2;
 
 use crate::context::Context;
+use crate::freebsd::jail;
 use crate::mounts;
 
 use super::make::errno_text;
@@ -84,6 +85,9 @@ pub fn detach(ctx: &Context, dir: &str, force: bool) -> nix::Result<()> {
     }
     if force {
         return umount2(dir, MntFlags::MNT_DETACH);
+    }
+    if jail::uses(ctx, dir) {
+        return Err(Errno::EBUSY);
     }
     // devfs is a tmpfs with devices bound into it here: only as a whole does it go.
     let devfs = others.iter().rev().find(|mount| mount.dir == dir).is_some_and(|mount| mount.fstype == "devfs");

@@ -111,6 +111,14 @@ fn parse(args: &[String], six: bool) -> Result<Asked, i32> {
     })
 }
 
+/// Without a route ping could not connect(2) its socket before it gave its rights up, and may then send nowhere (recording `setfib`).
+fn refusal(asked: &Asked, error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENETUNREACH) if asked.address.is_ipv4() => "Capabilities insufficient".into(),
+        _ => super::reason(error),
+    }
+}
+
 fn echoes(asked: &Asked) -> i32 {
     let mut echo = match echo::Echo::open(asked) {
         Ok(echo) => echo,
@@ -132,7 +140,7 @@ fn echoes(asked: &Asked) -> i32 {
         }
         if until.is_none() && now >= next {
             if let Err(error) = echo.send(sent_at.len() as u16) {
-                eprintln!("ping: sendto: {}", super::reason(&error));
+                eprintln!("ping: sendto: {}", refusal(asked, &error));
             }
             report.sent += 1;
             sent_at.push(Instant::now());

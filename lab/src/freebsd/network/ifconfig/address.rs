@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::freebsd::network::kernel;
 use crate::freebsd::network::kernel::Link;
 use crate::freebsd::network::prefix::Prefix;
+use crate::net::announce;
 use crate::net::fibs;
 
 /// One address change, as read from the command line.
@@ -83,6 +84,11 @@ fn add(ctx: &Context, link: &Link, change: &Change) -> std::io::Result<()> {
     kernel::ip(&args)?;
     if v6 {
         link_local(link);
+    }
+    if let (IpAddr::V4(address), Some(mac)) = (change.own.address, announce::mac(&link.ether))
+        && let Err(error) = announce::announce(link.index as i32, mac, address)
+    {
+        eprintln!("lab: gratuitous ARP on {}: {error}", link.name);
     }
     let target = match change.peer {
         Some(peer) => Prefix::host(peer),

@@ -75,13 +75,18 @@ fn rules(memory: &Memory, anchor: &str, translation: bool) -> i32 {
     let name = anchor.trim_end_matches('*').trim_end_matches('/');
     let set = if name.is_empty() { Some(&memory.main) } else { memory.anchors.get(name) };
     // An absent anchor prints nothing.
-    if let Some(set) = set {
-        print(memory, set, translation, recursive, 0);
+    if let Some(set) = set
+        && print(memory, set, translation, recursive, 0).is_err()
+    {
+        eprintln!("pfctl: DIOCGETRULES: Invalid argument");
     }
     0
 }
 
-fn print(memory: &Memory, set: &Ruleset, translation: bool, recursive: bool, depth: usize) {
+/// The kernel refused to list what an anchor rule stands for.
+struct Refused;
+
+fn print(memory: &Memory, set: &Ruleset, translation: bool, recursive: bool, depth: usize) -> Result<(), Refused> {
     // Translation rules are kept by kind: nat before rdr.
     let kinds: &[&str] = if translation { &["nat", "rdr", "binat"] } else { &["scrub", "filter"] };
     for kind in kinds {
@@ -90,8 +95,14 @@ fn print(memory: &Memory, set: &Ruleset, translation: bool, recursive: bool, dep
             match &rule.action {
                 Action::Anchor(_, name) if recursive => {
                     println!("{indent}{rule} {{");
+                    // "NAME/*" is taken for an anchor's name, which the kernel has none of; then pfctl gives up (recording `pf-anchor-list`).
+                    if name.ends_with("/*") {
+                        eprintln!("pfctl: DIOCGETRULES: Invalid argument");
+                        println!("{indent}}}");
+                        return Err(Refused);
+                    }
                     for (_, inner) in memory.meant(name) {
-                        print(memory, inner, translation, recursive, depth + 1);
+                        print(memory, inner, translation, recursive, depth + 1)?;
                     }
                     println!("{indent}}}");
                 }
@@ -99,6 +110,7 @@ fn print(memory: &Memory, set: &Ruleset, translation: bool, recursive: bool, dep
             }
         }
     }
+    Ok(())
 }
 
 fn kind_of(rule: &Rule) -> &'static str {

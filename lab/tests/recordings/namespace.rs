@@ -1,13 +1,16 @@
-//! Holds the network and jail commands to what a real FreeBSD 13.2 answered (`tests/recordings/`, one file a question): same lines, same exit status, after
-//! MAC addresses, `link#N` and port numbers of bridges are masked. Runs in a network namespace of its own, so it needs root.
+//! Recordings of network, pf and jail commands, asked in a network namespace: no lab is needed for them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::process::Command;
 
+use crate::mask::masked;
+use crate::recording;
+use crate::recording::Answer;
+use crate::recording::Recording;
+
 /// Recordings in an order in which each finds what the host that was recorded had, with what has to be made before (sh).
-const CASES: &[(&str, &str)] = &[
+pub const CASES: &[(&str, &str)] = &[
     ("ifconfig-epair-create", ""),
     ("ifconfig-epair-show", ""),
     ("ifconfig-epair-fib-bad", ""),
@@ -54,57 +57,9 @@ const COMMANDS: &[&str] = &[
     "sysctl",
 ];
 
-struct Recording {
-    command: String,
-    stdout: String,
-    stderr: String,
-    exit: i32,
-}
-
-fn read(name: &str) -> Recording {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recordings/{name}.txt"));
-    let text = fs::read_to_string(&path).expect("the recording is there");
-    let (command, rest) = text.strip_prefix("$ ").and_then(|t| t.split_once("\n--- stdout\n")).expect("a command");
-    let (stdout, rest) = rest.split_once("--- stderr\n").expect("standard error");
-    let (stderr, exit) = rest.rsplit_once("--- exit ").expect("an exit status");
-    Recording {
-        command: command.into(),
-        stdout: stdout.into(),
-        stderr: stderr.into(),
-        exit: exit.trim().parse().expect("a number"),
-    }
-}
-
-/// Takes out what differs from host to host: MAC addresses, interface indices, blanks at line ends.
-fn masked(text: &str) -> String {
-    let mut out = String::new();
-    for line in text.lines() {
-        let words: Vec<String> = line
-            .trim_end()
-            .split(' ')
-            .map(|word| {
-                let mac = word.len() == 17 && word.split(':').all(|part| part.len() == 2);
-                match word.split_once("link#") {
-                    _ if mac => "MAC".into(),
-                    Some((before, _)) => format!("{before}link#N"),
-                    None => word.into(),
-                }
-            })
-            .collect();
-        let mut line = words.join(" ");
-        if let Some(at) = line.find("ifmaxaddr 0 port ") {
-            line = format!("{}port N", &line[..at]);
-        }
-        out += &line;
-        out.push('\n');
-    }
-    out
-}
-
 #[test]
 fn answers_have_the_shape_of_a_real_freebsd() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED LOUDLY: recordings_network needs root (it makes network namespaces)");
+    if !crate::is_root() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
@@ -122,7 +77,7 @@ fn answers_have_the_shape_of_a_real_freebsd() {
     let mut script = String::from(
         "ip link set lo up\nnft -f - <<END\ntable inet fibs { map of { type ifname : mark; }; }\ntable bridge fibs { map of { type ifname : mark; }; }\nEND\n",
     );
-    let recordings: Vec<(&str, Recording)> = CASES.iter().map(|(name, _)| (*name, read(name))).collect();
+    let recordings: Vec<(&str, Recording)> = CASES.iter().map(|(name, _)| (*name, recording::read(name))).collect();
     for ((name, recording), (_, before)) in recordings.iter().zip(CASES) {
         let at = out.join(name);
         fs::write(at.with_extension("sh"), &recording.command).expect("a script");
@@ -139,8 +94,9 @@ fn answers_have_the_shape_of_a_real_freebsd() {
     let mut wrong = String::new();
     for (name, recording) in &recordings {
         let got = |ending: &str| fs::read_to_string(out.join(name).with_extension(ending)).expect("an answer");
-        let answer = (masked(&got("out")), masked(&got("err")), got("rc").trim().parse::<i32>().expect("a number"));
-        let wanted = (masked(&recording.stdout), masked(&recording.stderr), recording.exit);
+        let status = got("rc").trim().parse().expect("a number");
+        let answer = masked(&Answer { out: got("out"), err: got("err"), status });
+        let wanted = masked(&recording.answer);
         if answer != wanted {
             wrong += &format!("\n{name}: $ {}\n wanted {wanted:?}\n    got {answer:?}\n", recording.command);
         }

@@ -121,7 +121,11 @@ fn interfaces_of(configuration: &JailConfiguration) -> Vec<Interface> {
         .map(|name| {
             let bridges = commands.iter().filter(|words| after(words, "addm").is_some_and(|m| m == name.as_str()));
             Interface {
-                fib: of(name.as_str()).filter_map(|w| after(w, "fib")).last().and_then(|f| f.parse().ok()).unwrap_or(0),
+                fib: of(name.as_str())
+                    .filter_map(|w| after(w, "fib"))
+                    .next_back()
+                    .and_then(|f| f.parse().ok())
+                    .unwrap_or(0),
                 members: bridges.filter_map(|w| InterfaceName::new(w.get(1)?.as_str()).ok()).collect(),
                 name,
                 up: true,

@@ -23,12 +23,20 @@ pub fn jail_to_node(words: &[String]) -> Result<(JailName, NodeName), WordsError
     let shape = || WordsError::Shape(words.join(" "));
     let texts: Vec<&str> = words.iter().map(String::as_str).collect();
     // A jail may be called `to` or `jail`: with all the filler words there is no doubt which word is a name.
-    let filler = |word: &str| ["jail", "to", "node"].contains(&word);
+    let name = |word: &str| !["jail", "to", "node"].contains(&word);
     let (jail, node) = match texts.as_slice() {
-        ["jail", jail, "to", "node", node] | ["jail", jail, "to", node] | ["jail", jail, "node", node] => (jail, node),
-        [jail, "to", "node", node] | [jail, "to", node] | [jail, "node", node] | ["jail", jail, node] => (jail, node),
-        // Two words that are not both names are the beginning of a longer sentence.
-        [jail, node] if !filler(jail) && !filler(node) => (jail, node),
+        ["jail", jail, "to", "node", node] => (jail, node),
+        ["jail", jail, "to", node]
+        | ["jail", jail, "node", node]
+        | [jail, "to", "node", node]
+        | [jail, "to", node]
+        | [jail, "node", node]
+        | ["jail", jail, node]
+        | [jail, node]
+            if name(jail) && name(node) =>
+        {
+            (jail, node)
+        }
         _ => return Err(shape()),
     };
     Ok((JailName::new(*jail)?, NodeName::new(*node)?))

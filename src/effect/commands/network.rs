@@ -78,10 +78,11 @@ pub(super) fn delete_route(route: &RouteSpec) -> Work {
     )
 }
 
+/// Succeeds when the address is there; compared as text, since `\|` is no alternative in a basic regular expression.
 fn alias_check(interface: &InterfaceName, address: IpAddr, length: u8) -> String {
     let family = Family::of(address);
     format!(
-        "ifconfig -f inet:cidr,inet6:cidr {interface} | grep -q '^[[:space:]]*{family} {address}/{length}\\( \\|$\\)'"
+        "ifconfig -f inet:cidr,inet6:cidr {interface} | awk -v family={family} -v address={address}/{length} '$1 == family && $2 == address {{ found = 1 }} END {{ exit !found }}'"
     )
 }
 

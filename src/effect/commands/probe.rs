@@ -54,7 +54,7 @@ fn http(url: &str, status: u16, body: Option<&str>, source: Option<IpAddr>, seco
         None => format!("fetch -q -T 5 -o - {} && echo 'HTTP/1.0 200'", shell::word(url)),
     };
     let wanted = match body {
-        Some(text) => format!(" && printf '%s\\n' \"$out\" | grep -qF {}", shell::word(text)),
+        Some(text) => format!(" && printf '%s\\n' \"$out\" | grep -qF -e {}", shell::word(text)),
         None => String::new(),
     };
     let failure = match body {

@@ -10,4 +10,4 @@ pub mod rc_conf;
 pub mod wireguard_conf;
 
 #[cfg(test)]
-mod sh;
+pub(crate) mod sh;

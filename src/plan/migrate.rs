@@ -154,6 +154,11 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             Base::Nothing => Change::new(target, "absent", "a copy, unmounted and read-only"),
             _ => Change::new(target, "an older copy", "a newer copy, unmounted and read-only"),
         };
+        if let Effect::RollBackReceived { base, .. } = &undo {
+            // Nothing to undo: what goes was in no snapshot of a copy that nobody used.
+            let title = format!("make sure that {target} on {} is as it was at @{base}", cast.target());
+            steps.push(Step::new(Phase::Copy, title, undo.clone()));
+        }
         let transfer = transfer(cast, moving, moving.base.clone(), label(cast.run, "0"), Some(0));
         steps.push(Step::new(Phase::Copy, title, Effect::Transfer(transfer)).undo(undo).change(change));
     }

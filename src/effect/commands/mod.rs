@@ -11,6 +11,9 @@ mod probe;
 pub mod watch;
 mod zfs;
 
+#[cfg(test)]
+mod portability_tests;
+
 pub use files::sha256;
 pub use zfs::RUN_PROPERTY;
 pub use zfs::receive;

@@ -167,13 +167,17 @@ pub(super) fn destroy_parked(host: &NodeName, datasets: &[DatasetName], run_id: 
     )
 }
 
-/// Only snapshots of this run may go with the rollback; anything else is somebody's and stops it.
+/// Only snapshots of this run may go with the rollback; anything else is somebody's and stops it. What was written
+/// without a snapshot goes too: access times that were still in memory when the copy was unmounted are enough for
+/// `zfs receive` to refuse an increment (contract 5.5, "has been modified").
 pub(super) fn roll_back_received(host: &NodeName, dataset: &DatasetName, base: &SnapshotLabel, run_id: &RunId) -> Work {
-    run(
-        host,
-        format!(
-            "zfs receive -A {dataset} >/dev/null 2>&1 || :\nnewer=$(zfs list -Hp -t snapshot -d 1 -s createtxg -o name {dataset} | sed '1,/@{base}$/d')\nfor s in $newer; do\n  case $s in *@jailferry-{run_id}-*) ;; *) echo \"$s is not of run {run_id}\" >&2; exit 22;; esac\ndone\nzfs unmount {dataset} 2>/dev/null || :\nzfs rollback -r {dataset}@{base}"
-        ),
+    run(host, back_to(dataset, base, &format!("jailferry-{run_id}-*")))
+}
+
+/// `ours`: the pattern, as in case of sh(1), of the labels that may go.
+fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &str) -> String {
+    format!(
+        "zfs receive -A {dataset} >/dev/null 2>&1 || :\nnewer=$(zfs list -Hp -t snapshot -d 1 -s createtxg -o name {dataset} | awk -v base={dataset}@{base} 'after {{ print }} $0 == base {{ after = 1 }}')\nfor s in $newer; do\n  case $s in *@{ours}) ;; *) echo \"$s is newer than @{base} and not of this run\" >&2; exit 22;; esac\ndone\nzfs unmount {dataset} 2>/dev/null || :\nzfs rollback -r {dataset}@{base}"
     )
 }
 
@@ -257,12 +261,13 @@ pub(super) fn clear_mark(host: &NodeName, datasets: &[DatasetName]) -> Work {
 }
 
 /// The way home of what was written while the target answered: park the target's copy, one snapshot, one increment
-/// per dataset onto the unchanged source, then the helper snapshot goes again on the source.
+/// per dataset onto the source as it was at the last snapshot, then the helper snapshot goes again on the source.
 pub(super) fn bring_back(back: &BringBack) -> Work {
     let (theirs, ours): (Vec<_>, Vec<_>) = back.pairs.iter().cloned().unzip();
     let Some(root) = theirs.first() else { return Work::Nothing };
     let mut parts = vec![snapshot(&back.from, root, &back.label)];
     for (dataset, into) in &back.pairs {
+        parts.push(run(&back.to, back_to(into, &back.base, back.label.as_str())));
         let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
         let from = Command::argv(&back.from, TRANSFER, argv);
         let to = Command::argv(&back.to, TRANSFER, ["zfs", "receive", "-s", "-u", into.as_str()]);

@@ -1,0 +1,124 @@
+//! What GNU tools allow and FreeBSD's do not, looked for in everything that is sent to a host.
+
+use crate::configuration::sh;
+use crate::effect::Work;
+use crate::effect::command::Form;
+use crate::effect::commands::zfs;
+use crate::model::DatasetName;
+use crate::model::NodeName;
+use crate::model::RunId;
+use crate::model::SnapshotLabel;
+
+/// Sources that hold shell or awk text.
+const SOURCES: [(&str, &str); 19] = [
+    ("files.rs", include_str!("files.rs")),
+    ("jail.rs", include_str!("jail.rs")),
+    ("lock.rs", include_str!("lock.rs")),
+    ("network.rs", include_str!("network.rs")),
+    ("probe.rs", include_str!("probe.rs")),
+    ("watch.rs", include_str!("watch.rs")),
+    ("zfs.rs", include_str!("zfs.rs")),
+    ("direct.rs", include_str!("../direct.rs")),
+    ("frame.rs", include_str!("../../configuration/wireguard_conf/frame.rs")),
+    ("allowed_ips.awk", include_str!("../../configuration/wireguard_conf/allowed_ips.awk")),
+    ("hooks.awk", include_str!("../../configuration/wireguard_conf/hooks.awk")),
+    ("library.sh", include_str!("../../configuration/rc_conf/library.sh")),
+    ("jail_list.rs", include_str!("../../configuration/rc_conf/jail_list.rs")),
+    ("static_route.rs", include_str!("../../configuration/rc_conf/static_route.rs")),
+    ("ask.sh", include_str!("../../facts/questions/ask.sh")),
+    ("host.sh", include_str!("../../facts/questions/host.sh")),
+    ("jail.sh", include_str!("../../facts/questions/jail.sh")),
+    ("rc.sh", include_str!("../../facts/questions/rc.sh")),
+    ("wireguard.sh", include_str!("../../facts/questions/wireguard.sh")),
+];
+
+/// Spelling, and what is wrong with it on FreeBSD 13.2. In Rust's text a backslash stands twice.
+const FOREIGN: [(&str, &str); 31] = [
+    (r"( \\|", "alternatives are no part of basic regular expressions"),
+    (r")\\|", "alternatives are no part of basic regular expressions"),
+    (r"]\\+", "one or more is no part of basic regular expressions"),
+    (r"\\?", "optional is no part of basic regular expressions"),
+    (r"\\s", "a class of GNU's regular expressions"),
+    (r"\\w", "a class of GNU's regular expressions"),
+    ("grep -P", "grep has no Perl expressions"),
+    ("grep --", "write -e before a pattern"),
+    ("sed -i", "-i wants a suffix"),
+    ("sed -r", "write -E"),
+    ("sed '1,/", "when the pattern is in line 1, everything is in the range"),
+    ("date -d", "-d sets another thing"),
+    ("date --", "date has no long options"),
+    ("%s%N", "date knows whole seconds only"),
+    ("-printf", "find has no -printf"),
+    ("stat -c", "write -f"),
+    ("[[ ", "sh has no [["),
+    ("local -", "not in FreeBSD's sh"),
+    ("declare ", "not in FreeBSD's sh"),
+    ("echo -e", "write printf"),
+    (" <(", "sh has no process substitution"),
+    ("<<<", "sh has no here-strings"),
+    ("&>", "sh reads this as background and truncate"),
+    ("|&", "sh has no |&"),
+    ("function {", "write name()"),
+    ("head -n -", "head counts from the start only"),
+    ("sha256sum", "write sha256 -q"),
+    ("readlink -e", "write realpath"),
+    ("ip addr", "write ifconfig"),
+    ("netstat -F 0", "refused: leave -F out"),
+    ("gensub(", "awk is the one true awk"),
+];
+
+#[test]
+fn nothing_foreign_is_sent_to_a_host() {
+    let mut found = Vec::new();
+    for (name, text) in SOURCES {
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim_start();
+            if line.starts_with("//") || line.starts_with("# ") {
+                continue;
+            }
+            for (foreign, why) in FOREIGN {
+                let spelled = if name.ends_with(".rs") { foreign.to_owned() } else { foreign.replace(r"\\", r"\") };
+                if line.contains(&spelled) {
+                    found.push(format!("{name}:{}: {spelled}: {why}", number + 1));
+                }
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+/// Runs the way back to `base` on a copy that has the snapshots `labels`; what zfs(8) was told to do, or the refusal.
+fn roll_back(labels: &[&str]) -> (i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let listed: Vec<String> = labels.iter().map(|label| format!("zroot/web@{label}")).collect();
+    let work = zfs::roll_back_received(
+        &NodeName::new("big").unwrap(),
+        &DatasetName::new("zroot/web").unwrap(),
+        &SnapshotLabel::new("jailferry-web-00000000-final").unwrap(),
+        &RunId::new("web-0123abcd").unwrap(),
+    );
+    let Work::Run(commands) = work else { panic!("{work:?}") };
+    let Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
+    let zfs =
+        format!("zfs() {{ if [ \"$1\" = list ]; then printf '%s\\n' {}; else echo \"$*\"; fi; }}\n", listed.join(" "));
+    let ran = sh::run(folder.path(), &format!("{zfs}{body}"));
+    (ran.status, format!("{}{}", ran.stdout, ran.stderr))
+}
+
+#[test]
+fn a_roll_back_takes_no_foreign_snapshot_also_when_the_base_is_the_oldest() {
+    let done = "rollback -r zroot/web@jailferry-web-00000000-final\n";
+    let (base, ours) = ("jailferry-web-00000000-final", "jailferry-web-0123abcd-0");
+    assert_eq!(roll_back(&[base]).0, 0);
+    for fine in [vec![base, ours], vec!["daily", base, ours]] {
+        let (status, said) = roll_back(&fine);
+        assert!(status == 0 && said.ends_with(done), "{fine:?}: {said}");
+    }
+    for bad in [vec![base, "daily"], vec!["hourly", base, ours, "daily"]] {
+        let (status, said) = roll_back(&bad);
+        assert!(
+            status == 22 && said.contains("zroot/web@daily is newer") && !said.contains("rollback"),
+            "{bad:?}: {said}"
+        );
+    }
+}

@@ -255,6 +255,7 @@ fn gateways(cast: &Cast<'_>) -> Vec<Step> {
         }
         let variable = format!("ifconfig_{}_aliases", bridge.as_str().replace('.', "_"));
         let spelled = |(address, length): &(IpAddr, u8)| format!("{} {address}/{length}", Family::of(*address));
+        steps.extend(ipv6_at_boot(node, &facts.rc, bridge, &added, &removed));
         let bare = |(address, length): &(IpAddr, u8)| format!("{address}/{length}");
         steps.extend(edit_list(
             node,
@@ -269,6 +270,54 @@ fn gateways(cast: &Cast<'_>) -> Vec<Step> {
         steps.extend(edit_list(node, &facts.rc, &mark, &our_aliases(&facts.rc, bridge), &added, &removed, bare));
     }
     steps
+}
+
+/// What an interface's own IPv6 configuration says when it only says that there is one.
+const IPV6_ON: &str = "inet6 -ifdisabled";
+
+/// network.subr leaves the IPv6 addresses of `ifconfig_IF_aliases` out when the interface has no IPv6 configuration of
+/// its own (libexec/rc/network.subr, ipv6if and ipv6_up), so it gets one that says nothing more. A mark beside it tells
+/// that it is ours, and it goes with the last of our IPv6 addresses.
+fn ipv6_at_boot(
+    node: &NodeName,
+    rc: &RcConf,
+    bridge: &InterfaceName,
+    added: &[(IpAddr, u8)],
+    removed: &[(IpAddr, u8)],
+) -> Vec<Step> {
+    let interface = bridge.as_str().replace('.', "_");
+    let (variable, mark) = (format!("ifconfig_{interface}_ipv6"), format!("jailferry_{interface}_ipv6"));
+    let gone: Vec<String> = removed.iter().map(|(address, length)| format!("{address}/{length}")).collect();
+    let (old, new) = if added.iter().any(|(address, _)| address.is_ipv6()) {
+        if rc.variables.contains_key(&variable) {
+            return Vec::new();
+        }
+        ((None, None), (Some(IPV6_ON), Some("YES")))
+    } else {
+        let ours = rc.variables.get(&mark).is_some_and(|m| m == "YES")
+            && rc.variables.get(&variable).is_some_and(|v| v == IPV6_ON);
+        if !ours || our_aliases(rc, bridge).iter().any(|a| a.contains(':') && !gone.contains(a)) {
+            return Vec::new();
+        }
+        ((Some(IPV6_ON), Some("YES")), (None, None))
+    };
+    [(variable, old.0, new.0), (mark, old.1, new.1)]
+        .into_iter()
+        .filter_map(|(name, old, new)| edit_variable(node, &name, old, new))
+        .collect()
+}
+
+/// One variable of /etc/rc.conf from one value to another.
+fn edit_variable(node: &NodeName, variable: &str, old: Option<&str>, new: Option<&str>) -> Option<Step> {
+    let file = RemotePath::new("/etc/rc.conf").ok()?;
+    let script = Variable::new(&file, variable).ok()?.change(old, new).ok()?;
+    let what = format!("rc.conf of {node} remembers {variable}");
+    let own = |value: Option<&str>| value.map(str::to_owned);
+    let meaning = Meaning::Variable { name: variable.to_owned(), old: own(old), new: own(new) };
+    Some(
+        Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script, meaning })
+            .change(Change::new(format!("{variable} on {node}"), old.unwrap_or_default(), new.unwrap_or_default())),
+    )
 }
 
 /// `inet A/L inet6 B/M` as its entries.
@@ -308,14 +357,7 @@ fn edit_list(
     if old == value.as_deref() {
         return None;
     }
-    let file = RemotePath::new("/etc/rc.conf").ok()?;
-    let script = Variable::new(&file, variable).ok()?.change(old, value.as_deref()).ok()?;
-    let what = format!("rc.conf of {node} remembers {variable}");
-    let meaning = Meaning::Variable { name: variable.to_owned(), old: old.map(str::to_owned), new: value.clone() };
-    Some(
-        Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script, meaning })
-            .change(Change::new(format!("{variable} on {node}"), old.unwrap_or_default(), value.unwrap_or_default())),
-    )
+    edit_variable(node, variable, old, value.as_deref())
 }
 
 /// Routes as the host keeps its own: PostUp lines of wg-quick(8) for the tunnel where the host uses them, static

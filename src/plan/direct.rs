@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(receives.len(), 2);
         let number = |step: &Step| match step.effect.work() {
             Work::Direct { send, to, .. } => {
-                assert_eq!(step.commands(), std::slice::from_ref(send), "what is printed is what runs");
+                assert_eq!(step.commands(), std::slice::from_ref(&send), "what is printed is what runs");
                 receives.iter().position(|r| *r == to).map(|i| (i + 1, send.text()))
             }
             other => panic!("{other:?}"),

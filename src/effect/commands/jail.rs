@@ -38,7 +38,7 @@ fn clean_up(place: &JailPlace) -> String {
 /// jail(8) as service(8) runs it, so that what starts inside finds what it would find after a boot: the umask 022 that
 /// our scripts have tightened (exec.start and exec.stop inherit it, usr.sbin/jail/command.c), and nothing of the SSH
 /// session's environment (without exec.clean it would go in).
-const AS_AT_BOOT: &str = "umask 022; exec env -i HOME=/ PATH=/sbin:/bin:/usr/sbin:/usr/bin";
+const AS_AT_BOOT: &str = "umask 022; exec env -i HOME=/ TERM=dumb PATH=/sbin:/bin:/usr/sbin:/usr/bin";
 
 /// `jail -r` may fail although the jail is gone (a failing exec.poststop) and the jail may run on after a failing
 /// exec.stop (contract 0.12, 2.3): only `jls` decides. Then waits for a dying jail to let go, since its sockets can

@@ -20,7 +20,7 @@ pub struct JailFacts {
     pub configuration_file: RemotePath,
     /// That file's text, and mode and owner as `stat -f '%Lp %u %g'` tells.
     pub configuration: TextFile,
-    /// The fstab of `mount.fstab`, when there is one.
+    /// The fstab of `mount.fstab`, when it is named and exists.
     pub fstab: Option<(RemotePath, TextFile)>,
     /// The root dataset and all below it, parents first.
     pub datasets: Vec<JailDataset>,

@@ -602,8 +602,8 @@ fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
         findings.error(
             "no-fstab",
             &s.situation.source.node,
-            "the jail's configuration names an fstab that cannot be read on the source",
-            "correct mount.fstab",
+            "the jail's configuration names an fstab that does not exist on the source: the jail could not be started again, here or there",
+            "restore the file, or correct mount.fstab",
         );
     }
     for (path, kind) in &s.there.paths {

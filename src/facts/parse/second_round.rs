@@ -28,8 +28,9 @@ fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFac
     let frames = Frames::parse(answer)?;
     let absent = |path: &str| FactsError::File { path: path.to_owned(), problem: "there is no such file".to_owned() };
     let configuration = files::text_file(&frames, &asked.configuration_file)?;
+    // One that is not there is for the preflight to tell, beside everything else that it finds.
     let fstab = match &asked.fstab {
-        Some(path) => Some((path.clone(), files::text_file(&frames, path)?.ok_or_else(|| absent(path.as_str()))?)),
+        Some(path) => files::text_file(&frames, path)?.map(|file| (path.clone(), file)),
         None => None,
     };
     let datasets = datasets(&frames, &asked.dataset)?;

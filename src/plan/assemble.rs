@@ -14,6 +14,7 @@ use crate::model::PublicKey;
 use crate::model::RunId;
 use crate::plan::Finding;
 use crate::plan::Plan;
+use crate::plan::cast::Cast;
 use crate::plan::datasets;
 use crate::plan::direct;
 use crate::plan::finding::Findings;
@@ -79,7 +80,7 @@ pub fn plan(
     );
     let prints = evidence_of(&evidence.hosts);
     let run = run_id(&situation.jail, &situation.target.node, &prints, settings, salt);
-    let steps = migrate::story(&migrate::Cast {
+    let steps = migrate::story(&Cast {
         situation,
         hosts: &evidence.hosts,
         hub,

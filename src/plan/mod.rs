@@ -4,6 +4,7 @@
 //! [`situation`] what fleet.yml leaves out and the hosts told.
 
 pub mod assemble;
+pub mod cast;
 pub mod checks;
 pub mod datasets;
 pub mod direct;
@@ -12,11 +13,13 @@ pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod migrate;
+pub mod naming;
 pub mod network;
 pub mod persist;
 pub mod preflight;
 pub mod situation;
 pub mod staging;
+mod step;
 
 use serde::Deserialize;
 use serde::Serialize;

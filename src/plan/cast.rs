@@ -1,0 +1,190 @@
+//! Everything the story of a migration is about, and what can be asked of it.
+
+use std::collections::BTreeMap;
+
+use crate::effect::HandOver;
+use crate::effect::JailPlace;
+use crate::facts::HostFacts;
+use crate::facts::Route;
+use crate::model::DatasetName;
+use crate::model::InterfaceName;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::Prefix;
+use crate::model::RunId;
+use crate::plan::checks;
+use crate::plan::datasets::DatasetMove;
+use crate::plan::direct::Link;
+use crate::plan::network;
+use crate::plan::network::RouteChange;
+use crate::plan::persist;
+use crate::plan::situation::Situation;
+use crate::plan::staging::Staged;
+use crate::playbook::Check;
+use crate::playbook::Settings;
+
+/// Everything the story is about.
+#[derive(Debug)]
+pub struct Cast<'a> {
+    /// Where things are and where they go.
+    pub situation: &'a Situation,
+    /// Facts of every host.
+    pub hosts: &'a BTreeMap<NodeName, HostFacts>,
+    /// The hub's facts.
+    pub hub: &'a HostFacts,
+    /// The source's facts.
+    pub source: &'a HostFacts,
+    /// The target's facts.
+    pub target: &'a HostFacts,
+    /// The jail's datasets.
+    pub datasets: &'a [DatasetMove],
+    /// An older copy at the target that cannot be brought up to date, and its name aside.
+    pub stale_copy: Option<&'a (DatasetName, DatasetName)>,
+    /// The jail's files for the target.
+    pub staged: &'a Staged,
+    /// The new owners of the prefixes.
+    pub hand_over: &'a HandOver,
+    /// What is asked of the jail afterwards.
+    pub checks: &'a [Check],
+    /// How it is moved.
+    pub settings: &'a Settings,
+    /// The way from source to target, when the data goes straight.
+    pub link: Option<&'a Link>,
+    /// The run.
+    pub run: &'a RunId,
+    /// WireGuard configuration file of each host that has one.
+    pub wireguard_files: &'a persist::WireGuardFiles,
+}
+
+impl Cast<'_> {
+    /// The node the jail leaves.
+    #[must_use]
+    pub fn source(&self) -> NodeName {
+        self.situation.source.node.clone()
+    }
+
+    /// The node it goes to.
+    #[must_use]
+    pub fn target(&self) -> NodeName {
+        self.situation.target.node.clone()
+    }
+
+    pub(super) fn target_facts(&self) -> &HostFacts {
+        self.target
+    }
+
+    /// Other jails of a host that look for the jail's addresses on their own link.
+    pub(super) fn siblings(&self, facts: &HostFacts) -> Vec<JailName> {
+        let near = |net: &ipnet::IpNet| self.situation.addresses.iter().any(|a| net.contains(a));
+        facts
+            .jails
+            .iter()
+            .filter(|j| j.name != self.situation.jail.as_str())
+            .filter(|j| j.vnet && !j.dying && j.addresses.iter().any(near))
+            .filter_map(|j| JailName::new(j.name.as_str()).ok())
+            .collect()
+    }
+
+    pub(super) fn pairs(&self) -> Vec<(DatasetName, DatasetName)> {
+        self.datasets.iter().map(|d| (d.source.dataset.clone(), d.target.dataset.clone())).collect()
+    }
+
+    pub(super) fn prefixes(&self) -> String {
+        self.situation.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    }
+
+    pub(super) fn hub_addresses(&self) -> Vec<std::net::IpAddr> {
+        checks::tunnel_addresses(self.hub, &self.situation.hub_wireguard)
+    }
+
+    pub(super) fn at_source(&self) -> JailPlace {
+        let place = &self.situation.source;
+        JailPlace {
+            host: place.node.clone(),
+            jail: self.situation.jail.clone(),
+            file: self.situation.configuration_file.clone(),
+            path: self.situation.path.clone(),
+            interfaces: place.interfaces.clone(),
+            bridge: Some(place.bridge.clone()),
+            fib: place.fib,
+        }
+    }
+
+    pub(super) fn at_target(&self) -> JailPlace {
+        let place = &self.situation.target;
+        JailPlace {
+            host: place.node.clone(),
+            jail: self.situation.jail.clone(),
+            file: self.situation.target_file.clone(),
+            path: self.situation.path.clone(),
+            interfaces: place.interfaces.clone(),
+            bridge: Some(place.bridge.clone()),
+            fib: place.fib,
+        }
+    }
+
+    /// Networks that are no longer connected on a host once its departing gateways are gone.
+    pub(super) fn leaving(&self, node: &NodeName) -> Vec<Prefix> {
+        if *node != self.situation.source.node {
+            return Vec::new();
+        }
+        persist::departing_gateways(self).iter().filter_map(|(a, l)| network::connected(*a, *l)).collect()
+    }
+
+    /// Route changes on the target: the prefixes leave by its bridge, in every FIB where they are looked up.
+    pub(crate) fn routes_on(&self, node: &NodeName, interface: &crate::model::InterfaceName) -> Vec<RouteChange> {
+        let Some(facts) = self.hosts.get(node) else { return Vec::new() };
+        let tunnel = if *node == self.situation.hub {
+            &self.situation.hub_wireguard
+        } else if *node == self.situation.target.node {
+            &self.situation.target.wireguard
+        } else {
+            &self.situation.source.wireguard
+        };
+        let leaving = self.leaving(node);
+        let mut changes = Vec::new();
+        for fib in network::lookup_fibs(facts, Some(tunnel)) {
+            for prefix in &self.situation.prefixes {
+                let table = without_connected(facts, fib, *prefix, &leaving);
+                changes.extend(network::route_changes(node, &table, *prefix, interface, fib));
+            }
+        }
+        changes
+    }
+
+    /// Route changes on a host other than the target: the hub always leads into the tunnel; the source and other
+    /// hosts only where they would otherwise look on their own bridge, or remember an older place.
+    pub(crate) fn way_from(&self, node: &NodeName, facts: &HostFacts) -> Vec<RouteChange> {
+        let situation = self.situation;
+        if *node == situation.hub {
+            return self.routes_on(node, &situation.hub_wireguard);
+        }
+        let Some(tunnel) = self.tunnel_of(node, facts) else { return Vec::new() };
+        let leaving = self.leaving(node);
+        let bridges: Vec<&InterfaceName> =
+            facts.interfaces.iter().filter(|i| i.groups.iter().any(|g| g == "bridge")).map(|i| &i.name).collect();
+        let mut changes = Vec::new();
+        for fib in network::lookup_fibs(facts, Some(&tunnel)) {
+            for prefix in &situation.prefixes {
+                let table = without_connected(facts, fib, *prefix, &leaving);
+                changes.extend(network::way_elsewhere(node, &table, *prefix, &bridges, &tunnel, fib));
+            }
+        }
+        changes
+    }
+
+    /// The interface by which a host reaches the hub's tunnel network.
+    pub(crate) fn tunnel_of(&self, node: &NodeName, facts: &HostFacts) -> Option<crate::model::InterfaceName> {
+        if *node == self.situation.source.node {
+            return Some(self.situation.source.wireguard.clone());
+        }
+        let hub_key = &self.hub.wireguard(&self.situation.hub_wireguard)?.public_key;
+        facts.wireguard.iter().find(|w| w.peers.iter().any(|p| p.public_key == *hub_key)).map(|w| w.interface.clone())
+    }
+}
+
+/// One FIB's routes of the prefix's family, but for the connected ones that are about to go.
+fn without_connected(facts: &HostFacts, fib: u16, prefix: Prefix, leaving: &[Prefix]) -> Vec<Route> {
+    let stays = |r: &&Route| r.flags.contains('S') || !leaving.contains(&r.destination);
+    facts.routes(fib, prefix.family()).filter(stays).cloned().collect()
+}

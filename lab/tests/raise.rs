@@ -127,7 +127,11 @@ fn faults_strike_where_they_are_told_to() {
 
 #[test]
 fn a_killed_lab_leaves_nothing_and_others_live_on() {
+    let links = || text(&Command::new("ip").args(["-br", "link"]).output().expect("ip runs").stdout);
+    let before = links();
     let (Some(lab), Some(other)) = (Lab::up(), Lab::up()) else { return };
+    let again = lab.run(&["up", "--bare"]);
+    assert!(!again.status.success() && text(&again.stderr).contains("a lab runs already"), "{}", text(&again.stderr));
     let outer = lab.outer();
     assert!(Command::new("kill").args(["-9", &outer]).status().expect("kill runs").success());
     let folder = lab.folder().display().to_string();
@@ -148,4 +152,93 @@ fn a_killed_lab_leaves_nothing_and_others_live_on() {
     assert_eq!(text(&other.ssh("big", "hostname").stdout), "big");
     assert!(other.run(&["down"]).status.success());
     assert!(!Path::new(&other.folder()).exists());
+    assert_eq!(links(), before);
+    // A folder of a killed lab can be raised in again.
+    assert!(lab.run(&["up", "--bare"]).status.success());
+    assert!(lab.run(&["down"]).status.success());
+    assert!(!lab.folder().exists());
+}
+
+const JAIL: &str = r#"
+sysctl net.inet.ip.forwarding=1 >/dev/null
+truncate -s 640m /root/disk0 && zpool create -m none zroot /root/disk0 && zfs create -o mountpoint=/usr/jails zroot/jails && zfs create zroot/jails/web && zfs create zroot/jails/web/data
+ifconfig bridge0 create && ifconfig bridge0 inet 192.168.123.1/24 up
+ifconfig epair9 create >/dev/null && ifconfig bridge0 addm epair9a && ifconfig epair9a up && ifconfig epair9b up
+cd /usr/jails/web && mkdir -p bin sbin lib dev usr/bin usr/sbin
+for d in bin sbin lib usr/bin usr/sbin; do echo "/$d /usr/jails/web/$d nullfs ro 0 0"; done >/etc/jail.web.fstab
+cat >/etc/jail.conf.d/web.conf <<'END'
+web {
+    path = "/usr/jails/web";
+    mount.fstab = "/etc/jail.web.fstab";
+    mount.devfs;
+    vnet;
+    vnet.interface = "epair7b";
+    exec.prestart = "ifconfig epair7 create", "ifconfig bridge0 addm epair7a", "ifconfig epair7a up";
+    exec.start = "ifconfig epair7b inet 192.168.123.50/24 up";
+    exec.poststop = "ifconfig epair7a destroy";
+    persist;
+}
+END
+jail -qf /etc/jail.conf.d/web.conf -c web"#;
+
+#[test]
+fn a_jail_is_announced_read_and_keeps_its_file_system_busy() {
+    let Some(lab) = Lab::up() else { return };
+    let ask = |command: &str| {
+        let answer = lab.ssh("big", command);
+        (answer.status.code(), text(&answer.stdout), text(&answer.stderr))
+    };
+    let made = ask(JAIL);
+    assert_eq!((made.0, made.2.as_str()), (Some(0), ""), "{made:?}");
+    let version = ask("sed -n 's/^USERLAND_VERSION=//p' /usr/jails/web/bin/freebsd-version; freebsd-version -j web");
+    assert_eq!(version.1, "\"13.2-RELEASE\"\n13.2-RELEASE");
+
+    // The root is in use; the child is, once a process of the jail has its folder there.
+    let busy = "cannot unmount '/usr/jails/web/data': pool or dataset is busy";
+    assert_eq!(
+        ask("jexec web daemon -cf sleep 100; zfs umount zroot/jails/web/data; zfs mount zroot/jails/web/data").2,
+        ""
+    );
+    let held = "jexec web sh -c 'cd /data && daemon -f sleep 100'; zfs umount zroot/jails/web/data";
+    assert_eq!(ask(held).2, busy);
+    assert_eq!(ask("umount /usr/jails/web").2, "umount: unmount of /usr/jails/web failed: Device busy",);
+
+    // A jail that comes with another MAC address is found at once: nobody asks, it tells.
+    let seen = "arp -an | awk '$2 == \"(192.168.123.50)\" { print $4 }'";
+    let own = "jexec web ifconfig epair7b | awk '$1 == \"ether\" { print $2 }'";
+    assert_eq!(ask("ping -q -c 1 -t 2 192.168.123.50 >/dev/null; echo $?").1, "0");
+    let first = ask(own).1;
+    assert_eq!(ask(seen).1, first);
+    let renewed = "sed -i '' 's/epair7/epair8/g' /etc/jail.conf.d/web.conf; jail -qf /etc/jail.conf.d/web.conf -c web";
+    let removed = ask("jail -qf /etc/jail.conf.d/web.conf -r web");
+    assert_eq!(removed.0, Some(0), "{removed:?}");
+    assert_eq!(ask(renewed).0, Some(0));
+    let second = ask("jexec web ifconfig epair8b | awk '$1 == \"ether\" { print $2 }'").1;
+    assert_ne!(first, second);
+    let told = (0..50).any(|_| ask(seen).1 == second);
+    assert!(told, "{} instead of {second}", ask(seen).1);
+}
+
+#[test]
+fn what_only_gnu_has_fails() {
+    let Some(lab) = Lab::up() else { return };
+    for command in [
+        "echo x | grep -P x",
+        "echo x >/tmp/f; sed -i s/x/y/ /tmp/f",
+        "date -d yesterday",
+        "find /tmp -printf %p",
+        "stat -c %s /etc/passwd",
+        "mktemp --suffix=.x",
+        "cp -r --preserve=all /etc/passwd /tmp/g",
+        "echo x | head -c -1",
+        "ls --time-style=full-iso",
+        "readlink -e /tmp",
+        "realpath -m /nope",
+        "[ \"$(echo x | wc -l)\" = 1 ]",
+    ] {
+        let answer = lab.ssh("big", command);
+        assert!(!answer.status.success(), "{command}: {}", text(&answer.stdout));
+    }
+    let fine = "echo x >/tmp/f; sed -i '' s/x/y/ /tmp/f; grep -q y /tmp/f && date -r 0 -u +%Y && readlink -f /tmp/f && stat -f %z /tmp/f && sort -V /tmp/f";
+    assert_eq!(text(&lab.ssh("big", fine).stdout), "1970\n/tmp/f\n2\ny");
 }

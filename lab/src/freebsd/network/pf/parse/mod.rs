@@ -1,15 +1,18 @@
 //! pf.conf(5), its classic part: options, tables, scrub, nat, rdr, anchors, pass and block (contract 4). Lists are multiplied out as pfctl does.
 
+mod ends;
+
+pub use ends::interface_nets;
+use ends::named_port;
+
 use super::model::Action;
 use super::model::End;
 use super::model::Peer;
-use super::model::Port;
 use super::model::Rule;
 use super::words;
 use super::words::Placed;
 use super::words::Word;
 use super::words::Wrong;
-use crate::freebsd::network::kernel;
 use crate::freebsd::network::prefix::Prefix;
 
 /// A `table` line.
@@ -232,62 +235,6 @@ impl Parser {
         self.end()
     }
 
-    fn port(&mut self) -> Result<Port, Wrong> {
-        let op = ["!=", "<=", ">=", "=", "<", ">"].into_iter().find(|op| self.take(op)).unwrap_or("=");
-        let text = self.bare()?;
-        let number = |p: &Parser, text: &str| match text.parse() {
-            Ok(port) => Ok(port),
-            Err(_) => named_port(text).ok_or_else(|| p.wrong(&format!("unknown port {text}"))),
-        };
-        if let Some((low, high)) = text.split_once(':') {
-            return Ok(Port { op: ":".into(), low: number(self, low)?, high: number(self, high)? });
-        }
-        let low = number(self, &text)?;
-        Ok(Port { op: op.into(), low, high: low })
-    }
-
-    /// An address, table or interface; an interface without parentheses becomes its addresses now.
-    fn peers(&mut self) -> Result<Vec<(bool, Peer)>, Wrong> {
-        let not = self.take("!");
-        if self.take("<") {
-            let name = self.bare()?;
-            self.expect(">")?;
-            return Ok(vec![(not, Peer::Table(name))]);
-        }
-        if self.take("(") {
-            let name = self.bare()?;
-            self.expect(")")?;
-            return Ok(vec![(not, Peer::Interface(name))]);
-        }
-        let text = self.bare()?;
-        if text == "any" {
-            return Ok(vec![(not, Peer::Any)]);
-        }
-        if let Some(prefix) = Prefix::parse(&text, text.contains(':')).filter(|_| text.contains(['.', ':'])) {
-            return Ok(vec![(not, Peer::Net(prefix.network().cidr()))]);
-        }
-        let found = interface_nets(&text);
-        if found.is_empty() {
-            self.at -= 1;
-            return Err(self.wrong(&format!("no IP address found for {text}")));
-        }
-        Ok(found.into_iter().map(|net| (not, Peer::Net(net))).collect())
-    }
-
-    fn ends(&mut self) -> Result<Vec<End>, Wrong> {
-        let peers = if matches!(self.peek(), Word::Bare(w) if w == "port") {
-            vec![(false, Peer::Any)]
-        } else {
-            self.list(|p| p.peers())?.into_iter().flatten().collect()
-        };
-        let ports =
-            if self.take("port") { self.list(|p| p.port())?.into_iter().map(Some).collect() } else { vec![None] };
-        Ok(peers
-            .iter()
-            .flat_map(|(not, peer)| ports.iter().map(|port| End { not: *not, peer: peer.clone(), port: port.clone() }))
-            .collect())
-    }
-
     fn rule(&mut self, action: Action) -> Result<(), Wrong> {
         let mut rule = Rule {
             action,
@@ -411,90 +358,5 @@ fn one_family(mut rule: Rule) -> Option<Rule> {
     Some(rule)
 }
 
-/// `vtnet0`, `vtnet0:0`, `vtnet0:network` as networks, as they are now.
-pub fn interface_nets(text: &str) -> Vec<String> {
-    let mut parts = text.split(':');
-    let name = parts.next().unwrap_or_default();
-    let modifiers: Vec<&str> = parts.collect();
-    let mut seen = [false, false];
-    let mut nets = Vec::new();
-    for a in kernel::addresses(Some(&kernel::device(name))).unwrap_or_default() {
-        if a.local.starts_with("fe80:") {
-            continue;
-        }
-        let first = !std::mem::replace(&mut seen[usize::from(a.v6)], true);
-        if modifiers.contains(&"0") && !first {
-            continue;
-        }
-        let whole = if a.v6 { 128 } else { 32 };
-        let length = if modifiers.contains(&"network") { a.prefix } else { whole };
-        if let Some(prefix) = Prefix::parse(&format!("{}/{length}", a.local), a.v6) {
-            nets.push(prefix.network().cidr());
-        }
-    }
-    nets
-}
-
-fn named_port(name: &str) -> Option<u16> {
-    let text = std::fs::read_to_string("/etc/services").ok()?;
-    text.lines().find_map(|line| {
-        let mut words = line.split_whitespace();
-        (words.next()? == name).then(|| words.next()?.split('/').next()?.parse().ok())?
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rules(text: &str) -> Vec<String> {
-        parse(text).expect("parses").rules.iter().map(|r| r.to_string()).collect()
-    }
-
-    #[test]
-    fn normalised_as_recorded() {
-        assert_eq!(
-            rules(
-                "nets = \"{ 192.168.122.0/23, 192.168.124.0/23 }\"\nnat-anchor \"jailferry/*\"\nnat on em0 inet from $nets to any -> 203.0.113.1\n\
-                 nat on em0 from 192.168.123.0/24 to ! <private> -> 10.0.2.15\nrdr on em0 proto tcp to port 8089 -> 192.168.123.50 port 80\nanchor \"jailferry/*\"\npass all\nblock in quick on em0 proto udp from any to 10.0.0.1 port 53\n"
-            ),
-            [
-                "nat-anchor \"jailferry/*\" all",
-                "nat on em0 inet from 192.168.122.0/23 to any -> 203.0.113.1",
-                "nat on em0 inet from 192.168.124.0/23 to any -> 203.0.113.1",
-                "nat on em0 inet from 192.168.123.0/24 to ! <private> -> 10.0.2.15",
-                "rdr on em0 inet proto tcp from any to any port = 8089 -> 192.168.123.50 port 80",
-                "anchor \"jailferry/*\" all",
-                "pass all flags S/SA keep state",
-                "block drop in quick on em0 inet proto udp from any to 10.0.0.1 port = domain",
-            ]
-            .map(|line| line.replace("domain", &named("53/udp")))
-        );
-    }
-
-    /// Debian and FreeBSD both name port 53; a machine without /etc/services prints the number.
-    fn named(port: &str) -> String {
-        let text = std::fs::read_to_string("/etc/services").unwrap_or_default();
-        text.lines()
-            .find(|l| l.split_whitespace().nth(1) == Some(port))
-            .and_then(|l| l.split_whitespace().next())
-            .unwrap_or("53")
-            .to_string()
-    }
-
-    #[test]
-    fn errors_with_their_line() {
-        let wrong = |text: &str| parse(text).expect_err("must fail");
-        assert_eq!(wrong("nat on vtnet0 frm any\n"), Wrong { line: 1, text: "syntax error".into() });
-        assert!(wrong("pass all\nnat on em0 from any to any -> 10.0.0.1\n").text.starts_with("Rules must be in order"));
-    }
-
-    #[test]
-    fn tables_with_and_without_contents() {
-        let file =
-            parse("table <a> persist\ntable <b> { 10.0.0.0/8, !10.1.0.0/16 }\nset skip on lo0\n").expect("parses");
-        assert_eq!(file.tables[0].entries, None);
-        assert_eq!(file.tables[1].entries.as_deref(), Some(&["10.0.0.0/8".to_string(), "!10.1.0.0/16".into()][..]));
-        assert_eq!(file.skip, ["lo0"]);
-    }
-}
+mod tests;

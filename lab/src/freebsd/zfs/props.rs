@@ -197,6 +197,8 @@ pub const INHERITED: &str = "\u{0}inherit";
 fn own(dataset: &Dataset, name: &str) -> Option<Value> {
     match dataset.local.get(name).map(String::as_str) {
         Some(INHERITED) => None,
+        // A limit that is not set has no source of its own, also when it was set to none (module/zfs/dsl_prop.c dsl_prop_nvlist_add_uint64).
+        Some("0") if ["quota", "refquota", "reservation", "refreservation"].contains(&name) => None,
         Some(value) => Some(Value::new(value, "local")),
         None => dataset.received.get(name).map(|value| Value::new(value, "received")),
     }

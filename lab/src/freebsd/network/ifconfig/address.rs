@@ -1,6 +1,8 @@
 //! Addresses of an interface, with the connected routes that FreeBSD adds to the interface's FIB alone (`net.add_addr_allfibs=0`, contract 1.6).
 
 use std::net::IpAddr;
+use std::time::Duration;
+use std::time::Instant;
 
 use crate::context::Context;
 use crate::freebsd::network::kernel;
@@ -86,7 +88,7 @@ fn add(ctx: &Context, link: &Link, change: &Change) -> std::io::Result<()> {
         link_local(link);
     }
     if let (IpAddr::V4(address), Some(mac)) = (change.own.address, announce::mac(&link.ether))
-        && let Err(error) = announce::announce(link.index as i32, mac, address)
+        && let Err(error) = tell(link, mac, address)
     {
         eprintln!("lab: gratuitous ARP on {}: {error}", link.name);
     }
@@ -105,6 +107,29 @@ fn add(ctx: &Context, link: &Link, change: &Change) -> std::io::Result<()> {
         route.extend(["scope", "link", "src", &local]);
     }
     kernel::ip(&route).map(drop)
+}
+
+/// Announces an address. An interface that has just come up carries nothing before Linux has noticed its carrier, and nor does the bridge that its other end is in;
+/// FreeBSD's epair carries at once.
+fn tell(link: &Link, mac: [u8; 6], address: std::net::Ipv4Addr) -> std::io::Result<()> {
+    let end = Instant::now() + Duration::from_secs(2);
+    let mut waited = false;
+    while Instant::now() < end {
+        let found = kernel::ip_list(&["link", "show", "dev", &link.device])?;
+        let now = found.first().unwrap_or(&serde_json::Value::Null);
+        let carrier = now["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "LOWER_UP"));
+        if !carrier || now["operstate"] == "UP" {
+            break;
+        }
+        waited = true;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    announce::announce(link.index as i32, mac, address)?;
+    if waited {
+        std::thread::sleep(Duration::from_millis(20));
+        announce::announce(link.index as i32, mac, address)?;
+    }
+    Ok(())
 }
 
 /// Linux asks for neighbours of forwarded packets from a link-local address only; FreeBSD takes any. So every interface with IPv6 gets one here; bridges do not

@@ -186,6 +186,10 @@ impl<'a> Run<'a> {
         let mut reasons = Vec::new();
         for &index in indexes {
             let Some(step) = self.plan.steps.get(index) else { continue };
+            // With something left to make last the lock stays: `recover` goes on only with the lock of its own run.
+            if !reasons.is_empty() && matches!(step.effect, Effect::Unlock { .. }) {
+                continue;
+            }
             if let Err((_, error)) = self.forward(index..index + 1).await {
                 reasons.push(format!("step {} ({}): {error}", index + 1, step.title));
                 remaining.extend(step.commands().into_iter().map(|c| (c.host.to_string(), c.text())));

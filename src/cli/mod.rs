@@ -18,6 +18,7 @@ mod playbook;
 mod recover;
 mod shells;
 mod show;
+mod takeover;
 
 use std::path::PathBuf;
 

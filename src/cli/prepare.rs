@@ -7,11 +7,13 @@ use crate::cli::input::FleetFile;
 use crate::cli::output;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Owner;
 use crate::plan::Plan;
 use crate::plan::assemble;
 use crate::playbook::Options;
 use crate::remote::Hosts;
 use crate::saga::journal;
+use crate::saga::owner;
 use crate::ui::event::Event;
 use crate::ui::plan_view;
 
@@ -36,7 +38,10 @@ pub async fn plan(
     })?;
     let planned = match situation {
         None => Err(findings.into_sorted()),
-        Some(situation) => assemble::plan(&evidence, &situation, &settings, &salt(jail)?, findings),
+        Some(situation) => {
+            let (owner, salt) = (owner()?, salt(jail)?);
+            assemble::plan(&evidence, &situation, &settings, &owner, &salt, findings)
+        }
     };
     planned.map_err(|findings| {
         if global.json {
@@ -70,6 +75,17 @@ pub async fn connect(fleet: &FleetFile) -> Result<Hosts, Exit> {
     gather::connect(&fleet.fleet, fleet.ssh_config.as_deref()).await.map_err(|error| {
         output::complain(&format!("not every host can be reached; nothing was changed\n{error}"));
         Exit::Refused
+    })
+}
+
+/// Who this machine is to the hosts.
+///
+/// # Errors
+/// The exit code to end with.
+pub fn owner() -> Result<Owner, Exit> {
+    owner::owner().map_err(|error| {
+        output::complain(&error.to_string());
+        Exit::Internal
     })
 }
 

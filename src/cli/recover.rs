@@ -8,6 +8,7 @@ use crate::cli::execute;
 use crate::cli::input;
 use crate::cli::output;
 use crate::cli::prepare;
+use crate::cli::takeover;
 use crate::effect::Effect;
 use crate::effect::commands::lock;
 use crate::model::NodeName;
@@ -27,10 +28,7 @@ use crate::ui::sanitize;
 pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool) -> Exit {
     let found = match find(wanted) {
         Ok(Some(found)) => found,
-        Ok(None) => {
-            output::say("No run was interrupted: nothing to recover.");
-            return Exit::Done;
-        }
+        Ok(None) => return from_the_hub(global, wanted, dry_run).await,
         Err(exit) => return exit,
     };
     let (journal, record) = match Journal::open(&found.path) {
@@ -88,7 +86,7 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
         }
     };
     match hosts.run(&lock::holder(&plan.hub, &plan.jail)).await {
-        Ok(said) if said.text().trim() == plan.run.as_str() => {}
+        Ok(said) if said.text().starts_with(&format!("{} {} ", plan.run, plan.owner)) => {}
         Ok(said) => return superseded(&plan, &journal, said.text().trim(), &way),
         Err(error) => {
             output::complain(&format!("{error}\nnothing was changed now"));
@@ -99,13 +97,94 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
     execute::carry_out(&plan, &hosts, &renderer, journal, Some(&way)).await
 }
 
+/// This machine has no journal of an interrupted run: the hub may know one of another machine.
+async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> Exit {
+    let Ok(mut fleet) = input::fleet(global) else { return Exit::BadInput };
+    let hub = fleet.fleet.hub.clone();
+    let everyone = fleet.fleet.nodes.clone();
+    fleet.fleet.nodes.retain(|name, _| *name == hub);
+    let found = match prepare::connect(&fleet).await {
+        Ok(hosts) => takeover::find(&fleet, &hosts, wanted).await,
+        Err(exit) => return exit,
+    };
+    let mut found = match found {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            return match wanted {
+                Some(run) => {
+                    let run = sanitize::line(run);
+                    output::complain(&format!(
+                        "no run {run} here or on {hub}; `jailferry runs` lists those of this machine"
+                    ));
+                    Exit::BadInput
+                }
+                None => {
+                    output::say(&format!("No run was interrupted, here or by what {hub} knows: nothing to recover."));
+                    Exit::Done
+                }
+            };
+        }
+        Err(exit) => return exit,
+    };
+    let plan = found.plan().clone();
+    output::error(&format!(
+        "Run {} of {} moves jail {} from {} to {}; its journal is not on this machine.",
+        plan.run,
+        found.owner(),
+        plan.jail,
+        plan.source,
+        plan.target
+    ));
+    fleet.fleet.nodes = everyone;
+    let needed = [&plan.hub, &plan.source, &plan.target];
+    let touched: BTreeSet<NodeName> =
+        plan.steps.iter().flat_map(|s| s.commands().into_iter().chain(s.undo_commands())).map(|c| c.host).collect();
+    fleet.fleet.nodes.retain(|name, _| needed.contains(&name) || touched.contains(name));
+    let hosts = match prepare::connect(&fleet).await {
+        Ok(hosts) => hosts,
+        Err(_) => {
+            output::complain(&format!(
+                "run {} needs them; nothing was changed now: try again when they can be reached",
+                plan.run
+            ));
+            return Exit::NeedsHuman;
+        }
+    };
+    if dry_run {
+        return match found.direction(&hosts).await {
+            Ok((_, way)) => {
+                tell(&plan, &way);
+                if let Direction::Forward(indexes) | Direction::Back(indexes) = &way {
+                    commands(&plan, &way, indexes);
+                }
+                Exit::Done
+            }
+            Err(exit) => exit,
+        };
+    }
+    if let Err(exit) = found.prove_silent(&hosts).await {
+        return exit;
+    }
+    let (plan, journal, way) = match found.take_over(&hosts).await {
+        Ok(taken) => taken,
+        Err(exit) => return exit,
+    };
+    tell(&plan, &way);
+    let renderer = Renderer::choose(global.json, output::colour(std::io::IsTerminal::is_terminal(&std::io::stdout())));
+    execute::carry_out(&plan, &hosts, &renderer, journal, Some(&way)).await
+}
+
 /// The run does not hold its jail's lock: its traces are somebody else's business now.
 fn superseded(plan: &Plan, journal: &Journal, holder: &str, way: &Direction) -> Exit {
     let only_the_lock = match way {
-        Direction::Back(indexes) | Direction::Forward(indexes) => indexes
-            .iter()
-            .filter_map(|i| plan.steps.get(*i))
-            .all(|s| matches!(s.effect, Effect::Lock { .. } | Effect::Unlock { .. })),
+        Direction::Back(indexes) | Direction::Forward(indexes) => {
+            indexes.iter().filter_map(|i| plan.steps.get(*i)).all(|s| {
+                matches!(
+                    s.effect,
+                    Effect::Lock { .. } | Effect::StorePlan { .. } | Effect::Mark { .. } | Effect::Unlock { .. }
+                )
+            })
+        }
         Direction::Nothing => true,
     };
     let word = match (only_the_lock, way) {
@@ -147,10 +226,8 @@ fn find(wanted: Option<&str>) -> Result<Option<FoundRun>, Exit> {
         })?;
         return match runs.into_iter().find(|r| r.run == id) {
             Some(found) => Ok(Some(found)),
-            None => {
-                output::complain(&format!("no run {}; `jailferry runs` lists them", sanitize::line(wanted)));
-                Err(Exit::BadInput)
-            }
+            // Perhaps the hub knows it.
+            None => Ok(None),
         };
     }
     let open = |r: &FoundRun| {
@@ -166,12 +243,19 @@ fn find(wanted: Option<&str>) -> Result<Option<FoundRun>, Exit> {
 }
 
 fn describe(plan: &Plan, record: &RunRecord, way: &Direction) {
+    match (way, &record.finished) {
+        (Direction::Nothing, Some(finished)) => output::error(&format!(
+            "Run {}: jail {} from {} to {} ended: {}. Nothing to recover.",
+            plan.run, plan.jail, plan.source, plan.target, finished.outcome
+        )),
+        _ => tell(plan, way),
+    }
+}
+
+fn tell(plan: &Plan, way: &Direction) {
     let what = format!("Run {}: jail {} from {} to {}", plan.run, plan.jail, plan.source, plan.target);
     output::error(&match way {
-        Direction::Nothing => match &record.finished {
-            Some(finished) => format!("{what} ended: {}. Nothing to recover.", finished.outcome),
-            None => format!("{what} had changed nothing. Nothing to recover."),
-        },
+        Direction::Nothing => format!("{what} had changed nothing. Nothing to recover."),
         Direction::Forward(left) => {
             format!("{what} was proven before it was interrupted: {} steps are left to make it last.", left.len())
         }

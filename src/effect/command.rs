@@ -4,7 +4,10 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::effect::shell;
+use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Owner;
+use crate::model::RunId;
 
 /// How commands become root on a host (fleet.yml `become`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -30,6 +33,63 @@ pub struct Command {
     pub form: Form,
     /// Seconds after which both sides give up on it.
     pub timeout: u32,
+    /// The jail whose turn on the host it waits for and keeps while it runs: what starts, stops or mounts a jail goes
+    /// one after the other, also when the connection of an earlier such command is long gone.
+    #[serde(default)]
+    pub turn: Option<JailName>,
+    /// What must hold on the host, or the script does nothing.
+    #[serde(default)]
+    pub guard: Option<Guard>,
+}
+
+/// Who may still change the host for a run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Guard {
+    /// The run.
+    pub run: RunId,
+    /// Who drives it. A machine that was taken for dead and comes back is refused (exit status 25).
+    pub owner: Owner,
+    /// Must the host's lease be alive, too (exit status 24)?
+    pub lease: bool,
+}
+
+impl Guard {
+    /// The lines in front of a script. A host without the run's folder knows of no owner and no lease.
+    fn text(&self) -> String {
+        let folder = format!("{RUNS}/{}", self.run);
+        let mut text = format!(
+            "[ ! -e {folder}/owner ] || [ \"$(cat {folder}/owner)\" = {owner} ] || {{ echo \"run {run} was taken over by $(cat {folder}/owner)\" >&2; exit {SUPERSEDED}; }}\n",
+            owner = self.owner,
+            run = self.run,
+        );
+        if self.lease {
+            text.push_str(&format!(
+                "[ ! -e {folder}/lease/lapsed ] || {{ echo 'nobody was heard for too long: this host has gone back by itself' >&2; exit {LAPSED}; }}\n"
+            ));
+        }
+        text
+    }
+}
+
+/// Where every run has a folder on the hosts it changes.
+pub const RUNS: &str = "/var/db/jailferry";
+
+/// Exit status of a script on a host that has gone back by itself.
+pub const LAPSED: i32 = 24;
+
+/// Exit status of a script of a machine whose run another one has taken over.
+pub const SUPERSEDED: i32 = 25;
+
+/// lockf(1): the lock was not to be had in time (EX_TEMPFAIL, contract 6.1).
+pub const NO_TURN: i32 = 75;
+
+/// Seconds to wait for a turn: longer than any command that keeps one may take.
+pub const TURN: u32 = 360;
+
+/// The lock of a jail's turns on a host.
+#[must_use]
+pub fn turn_lock(jail: &JailName) -> String {
+    format!("/var/run/jailferry-{jail}.turn")
 }
 
 /// The two ways to hand a command to a host whose login shell may be csh (contract 0.20, 6.6).
@@ -45,12 +105,38 @@ pub enum Form {
 impl Command {
     /// A program with its arguments.
     pub fn argv<S: Into<String>>(host: &NodeName, timeout: u32, words: impl IntoIterator<Item = S>) -> Command {
-        Command { host: host.clone(), form: Form::Argv(words.into_iter().map(Into::into).collect()), timeout }
+        Command::new(host, timeout, Form::Argv(words.into_iter().map(Into::into).collect()))
     }
 
     /// A script.
     pub fn script(host: &NodeName, timeout: u32, body: impl Into<String>) -> Command {
-        Command { host: host.clone(), form: Form::Script(body.into()), timeout }
+        Command::new(host, timeout, Form::Script(body.into()))
+    }
+
+    fn new(host: &NodeName, timeout: u32, form: Form) -> Command {
+        Command { host: host.clone(), form, timeout, turn: None, guard: None }
+    }
+
+    /// Lets it wait for the jail's turn on the host.
+    #[must_use]
+    pub fn in_turn(mut self, jail: &JailName) -> Command {
+        self.turn = Some(jail.clone());
+        self
+    }
+
+    /// Lets it do nothing unless the guard holds. Only scripts can ask.
+    #[must_use]
+    pub fn guarded(mut self, guard: &Guard) -> Command {
+        if matches!(self.form, Form::Script(_)) {
+            self.guard = Some(guard.clone());
+        }
+        self
+    }
+
+    /// Seconds until the host itself has ended it, whatever it does.
+    #[must_use]
+    pub fn patience(&self) -> u32 {
+        self.timeout.saturating_add(if self.turn.is_some() { TURN } else { 0 })
     }
 
     /// The string that ssh hands to the login shell, the same for sh and csh: no newline, no `!`, no redirection.
@@ -68,6 +154,11 @@ impl Command {
             Become::Mdo => &["mdo", "-u", "root", "--"],
         };
         words.extend(prefix.iter().map(|w| (*w).to_owned()));
+        // lockf outside, so that the turn ends with the command and not when only timeout(1) is killed.
+        if let Some(jail) = &self.turn {
+            words.extend(["lockf", "-k", "-s", "-t"].map(str::to_owned));
+            words.extend([TURN.to_string(), turn_lock(jail)]);
+        }
         let seconds = self.timeout.to_string();
         words.extend(["timeout", "--foreground", "-k", "10", &seconds].map(str::to_owned));
         match &self.form {
@@ -83,7 +174,10 @@ impl Command {
     pub fn stdin(&self) -> Option<String> {
         match &self.form {
             Form::Argv(_) => None,
-            Form::Script(body) => Some(format!("{PREAMBLE}main() {{\n{body}\n}}\nmain </dev/null\nexit\n")),
+            Form::Script(body) => {
+                let guard = self.guard.as_ref().map(Guard::text).unwrap_or_default();
+                Some(format!("{PREAMBLE}{guard}main() {{\n{body}\n}}\nmain </dev/null\nexit\n"))
+            }
         }
     }
 

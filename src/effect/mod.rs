@@ -7,6 +7,7 @@
 pub mod command;
 pub mod commands;
 pub mod direct;
+pub mod lease;
 pub mod meaning;
 pub mod shell;
 pub mod simulate;
@@ -18,13 +19,17 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::effect::command::Command;
+use crate::effect::command::Guard;
 use crate::effect::direct::Direct;
 use crate::effect::direct::SshPublicKey;
+use crate::effect::lease::Lease;
+use crate::effect::lease::Stage;
 use crate::effect::meaning::Meaning;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Owner;
 use crate::model::Prefix;
 use crate::model::PublicKey;
 use crate::model::RemotePath;
@@ -112,7 +117,19 @@ pub enum Effect {
     /// Forget link-layer addresses of the jail, on a host and inside jails next to it: its interface gets a new one.
     ForgetNeighbours { host: NodeName, addresses: Vec<IpAddr>, jails: Vec<JailName> },
     /// Take the lock of a jail, so that only one run moves it.
-    Lock { host: NodeName, jail: JailName, run: RunId },
+    Lock { host: NodeName, jail: JailName, run: RunId, owner: Owner },
+    /// Keep the whole plan on the hub, so that another machine can take over.
+    StorePlan { host: NodeName, run: RunId },
+    /// Write down on the hub how far the run is.
+    Mark { host: NodeName, run: RunId, stage: Stage },
+    /// Let a host go back by itself when nobody is heard any more.
+    Arm(Lease),
+    /// From now on it does not; refused when it has.
+    Release { host: NodeName, jail: JailName, run: RunId },
+    /// The end of a lease, whatever became of it.
+    Disarm { host: NodeName, jail: JailName, run: RunId },
+    /// Prove that a changed network still lets us in: a connection made the whole way anew.
+    Confirm { host: NodeName },
     /// Give it back.
     Unlock { host: NodeName, jail: JailName, run: RunId },
     /// Let a host ask an address ten times a second, to see from outside for how long nobody answers.
@@ -347,6 +364,17 @@ pub enum Work {
         /// What the key may run.
         receives: Vec<Command>,
     },
+    /// The plan itself goes where [`THIS_PLAN`](commands::lease::THIS_PLAN) stands.
+    StorePlan {
+        /// With the placeholder.
+        store: Command,
+        /// The hub.
+        host: NodeName,
+        /// The run.
+        run: RunId,
+    },
+    /// Over a fresh connection.
+    Fresh(Command),
     /// Both must print the same lines.
     Compare {
         /// First.
@@ -389,6 +417,11 @@ impl Effect {
             | Effect::KillStates { host, .. }
             | Effect::ForgetNeighbours { host, .. }
             | Effect::Lock { host, .. }
+            | Effect::StorePlan { host, .. }
+            | Effect::Mark { host, .. }
+            | Effect::Release { host, .. }
+            | Effect::Disarm { host, .. }
+            | Effect::Confirm { host }
             | Effect::Unlock { host, .. }
             | Effect::Watch { host, .. }
             | Effect::Unwatch { host, .. }
@@ -401,11 +434,29 @@ impl Effect {
             Effect::StopJail(p) | Effect::StartJail(p) => &p.host,
             Effect::AddRoute(r) | Effect::DeleteRoute(r) => &r.host,
             Effect::HandOver(h) => &h.host,
+            Effect::Arm(lease) => &lease.host,
         }
     }
 }
 
 impl Work {
+    /// Lets every script of it do nothing unless the guard holds.
+    #[must_use]
+    pub fn guarded(self, guard: &Guard) -> Work {
+        match self {
+            Work::Nothing => Work::Nothing,
+            Work::Run(commands) => Work::Run(commands.into_iter().map(|c| c.guarded(guard)).collect()),
+            Work::Pipe { from, to, estimate } => {
+                Work::Pipe { from: from.guarded(guard), to: to.guarded(guard), estimate }
+            }
+            Work::StorePlan { store, host, run } => Work::StorePlan { store: store.guarded(guard), host, run },
+            Work::Compare { left, right } => Work::Compare { left: left.guarded(guard), right: right.guarded(guard) },
+            Work::Sequence(parts) => Work::Sequence(parts.into_iter().map(|p| p.guarded(guard)).collect()),
+            // Programs with arguments and keys; they change nothing that another owner could care for.
+            Work::Direct { .. } | Work::AdmitKey { .. } | Work::Fresh(_) => self,
+        }
+    }
+
     /// All commands, in the order in which they may run. Exactly as they run, but for the placeholder of a key that
     /// does not exist yet.
     #[must_use]
@@ -416,6 +467,8 @@ impl Work {
             Work::Pipe { from, to, .. } => vec![from, to],
             Work::Direct { send, .. } => vec![send],
             Work::AdmitKey { make, admit, .. } => vec![make, admit],
+            Work::StorePlan { store, .. } => vec![store],
+            Work::Fresh(command) => vec![command],
             Work::Compare { left, right } => vec![left, right],
             Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
         }

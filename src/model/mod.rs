@@ -15,6 +15,7 @@ pub use names::InterfaceName;
 pub use names::InvalidName;
 pub use names::JailName;
 pub use names::NodeName;
+pub use names::Owner;
 pub use names::PublicKey;
 pub use names::RemotePath;
 pub use names::RunId;

@@ -114,6 +114,13 @@ name!(
 );
 
 name!(
+    /// Who drives a run, such as `anna@laptop-1a2b3c4d`: user, machine, and digits that the machine chose once.
+    Owner, "owner of a run", "letters, digits, '.', '_', '-' and '@', at most 120",
+    "^[A-Za-z0-9._@-]{1,120}$",
+    |t| shaped(t, 120, |b| alnum(b) || b"._-@".contains(&b), |b| alnum(b) || b"._-@".contains(&b))
+);
+
+name!(
     /// A jail's name. Starts with a letter, since jail(8) takes an all-digit name for a jid; no '.' (a hierarchy) and
     /// no '/', which rc.d/jail turns into '_' (contract 2.2).
     JailName, "jail name", "letters, digits, '_' and '-', starting with a letter, at most 64",

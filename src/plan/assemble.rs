@@ -10,6 +10,7 @@ use crate::facts::HostFacts;
 use crate::facts::fingerprint;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Owner;
 use crate::model::PublicKey;
 use crate::model::RunId;
 use crate::plan::Finding;
@@ -29,7 +30,7 @@ use crate::plan::staging;
 use crate::playbook::Settings;
 
 /// Version of the plan's format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Milliseconds that a stop, a start and the round trips between them take where no history says better: measured by
 /// hand on three FreeBSD 13.2 hosts (contract 10.6, 10.11).
@@ -38,7 +39,7 @@ const SNAPSHOT: u64 = 300;
 const DATASET: u64 = 400;
 const START: u64 = 1_500;
 
-/// Makes the plan. The same evidence and the same `salt` give the same plan, run id and commands included.
+/// Makes the plan. The same evidence, `owner` and `salt` give the same plan, run id and commands included.
 ///
 /// # Errors
 /// The findings, when too little is known to plan at all.
@@ -46,6 +47,7 @@ pub fn plan(
     evidence: &Evidence,
     situation: &Situation,
     settings: &Settings,
+    owner: &Owner,
     salt: &str,
     mut findings: Findings,
 ) -> Result<Plan, Vec<Finding>> {
@@ -79,7 +81,7 @@ pub fn plan(
         &mut findings,
     );
     let prints = evidence_of(&evidence.hosts);
-    let run = run_id(&situation.jail, &situation.target.node, &prints, settings, salt);
+    let run = run_id(&situation.jail, &situation.target.node, &prints, settings, &format!("{owner} {salt}"));
     let steps = migrate::story(&Cast {
         situation,
         hosts: &evidence.hosts,
@@ -94,6 +96,7 @@ pub fn plan(
         settings,
         link: evidence.link.as_ref(),
         run: &run,
+        owner,
         wireguard_files: &wireguard_files,
     });
     let total: u64 = moving.iter().map(|m| m.estimate).sum();
@@ -105,6 +108,8 @@ pub fn plan(
         source: situation.source.node.clone(),
         target: situation.target.node.clone(),
         hub: situation.hub.clone(),
+        owner: owner.clone(),
+        lease: settings.lease,
         summary: summary(situation, hub, total, moving.len())
             .into_iter()
             .chain(evidence.link.as_ref().map(|link| direct::summary(situation, link)))

@@ -10,6 +10,7 @@ use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Owner;
 use crate::model::Prefix;
 use crate::model::RunId;
 use crate::plan::checks;
@@ -52,6 +53,8 @@ pub struct Cast<'a> {
     pub link: Option<&'a Link>,
     /// The run.
     pub run: &'a RunId,
+    /// Who executes it.
+    pub owner: &'a Owner,
     /// WireGuard configuration file of each host that has one.
     pub wireguard_files: &'a persist::WireGuardFiles,
 }

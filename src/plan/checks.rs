@@ -193,7 +193,7 @@ fn examine(situation: &Situation, check: &Check, answering: &[IpAddr]) -> Vec<Ex
 
 /// The address the hub must ask from, where its usual one is a gateway of the jail: the target answers for that
 /// gateway too, so the answers would never leave it.
-fn from_hub(situation: &Situation, host: &NodeName, address: IpAddr) -> Option<IpAddr> {
+pub(super) fn from_hub(situation: &Situation, host: &NodeName, address: IpAddr) -> Option<IpAddr> {
     if *host != situation.hub {
         return None;
     }

@@ -216,7 +216,12 @@ mod tests {
         let (situation, run) = (situation(), RunId::new("web-0123abcd").unwrap());
         let small = situation.hub.clone();
         let bookmark = || Base::Bookmark(SnapshotLabel::new("b").unwrap());
-        let lock = Effect::Lock { host: small.clone(), jail: situation.jail.clone(), run: run.clone() };
+        let lock = Effect::Lock {
+            host: small.clone(),
+            jail: situation.jail.clone(),
+            run: run.clone(),
+            owner: crate::model::Owner::new("a@b-1").unwrap(),
+        };
         let unlock = Effect::Unlock { host: small, jail: situation.jail.clone(), run: run.clone() };
         let relayed = vec![
             Step::new(Phase::Copy, "lock", lock),

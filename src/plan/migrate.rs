@@ -20,6 +20,7 @@ use crate::plan::cast::Cast;
 use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::direct;
+use crate::plan::leases;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
 use crate::plan::network;
@@ -32,6 +33,7 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     // The jail runs at the source.
     steps.push(take_the_lock(cast));
+    steps.push(leases::store_the_plan(cast));
     steps.extend(copy_everything(cast));
     for round in 1..=cast.settings.rounds {
         steps.extend(catch_up(cast, round));
@@ -39,21 +41,28 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     steps.extend(make_ready(cast));
     steps.extend(rehearse(cast));
     // Nobody answers.
-    steps.extend(stop_at_the_source(cast));
-    steps.extend(final_snapshot(cast));
-    steps.extend(at_once([send_the_rest(cast), fence_the_source(cast), prepare_the_target_network(cast)]));
+    let mut cut = stop_at_the_source(cast);
+    cut.extend(final_snapshot(cast));
+    cut.extend(at_once([send_the_rest(cast), fence_the_source(cast), prepare_the_target_network(cast)]));
     // Asks both hosts, so it runs beside nothing: a host does one thing after the other.
-    steps.extend(compare(cast));
-    steps.extend(at_once([switch(cast)]));
-    steps.extend(start_at_the_target(cast));
+    cut.extend(compare(cast));
+    cut.push(leases::let_go_at_the_source(cast));
+    cut.push(keep_the_way_back_open(cast));
+    cut.extend(at_once([switch(cast), start_at_the_target(cast), forget_connections(cast)]));
+    // Before any of it the hosts get ready to undo it by themselves.
+    steps.extend(leases::arm(cast, &cut));
+    steps.extend(cut);
     // The jail runs at the target.
     steps.extend(prove(cast));
+    steps.extend(leases::accept(cast));
     // Accepted: from here only forward.
     steps.extend(persist::make_it_last(cast));
-    match cast.link {
+    let mut steps = match cast.link {
         Some(link) => direct::node_to_node(cast.situation, cast.run, link, steps),
         None => steps,
-    }
+    };
+    leases::guard(cast, &mut steps);
+    steps
 }
 
 /// Chapters of which nothing waits for anything else: all their steps run at the same time.
@@ -65,10 +74,11 @@ fn at_once<const N: usize>(chapters: [Vec<Step>; N]) -> Vec<Step> {
 /// Nobody else moves this jail meanwhile.
 fn take_the_lock(cast: &Cast<'_>) -> Step {
     let (host, jail, run) = (cast.situation.hub.clone(), cast.situation.jail.clone(), cast.run.clone());
+    let owner = cast.owner.clone();
     Step::new(
         Phase::Copy,
         format!("lock jail {jail} on {host} for this run"),
-        Effect::Lock { host: host.clone(), jail: jail.clone(), run: run.clone() },
+        Effect::Lock { host: host.clone(), jail: jail.clone(), run: run.clone(), owner },
     )
     .undo(Effect::Unlock { host, jail, run })
 }
@@ -398,19 +408,6 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
         .change(Change::new(&situation.target.dataset, "unmounted, read-only", "mounted, writable")),
         Step::new(
             Phase::CutOver,
-            format!("keep the way back open: going back takes along what is written on {} from now on", place.host),
-            Effect::KeepWayBack { host: cast.source() },
-        )
-        .undo(Effect::BringBack(BringBack {
-            from: cast.target(),
-            to: cast.source(),
-            pairs: cast.datasets.iter().map(|d| (d.target.dataset.clone(), d.source.dataset.clone())).collect(),
-            base: label(cast.run, "final"),
-            label: label(cast.run, "back"),
-            raw: cast.datasets.iter().any(|d| d.raw),
-        })),
-        Step::new(
-            Phase::CutOver,
             format!("{} forgets where {} had the jail's addresses", place.host, neighbours(cast)),
             Effect::ForgetNeighbours {
                 host: place.host.clone(),
@@ -425,13 +422,36 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
         )
         .undo(Effect::StopJail(place.clone()))
         .change(Change::new(format!("jail {} on {}", situation.jail, place.host), "absent", "runs")),
-        Step::new(
-            Phase::CutOver,
-            format!("{} forgets the connections of the stopped copy", situation.hub),
-            Effect::KillStates { host: situation.hub.clone(), prefixes: situation.prefixes.clone() },
-        )
-        .alongside(),
     ]
+}
+
+/// Clients fail fast instead of waiting for a connection that died with the stopped copy. Behind the switch, in the
+/// hub's own order: before it, the old state would come back.
+fn forget_connections(cast: &Cast<'_>) -> Vec<Step> {
+    let (host, prefixes) = (cast.situation.hub.clone(), cast.situation.prefixes.clone());
+    vec![Step::new(
+        Phase::CutOver,
+        format!("{host} forgets the connections of the stopped copy"),
+        Effect::KillStates { host: host.clone(), prefixes },
+    )]
+}
+
+/// Only once the source has let go, and before anything is mounted at the target: a way back that brings something home
+/// never meets a source that runs its copy again.
+fn keep_the_way_back_open(cast: &Cast<'_>) -> Step {
+    Step::new(
+        Phase::CutOver,
+        format!("keep the way back open: going back takes along what is written on {} from now on", cast.target()),
+        Effect::KeepWayBack { host: cast.source() },
+    )
+    .undo(Effect::BringBack(BringBack {
+        from: cast.target(),
+        to: cast.source(),
+        pairs: cast.datasets.iter().map(|d| (d.target.dataset.clone(), d.source.dataset.clone())).collect(),
+        base: label(cast.run, "final"),
+        label: label(cast.run, "back"),
+        raw: cast.datasets.iter().any(|d| d.raw),
+    }))
 }
 
 fn neighbours(cast: &Cast<'_>) -> String {
@@ -446,6 +466,7 @@ fn prove(cast: &Cast<'_>) -> Vec<Step> {
         .into_iter()
         .map(|e| Step::new(Phase::Prove, e.title, e.effect))
         .collect();
+    steps = at_once([leases::confirm(cast), steps]);
     if !checks::answering(cast.situation).is_empty() {
         let host = cast.situation.hub.clone();
         steps.push(Step::new(

@@ -12,6 +12,7 @@ pub mod finalize;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod leases;
 pub mod migrate;
 pub mod naming;
 pub mod network;
@@ -25,9 +26,12 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::effect::Effect;
+use crate::effect::Work;
 use crate::effect::command::Command;
+use crate::effect::command::Guard;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Owner;
 use crate::model::RunId;
 
 pub use finding::Finding;
@@ -43,6 +47,8 @@ pub enum Phase {
     Stage,
     /// The jail runs at the source; the new path is tried.
     Rehearse,
+    /// The jail runs at the source; the hosts get ready to go back by themselves.
+    Arm,
     /// Nobody answers.
     CutOver,
     /// The jail runs at the target and is examined; a failure still goes back.
@@ -59,6 +65,7 @@ impl Phase {
             Phase::Copy => "Copy (the jail keeps running)",
             Phase::Stage => "Make the target ready",
             Phase::Rehearse => "Try the new path",
+            Phase::Arm => "Arm the hosts (they go back by themselves when nobody is heard)",
             Phase::CutOver => "Cut over (nobody answers)",
             Phase::Prove => "Prove it",
             Phase::Persist => "Make it last (no way back by itself from here)",
@@ -84,6 +91,9 @@ pub struct Step {
     /// does not matter; they are undone one after the other.
     #[serde(default)]
     pub alongside: bool,
+    /// What must hold on the host before its scripts do anything.
+    #[serde(default)]
+    pub guard: Option<Guard>,
     /// Is it left out when the round before it left little to send?
     pub round: Option<u32>,
 }
@@ -114,6 +124,10 @@ pub struct Plan {
     pub target: NodeName,
     /// Where its prefixes are handed over.
     pub hub: NodeName,
+    /// Who will execute it.
+    pub owner: Owner,
+    /// Seconds of silence after which the hosts go back by themselves; the source after twice as long.
+    pub lease: u32,
     /// What is and what will be, one sentence each.
     pub summary: Vec<String>,
     /// What the preflight found, worst first.
@@ -137,6 +151,23 @@ impl Plan {
         self.steps.iter().position(|s| s.phase == Phase::Persist).unwrap_or(self.steps.len())
     }
 
+    /// The same plan in other hands: every script asks for the new owner.
+    #[must_use]
+    pub fn with_owner(mut self, owner: &Owner) -> Plan {
+        self.owner = owner.clone();
+        for step in &mut self.steps {
+            if let Some(guard) = &mut step.guard {
+                guard.owner = owner.clone();
+            }
+            match &mut step.effect {
+                Effect::Lock { owner: old, .. } => *old = owner.clone(),
+                Effect::Arm(lease) => lease.owner = owner.clone(),
+                _ => {}
+            }
+        }
+        self
+    }
+
     /// Does a finding forbid the run?
     #[must_use]
     pub fn refused(&self) -> bool {
@@ -149,13 +180,32 @@ impl Step {
     /// place [`SshPublicKey::placeholder`](crate::effect::direct::SshPublicKey::placeholder) stands.
     #[must_use]
     pub fn commands(&self) -> Vec<Command> {
-        self.effect.work().commands().into_iter().cloned().collect()
+        self.work().commands().into_iter().cloned().collect()
+    }
+
+    /// What is carried out.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.guarded(&self.effect, self.guard.clone())
+    }
+
+    /// What is carried out to undo a part of it. A host that has gone back by itself is no obstacle then.
+    #[must_use]
+    pub fn undo_work(&self, effect: &Effect) -> Work {
+        self.guarded(effect, self.guard.clone().map(|guard| Guard { lease: false, ..guard }))
+    }
+
+    fn guarded(&self, effect: &Effect, guard: Option<Guard>) -> Work {
+        match guard {
+            Some(guard) => effect.work().guarded(&guard),
+            None => effect.work(),
+        }
     }
 
     /// Every command that undoing it may run.
     #[must_use]
     pub fn undo_commands(&self) -> Vec<Command> {
-        self.undo.iter().flat_map(|e| e.work().commands().into_iter().cloned().collect::<Vec<_>>()).collect()
+        self.undo.iter().flat_map(|e| self.undo_work(e).commands().into_iter().cloned().collect::<Vec<_>>()).collect()
     }
 
     /// The host it is listed under.

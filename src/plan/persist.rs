@@ -34,6 +34,7 @@ use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
+use crate::plan::leases;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
 use crate::plan::network;
@@ -179,6 +180,7 @@ pub fn make_it_last(cast: &Cast<'_>) -> Vec<Step> {
     steps.extend(autostart_on(cast));
     steps.extend(storage(cast));
     steps.extend(forgotten_files(cast));
+    steps.extend(leases::forget(cast));
     let (host, jail, run) = (cast.situation.hub.clone(), cast.situation.jail.clone(), cast.run.clone());
     steps.push(Step::new(Phase::Persist, format!("unlock jail {jail} on {host}"), Effect::Unlock { host, jail, run }));
     steps

@@ -9,7 +9,16 @@ impl Step {
     /// A step without undo or changes.
     #[must_use]
     pub fn new(phase: Phase, title: impl Into<String>, effect: Effect) -> Step {
-        Step { phase, title: title.into(), effect, undo: vec![], changes: vec![], alongside: false, round: None }
+        Step {
+            phase,
+            title: title.into(),
+            effect,
+            undo: vec![],
+            changes: vec![],
+            alongside: false,
+            guard: None,
+            round: None,
+        }
     }
 
     /// Lets it run at the same time as the step before it.

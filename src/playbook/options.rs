@@ -43,6 +43,11 @@ pub struct Options {
     #[serde(default)]
     #[schemars(with = "Option<DurationText>")]
     pub keep: Option<SignedDuration>,
+    /// How long the machine that runs jailferry may be silent during the cut-over before the hosts go back by themselves,
+    /// such as `30s`, from 5s to 10 min; the source starts the jail again after twice as long. Without it, 30s.
+    #[serde(default)]
+    #[schemars(with = "Option<DurationText>")]
+    pub lease: Option<SignedDuration>,
     /// Move even when the predicted blackout is this long, such as `2 min`; longer predictions refuse the move.
     /// Without it, no prediction refuses a move.
     #[serde(default)]
@@ -64,6 +69,7 @@ impl Options {
             transfer: self.transfer.or(lower.transfer),
             precopy,
             keep: self.keep.or(lower.keep),
+            lease: self.lease.or(lower.lease),
             accept_blackout: self.accept_blackout.or(lower.accept_blackout),
         }
     }
@@ -77,6 +83,7 @@ impl Options {
             rounds: precopy.rounds.unwrap_or(3),
             until: precopy.until.unwrap_or(16 << 20),
             keep: self.keep,
+            lease: self.lease.and_then(|l| u32::try_from(l.as_secs()).ok()).unwrap_or(30),
             accept_blackout: self.accept_blackout,
         }
     }
@@ -93,6 +100,8 @@ pub struct Settings {
     pub until: u64,
     /// How long the source's copy is kept; `None` until somebody finalizes the run.
     pub keep: Option<SignedDuration>,
+    /// Seconds of silence after which the hosts go back by themselves; the source after twice as long.
+    pub lease: u32,
     /// The longest predicted blackout that does not refuse the move; `None` for any.
     pub accept_blackout: Option<SignedDuration>,
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::effect::command::Become;
 use crate::effect::command::Command;
+use crate::effect::command::NO_TURN;
+use crate::effect::command::TURN;
 use crate::model::NodeName;
 use crate::remote::master::ConnectError;
 use crate::ui::sanitize;
@@ -40,6 +42,9 @@ pub enum Kind {
     /// timeout(1) on the host ended it.
     #[error("was ended on the host after {0} seconds")]
     TimedOut(u32),
+    /// An earlier command that starts, stops or mounts the same jail is still at work there.
+    #[error("waited {0} seconds in vain for an earlier command of jailferry on this jail to end")]
+    NoTurn(u32),
     /// The host did not even end it: our own deadline. It may still be running there.
     #[error("did not come back within {0} seconds; it may still be running there")]
     NoReply(u64),
@@ -141,6 +146,7 @@ pub(crate) fn classify(command: &Command, become_root: Become, status: i32, stde
     let prefix = format!("{}: ", word(become_root));
     let not_found = |l: &str| l.ends_with("Command not found.") || l.contains(": not found");
     match status {
+        NO_TURN if command.turn.is_some() && duration >= Duration::from_secs(u64::from(TURN) - 1) => Kind::NoTurn(TURN),
         124 | 137 if full_time => Kind::TimedOut(command.timeout),
         126 | 127 => Kind::NotFound(status),
         1 if text.lines().any(|l| l.ends_with(": Command not found.")) => Kind::NotFound(status),

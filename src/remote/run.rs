@@ -169,7 +169,7 @@ async fn serve(host: &Host, command: &Command, kept: &mut Kept) -> Result<i32, K
     let master = host.master();
     let script = command.stdin();
     let stdin = if script.is_some() { Stdio::piped() } else { Stdio::null() };
-    let limit = u64::from(command.timeout) + GRACE_SECONDS;
+    let limit = u64::from(command.patience()) + GRACE_SECONDS;
     let deadline = Instant::now() + Duration::from_secs(limit);
     let spawning = spawn(&master, host.target.become_root, command, stdin);
     let mut child = timeout_at(deadline, spawning).await.map_err(|_| Kind::NoReply(limit))??;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::effect::Effect;
+use crate::effect::lease::Stage;
 use crate::plan::Plan;
 use crate::saga::state::StepState;
 
@@ -14,6 +16,28 @@ pub enum Direction {
     Forward(Vec<usize>),
     /// These steps (by index) may have happened and are undone, in this order: the last one first.
     Back(Vec<usize>),
+}
+
+/// What may have happened to the steps of a run whose journal is gone, from what the hub and the source keep: how far the
+/// run was, and whether the source has let go of the jail. Steps that may have happened count as intended, and their
+/// undo finds done what never was.
+#[must_use]
+pub fn from_hosts(plan: &Plan, stage: Option<Stage>, source_let_go: bool) -> BTreeMap<usize, StepState> {
+    let behind = |wanted: &dyn Fn(&Effect) -> bool| {
+        plan.steps.iter().position(|s| wanted(&s.effect)).map_or(plan.steps.len(), |index| index + 1)
+    };
+    let no_return = plan.point_of_no_return();
+    let until = match stage {
+        // Not even the plan was on the hub: behind the lock nothing had begun.
+        None => behind(&|e| matches!(e, Effect::StorePlan { .. })),
+        Some(Stage::Copying) => behind(&|e| matches!(e, Effect::Mark { stage: Stage::CutOver, .. })),
+        Some(Stage::CutOver) if !source_let_go => {
+            behind(&|e| matches!(e, Effect::Release { host, .. } if *host == plan.source))
+        }
+        Some(Stage::CutOver | Stage::Accepted) => no_return,
+    };
+    let state = if stage == Some(Stage::Accepted) { StepState::Done } else { StepState::Intended };
+    (0..until.min(no_return)).map(|index| (index + 1, state)).collect()
 }
 
 /// Decides by the point of no return. `states` are by step number, from 1, as the journal has them.

@@ -13,11 +13,14 @@ pub fn group(steps: &[Step], first: usize, end: usize) -> Range<usize> {
     first..first + 1 + more
 }
 
-/// What a lane is: a host does one thing after the other, and streams go one after the other beside that.
+/// What a lane is: a host does one thing after the other; streams go one after the other beside that, and so do fresh
+/// connections.
 #[derive(Debug, PartialEq, Eq)]
 enum Lane<'a> {
     Streams,
     Host(&'a NodeName),
+    /// A fresh connection takes a while and disturbs nobody.
+    Fresh(&'a NodeName),
 }
 
 /// The steps of a group in lanes; within a lane their order is the plan's.
@@ -28,6 +31,7 @@ pub fn lanes(steps: &[Step], group: Range<usize>) -> Vec<Vec<usize>> {
         let Some(step) = steps.get(index) else { continue };
         let lane = match &step.effect {
             Effect::Transfer(_) => Lane::Streams,
+            Effect::Confirm { host } => Lane::Fresh(host),
             _ => Lane::Host(step.host()),
         };
         match lanes.iter_mut().find(|(l, _)| *l == lane) {

@@ -2,10 +2,12 @@
 //!
 //! [`record`] and [`state`] are pure: what a journal says and what follows from it. [`journal`] is the file.
 
+pub mod beats;
 pub mod direction;
 pub mod interrupt;
 pub mod journal;
 pub mod lanes;
+pub mod owner;
 pub mod record;
 pub mod run;
 pub mod state;

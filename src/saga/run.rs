@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -10,8 +11,10 @@ use futures_util::future::join_all;
 use crate::effect::Effect;
 use crate::effect::Work;
 use crate::effect::command::Command;
+use crate::effect::commands::lease;
 use crate::effect::commands::watch;
 use crate::effect::direct::SshPublicKey;
+use crate::model::NodeName;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::Step;
@@ -21,6 +24,7 @@ use crate::remote::DirectError;
 use crate::remote::Hosts;
 use crate::remote::Kind;
 use crate::remote::RemoteError;
+use crate::saga::beats::Beats;
 use crate::saga::direction::Direction;
 use crate::saga::interrupt::Interrupts;
 use crate::saga::journal::Journal;
@@ -78,6 +82,8 @@ enum StepError {
     Differs(String),
     #[error("the journal cannot be written: {0}")]
     Journal(#[from] JournalError),
+    #[error("the plan cannot be written as JSON: {0}")]
+    Plan(#[from] serde_json::Error),
     #[error("stopped at once, as asked")]
     Stopped,
 }
@@ -98,6 +104,7 @@ pub struct Run<'a> {
     journal: &'a Journal,
     interrupts: &'a Interrupts,
     events: &'a (dyn Fn(Event) + Send + Sync),
+    beats: Arc<Beats>,
     /// Bytes that each round sent.
     rounds: Vec<u64>,
     /// Indexes of steps of which something may have happened.
@@ -130,6 +137,7 @@ impl<'a> Run<'a> {
             journal,
             interrupts,
             events,
+            beats: Arc::new(Beats::new(plan)),
             rounds: vec![],
             started: BTreeSet::new(),
             stopped_at: None,
@@ -138,12 +146,23 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Forward to the end, or back to the beginning.
+    /// Forward to the end, or back to the beginning, heard by the hosts all the time.
     pub async fn execute(&mut self) -> Outcome {
+        let (beats, hosts) = (self.beats.clone(), self.hosts);
+        tokio::select! {
+            outcome = self.from_the_start() => outcome,
+            () = beats.go_on(hosts) => unreachable!("beats never end"),
+        }
+    }
+
+    async fn from_the_start(&mut self) -> Outcome {
         let no_return = self.plan.point_of_no_return();
         let mut index = 0;
         while index < no_return {
             let Some(step) = self.plan.steps.get(index) else { break };
+            if let Some(outcome) = self.taken_over() {
+                return outcome;
+            }
             if self.interrupts.asked() {
                 return self.unwind(index, "interrupted as asked".into()).await;
             }
@@ -167,6 +186,9 @@ impl<'a> Run<'a> {
                     return Outcome::Refused { reason: error.to_string() };
                 }
                 Err((at, error)) => {
+                    if let Some(outcome) = self.taken_over() {
+                        return outcome;
+                    }
                     let title = self.plan.steps.get(at).map_or("", |s| s.title.as_str());
                     return self.unwind(end, format!("step {} ({title}) failed: {error}", at + 1)).await;
                 }
@@ -186,6 +208,9 @@ impl<'a> Run<'a> {
         let mut reasons = Vec::new();
         for &index in indexes {
             let Some(step) = self.plan.steps.get(index) else { continue };
+            if let Some(outcome) = self.taken_over() {
+                return outcome;
+            }
             // With something left to make last the lock stays: `recover` goes on only with the lock of its own run.
             if !reasons.is_empty() && matches!(step.effect, Effect::Unlock { .. }) {
                 continue;
@@ -221,11 +246,34 @@ impl<'a> Run<'a> {
 
     /// Goes on with a run that was interrupted, in the direction that its journal gives.
     pub async fn recover(&mut self, direction: &Direction) -> Outcome {
+        // Hosts that are still armed wait for what we do.
+        for host in self.plan.steps.iter().filter_map(listener) {
+            self.beats.begin(host);
+        }
+        let (beats, hosts) = (self.beats.clone(), self.hosts);
+        tokio::select! {
+            outcome = self.go_on(direction) => outcome,
+            () = beats.go_on(hosts) => unreachable!("beats never end"),
+        }
+    }
+
+    async fn go_on(&mut self, direction: &Direction) -> Outcome {
         match direction {
             Direction::Nothing => Outcome::RolledBack { reason: "nothing had been changed".into() },
             Direction::Back(indexes) => self.go_back(indexes, "recovering an interrupted run".into()).await,
             Direction::Forward(indexes) => self.make_it_last(indexes).await,
         }
+    }
+
+    /// Another machine drives the run now: whatever we did would be wrong.
+    fn taken_over(&self) -> Option<Outcome> {
+        let said = self.beats.superseded()?;
+        Some(Outcome::NeedsHuman {
+            reason: format!(
+                "another machine has taken this run over ({said}); nothing more is done from here, and that machine tells how it ends"
+            ),
+            remaining: Vec::new(),
+        })
     }
 
     /// The undo effects of these steps, in this order.
@@ -237,6 +285,9 @@ impl<'a> Run<'a> {
         for &index in indexes {
             let Some(step) = self.plan.steps.get(index) else { continue };
             // With something left to put right the lock stays, so that `recover` finds its own and nobody else begins.
+            if let Some(outcome) = self.taken_over() {
+                return outcome;
+            }
             if step.undo.is_empty() || !left.is_empty() && matches!(step.effect, Effect::Lock { .. }) {
                 continue;
             }
@@ -251,7 +302,10 @@ impl<'a> Run<'a> {
             let _ = self.journal.step(number, StepEvent::Undoing, None);
             let mut failure = None;
             for effect in &step.undo {
-                if let Err(error) = self.undo(number, effect).await {
+                if let Err(error) = self.undo(number, step, effect).await {
+                    if let Some(outcome) = self.taken_over() {
+                        return outcome;
+                    }
                     let error = error.to_string();
                     (self.events)(Event::StepFailed { number, error: error.clone(), undo: true });
                     let _ = self.journal.step(number, StepEvent::Stuck, Some(error.clone()));
@@ -267,6 +321,9 @@ impl<'a> Run<'a> {
                 continue;
             }
             let _ = self.journal.step(number, StepEvent::Undone, None);
+            if let Some(host) = listener(step) {
+                self.beats.end(host);
+            }
             let milliseconds = milliseconds(started.elapsed());
             (self.events)(Event::StepDone { number, milliseconds, undo: true });
         }
@@ -290,11 +347,11 @@ impl<'a> Run<'a> {
 
     /// Carries out an undo effect. What keeps the source safe is worth waiting for while a host reboots or a link is
     /// down; until it is done the jail may not start at the source.
-    async fn undo(&self, number: usize, effect: &Effect) -> Result<(), StepError> {
+    async fn undo(&self, number: usize, step: &Step, effect: &Effect) -> Result<(), StepError> {
         let patience = if undo::guards_the_source(effect) { undo::PATIENCE } else { Duration::ZERO };
         let started = Instant::now();
         loop {
-            match self.perform(number, &effect.work()).await {
+            match self.perform(number, &step.undo_work(effect)).await {
                 Ok(_) => return Ok(()),
                 Err(StepError::Remote(error))
                     if matches!(error.kind, Kind::ConnectionLost | Kind::NoFreshConnection(_))
@@ -393,8 +450,11 @@ impl<'a> Run<'a> {
         (self.events)(Event::StepStarted { number, host: step.host().clone(), title: step.title.clone(), undo: false });
         self.journal.step(number, StepEvent::Intended, None)?;
         let started = Instant::now();
-        match self.perform(number, &step.effect.work()).await {
+        match self.perform(number, &step.work()).await {
             Ok(came) => {
+                if let Some(host) = listener(step) {
+                    self.beats.begin(host);
+                }
                 self.journal.step(number, StepEvent::Done, None)?;
                 let milliseconds = milliseconds(started.elapsed());
                 (self.events)(Event::StepDone { number, milliseconds, undo: false });
@@ -439,6 +499,17 @@ impl<'a> Run<'a> {
                     said = self.command(command).await?;
                 }
                 Ok(Yield { bytes: 0, said })
+            }
+            Work::StorePlan { host, run, .. } => {
+                let store = lease::store_plan(host, run, &serde_json::to_string(self.plan)?);
+                let guard = self.plan.steps.get(number - 1).and_then(|s| s.guard.clone());
+                self.command(&guard.map_or(store.clone(), |guard| store.guarded(&guard))).await?;
+                Ok(Yield::default())
+            }
+            Work::Fresh(command) => {
+                self.hosts.reconnect(&command.host).await?;
+                self.command(command).await?;
+                Ok(Yield::default())
             }
             Work::Compare { left, right } => {
                 let (left, right) = tokio::join!(self.command(left), self.command(right));
@@ -501,9 +572,21 @@ impl<'a> Run<'a> {
                     tries += 1;
                     self.hosts.reconnect(&command.host).await?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.beats.heed(&error);
+                    return Err(error);
+                }
             }
         }
+    }
+}
+
+/// The host that listens for us once the step is done.
+fn listener(step: &Step) -> Option<&NodeName> {
+    match &step.effect {
+        Effect::Lock { host, .. } => Some(host),
+        Effect::Arm(lease) => Some(&lease.host),
+        _ => None,
     }
 }
 

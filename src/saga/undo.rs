@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::effect::Effect;
 
 /// How long an undo effect that guards the source waits for a host that cannot be reached.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Between two tries.
 pub const PAUSE: Duration = Duration::from_secs(3);
@@ -50,6 +50,12 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::KillStates { .. }
         | Effect::ForgetNeighbours { .. }
         | Effect::Lock { .. }
+        | Effect::StorePlan { .. }
+        | Effect::Mark { .. }
+        | Effect::Arm(_)
+        | Effect::Release { .. }
+        | Effect::Disarm { .. }
+        | Effect::Confirm { .. }
         | Effect::Unlock { .. }
         | Effect::Watch { .. }
         | Effect::Unwatch { .. }

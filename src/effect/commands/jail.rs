@@ -38,7 +38,11 @@ fn clean_up(place: &JailPlace) -> String {
 /// jail(8) as service(8) runs it, so that what starts inside finds what it would find after a boot: the umask 022 that
 /// our scripts have tightened (exec.start and exec.stop inherit it, usr.sbin/jail/command.c), and nothing of the SSH
 /// session's environment (without exec.clean it would go in).
-const AS_AT_BOOT: &str = "umask 022; exec env -i HOME=/ TERM=dumb PATH=/sbin:/bin:/usr/sbin:/usr/bin";
+///
+/// Its own timeout, shorter than the script's: killing only the script would leave a jail(8) that hangs in exec.prestart
+/// alive, and it would make the jail after everybody has given it up.
+const AS_AT_BOOT: &str =
+    "umask 022; exec env -i HOME=/ TERM=dumb PATH=/sbin:/bin:/usr/sbin:/usr/bin timeout --foreground -k 10 240";
 
 /// `jail -r` may fail although the jail is gone (a failing exec.poststop) and the jail may run on after a failing
 /// exec.stop (contract 0.12, 2.3): only `jls` decides. Then waits for a dying jail to let go, since its sockets can
@@ -52,7 +56,8 @@ pub(super) fn stop(place: &JailPlace) -> Work {
         format!(
             "if jls -j {jail} jid >/dev/null 2>&1; then\n  ({AS_AT_BOOT} jail -f {file} -r {jail}) >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\n  rm -f /var/run/jailferry.$$\nfi\nif jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -r' >&2; exit 21; fi\nn=0\nwhile jls -d -j {jail} jid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n  sleep 0.1\ndone\nrm -f /var/run/jail_{jail}.id\n{clean}"
         ),
-    )])
+    )
+    .in_turn(jail)])
 }
 
 /// Not `service jail start`, which succeeds whatever happens (contract 0.1). A failed start leaves what exec.prestart
@@ -82,5 +87,6 @@ pub(super) fn start(place: &JailPlace) -> Work {
         format!(
             "if ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}rc=0\n({AS_AT_BOOT} jail -f {file} -c {jail}) >/var/run/jailferry.$$ 2>&1 || rc=$?\nif ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}cat /var/run/jailferry.$$ >&2\nrm -f /var/run/jailferry.$$\necho \"jail -c {jail} failed with exit status $rc\" >&2\nexit 21\nfi\nrm -f /var/run/jailferry.$$\nfi\njls -j {jail} jid > /var/run/jail_{jail}.id\n{proof}"
         ),
-    )])
+    )
+    .in_turn(jail)])
 }

@@ -5,6 +5,7 @@
 
 mod files;
 mod jail;
+pub mod lease;
 pub mod lock;
 mod network;
 mod probe;
@@ -26,7 +27,7 @@ use crate::effect::direct::SshPublicKey;
 /// Seconds for a command that only changes a kernel table or a property.
 const SHORT: u32 = 60;
 /// Seconds for a jail's own start and stop scripts.
-const JAIL: u32 = 300;
+const JAIL: u32 = 330;
 /// Seconds for a transfer; a stalled one is ended earlier by the byte watchdog.
 const TRANSFER: u32 = 7 * 24 * 3600;
 
@@ -87,7 +88,17 @@ impl Effect {
             Effect::HandOver(hand_over) => network::hand_over(hand_over),
             Effect::KillStates { host, prefixes } => network::kill_states(host, prefixes),
             Effect::ForgetNeighbours { host, addresses, jails } => network::forget_neighbours(host, addresses, jails),
-            Effect::Lock { host, jail, run } => lock::lock(host, jail, run),
+            Effect::Lock { host, jail, run, owner } => lock::lock(host, jail, run, owner),
+            Effect::StorePlan { host, run } => Work::StorePlan {
+                store: lease::store_plan(host, run, lease::THIS_PLAN),
+                host: host.clone(),
+                run: run.clone(),
+            },
+            Effect::Mark { host, run, stage } => lease::mark(host, run, *stage),
+            Effect::Arm(lease) => lease::arm(lease),
+            Effect::Release { host, jail, run } => lease::release(host, jail, run),
+            Effect::Disarm { host, jail, run } => lease::disarm(host, jail, run),
+            Effect::Confirm { host } => Work::Fresh(Command::argv(host, SHORT, ["true"])),
             Effect::Unlock { host, jail, run } => lock::unlock(host, jail, run),
             Effect::Watch { host, address, run } => watch::watch(host, *address, run),
             Effect::Unwatch { host, run } => watch::unwatch(host, run),

@@ -10,9 +10,10 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 19] = [
+const SOURCES: [(&str, &str); 20] = [
     ("files.rs", include_str!("files.rs")),
     ("jail.rs", include_str!("jail.rs")),
+    ("lease.rs", include_str!("lease.rs")),
     ("lock.rs", include_str!("lock.rs")),
     ("network.rs", include_str!("network.rs")),
     ("probe.rs", include_str!("probe.rs")),

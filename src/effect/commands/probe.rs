@@ -11,7 +11,7 @@ use crate::model::NodeName;
 
 /// `-D -s` takes the payload: the packet less the IP and ICMP headers. `-u` on IPv6, since ping6 would otherwise
 /// fragment at 1280 and the test would always pass.
-fn ping(address: IpAddr, size: Option<u32>, source: Option<IpAddr>) -> String {
+pub(super) fn ping(address: IpAddr, size: Option<u32>, source: Option<IpAddr>) -> String {
     let (family, headers) = match address {
         IpAddr::V4(_) => ("ping -n -q", 28),
         IpAddr::V6(_) => ("ping -6 -n -q -u", 48),

@@ -143,13 +143,13 @@ pub(super) fn rename(host: &NodeName, from: &DatasetName, to: &DatasetName) -> W
     )
 }
 
-/// Children first. A dataset without our mark of this very run is left alone and named. A receive whose sender is gone
+/// Children first. A dataset without our mark of this very run is none that it received, and left alone. A receive whose sender is gone
 /// may take a moment to end, and keeps its dataset busy until then.
 pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id: &RunId) -> Work {
     run(
         host,
         format!(
-            "for d in {}; do\n  zfs receive -A $d >/dev/null 2>&1 || :\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d was not received by run {run_id}\" >&2; exit 22; }}\n  [ \"$(zfs list -Hp -r -t filesystem,volume -o name $d)\" = \"$d\" ] || {{ echo \"$d has children\" >&2; exit 22; }}\n  zfs unmount $d 2>/dev/null || :\n  n=0\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy -r $d 2>/dev/null; do\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs destroy -r $d; fi\n    sleep 0.2\n    zfs receive -A $d >/dev/null 2>&1 || :\n  done\ndone",
+            "for d in {}; do\n  zfs receive -A $d >/dev/null 2>&1 || :\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || continue\n  [ \"$(zfs list -Hp -r -t filesystem,volume -o name $d)\" = \"$d\" ] || {{ echo \"$d has children\" >&2; exit 22; }}\n  zfs unmount $d 2>/dev/null || :\n  n=0\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy -r $d 2>/dev/null; do\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs destroy -r $d; fi\n    sleep 0.2\n    zfs receive -A $d >/dev/null 2>&1 || :\n  done\ndone",
             names(datasets.iter().rev())
         ),
     )
@@ -219,19 +219,25 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
     run(host, script)
 }
 
+/// Sets or clears a property only where that changes something: setting the mount point of a mounted dataset unmounts it
+/// first, even when the value stays (zfsprops(7)), and a jail may be running on it.
+const RESTORE: &str = "put() { [ \"$(zfs get -Hp -o value,source $1 $3)\" = \"$(printf '%s\\tlocal' \"$2\")\" ] || zfs set \"$1=$2\" $3; }
+drop() { case $(zfs get -Hp -o source $1 $2) in local|$4) zfs inherit $3 $1 $2 ;; esac; }
+";
+
 /// Parents first. The mark stays: it tells whose copy this is until somebody decides (see [`clear_mark`]).
 pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
-    let mut script = String::new();
+    let mut script = RESTORE.to_owned();
     for parked in datasets {
         let d = &parked.dataset;
         let mut restore = |property: &str, state: &PropertyState| match state {
-            PropertyState::Local(value) => script.push_str(&format!("zfs set {property}={} {d}\n", shell::word(value))),
-            PropertyState::Received => script.push_str(&format!("zfs inherit -S {property} {d}\n")),
+            PropertyState::Local(value) => script.push_str(&format!("put {property} {} {d}\n", shell::word(value))),
+            PropertyState::Received => script.push_str(&format!("drop {property} {d} -S local\n")),
             // Not inheritable, so plain `zfs inherit` refuses it; -S clears the local value all the same (zfs-inherit(8)).
             PropertyState::Inherited if property == "canmount" => {
-                script.push_str(&format!("zfs inherit -S {property} {d}\n"));
+                script.push_str(&format!("drop {property} {d} -S local\n"));
             }
-            PropertyState::Inherited => script.push_str(&format!("zfs inherit {property} {d}\n")),
+            PropertyState::Inherited => script.push_str(&format!("drop {property} {d} '' received\n")),
         };
         restore("readonly", &parked.readonly);
         if !parked.volume {
@@ -266,7 +272,15 @@ pub(super) fn clear_mark(host: &NodeName, datasets: &[DatasetName]) -> Work {
 pub(super) fn bring_back(back: &BringBack) -> Work {
     let (theirs, ours): (Vec<_>, Vec<_>) = back.pairs.iter().cloned().unzip();
     let Some(root) = theirs.first() else { return Work::Nothing };
-    let mut parts = vec![snapshot(&back.from, root, &back.label)];
+    // A source that runs its copy again has nothing to get back, and everything to lose by a rollback.
+    let parked = run(
+        &back.to,
+        format!(
+            "for d in {}; do\n  [ \"$(zfs get -Hp -o value readonly $d)\" = on ] || {{ echo \"$d is in use\" >&2; exit 22; }}\ndone",
+            names(&ours)
+        ),
+    );
+    let mut parts = vec![parked, snapshot(&back.from, root, &back.label)];
     for (dataset, into) in &back.pairs {
         parts.push(run(&back.to, back_to(into, &back.base, back.label.as_str())));
         let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);

@@ -114,6 +114,8 @@ impl Host {
             hooks: BTreeMap::new(),
             backups: BTreeMap::new(),
             locks: BTreeMap::new(),
+            stages: BTreeMap::new(),
+            leases: BTreeMap::new(),
             keys: BTreeSet::new(),
             watches: BTreeSet::new(),
         };

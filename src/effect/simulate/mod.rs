@@ -10,6 +10,7 @@ mod evidence;
 mod files;
 pub mod invariants;
 mod jails;
+mod leases;
 mod network;
 mod storage;
 
@@ -20,6 +21,8 @@ use ipnet::IpNet;
 
 use crate::effect::Effect;
 use crate::effect::Probe;
+use crate::effect::lease::Lease;
+use crate::effect::lease::Stage;
 use crate::facts;
 use crate::facts::HostFacts;
 use crate::facts::TextFile;
@@ -58,6 +61,10 @@ pub struct Host {
     pub backups: BTreeMap<(RemotePath, RunId), String>,
     /// Which run moves which jail.
     pub locks: BTreeMap<JailName, RunId>,
+    /// How far runs are, where this host keeps their plans.
+    pub stages: BTreeMap<RunId, Stage>,
+    /// What it undoes by itself when nobody is heard, and whether it has, or has let go.
+    pub leases: BTreeMap<RunId, (Lease, LeaseState)>,
     /// Runs whose key this host has.
     pub keys: BTreeSet<RunId>,
     /// Runs for which this host watches an address.
@@ -116,6 +123,17 @@ pub enum SimulationError {
     /// A FreeBSD tool refuses it.
     #[error("{0}")]
     Refused(String),
+}
+
+/// What became of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseState {
+    /// Goes back when nobody is heard.
+    Armed,
+    /// Has gone back.
+    Lapsed,
+    /// Does not go back any more.
+    Released,
 }
 
 fn refused<T>(text: impl Into<String>) -> Result<T, SimulationError> {
@@ -220,11 +238,27 @@ impl World {
             Effect::HandOver(hand_over) => self.host_mut(&hand_over.host)?.hand_over(hand_over),
             // The packet filter's states and the neighbours' caches are no part of a world.
             Effect::KillStates { host, .. } | Effect::ForgetNeighbours { host, .. } => self.host(host).map(|_| ()),
-            Effect::Lock { host, jail, run } => {
+            Effect::Lock { host, jail, run, .. } => {
                 let holder = self.host_mut(host)?.locks.entry(jail.clone()).or_insert_with(|| run.clone());
                 if holder == run { Ok(()) } else { refused(format!("run {holder} moves jail {jail} now")) }
             }
+            Effect::StorePlan { host, run } => {
+                self.host_mut(host)?.stages.insert(run.clone(), Stage::Copying);
+                Ok(())
+            }
+            Effect::Mark { host, run, stage } => {
+                self.host_mut(host)?.stages.insert(run.clone(), *stage);
+                Ok(())
+            }
+            Effect::Arm(lease) => self.host_mut(&lease.host)?.arm(lease),
+            Effect::Release { host, run, .. } => self.host_mut(host)?.release(run),
+            Effect::Disarm { host, run, .. } => {
+                self.host_mut(host)?.leases.remove(run);
+                Ok(())
+            }
+            Effect::Confirm { host } => self.host(host).map(|_| ()),
             Effect::Unlock { host, jail, run } => {
+                self.host_mut(host)?.stages.remove(run);
                 self.host_mut(host)?.locks.retain(|j, holder| j != jail || holder != run);
                 Ok(())
             }
@@ -253,6 +287,10 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    pub(super) fn answers(&self, from: &NodeName, address: std::net::IpAddr) -> bool {
+        self.reach(from, 0, address).is_ok()
     }
 
     fn reach(&self, from: &NodeName, fib: u16, address: std::net::IpAddr) -> Result<(), SimulationError> {

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use crate::effect::Effect;
 use crate::effect::commands::sha256;
 use crate::effect::simulate::Host;
+use crate::effect::simulate::LeaseState;
 use crate::effect::simulate::World;
 use crate::effect::simulate::invariants::owners;
 use crate::effect::simulate::invariants::running_copies;
@@ -27,6 +28,9 @@ use crate::plan::fixture::Shape;
 use crate::plan::fixture::jail;
 use crate::plan::fixture::node;
 use crate::playbook::Options;
+use crate::saga::direction::Direction;
+use crate::saga::direction::direction;
+use crate::saga::direction::from_hosts;
 
 /// The plan that jailferry would make in that world.
 pub(super) fn plan(world: &World, shape: &Shape, jail: &JailName, target: &NodeName, salt: u32) -> Plan {
@@ -34,7 +38,8 @@ pub(super) fn plan(world: &World, shape: &Shape, jail: &JailName, target: &NodeN
     let (evidence, situation, findings) = world.evidence(&fleet, jail, target);
     let Some(situation) = situation else { panic!("{:#?}", findings.into_sorted()) };
     let settings = Options::default().settle();
-    let made = assemble::plan(&evidence, &situation, &settings, &salt.to_string(), findings);
+    let owner = crate::model::Owner::new("tests@here-0").unwrap();
+    let made = assemble::plan(&evidence, &situation, &settings, &owner, &salt.to_string(), findings);
     let plan = made.unwrap_or_else(|findings| panic!("{findings:#?}"));
     let errors: Vec<_> = plan.findings.iter().filter(|f| f.severity == crate::plan::Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");
@@ -89,6 +94,9 @@ fn check_always(world: &World, plan: &Plan, addresses: &[IpAddr]) -> Result<(), 
             || source.starts_at_boot(&plan.jail) && !source.facts.rc.jail_list.is_empty()
         {
             return Err("the source could start its copy".into());
+        }
+        if source.leases.get(&plan.run).is_some_and(|(_, state)| *state == LeaseState::Armed) {
+            return Err("the source would start its copy when nobody is heard".into());
         }
     }
     Ok(())
@@ -217,9 +225,73 @@ fn back_from_everywhere(start: &World, shape: &Shape, jail: &JailName, target: &
             if back.hosts != start.hosts {
                 return Err(told(format!("not as at the start:\n{}", difference(&start.hosts, &back.hosts))));
             }
+            vanished(from, start, &plan, jail, &addresses, acknowledged).map_err(told)?;
         }
     }
     Ok(())
+}
+
+/// The operator's machine is gone for good: the hosts go back by themselves, then another machine recovers with what the
+/// hub and the source know.
+fn vanished(
+    from: &World,
+    start: &World,
+    plan: &Plan,
+    jail: &JailName,
+    addresses: &[IpAddr],
+    acknowledged: Vec<u64>,
+) -> Result<(), String> {
+    let mut world = from.clone();
+    // The source waits twice as long as the others.
+    for host in [&plan.target, &plan.hub, &plan.source] {
+        world.lapse(host, &plan.run);
+        check_always(&world, plan, addresses).map_err(|e| format!("{host} went back: {e}"))?;
+    }
+    if world.hosts[&plan.source].leases.get(&plan.run).is_some_and(|(_, s)| *s == LeaseState::Lapsed) {
+        check_runs(&world, jail, &plan.source)?;
+    }
+    if world.hosts[&plan.hub].locks.get(jail) != Some(&plan.run) {
+        return Ok(());
+    }
+    let stage = world.hosts[&plan.hub].stages.get(&plan.run).copied();
+    let lease = world.hosts[&plan.source].leases.get(&plan.run);
+    let let_go = lease.is_some_and(|(_, state)| *state == LeaseState::Released);
+    let states = from_hosts(plan, stage, let_go);
+    match direction(plan, &states, None) {
+        Direction::Nothing => {}
+        Direction::Back(steps) => {
+            for undone in steps.iter().map(|i| &plan.steps[*i]) {
+                for effect in &undone.undo {
+                    let told = |e: String| format!("taken over, undo of {}: {e}", undone.title);
+                    world.apply(effect).map_err(|e| told(e.to_string()))?;
+                    check_always(&world, plan, addresses).map_err(told)?;
+                }
+            }
+            let kept = contents(&world, &plan.source, jail);
+            if kept != acknowledged {
+                return Err(format!("taken over: acknowledged {acknowledged:?}, kept {kept:?}"));
+            }
+            set_contents(&mut world, &plan.source, jail, &contents(start, &plan.source, jail));
+            if world.hosts != start.hosts {
+                let lines = difference(&start.hosts, &world.hosts);
+                return Err(format!("taken over, not as at the start:\n{lines}"));
+            }
+        }
+        Direction::Forward(steps) => {
+            for step in steps.iter().map(|i| &plan.steps[*i]) {
+                let told = |e: String| format!("taken over, {}: {e}", step.title);
+                world.apply(&step.effect).map_err(|e| told(e.to_string()))?;
+                check_always(&world, plan, addresses).map_err(told)?;
+            }
+            check_runs(&world, jail, &plan.target)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_runs(world: &World, jail: &JailName, there: &NodeName) -> Result<(), String> {
+    let running = running_copies(world, jail);
+    if running == [there.clone()] { Ok(()) } else { Err(format!("{jail} runs on {running:?}, not on {there}")) }
 }
 
 fn is_of(jail: &JailName, dataset: &DatasetName) -> bool {

@@ -23,6 +23,7 @@ pub(crate) fn options(fields: &mut Fields<'_>, findings: &mut Findings) -> Optio
         transfer: fields.get("transfer").and_then(|n| choice(n, "a way to transfer", WAYS, findings)),
         precopy: fields.get("precopy").and_then(|n| precopy(n, findings)),
         keep: fields.get("keep").and_then(|n| duration(n, findings)),
+        lease: fields.get("lease").and_then(|n| lease(n, findings)),
         accept_blackout: fields.get("accept_blackout").and_then(|n| duration(n, findings)),
     }
 }
@@ -51,6 +52,17 @@ pub(crate) fn duration(node: &Located, findings: &mut Findings) -> Option<Signed
             span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| problem("longer than can be counted"))?;
         if length.is_positive() { Ok(length) } else { Err(problem("must be more than nothing")) }
     })
+}
+
+/// How long the operator may be silent. Whole seconds, since the hosts count them by sleeping.
+fn lease(node: &Located, findings: &mut Findings) -> Option<SignedDuration> {
+    let length = duration(node, findings)?;
+    if length >= SignedDuration::from_secs(5) && length <= SignedDuration::from_mins(10) && length.subsec_nanos() == 0 {
+        return Some(length);
+    }
+    let problem = Problem::new("a lease must be from 5s to 10 min, in whole seconds", "not between them");
+    findings.push(problem.hint("30s is what it is without this line").at(node.span.clone()));
+    None
 }
 
 /// How long one attempt of a check may take.

@@ -1,0 +1,180 @@
+//! A run whose journal is not on this machine: its plan comes from the hub, and its owner must have fallen silent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::cli::Exit;
+use crate::cli::input::FleetFile;
+use crate::cli::output;
+use crate::cli::prepare;
+use crate::effect::commands::lease;
+use crate::effect::commands::lock;
+use crate::effect::commands::lock::Held;
+use crate::model::NodeName;
+use crate::model::Owner;
+use crate::plan::Plan;
+use crate::remote::Hosts;
+use crate::remote::RemoteError;
+use crate::saga::Header;
+use crate::saga::Journal;
+use crate::saga::StepEvent;
+use crate::saga::StepState;
+use crate::saga::direction;
+use crate::saga::direction::Direction;
+use crate::saga::journal;
+use crate::ui::sanitize;
+
+/// Seconds beyond the longest lease, until the hosts have surely noticed.
+const MARGIN: u64 = 10;
+
+/// A run as the hub knows it, with its plan.
+pub(super) struct Found {
+    held: Held,
+    plan: Plan,
+}
+
+/// The run of that name, or the only one, of those that the hub knows and that are not ours.
+///
+/// # Errors
+/// The exit code to end with; what is wrong has been said.
+pub(super) async fn find(fleet: &FleetFile, hosts: &Hosts, wanted: Option<&str>) -> Result<Option<Found>, Exit> {
+    let hub = fleet.fleet.hub.clone();
+    let said = hosts.run(&lock::runs(&hub)).await.map_err(|e| failed(&e))?;
+    let mut runs = Held::parse(&said.text());
+    runs.retain(|held| wanted.is_none_or(|w| w == held.run.as_str()));
+    if runs.len() > 1 {
+        let names: Vec<String> = runs.iter().map(|r| format!("{} of {}", r.run, r.owner)).collect();
+        output::complain(&format!("{hub} knows several runs: {}; name one", names.join(", ")));
+        return Err(Exit::BadInput);
+    }
+    let Some(held) = runs.pop() else { return Ok(None) };
+    if held.stage.is_none() {
+        let mine = format!("rm -f /var/db/jailferry/{}.lock", held.jail);
+        output::complain(&format!(
+            "run {} of {} has the lock of jail {} on {hub}, but left no plan there: it ended before it changed anything, or begins right now. If {} is not at work, this frees the jail, on {hub}: {mine}",
+            held.run, held.owner, held.jail, held.owner
+        ));
+        return Err(Exit::NeedsHuman);
+    }
+    let text = hosts.run(&lock::plan_of(&hub, &held.run)).await.map_err(|e| failed(&e))?;
+    let plan: Plan = serde_json::from_slice(&text.stdout).map_err(|error| {
+        output::complain(&format!("the plan of run {} on {hub} cannot be read: {error}", held.run));
+        Exit::NeedsHuman
+    })?;
+    Ok(Some(Found { held, plan }))
+}
+
+fn failed(error: &RemoteError) -> Exit {
+    output::complain(&format!("{error}\nnothing was changed now"));
+    Exit::NeedsHuman
+}
+
+impl Found {
+    /// The plan.
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Who drives the run, or drove it.
+    pub(super) fn owner(&self) -> &Owner {
+        &self.held.owner
+    }
+
+    /// Which way the run would go, as the hosts say now.
+    ///
+    /// # Errors
+    /// The exit code to end with.
+    pub(super) async fn direction(&self, hosts: &Hosts) -> Result<(BTreeMap<usize, StepState>, Direction), Exit> {
+        let plan = &self.plan;
+        let said = hosts.run(&lease::state(&plan.source, &plan.run)).await.map_err(|e| failed(&e))?;
+        let let_go = said.text().lines().any(|l| l == "released");
+        let states = direction::from_hosts(plan, self.held.stage, let_go);
+        let way = direction::direction(plan, &states, None);
+        Ok((states, way))
+    }
+
+    /// Waits until its owner has been silent for longer than any lease lasts; refuses when it is heard. Clocks are not
+    /// asked: the number that the owner keeps changing must stay.
+    ///
+    /// # Errors
+    /// The exit code to end with.
+    pub(super) async fn prove_silent(&mut self, hosts: &Hosts) -> Result<(), Exit> {
+        let (hub, run) = (&self.plan.hub, &self.plan.run);
+        let seconds = u64::from(self.plan.lease.saturating_mul(2)) + MARGIN;
+        output::error(&format!(
+            "Watching for {seconds} s whether {} still drives run {run} (and until the hosts have gone back by themselves)",
+            self.held.owner
+        ));
+        for _ in 0..seconds {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let said = hosts.run(&lock::runs(hub)).await.map_err(|e| failed(&e))?;
+        let now = Held::parse(&said.text()).into_iter().find(|held| held.run == *run);
+        match now {
+            Some(now) if now.beat == self.held.beat && now.owner == self.held.owner => {
+                self.held = now;
+                Ok(())
+            }
+            Some(now) => {
+                output::complain(&format!(
+                    "run {run} is alive: {} was heard by {hub} meanwhile. Nothing was changed; interrupt it there, or wait until it ends",
+                    now.owner
+                ));
+                Err(Exit::Refused)
+            }
+            None => {
+                output::say(&format!("Run {run} has ended meanwhile: nothing to recover."));
+                Err(Exit::Done)
+            }
+        }
+    }
+
+    /// Takes the run over: the lock on the hub first, then every host of it, so that the old owner is refused everywhere
+    /// should it come back. Gives the plan as ours and a journal that says what may have happened.
+    ///
+    /// # Errors
+    /// The exit code to end with.
+    pub(super) async fn take_over(self, hosts: &Hosts) -> Result<(Plan, Journal, Direction), Exit> {
+        let owner = prepare::owner()?;
+        let (jail, run) = (self.plan.jail.clone(), self.plan.run.clone());
+        hosts.run(&lock::take_over(&self.plan.hub, &jail, &self.held, &owner)).await.map_err(|e| failed(&e))?;
+        let others: Vec<NodeName> =
+            [&self.plan.source, &self.plan.target].into_iter().filter(|n| **n != self.plan.hub).cloned().collect();
+        for host in &others {
+            hosts.run(&lease::adopt(host, &jail, &run, &owner)).await.map_err(|e| failed(&e))?;
+        }
+        // Only now is what the hosts say final.
+        let (states, way) = self.direction(hosts).await?;
+        let plan = self.plan.with_owner(&owner);
+        let journal = journal_of(&plan, &states).map_err(|message| {
+            output::complain(&message);
+            Exit::Internal
+        })?;
+        let note = format!("taken over from {} by {owner}", sanitize::line(self.held.owner.as_str()));
+        journal.note(note).map_err(|error| {
+            output::complain(&error.to_string());
+            Exit::Internal
+        })?;
+        Ok((plan, journal, way))
+    }
+}
+
+/// A journal for a run that was begun elsewhere.
+fn journal_of(plan: &Plan, states: &BTreeMap<usize, StepState>) -> Result<Journal, String> {
+    let folder = journal::runs_directory().map_err(|e| e.to_string())?;
+    let header = Header {
+        run: plan.run.clone(),
+        jail: plan.jail.clone(),
+        from: plan.source.clone(),
+        to: plan.target.clone(),
+        plan: serde_json::to_value(plan).map_err(|e| e.to_string())?,
+    };
+    let journal = Journal::create(&folder, header).map_err(|e| e.to_string())?;
+    for (number, state) in states {
+        journal.step(*number, StepEvent::Intended, None).map_err(|e| e.to_string())?;
+        if *state == StepState::Done {
+            journal.step(*number, StepEvent::Done, None).map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(journal)
+}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What a client outside sees, with the base system only. It runs on the client host:
-#   ssh CLIENT /bin/sh -s -- probe FILE SECONDS URL...   < client.sh   asks every URL ten times a second until SECONDS are over or FILE.stop exists
+#   ssh CLIENT /bin/sh -s -- probe FILE SECONDS URL...   < client.sh   asks every URL again and again until SECONDS are over or FILE.stop exists
 #   ssh CLIENT /bin/sh -s -- report FILE                 < client.sh   per URL: asked, answered, lost, the longest time without an answer, who answered
 #   ssh CLIENT /bin/sh -s -- count FILE SECONDS URL      < client.sh   adds one by GET URL/increment, again and again; FILE gets every acknowledged value
 #   ssh CLIENT /bin/sh -s -- verify FILE URL             < client.sh   no acknowledged value may be lost or given twice
@@ -20,27 +20,42 @@ milliseconds() { # milliseconds SCRATCH_FILE
 	stat -f %Fm "$1" | awk '{ printf "%.0f\n", $1 * 1000 }'
 }
 
-# Each answer is one short line, appended at once: lines of parallel probes do not mix.
-one() { # one FILE NUMBER URL
+# Each answer is one short line, appended at once: lines of parallel probes do not mix. Sets took, and limit for the next.
+one() { # one FILE WORKER URL
 	scratch=$1.$2.tmp
 	start=$(milliseconds "$scratch")
-	host=$(fetch -q -T 1 -o - "$3" 2>/dev/null | sed -n 's/^host=//p') || :
+	# fetch's own limit does not cover connect(2), which tries for more than a minute when nobody answers at all.
+	host=$(timeout "$limit" fetch -q -T "$limit" -o - "$3" 2>/dev/null | sed -n 's/^host=//p') || :
 	end=$(milliseconds "$scratch")
 	rm -f "$scratch"
 	echo "$start $end $3 ${host:--}" >>"$1"
+	took=0
+	if [ -n "$host" ]; then took=$((end - start)) limit=$((1 + 3 * (end - start) / 1000)); fi
+}
+
+# Asks one URL until the end. Three such workers ask about ten times a second where requests are quick. Where they are
+# slow (an emulated machine) each rests four times as long as its last answer took: the asking must not be the load.
+ask() { # ask FILE WORKER URL DEADLINE
+	limit=10
+	while [ "$(date +%s)" -lt "$4" ] && [ ! -e "$1.stop" ]; do
+		one "$1" "$2" "$3"
+		rest=200
+		if [ "$took" -gt 500 ]; then rest=$((4 * took)); fi
+		sleep "$((rest / 1000)).$(printf %03d $((rest % 1000)))"
+	done
 }
 
 probe() { # probe FILE SECONDS URL...
-	file=$1 seconds=$2
+	file=$1
+	deadline=$(($(date +%s) + $2))
 	shift 2
 	rm -f "$file" "$file.stop"
 	: >"$file"
-	deadline=$(($(date +%s) + seconds))
 	number=0
-	while [ "$(date +%s)" -lt "$deadline" ] && [ ! -e "$file.stop" ]; do
+	for worker in 1 2 3; do
 		for url in "$@"; do
 			number=$((number + 1))
-			one "$file" "$number" "$url" &
+			ask "$file" "$number" "$url" "$deadline" &
 		done
 		sleep 0.1
 	done
@@ -72,7 +87,7 @@ count() { # count FILE SECONDS URL
 	: >"$1"
 	deadline=$(($(date +%s) + $2))
 	while [ "$(date +%s)" -lt "$deadline" ] && [ ! -e "$1.stop" ]; do
-		value=$(fetch -q -T 5 -o - "$3/increment" 2>/dev/null) || value=-
+		value=$(timeout 10 fetch -q -T 10 -o - "$3/increment" 2>/dev/null) || value=-
 		case $value in '' | *[!0-9]*) value=- ;; esac
 		echo "$(milliseconds "$1.tmp") $value" >>"$1"
 		# Nobody answers: no need to ask a thousand times.

@@ -35,7 +35,7 @@ impl<'a> Client<'a> {
         Client::begin(fleet, "count", "count", &[url])
     }
 
-    /// Asks every URL ten times a second.
+    /// Asks every URL again and again, about ten times a second where that is no load.
     pub fn asking(fleet: &'a Fleet, urls: &[&str]) -> Client<'a> {
         Client::begin(fleet, "probe", "probe", urls)
     }

@@ -10,7 +10,7 @@
 #   --manage IF                 the hub's interface that carries ssh, if another: pf leaves it alone
 #   --endpoint A:PORT           where the nodes find the hub (the public address, port 51820)
 #   --spare-underlay IF,A/LEN   --big-underlay IF,A/LEN    a node's card to the internet segment, when it still needs an address
-#   --client-card IF,A/LEN,A6/LEN                          likewise the client's
+#   --client-card IF,A/LEN,A6/LEN                          likewise the client's (else it has 203.0.113.100 and 2001:db8:ff::100)
 #   --size SIZE                 of each pool (1G)
 set -eu
 
@@ -108,10 +108,13 @@ big_pid=$!
 prepare "$hub" "$hub_become" hub --size "$size" --public-if "$public_if" --public-address "$public4" --public-address6 "$public6" \
 	--peer "spare=$spare_key" --peer "big=$big_key" ${manage:+--manage "$manage"}
 both "$spare_pid" "$big_pid"
+client4=203.0.113.100 client6=2001:db8:ff::100
 if [ -n "$client" ]; then
 	card=
 	if [ -n "$client_card" ]; then
 		rest=${client_card#*,}
+		client4=${rest%%/*} client6=${rest#*,}
+		client6=${client6%/*}
 		card="--if ${client_card%%,*} --address ${rest%%,*} --address6 ${rest#*,}"
 	fi
 	# shellcheck disable=SC2086
@@ -169,6 +172,8 @@ jail_yaml() {
 {
 	echo '# Where the behaviour tests find the outside (sh syntax). Written by tests/acceptance/fleet.sh.'
 	echo "ACCEPTANCE_CLIENT='$client'"
+	echo "ACCEPTANCE_CLIENT4='$client4'"
+	echo "ACCEPTANCE_CLIENT6='$client6'"
 	echo "ACCEPTANCE_SSH_CONFIG='$config'"
 	echo "ACCEPTANCE_PUBLIC4='${public4%/*}'"
 	echo "ACCEPTANCE_PUBLIC6='${public6%/*}'"

@@ -277,10 +277,12 @@ boot_pool() {
 		# PROVIDE: jailferry_testbed
 		# REQUIRE: FILESYSTEMS
 		# BEFORE: jail
-		# KEYWORD: nojail
+		# KEYWORD: nojail shutdown
 		# Brings in the testbed's pool, which lives in a file and so is not there when rc.d/zpool runs.
 		case \$1 in
 		*start) zpool list -H -o name jfpool >/dev/null 2>&1 || zpool import -d $ST -o cachefile=none jfpool ;;
+		# After the jails (rc.shutdown goes backwards), before the file system under the file goes away.
+		*stop) zpool export jfpool ;;
 		esac
 	END
 }
@@ -661,6 +663,27 @@ client_route() {
 	route -q -n add -inet6 -net 2001:db8:1::/48 "$1" || die "cannot add the route to the jails"
 }
 
+# A page that tells whoever asks by which address it came, so that the tests see how jails reach the internet.
+# The base system has no getpeername(2) for sh(1), but sockstat(1) shows the other end of this shell's standard input.
+whoami_page() {
+	# A web server that is there is left alone; it must tell the same.
+	if nc -z -w 2 127.0.0.1 80 >/dev/null 2>&1; then return 0; fi
+	put "$ST/whoami.sh" 644 <<-'END'
+		[ "${1:-}" = timed ] || exec timeout 30 /bin/sh "$0" timed
+		cr=$(printf '\r')
+		# Unread lines would turn the answer into a reset connection.
+		while IFS= read -r line && [ -n "${line%"$cr"}" ]; do :; done
+		peer=$(sockstat -46 -P tcp | awk -v pid=$$ '$3 == pid && $4 == 0 { print $7; exit }')
+		printf 'HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%s\n' "$(printf %s "${peer%:*}" | tr -d '[]')"
+	END
+	put "$ST/inetd.conf" 644 <<-END
+		http	stream	tcp4	nowait/0/0/0	root	/bin/sh	sh $ST/whoami.sh
+		http	stream	tcp6	nowait/0/0/0	root	/bin/sh	sh $ST/whoami.sh
+	END
+	record "kill \$(cat $ST/inetd.pid) || :"
+	inetd -R 0 -C 0 -s 0 -p "$ST/inetd.pid" "$ST/inetd.conf"
+}
+
 client() {
 	interface= address4= address6= hub6=
 	while [ $# -gt 0 ]; do
@@ -678,6 +701,7 @@ client() {
 	if [ -n "$interface" ] && [ -n "$address4" ]; then step address4 address "$interface" inet "$address4"; fi
 	if [ -n "$interface" ] && [ -n "$address6" ]; then step address6 address "$interface" inet6 "$address6"; fi
 	if [ -n "$hub6" ]; then step route client_route "$hub6"; fi
+	step whoami whoami_page
 }
 
 status() {

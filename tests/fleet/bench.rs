@@ -39,6 +39,8 @@ pub struct Fleet {
     pub file: PathBuf,
     /// The hub's public IPv4 address.
     pub public4: String,
+    /// The client's addresses on the internet segment, where a page tells who asks.
+    pub client: [String; 2],
     hosts: BTreeMap<String, Host>,
     config: String,
     /// jailferry's journals of this test.
@@ -84,6 +86,7 @@ impl Fleet {
             lab,
             file,
             public4: variable("ACCEPTANCE_PUBLIC4"),
+            client: ["ACCEPTANCE_CLIENT4", "ACCEPTANCE_CLIENT6"].map(variable),
             hosts,
             config: variable("ACCEPTANCE_SSH_CONFIG"),
             state: tempfile::tempdir().expect("a temporary folder"),

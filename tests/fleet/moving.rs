@@ -109,8 +109,9 @@ fn leaves_by_the_hub(fleet: &Fleet, jail: &Jail, host: &str) {
         });
         said
     };
-    assert_eq!(inside("http://203.0.113.100/"), fleet.public4, "NAT egress of {}", jail.name);
-    assert_eq!(inside("http://[2001:db8:ff::100]/"), jail.inside6, "IPv6 egress of {}", jail.name);
+    let [client4, client6] = &fleet.client;
+    assert_eq!(inside(&format!("http://{client4}/")), fleet.public4, "NAT egress of {}", jail.name);
+    assert_eq!(inside(&format!("http://[{client6}]/")), jail.inside6, "IPv6 egress of {}", jail.name);
 }
 
 /// What may differ after a jail has come home, and why.

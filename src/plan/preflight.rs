@@ -12,6 +12,7 @@ use crate::facts::TargetFacts;
 use crate::model::Family;
 use crate::model::NodeName;
 use crate::model::Prefix;
+use crate::model::PublicKey;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
 use crate::plan::network;
@@ -94,7 +95,7 @@ fn tls(s: &Subject<'_>, findings: &mut Findings) {
 
 /// Root, and hosts that are really different hosts. Without that, what else the hosts say means little.
 pub fn hosts(hosts: &BTreeMap<NodeName, HostFacts>, findings: &mut Findings) {
-    let mut seen: BTreeMap<&str, &NodeName> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, (&NodeName, Vec<&PublicKey>)> = BTreeMap::new();
     for (node, facts) in hosts {
         if facts.identity.uid != 0 {
             findings.error(
@@ -104,13 +105,23 @@ pub fn hosts(hosts: &BTreeMap<NodeName, HostFacts>, findings: &mut Findings) {
                 format!("connect as root, or set `become: sudo` (doas, mdo) for {node} in fleet.yml"),
             );
         }
-        if let Some(other) = seen.insert(&facts.identity.hostuuid, node) {
-            findings.error(
+        let keys: Vec<&PublicKey> = facts.wireguard.iter().map(|w| &w.public_key).collect();
+        let uuid = &facts.identity.hostuuid;
+        match seen.insert(uuid, (node, keys.clone())) {
+            // Machines cloned after their first boot share /etc/hostid, but a tunnel works for one holder of a key only.
+            Some((other, others)) if others != keys => findings.warning(
+                "same-hostid",
+                node,
+                format!("{node} and {other} have the same kern.hostuuid {uuid}, as clones of one machine do"),
+                "make sure that the ssh destinations in fleet.yml lead to two machines",
+            ),
+            Some((other, _)) => findings.error(
                 "same-host",
                 node,
-                format!("{node} and {other} are the same host (kern.hostuuid {})", facts.identity.hostuuid),
+                format!("{node} and {other} are the same host (kern.hostuuid {uuid})"),
                 "correct the ssh destinations in fleet.yml; cloned machines need a new /etc/hostid",
-            );
+            ),
+            None => {}
         }
     }
 }

@@ -51,7 +51,7 @@ fn http(url: &str, status: u16, body: Option<&str>, source: Option<IpAddr>, seco
             shell::word(host),
             shell::word(host),
         ),
-        None => format!("fetch -q -T 5 -o - {} && echo 'HTTP/1.0 200'", shell::word(url)),
+        None => format!("fetch -q -T 5 -o - {} && printf '\\nHTTP/1.0 200\\n'", shell::word(url)),
     };
     let wanted = match body {
         Some(text) => format!(" && printf '%s\\n' \"$out\" | grep -qF -e {}", shell::word(text)),

@@ -26,8 +26,8 @@ use crate::remote::Hosts;
 use crate::remote::Target;
 use crate::ui::event::Event;
 
-/// Seconds a host gets to answer a round of questions.
-const ROUND: u32 = 120;
+/// Seconds a host gets to answer a round of questions: some hundred commands, one after the other.
+const ROUND: u32 = 300;
 
 /// Why the fleet could not be asked; every host that has a problem, not only the first.
 #[derive(Debug, thiserror::Error)]

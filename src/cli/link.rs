@@ -12,7 +12,7 @@ use crate::plan::situation::Situation;
 use crate::remote::Hosts;
 
 /// Seconds in which the target's sshd must accept the source's connection.
-const PATIENCE: u32 = 5;
+const PATIENCE: u32 = 15;
 
 /// The way between the two. `None`: there is none, and a finding that refuses the run says why.
 pub async fn ask(hosts: &Hosts, evidence: &Evidence, situation: &Situation, findings: &mut Findings) -> Option<Link> {

@@ -19,7 +19,7 @@ use crate::model::RemotePath;
 use crate::model::RunId;
 
 /// Seconds for the small commands.
-const SHORT: u32 = 60;
+const SHORT: u32 = 120;
 
 /// A login name as pw(8) makes them, safe in every shell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -283,7 +283,7 @@ impl Direct {
             "GlobalKnownHostsFile=/dev/null",
             "HostKeyAlias=jailferry-target",
             "HostKeyAlgorithms=ssh-ed25519",
-            "ConnectTimeout=10",
+            "ConnectTimeout=20",
             "ServerAliveInterval=15",
             "ServerAliveCountMax=4",
             "Compression=no",

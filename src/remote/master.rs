@@ -18,11 +18,11 @@ use crate::model::NodeName;
 use crate::model::SshDestination;
 use crate::ui::sanitize;
 
-/// Seconds ssh waits for a host to answer.
-const CONNECT_SECONDS: u32 = 10;
+/// Seconds ssh waits for a host to answer, the banner of its sshd included (ssh_config(5), ConnectTimeout).
+const CONNECT_SECONDS: u32 = 20;
 
 /// Seconds after which the whole attempt is given up: a jump host's own wait and the authentication come on top.
-const ATTEMPT_SECONDS: u64 = 45;
+const ATTEMPT_SECONDS: u64 = 60;
 
 /// Seconds that a master survives us. While we live we hold a connection to it, so it never counts as idle; when we
 /// are killed it ends by itself and leaves no ssh behind on the operator's machine.

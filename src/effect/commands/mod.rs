@@ -24,8 +24,9 @@ use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::direct::SshPublicKey;
 
-/// Seconds for a command that only changes a kernel table or a property.
-const SHORT: u32 = 60;
+/// Seconds for a script that only changes kernel tables, properties or small files: on an emulated machine each of its
+/// commands may take a second.
+const SHORT: u32 = 120;
 /// Seconds for a jail's own start and stop scripts.
 const JAIL: u32 = 330;
 /// Seconds for a transfer; a stalled one is ended earlier by the byte watchdog.

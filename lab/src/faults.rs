@@ -112,6 +112,11 @@ impl Struck {
     }
 }
 
+/// A command line as faults see it: the words, joined by a space.
+pub fn line(name: &str, args: &[String]) -> String {
+    std::iter::once(name).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+}
+
 /// Counts a command line (or, with `script`, what came over SSH) and tells what strikes. Each match is counted once, before the effect.
 pub fn strike(ctx: &Context, text: &str, script: bool) -> Struck {
     let mut struck = Struck::default();

@@ -1,5 +1,8 @@
 //! The log of every command a host received: `/.lab/commands.log`, JSON lines; and of what came over SSH: `/.lab/ssh.log`.
 //!
+//! Commands are programs that were started: all names that a host has lead here first. What a shell does itself (`echo`, `test`, `cd`, a redirection) starts no program and cannot be seen; it is in the
+//! script, which `/.lab/ssh.log` has whole.
+//!
 //! A command writes a line when it begins and one when it ends, each with one `write` to a file opened for appending, so lines never mix. [`merge`] puts the two together.
 
 use std::fs::File;
@@ -28,7 +31,7 @@ pub struct Entry {
     /// In this jail.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jail: Option<String>,
-    /// `rc`: run by the host's own boot or shutdown, not by somebody who logged in.
+    /// `rc`: run by the host's own boot or shutdown; `inetd`: by a service for somebody who asked it. Not by somebody who logged in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by: Option<String>,
     /// Exit status; none: it still runs, was killed, or became another program.

@@ -106,6 +106,59 @@ fn commands_and_scripts_are_logged_whole() {
     assert_eq!((&ours[0]["argv"], &ours[0]["status"]), (&serde_json::json!(["uname", "-K"]), &serde_json::json!(0)));
 }
 
+/// What scripts are made of besides FreeBSD's own commands: every program that is started is in the log, whatever started it.
+#[test]
+fn plain_tools_are_logged_and_struck_like_every_other_command() {
+    let Some(lab) = Lab::up() else { return };
+    let ours = || -> Vec<String> {
+        let log = text(&lab.run(&["log", "big", "--json"]).stdout);
+        let entries = log.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        let ours = entries.filter(|entry: &serde_json::Value| entry["by"].is_null());
+        let words = |entry: serde_json::Value| {
+            let argv = entry["argv"].as_array().expect("a list").clone();
+            argv.iter().filter_map(|word| word.as_str()).collect::<Vec<_>>().join(" ")
+        };
+        ours.map(words).collect()
+    };
+    let script = "umask 077; echo a b >/tmp/f; cat /tmp/f | awk '{ print $2 }' | grep -q b && sed -n 1p /tmp/f >/tmp/g
+        chmod 600 /tmp/g; mv -f /tmp/g /tmp/h; find /tmp/h -exec cksum {} + >/dev/null; env TZ=UTC sort /tmp/h; rm /tmp/h; wg show all; sh -c 'expr 1 + 1'; [ -e /tmp/f ]";
+    let answer = lab.ssh("big", script);
+    assert_eq!(text(&answer.stdout), "a b\n2", "{}", text(&answer.stderr));
+    let mut logged = ours();
+    // Those of a pipeline begin at the same time.
+    logged.sort();
+    assert_eq!(
+        logged,
+        [
+            "awk { print $2 }",
+            "cat /tmp/f",
+            "chmod 600 /tmp/g",
+            "cksum /tmp/h",
+            "env TZ=UTC sort /tmp/h",
+            "expr 1 + 1",
+            "find /tmp/h -exec cksum {} +",
+            "grep -q b",
+            "mv -f /tmp/g /tmp/h",
+            "rm /tmp/h",
+            "sed -n 1p /tmp/f",
+            "sh -c expr 1 + 1",
+            "sort /tmp/h",
+            "wg show all",
+        ]
+    );
+    // Also behind the effect of a command that becomes another program.
+    let add = |part: &str, when: &str| {
+        let add = ["fault", "big", "add", "--match", part, "--when", when, "--do", "fail:75:busy"];
+        assert!(lab.run(&add).status.success());
+    };
+    add("mv /tmp/f", "before");
+    add("cat /tmp/f", "after");
+    add("sed -n p /tmp/f", "after");
+    let answer = lab.ssh("big", "mv /tmp/f /tmp/g; echo $?; cat /tmp/f; echo $?; sed -n p /tmp/f; echo $?");
+    assert_eq!(text(&answer.stdout), "75\na b\n75\na b\n75");
+    assert_eq!(text(&answer.stderr), "busy\nbusy\nbusy");
+}
+
 #[test]
 fn faults_strike_where_they_are_told_to() {
     let Some(lab) = Lab::up() else { return };

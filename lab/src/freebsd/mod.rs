@@ -9,6 +9,8 @@ pub mod zfs;
 use crate::context::Context;
 use crate::faults;
 use crate::journal;
+use crate::world::enter;
+use crate::world::spawn;
 
 /// A command: gets the arguments after its name, returns its exit status.
 pub type Run = fn(&Context, &[String]) -> i32;
@@ -42,27 +44,41 @@ pub fn run(name: &str, args: &[String]) -> i32 {
     {
         eprintln!("lab: SIGPIPE: {error}");
     }
-    if let Some(plain) = base::plain::find(name) {
-        return base::plain::run(plain, args);
-    }
     let ctx = Context::load();
+    if let Some(tool) = base::plain::find(&ctx, name) {
+        return logged(&ctx, name, args, || base::plain::run(&tool, name, args));
+    }
     match commands().find(|command| command.name == name) {
-        // Shells have a log (and faults) of their own: what they are given over SSH. A jail's first process is nobody's command.
+        // Shells write down themselves what they are given. A jail's first process is nobody's command.
         Some(command) if ["sh", "csh", jail::init::NAME].contains(&command.name) => (command.run)(&ctx, args),
-        Some(command) => {
-            let line = std::iter::once(name).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
-            let struck = faults::strike(&ctx, &line, false);
-            let id = journal::begin(&ctx, name, args, struck.describe());
-            let status = faults::happen(&ctx, &struck.before).unwrap_or_else(|| {
-                let status = (command.run)(&ctx, args);
-                faults::happen(&ctx, &struck.after).unwrap_or(status)
-            });
-            journal::end(&ctx, &id, status);
-            status
-        }
+        Some(command) => logged(&ctx, name, args, || (command.run)(&ctx, args)),
         None => {
             eprintln!("lab: {name}: no such FreeBSD command in the lab");
             127
+        }
+    }
+}
+
+/// Runs a command between its two lines in the log, with the faults that are ordered for it.
+pub fn logged(ctx: &Context, name: &str, args: &[String], run: impl FnOnce() -> i32) -> i32 {
+    let struck = faults::strike(ctx, &faults::line(name, args), false);
+    let id = journal::begin(ctx, name, args, struck.describe());
+    let status = faults::happen(ctx, &struck.before).unwrap_or_else(|| {
+        // Many become another program: then somebody has to stay, if something is to happen afterwards.
+        let status = if struck.after.is_empty() { run() } else { in_child(run) };
+        faults::happen(ctx, &struck.after).unwrap_or(status)
+    });
+    journal::end(ctx, &id, status);
+    status
+}
+
+fn in_child(run: impl FnOnce() -> i32) -> i32 {
+    match spawn::fork() {
+        Ok(None) => std::process::exit(run()),
+        Ok(Some(child)) => enter::wait(child).unwrap_or(126),
+        Err(error) => {
+            eprintln!("lab: fork: {error}");
+            126
         }
     }
 }

@@ -28,7 +28,8 @@ usage: lab [--name N | --dir D] VERB …
   shell NODE [-- CMD …]   a root shell (or a command) in a host, without SSH
   client [--] CMD …       a command on the client; Debian's tools are in its PATH too
   reboot [--hard] NODE    boot a host anew; --hard pulls the plug first
-  log NODE [--json] [--ssh]   the commands the host received (--ssh: what came over SSH)
+  log NODE [--json] [--ssh]   every program that was started on the host (what a shell does itself, such as echo or test, starts none); --ssh: command strings
+                          and scripts that came over SSH, whole
   fault NODE add --match PART [--script] [--nth N] [--when before|after] --do fail:STATUS[:STDERR]|hang|kill:PATTERN|reboot|drop-ssh
   fault NODE list | clear [ID]
   watch [--json] [--seconds N]   every change of which jails run where and who owns which prefix at the hub

@@ -1,7 +1,7 @@
 //! A host's disk: a tmpfs with FreeBSD's folders. It is made once and survives reboots.
 //!
-//! /bin, /sbin, /usr/bin, /usr/sbin hold FreeBSD's names only: links to this program for what the lab emulates or checks the options of, links into `/.lab/usr` (Debian's /usr, read-only) for plain
-//! tools whose Debian form will do. So a script that calls `ip` or `/sbin/ifconfig.sh` fails here as it would on FreeBSD.
+//! /bin, /sbin, /usr/bin, /usr/sbin hold FreeBSD's names only, and all of them are links to this program: it emulates them, or writes them into the log and becomes Debian's program, through a link in
+//! `/.lab/real` into `/.lab/usr` (Debian's /usr, read-only). So a script that calls `ip` or `/sbin/ifconfig.sh` fails here as it would on FreeBSD, and nothing that it runs is missing in the log.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -107,6 +107,7 @@ const RENAMED: &[(&str, &str)] =
 
 const FOLDERS: &[(&str, u32)] = &[
     ("/.lab/bin", 0o755),
+    ("/.lab/real", 0o755),
     ("/.lab/usr", 0o755),
     ("/bin", 0o755),
     ("/boot/kernel", 0o755),
@@ -176,13 +177,13 @@ fn links(root: &Path) -> Result<()> {
             // Through /etc/alternatives, which a host does not have, to the program itself.
             let real = fs::canonicalize(Path::new("/usr").join(from).join(name))?;
             let real = real.strip_prefix("/usr").map(Path::to_path_buf).unwrap_or_else(|_| Path::new(from).join(name));
-            link(&format!("/.lab/usr/{}", real.display()), &inside(root, folder).join(name))?;
+            logged(root, &inside(root, folder).join(name), &real.display().to_string())?;
         }
     }
     for (path, from) in
         RENAMED.iter().filter(|(path, _)| !emulated.iter().any(|command| path.ends_with(&format!("/{}", command.name))))
     {
-        link(&format!("/.lab/usr/{from}"), &inside(root, path))?;
+        logged(root, &inside(root, path), from)?;
     }
     // Debian's libraries under FreeBSD's folders: /lib stays a real folder, as jail roots mount it.
     for entry in fs::read_dir("/usr/lib")?.flatten() {
@@ -197,6 +198,13 @@ fn links(root: &Path) -> Result<()> {
     link("/.lab/usr/share", &root.join("usr/share"))?;
     link("/.lab/usr/lib64", &root.join("lib64"))?;
     link("../run", &root.join("var/run"))
+}
+
+/// A name of FreeBSD's behind which stands `real`, a program below /usr: this program comes first, for the log.
+fn logged(root: &Path, at: &Path, real: &str) -> Result<()> {
+    let name = at.file_name().context("a command has a name")?;
+    link(&format!("/.lab/usr/{real}"), &inside(root, "/.lab").join(freebsd::base::plain::AS_THEY_ARE).join(name))?;
+    link("/.lab/bin/lab", at)
 }
 
 /// /bin/freebsd-version is a script on FreeBSD, and the only place that says which version a userland is (a jail's, above all): administrators read the line.

@@ -107,7 +107,8 @@ fn join(pid: i32, kinds: &[(&str, CloneFlags)]) -> Result<()> {
     Ok(())
 }
 
-fn wait(child: i32) -> Result<i32> {
+/// Waits for a child; its exit status, or 128 + N when signal N ended it.
+pub fn wait(child: i32) -> Result<i32> {
     loop {
         match waitpid(Pid::from_raw(child), None) {
             Ok(WaitStatus::Exited(_, status)) => return Ok(status),

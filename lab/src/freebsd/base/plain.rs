@@ -1,9 +1,12 @@
-//! Debian's tools whose FreeBSD form is the same but for options: an option that FreeBSD 13.2 does not have is refused, as it would be there. They are nobody's deed, so
-//! neither the journal nor faults know them.
+//! Debian's tools whose FreeBSD form is the same, at least but for options: an option that FreeBSD 13.2 does not have is refused, as it would be there.
+//!
+//! The log has them, and faults strike them, like every other command; but they become Debian's program, so the log does not have their exit status.
 
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
+use crate::context::Context;
 use crate::net::tool;
 
 /// One tool.
@@ -77,7 +80,7 @@ const fn grep(name: &'static str) -> Plain {
     }
 }
 
-/// The tools. Those that scripts use, and only those: each costs a program start.
+/// The tools whose options are checked: those that scripts use.
 pub const TOOLS: &[Plain] = &[
     plain("chmod", "/bin", "HLPRfhv"),
     plain("chown", "/usr/sbin", "HLPRfhvx"),
@@ -119,26 +122,49 @@ const NOT_FOUND: &[&str] = &[
     "-xtype",
 ];
 
-/// The tool with that name.
-pub fn find(name: &str) -> Option<&'static Plain> {
+/// Where a host has links to the programs of Debian that pass as they are, by FreeBSD's names: FreeBSD's folders have links to this program, which logs and then becomes them.
+pub const AS_THEY_ARE: &str = "real";
+
+/// What stands behind a name.
+pub enum Tool {
+    /// Debian's program, once its options were looked at.
+    Checked(&'static Plain),
+    /// Debian's program as it is, at this path.
+    AsItIs(PathBuf),
+}
+
+/// The tool with that name. What the lab emulates is none.
+pub fn find(ctx: &Context, name: &str) -> Option<Tool> {
+    if let Some(plain) = checked(name) {
+        return Some(Tool::Checked(plain));
+    }
+    let real = ctx.state.join(AS_THEY_ARE).join(name);
+    (!name.contains('/') && real.is_symlink()).then_some(Tool::AsItIs(real))
+}
+
+fn checked(name: &str) -> Option<&'static Plain> {
     TOOLS.iter().find(|tool| tool.name == name)
 }
 
-/// Runs it; the exit status.
-pub fn run(plain: &Plain, args: &[String]) -> i32 {
-    if let Err(text) = check(plain, args) {
-        eprintln!("{}: {text}", plain.name);
-        return plain.wrong;
-    }
-    match plain.name {
-        "ls" => super::ls::run(args),
-        "wc" => super::wc::run(args),
-        _ => {
-            let error = Command::new(tool(plain.name)).arg0(plain.name).args(args).exec();
-            eprintln!("{}: {}", plain.name, super::reason(&error));
-            127
+/// Becomes it; the exit status where it does not.
+pub fn run(what: &Tool, name: &str, args: &[String]) -> i32 {
+    let program = match what {
+        Tool::Checked(plain) => {
+            if let Err(text) = check(plain, args) {
+                eprintln!("{name}: {text}");
+                return plain.wrong;
+            }
+            match name {
+                "ls" => return super::ls::run(args),
+                "wc" => return super::wc::run(args),
+                _ => tool(name),
+            }
         }
-    }
+        Tool::AsItIs(path) => path.clone(),
+    };
+    let error = Command::new(program).arg0(name).args(args).exec();
+    eprintln!("{name}: {}", super::reason(&error));
+    127
 }
 
 /// What FreeBSD would say against these arguments.
@@ -184,11 +210,11 @@ fn check(plain: &Plain, args: &[String]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::check;
-    use super::find;
+    use super::checked;
 
     fn answer(line: &str) -> Option<String> {
         let mut words = line.split(' ').map(str::to_string);
-        let plain = find(&words.next().unwrap_or_default())?;
+        let plain = checked(&words.next().unwrap_or_default())?;
         check(plain, &words.collect::<Vec<_>>()).err()
     }
 

@@ -41,7 +41,11 @@ fn run(ctx: &Context, name: &str, program: &str, args: &[String]) -> i32 {
             }
         };
     }
-    become_shell(name, program, login, args)
+    if login {
+        return become_shell(name, program, login, args);
+    }
+    // `sh -c …`, `sh FILE`: a command as others are.
+    crate::freebsd::logged(ctx, name, args, || become_shell(name, program, login, args))
 }
 
 /// `-s`, or a cluster such as `-eus`.

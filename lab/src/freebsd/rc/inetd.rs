@@ -269,6 +269,7 @@ impl Door {
             .stdin(Stdio::from(stream.try_clone()?))
             .stdout(Stdio::from(stream.try_clone()?))
             .stderr(Stdio::from(stream))
+            .env("LAB_BY", "inetd")
             .current_dir("/");
         if self.service.uid != 0 {
             command.uid(self.service.uid).gid(self.service.gid);

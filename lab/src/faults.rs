@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::journal;
 use crate::world::control;
 use crate::world::control::Request;
 
@@ -42,6 +43,8 @@ pub enum Action {
     Reboot,
     /// All SSH connections of the host are cut; the command goes on.
     DropSsh,
+    /// It runs two times, one after the other; only the second answers. So runs what is repeated because its answer was lost.
+    Twice,
 }
 
 /// One fault.
@@ -63,6 +66,8 @@ pub struct Fault {
     pub seen: u64,
     /// How often it struck.
     pub fired: u64,
+    /// When it struck last, in seconds since 1970.
+    pub struck: Option<f64>,
 }
 
 /// The faults of a host.
@@ -104,6 +109,11 @@ pub struct Struck {
 }
 
 impl Struck {
+    /// Does it run two times?
+    pub fn twice(&self) -> bool {
+        self.before.iter().chain(&self.after).any(|fault| fault.action == Action::Twice)
+    }
+
     /// A line for the log.
     pub fn describe(&self) -> Option<String> {
         let describe = |fault: &Fault| format!("{:?} {:?}", fault.when, fault.action);
@@ -133,6 +143,7 @@ pub fn strike(ctx: &Context, text: &str, script: bool) -> Struck {
             fault.seen += 1;
             if fault.nth.is_none_or(|nth| nth == fault.seen) {
                 fault.fired += 1;
+                fault.struck = Some(journal::now());
                 hit.push(fault.clone());
             }
         }
@@ -159,6 +170,8 @@ pub fn happen(ctx: &Context, faults: &[Fault]) -> Option<i32> {
                 }
                 return Some(*status);
             }
+            // Whoever runs the command sees to that.
+            Action::Twice => {}
             Action::Hang => wait_until_cleared(&ctx.state.join("faults"), fault.id),
             Action::Kill { pattern } => kill_matching(|_, line| line.contains(pattern.as_str())),
             Action::DropSsh => kill_matching(|name, _| name.starts_with("sshd")),

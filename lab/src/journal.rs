@@ -104,6 +104,23 @@ pub fn received(ctx: &Context, command: Option<&str>, script: Option<&str>, args
     append(&ctx.state.join("ssh.log"), &line);
 }
 
+/// What became of a jail: `/.lab/jails.log`. Written before its first process is there, and once its last one is gone, so two that ever ran at the same time overlap here.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Life {
+    /// Seconds since 1970, by the clock that all hosts of a lab share.
+    pub time: f64,
+    /// The jail; none: all of the host's, which lost its power.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub jail: Option<String>,
+    /// Does it begin to be, or has it ended?
+    pub runs: bool,
+}
+
+/// Writes down that a jail begins to be, or has ended (`jail`: none is all of them), in the log below `state`.
+pub fn life(state: &Path, jail: Option<&str>, runs: bool) {
+    append(&state.join("jails.log"), &Life { time: now(), jail: jail.map(str::to_string), runs });
+}
+
 /// The commands of a log, in the order of their begin, each with its exit status.
 pub fn merge(text: &str) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
@@ -127,6 +144,7 @@ fn append(path: &Path, line: &impl Serialize) {
     }
 }
 
-fn now() -> f64 {
+/// Seconds since 1970.
+pub fn now() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map(|since| since.as_secs_f64()).unwrap_or_default()
 }

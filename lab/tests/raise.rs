@@ -170,12 +170,27 @@ fn faults_strike_where_they_are_told_to() {
     let fault: serde_json::Value = serde_json::from_str(&list).expect("one fault");
     assert_eq!((fault["seen"].as_u64(), fault["fired"].as_u64()), (Some(3), Some(1)));
     assert!(lab.run(&["fault", "big", "clear"]).status.success());
+    // What runs twice answers once.
+    let whole = lab.dir.path().join("script");
+    std::fs::write(&whole, "echo x >>/tmp/twice; cat /tmp/twice").expect("written");
+    add(&["--match-file", &whole.display().to_string(), "--script", "--do", "twice"]);
+    assert_eq!(text(&lab.ssh("big", "echo x >>/tmp/twice; cat /tmp/twice").stdout), "x\nx");
+    add(&["--match", "touch /tmp/new", "--do", "twice"]);
+    assert_eq!(text(&lab.ssh("big", "mkdir /tmp/new; touch /tmp/new").stderr), "");
+    add(&["--match", "mkdir /tmp/newer", "--do", "twice"]);
+    assert_eq!(
+        text(&lab.ssh("big", "mkdir /tmp/newer").stderr),
+        "mkdir: cannot create directory '/tmp/newer': File exists"
+    );
     add(&["--match", "cut here", "--script", "--do", "drop-ssh"]);
     assert_eq!(lab.ssh("big", "echo cut here").status.code(), Some(255));
     add(&["--match", "uname -U", "--do", "reboot"]);
     assert_eq!(lab.ssh("big", "touch /root/kept /run/lost; uname -U").status.code(), Some(255));
     // The disk survives, what ran and /run do not.
     assert_eq!(text(&lab.ssh("big", "ls /root/kept /run/lost").stdout), "/root/kept");
+    // What ran ended with the power.
+    let lives = text(&lab.run(&["log", "big", "--jails"]).stdout);
+    assert!(lives.ends_with("\"runs\":false}") && lives.lines().count() == 1, "{lives}");
 }
 
 #[test]
@@ -243,6 +258,9 @@ fn a_jail_is_announced_read_and_keeps_its_file_system_busy() {
     };
     let made = ask(JAIL);
     assert_eq!((made.0, made.2.as_str()), (Some(0), ""), "{made:?}");
+    let life: serde_json::Value =
+        serde_json::from_str(&text(&lab.run(&["log", "big", "--jails"]).stdout)).expect("one line");
+    assert_eq!((&life["jail"], &life["runs"]), (&serde_json::json!("web"), &serde_json::json!(true)));
     let version = ask("sed -n 's/^USERLAND_VERSION=//p' /usr/jails/web/bin/freebsd-version; freebsd-version -j web");
     assert_eq!(version.1, "\"13.2-RELEASE\"\n13.2-RELEASE");
 
@@ -265,6 +283,7 @@ fn a_jail_is_announced_read_and_keeps_its_file_system_busy() {
     let renewed = "sed -i '' 's/epair7/epair8/g' /etc/jail.conf.d/web.conf; jail -qf /etc/jail.conf.d/web.conf -c web";
     let removed = ask("jail -qf /etc/jail.conf.d/web.conf -r web");
     assert_eq!(removed.0, Some(0), "{removed:?}");
+    assert!(text(&lab.run(&["log", "big", "--jails"]).stdout).ends_with("\"jail\":\"web\",\"runs\":false}"));
     assert_eq!(ask(renewed).0, Some(0));
     let second = ask("jexec web ifconfig epair8b | awk '$1 == \"ether\" { print $2 }'").1;
     assert_ne!(first, second);

@@ -60,10 +60,13 @@ pub fn run(name: &str, args: &[String]) -> i32 {
 }
 
 /// Runs a command between its two lines in the log, with the faults that are ordered for it.
-pub fn logged(ctx: &Context, name: &str, args: &[String], run: impl FnOnce() -> i32) -> i32 {
+pub fn logged(ctx: &Context, name: &str, args: &[String], run: impl Fn() -> i32) -> i32 {
     let struck = faults::strike(ctx, &faults::line(name, args), false);
     let id = journal::begin(ctx, name, args, struck.describe());
     let status = faults::happen(ctx, &struck.before).unwrap_or_else(|| {
+        if struck.twice() {
+            in_child(|| if spawn::mute().is_ok() { run() } else { 126 });
+        }
         // Many become another program: then somebody has to stay, if something is to happen afterwards.
         let status = if struck.after.is_empty() { run() } else { in_child(run) };
         faults::happen(ctx, &struck.after).unwrap_or(status)

@@ -11,7 +11,7 @@ use crate::faults::When;
 use crate::world::nodes;
 use crate::world::place::Place;
 
-const USAGE: &str = "usage: lab fault NODE add --match PART [--script] [--nth N] [--when before|after] --do fail:STATUS[:STDERR]|hang|kill:PATTERN|reboot|drop-ssh
+const USAGE: &str = "usage: lab fault NODE add --match PART|--match-file FILE [--script] [--nth N] [--when before|after] --do fail:STATUS[:STDERR]|hang|kill:PATTERN|reboot|drop-ssh|twice
        lab fault NODE list | clear [ID]";
 
 /// `lab fault NODE add|list|clear`.
@@ -50,6 +50,11 @@ fn parse(id: u64, options: &[String]) -> Result<Fault> {
         let mut value = || rest.next().with_context(|| format!("{option} needs a value"));
         match option.as_str() {
             "--match" => part = Some(value()?.clone()),
+            // A whole script is long for a command line.
+            "--match-file" => {
+                let file = value()?;
+                part = Some(std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?);
+            }
             "--script" => script = true,
             "--nth" => nth = Some(value()?.parse().context("--nth needs a number")?),
             "--when" => {
@@ -72,6 +77,7 @@ fn parse(id: u64, options: &[String]) -> Result<Fault> {
         action: action.context("--do is missing")?,
         seen: 0,
         fired: 0,
+        struck: None,
     })
 }
 
@@ -86,6 +92,7 @@ fn parse_action(text: &str) -> Result<Action> {
         "kill" if !value.is_empty() => Action::Kill { pattern: value.into() },
         "reboot" => Action::Reboot,
         "drop-ssh" => Action::DropSsh,
-        _ => bail!("--do {text}: fail:STATUS[:STDERR], hang, kill:PATTERN, reboot or drop-ssh"),
+        "twice" => Action::Twice,
+        _ => bail!("--do {text}: fail:STATUS[:STDERR], hang, kill:PATTERN, reboot, drop-ssh or twice"),
     })
 }

@@ -9,14 +9,20 @@ use crate::journal;
 use crate::world::nodes;
 use crate::world::place::Place;
 
-/// `lab log NODE [--json] [--ssh]`.
+/// `lab log NODE [--json] [--ssh | --jails]`.
 pub fn run(place: &Place, args: &[String]) -> Result<i32> {
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
-    let name = args.iter().find(|arg| !arg.starts_with("--")).context("usage: lab log NODE [--json] [--ssh]")?;
+    let name =
+        args.iter().find(|arg| !arg.starts_with("--")).context("usage: lab log NODE [--json] [--ssh | --jails]")?;
     let node = nodes::find(name)?;
-    let path = place.on_disk(node.name, if has("--ssh") { "/.lab/ssh.log" } else { "/.lab/commands.log" })?;
+    let file = match (has("--ssh"), has("--jails")) {
+        (true, _) => "/.lab/ssh.log",
+        (_, true) => "/.lab/jails.log",
+        _ => "/.lab/commands.log",
+    };
+    let path = place.on_disk(node.name, file)?;
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    if has("--ssh") {
+    if has("--ssh") || has("--jails") {
         print!("{text}");
         return Ok(0);
     }

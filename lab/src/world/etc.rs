@@ -26,7 +26,7 @@ pub fn write(root: &Path, place: &Place, node: &Node) -> Result<()> {
     put("/.lab/jail", 0o644, "")?;
     put("/.lab/control", 0o666, "")?;
     put("/.lab/bin/lab", 0o755, "")?;
-    for log in ["commands.log", "ssh.log"] {
+    for log in ["commands.log", "ssh.log", "jails.log"] {
         put(&format!("/.lab/{log}"), 0o666, "")?;
     }
     put("/.lab/mounts", 0o666, "")?;

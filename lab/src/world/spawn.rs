@@ -31,6 +31,14 @@ pub fn myself() -> Command {
     command
 }
 
+/// Turns this process's standard input and output away.
+pub fn mute() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(&null)?;
+    nix::unistd::dup2_stdout(&null)?;
+    Ok(nix::unistd::dup2_stderr(&null)?)
+}
+
 /// Lets a descriptor stay open in the programs we start.
 pub fn inherit(fd: RawFd) -> io::Result<()> {
     // SAFETY: plain fcntl on a number; a wrong one gives EBADF.

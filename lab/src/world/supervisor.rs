@@ -168,6 +168,7 @@ impl Supervisor {
             let _gone_already =
                 nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
             running.launcher.wait()?;
+            crate::journal::life(&disk::inside(&self.place.disks().join(node.name), "/.lab"), None, false);
         }
         fs::remove_file(self.pidfile(node))
             .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::process::Stdio;
 
 use crate::context::Context;
 use crate::faults;
@@ -30,11 +31,11 @@ fn run(ctx: &Context, name: &str, program: &str, args: &[String]) -> i32 {
         && flag == "-c"
     {
         journal::received(ctx, Some(command), None, &[]);
-        return with_faults(ctx, name, program, login, args, command);
+        return with_faults(ctx, name, program, args, command, None);
     }
     if name == "sh" && args.first().is_some_and(|flag| reads_script(flag)) {
         return match script(ctx, args) {
-            Ok(text) => with_faults(ctx, name, program, login, args, &text),
+            Ok(text) => with_faults(ctx, name, program, args, &text, Some(&text)),
             Err(error) => {
                 eprintln!("sh: {error}");
                 2
@@ -53,13 +54,20 @@ fn reads_script(flag: &str) -> bool {
     flag.starts_with('-') && !flag.starts_with("--") && !flag.contains(['c', 'o']) && flag.ends_with('s')
 }
 
-fn with_faults(ctx: &Context, name: &str, program: &str, login: bool, args: &[String], text: &str) -> i32 {
+/// `script`: what is on standard input, where the shell reads its commands from there.
+fn with_faults(ctx: &Context, name: &str, program: &str, args: &[String], text: &str, script: Option<&str>) -> i32 {
     let struck = faults::strike(ctx, text, true);
     if let Some(status) = faults::happen(ctx, &struck.before) {
         return status;
     }
+    if struck.twice()
+        && let Err(error) = once_before(name, program, args, script.unwrap_or_default())
+    {
+        eprintln!("{name}: {error}");
+        return 127;
+    }
     if struck.after.is_empty() {
-        return become_shell(name, program, login, args);
+        return become_shell(name, program, false, args);
     }
     match Command::new(tool(program)).arg0(name).args(args).status() {
         Ok(status) => faults::happen(ctx, &struck.after).unwrap_or_else(|| super::timeout::status_of(status)),
@@ -68,6 +76,17 @@ fn with_faults(ctx: &Context, name: &str, program: &str, login: bool, args: &[St
             127
         }
     }
+}
+
+/// Runs all of it, and nobody hears the answer.
+fn once_before(name: &str, program: &str, args: &[String], input: &str) -> io::Result<()> {
+    let mut command = Command::new(tool(program));
+    command.arg0(name).args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes())?;
+    }
+    child.wait().map(|_| ())
 }
 
 /// sshd started us as root's or admin's login shell.

@@ -13,6 +13,7 @@ use super::registry::Jail;
 use super::remove;
 use crate::context::Context;
 use crate::freebsd::network::ifconfig;
+use crate::journal;
 
 /// How to go about it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,7 +126,8 @@ fn born(ctx: &Context, definition: &Definition, path: &str) -> std::io::Result<J
     let vnet = definition.on("vnet") && definition.value("vnet") != Some("inherit");
     let order = init::Order { name: definition.name.clone(), path: path.into(), hostname: hostname.clone(), vnet };
     let jid = registry::next_jid(ctx)?;
-    let pid = init::start(&order)?;
+    journal::life(&ctx.state, Some(&definition.name), true);
+    let pid = init::start(&order).inspect_err(|_| journal::life(&ctx.state, Some(&definition.name), false))?;
     let kernel: BTreeMap<String, String> = definition
         .parameters
         .iter()

@@ -16,6 +16,7 @@ use super::registry;
 use super::registry::Jail;
 use super::vnet;
 use crate::context::Context;
+use crate::journal;
 
 /// `jail -r`: with the jail's own configuration, if there is one; the exit status.
 pub fn run(ctx: &Context, jail: &Jail, definition: Option<&Definition>, quiet: bool) -> i32 {
@@ -87,6 +88,7 @@ pub fn end(ctx: &Context, jail: &Jail) {
     while registry::alive(jail.pid) && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(2));
     }
+    journal::life(&ctx.state, Some(&jail.name), false);
     if let Err(error) = registry::forget(ctx, &jail.name) {
         eprintln!("jail: {}: {error}", jail.name);
     }

@@ -91,11 +91,12 @@ impl Faults {
         if text.is_empty() { Ok(Vec::new()) } else { serde_json::from_str(&text).map_err(io::Error::from) }
     }
 
-    /// Replaces them.
+    /// Replaces them. The file is empty when there are none and at no other time: [`strike`] looks at that without the lock.
     pub fn write(&mut self, faults: &[Fault]) -> io::Result<()> {
-        self.file.set_len(0)?;
+        let text = if faults.is_empty() { Vec::new() } else { serde_json::to_vec(faults)? };
         self.file.rewind()?;
-        self.file.write_all(&if faults.is_empty() { Vec::new() } else { serde_json::to_vec(faults)? })
+        self.file.write_all(&text)?;
+        self.file.set_len(text.len() as u64)
     }
 }
 
@@ -138,8 +139,9 @@ pub fn strike(ctx: &Context, text: &str, script: bool) -> Struck {
     let counted = || -> io::Result<Vec<Fault>> {
         let mut faults = Faults::open(&path)?;
         let mut list = faults.list()?;
-        let mut hit = Vec::new();
+        let (mut hit, mut matched) = (Vec::new(), false);
         for fault in list.iter_mut().filter(|fault| fault.script == script && text.contains(&fault.part)) {
+            matched = true;
             fault.seen += 1;
             if fault.nth.is_none_or(|nth| nth == fault.seen) {
                 fault.fired += 1;
@@ -147,7 +149,7 @@ pub fn strike(ctx: &Context, text: &str, script: bool) -> Struck {
                 hit.push(fault.clone());
             }
         }
-        if !hit.is_empty() || list.iter().any(|fault| fault.seen > 0) {
+        if matched {
             faults.write(&list)?;
         }
         Ok(hit)

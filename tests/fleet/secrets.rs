@@ -23,7 +23,7 @@ fn no_key_leaves_its_host() {
     }
     assert_eq!(keys.len(), 4, "three private keys and a preshared one");
     // From here on, everything that goes to the hosts is looked at.
-    let from = NODES.map(|node| lab.received(node).len());
+    let from = NODES.map(|node| (lab.received(node).len(), lab.commands(node).len()));
 
     let mut outputs: Vec<(String, String)> = Vec::new();
     let mut run = |args: &[&str], code: i32| {
@@ -57,11 +57,11 @@ fn no_key_leaves_its_host() {
     for path in journals {
         outputs.push((path.display().to_string(), fs::read_to_string(&path).expect("a journal is text")));
     }
-    for (node, from) in NODES.into_iter().zip(from) {
-        let sent: Vec<String> = lab.received(node).iter().skip(from).map(ToString::to_string).collect();
+    for (node, (received, ran)) in NODES.into_iter().zip(from) {
+        let sent: Vec<String> = lab.received(node).iter().skip(received).map(ToString::to_string).collect();
         outputs.push((format!("what {node} received over ssh"), sent.join("\n")));
         // And where everybody on the host can look.
-        let argv: Vec<String> = lab.commands(node).iter().map(|entry| entry["argv"].to_string()).collect();
+        let argv: Vec<String> = lab.commands(node).iter().skip(ran).map(|entry| entry["argv"].to_string()).collect();
         outputs.push((format!("command lines on {node}"), argv.join("\n")));
     }
     for (what, text) in &outputs {

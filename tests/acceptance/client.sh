@@ -2,7 +2,7 @@
 # What a client outside sees, with the base system only. It runs on the client host:
 #   ssh CLIENT /bin/sh -s -- probe FILE SECONDS URL...   < client.sh   asks every URL again and again until SECONDS are over or FILE.stop exists
 #   ssh CLIENT /bin/sh -s -- report FILE                 < client.sh   per URL: asked, answered, lost, the longest time without an answer, who answered
-#   ssh CLIENT /bin/sh -s -- count FILE SECONDS URL      < client.sh   adds one by GET URL/increment, again and again; FILE gets every acknowledged value
+#   ssh CLIENT /bin/sh -s -- count FILE SECONDS URL [PAUSE] < client.sh  adds one by GET URL/increment, again and again (PAUSE seconds between); FILE gets every acknowledged value
 #   ssh CLIENT /bin/sh -s -- verify FILE URL             < client.sh   no acknowledged value may be lost or given twice
 # A line of a probe's FILE: start and end in milliseconds, URL, and the host that answered or '-'.
 # A line of a count's FILE: time in milliseconds, the value or '-' for an increment that nobody acknowledged.
@@ -82,7 +82,7 @@ report() { # report FILE
 		}'
 }
 
-count() { # count FILE SECONDS URL
+count() { # count FILE SECONDS URL [PAUSE]
 	rm -f "$1" "$1.stop"
 	: >"$1"
 	deadline=$(($(date +%s) + $2))
@@ -91,7 +91,7 @@ count() { # count FILE SECONDS URL
 		case $value in '' | *[!0-9]*) value=- ;; esac
 		echo "$(milliseconds "$1.tmp") $value" >>"$1"
 		# Nobody answers: no need to ask a thousand times.
-		if [ "$value" = - ]; then sleep 0.1; fi
+		if [ "$value" = - ]; then sleep 0.1; elif [ -n "${4:-}" ]; then sleep "$4"; fi
 	done
 	rm -f "$1.tmp" "$1.stop"
 }
@@ -114,8 +114,8 @@ main() {
 	verb=${1:-}
 	[ $# -eq 0 ] || shift
 	case $verb:$# in
-	probe:[3-9] | count:3 | report:1 | verify:2) "$verb" "$@" ;;
-	*) die "probe FILE SECONDS URL..., report FILE, count FILE SECONDS URL, or verify FILE URL" ;;
+	probe:[3-9] | count:[34] | report:1 | verify:2) "$verb" "$@" ;;
+	*) die "probe FILE SECONDS URL..., report FILE, count FILE SECONDS URL [PAUSE], or verify FILE URL" ;;
 	esac
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::Child;
 use std::process::Stdio;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 
 use crate::bench::Fleet;
 use crate::bench::text;
@@ -32,18 +34,25 @@ pub struct Seen {
 impl<'a> Client<'a> {
     /// Increments by GET URL/increment, one after the other.
     pub fn counting(fleet: &'a Fleet, url: &str) -> Client<'a> {
-        Client::begin(fleet, "count", "count", &[url])
+        Client::begin(fleet, "count", &[url])
+    }
+
+    /// The same with a rest between two increments, in seconds: many of these clients leave the processor to others.
+    pub fn counting_slowly(fleet: &'a Fleet, url: &str, rest: &str) -> Client<'a> {
+        Client::begin(fleet, "count", &[url, rest])
     }
 
     /// Asks every URL again and again, about ten times a second where that is no load.
     pub fn asking(fleet: &'a Fleet, urls: &[&str]) -> Client<'a> {
-        Client::begin(fleet, "probe", "probe", urls)
+        Client::begin(fleet, "probe", urls)
     }
 
-    fn begin(fleet: &'a Fleet, verb: &str, name: &str, urls: &[&str]) -> Client<'a> {
-        let file = format!("/tmp/acceptance-{name}-{}", std::process::id());
+    fn begin(fleet: &'a Fleet, verb: &str, rest: &[&str]) -> Client<'a> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let file = format!("/tmp/acceptance-{verb}-{}-{number}", std::process::id());
         let mut args = vec![verb, &file, SECONDS];
-        args.extend(urls);
+        args.extend(rest);
         let child = fleet.script("client", "client.sh", &args).stdout(Stdio::null()).spawn().expect("ssh runs");
         let client = Client { fleet, file, child };
         // An answer before anything happens, or the test would prove nothing.
@@ -64,6 +73,12 @@ impl<'a> Client<'a> {
     fn stop(&mut self) {
         self.fleet.sh("client", &format!("touch {}.stop", self.file));
         let _ = self.child.wait();
+    }
+
+    /// Increments so far that nobody acknowledged.
+    pub fn unanswered(&self) -> u64 {
+        let count = format!("grep -c -e ' -$' {} || :", self.file);
+        self.fleet.sh("client", &count).trim().parse().expect("a number")
     }
 
     /// Every increment that was acknowledged is there, each value was given once and in order. Returns the last value.

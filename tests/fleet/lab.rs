@@ -19,8 +19,13 @@ use serde_json::Value;
 use crate::bench::text;
 use crate::bench::wait_until;
 
-/// Labs at once: more would only wait for each other's processors.
+/// Labs at once, unless JAILFERRY_TEST_LABS says otherwise: more would only wait for each other's processors.
 const AT_ONCE: u32 = 2;
+
+/// How many labs may run at once.
+pub fn at_once() -> u32 {
+    std::env::var("JAILFERRY_TEST_LABS").ok().and_then(|n| n.parse().ok()).unwrap_or(AT_ONCE).max(1)
+}
 
 static RUNNING: Mutex<u32> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
@@ -31,7 +36,7 @@ struct Permit;
 impl Permit {
     fn take() -> Permit {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        while *running >= AT_ONCE {
+        while *running >= at_once() {
             running = ENDED.wait(running).unwrap_or_else(PoisonError::into_inner);
         }
         *running += 1;
@@ -100,12 +105,19 @@ impl Lab {
 
     /// How often a fault struck.
     pub fn fired(&self, fault: &Fault) -> u64 {
+        self.ordered(fault)["fired"].as_u64().expect("a number")
+    }
+
+    /// When a fault struck last, in seconds since 1970.
+    pub fn struck(&self, fault: &Fault) -> Option<f64> {
+        self.ordered(fault)["struck"].as_f64()
+    }
+
+    fn ordered(&self, fault: &Fault) -> Value {
         let output = self.verb(&["fault", &fault.host, "list"]);
         let list = String::from_utf8_lossy(&output.stdout).into_owned();
         let found = list.lines().map(json).find(|f| f["id"] == fault.id);
-        found
-            .and_then(|f| f["fired"].as_u64())
-            .unwrap_or_else(|| panic!("{} has no fault {}: {list}", fault.host, fault.id))
+        found.unwrap_or_else(|| panic!("{} has no fault {}: {list}", fault.host, fault.id))
     }
 
     pub fn clear_faults(&self, host: &str) {
@@ -124,6 +136,13 @@ impl Lab {
     pub fn received(&self, host: &str) -> Vec<Value> {
         let output = self.verb(&["log", host, "--ssh"]);
         assert!(output.status.success(), "lab log --ssh failed: {}", text(&output));
+        String::from_utf8_lossy(&output.stdout).lines().map(json).collect()
+    }
+
+    /// When jails began to be and had ended on a host, since the lab was raised.
+    pub fn lives(&self, host: &str) -> Vec<Value> {
+        let output = self.verb(&["log", host, "--jails"]);
+        assert!(output.status.success(), "lab log --jails failed: {}", text(&output));
         String::from_utf8_lossy(&output.stdout).lines().map(json).collect()
     }
 

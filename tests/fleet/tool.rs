@@ -66,6 +66,12 @@ impl Fleet {
         self.told(args, &output)
     }
 
+    /// Runs jailferry as on another machine, where `state` is the folder of journals.
+    pub fn jailferry_from(&self, state: &Path, args: &[&str]) -> Told {
+        let output = self.command(&self.file, args).env("JAILFERRY_STATE", state).output().expect("jailferry runs");
+        self.told(args, &output)
+    }
+
     /// Starts jailferry.
     pub fn start(&self, args: &[&str]) -> Child {
         self.command(&self.file, args).spawn().expect("jailferry runs")

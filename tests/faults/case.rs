@@ -1,0 +1,324 @@
+//! One case, from the first question to the last look at the hosts.
+
+use std::fs;
+use std::process::Child;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::bench::Fleet;
+use crate::bench::NODES;
+use crate::bench::wait_until;
+use crate::client::Client;
+use crate::evidence;
+use crate::lab;
+use crate::lab::Lab;
+use crate::matrix::Case;
+use crate::matrix::Command;
+use crate::matrix::Fault;
+use crate::matrix::Plan;
+use crate::matrix::Step;
+use crate::matrix::Then;
+use crate::reference;
+use crate::reference::Reference;
+use crate::state::States;
+use crate::table::Ending;
+use crate::tool::Told;
+
+/// A run that lasts longer hangs.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// What the web jail owns.
+const PREFIXES: [&str; 2] = ["192.168.123.50/32", "2001:db8:1:1::50/128"];
+
+const MIGRATE: [&str; 4] = ["migrate", "web", "big", "--yes"];
+
+/// A lab in which nothing has happened yet.
+pub struct Bench {
+    pub fleet: Fleet,
+    plan: Plan,
+    before: States,
+}
+
+/// What came of a case.
+pub struct Came {
+    pub ending: Ending,
+    /// Exit codes: of the run, unless it was killed, and of each `recover`.
+    pub exits: Vec<i32>,
+    pub outcome: String,
+    /// What a person had to know.
+    pub note: String,
+    /// Is the lab as it was, so that the next case can have it?
+    pub clean: bool,
+}
+
+impl Bench {
+    pub fn new(fleet: Fleet, reference: &Reference) -> Bench {
+        let plan = reference.plan_in(&fleet);
+        let before = fleet.states();
+        Bench { fleet, plan, before }
+    }
+
+    /// Carries out a case. Panics with what was wrong.
+    pub fn run(&mut self, reference: &Reference, case: &Case) -> Came {
+        self.fleet.state = tempfile::tempdir().expect("a temporary folder");
+        let (fleet, lab) = (&self.fleet, self.fleet.in_lab());
+        let step = self.plan.step(case.step.number);
+        let [url, _] = fleet.urls("web");
+        let [sibling, _] = fleet.urls("sib");
+        let watch = lab.watch();
+        let counting = Client::counting_slowly(fleet, &url, "0.05");
+        let beside = Client::counting_slowly(fleet, &sibling, "0.3");
+
+        let faults = order(lab, &self.plan, step, case.fault);
+        let child = fleet.start(&MIGRATE);
+        let mut told: Vec<Told> = Vec::new();
+        if case.fault.kills() {
+            killed(fleet, child, &faults);
+            let journal = evidence::journal(fleet);
+            let open = |number: &u64| !evidence::steps(&journal, "done").contains(number);
+            let under_way: Vec<u64> = evidence::steps(&journal, "intended").into_iter().filter(open).collect();
+            assert!(under_way.contains(&(step.number as u64)), "killed while steps {under_way:?} were under way");
+        } else {
+            told.push(ended(fleet, child));
+        }
+        let struck = strikes(lab, &faults, &told);
+        NODES.into_iter().for_each(|node| lab.clear_faults(node));
+        if case.fault == Fault::Rebooted {
+            are_up(fleet);
+        }
+        let journal = evidence::journal(fleet);
+        for time in struck {
+            evidence::struck_during(&journal, step, time);
+        }
+        if let Some(told) = told.first() {
+            aimed(&journal, case, told);
+            code(&self.plan, case, told);
+            claims(fleet, told);
+        }
+        // At once, however busy the hosts still are with what the killed run had sent them.
+        if told.first().is_none_or(|told| told.status == 5) {
+            told.push(recover(fleet, case.then));
+        }
+        let last = told.last().expect("something ran");
+        if last.status == 5 {
+            evidence::never_two(fleet, "web");
+            return Came {
+                ending: Ending::Human,
+                exits: told.iter().map(|t| t.status).collect(),
+                outcome: reference::outcome(fleet),
+                note: last.all.clone(),
+                clean: false,
+            };
+        }
+
+        counting.lost_nothing(&url);
+        let path = evidence::never_two(fleet, "web");
+        evidence::owners(&watch, &PREFIXES);
+        let host = step.commands.first().map_or("", |c| c.host.as_str());
+        if !(case.fault == Fault::Rebooted && ["small", "spare"].contains(&host)) {
+            assert_eq!(beside.unanswered(), 0, "the sibling did not always answer\n{}", last.all);
+            assert_eq!(evidence::never_two(fleet, "sib"), ["spare"], "the sibling\n{}", last.all);
+        }
+        beside.lost_nothing(&sibling);
+        self.settled(reference, case, &told, &path)
+    }
+
+    /// Where the jail runs, and what is left on the hosts.
+    fn settled(&self, reference: &Reference, case: &Case, told: &[Told], path: &[String]) -> Came {
+        let fleet = &self.fleet;
+        let last = told.last().expect("something ran");
+        let outcome = reference::outcome(fleet);
+        let moved = match outcome.as_str() {
+            "moved" => true,
+            "rolled-back" | "refused" => false,
+            other => panic!("the run ended as {other:?}\n{}", last.all),
+        };
+        if let Some(moves) = case.moves(&self.plan) {
+            assert_eq!(moved, moves, "moved, or not\n{}", last.all);
+        }
+        let allowed: &[i32] = match (told.len() > 1 || case.fault.kills(), outcome.as_str()) {
+            (true, _) | (_, "moved") => &[0],
+            (_, "refused") => &[3],
+            _ => &[4],
+        };
+        assert!(allowed.contains(&last.status), "{outcome}, so expected {allowed:?}\n{}", last.all);
+        let host = if moved { "big" } else { "spare" };
+        assert_eq!(fleet.runs_on("web"), [host], "where the jail runs\n{}", last.all);
+        claims(fleet, last);
+        fleet.answers_from("web", host);
+        fleet.answers_from("sib", "spare");
+        assert_eq!(path.last().map(String::as_str), Some(host), "where the jail ran: {path:?}");
+        if moved {
+            reference::finalize(fleet);
+            let difference = eventually(|| {
+                let difference = reference::difference(&self.before, &fleet.states());
+                unlike(&difference, &reference.moved)
+            });
+            assert!(
+                difference.is_empty(),
+                "unlike after a move without faults:\n{}\n{}",
+                difference.join("\n"),
+                last.all
+            );
+        } else {
+            let difference = eventually(|| self.before.difference(&fleet.states()));
+            assert!(difference.is_empty(), "unlike before:\n{}\n{}", difference.join("\n"), last.all);
+        }
+        let itself = told.len() == 1 && !case.fault.kills();
+        Came {
+            ending: if itself { Ending::Survived } else { Ending::Recovered },
+            exits: told.iter().map(|t| t.status).collect(),
+            outcome,
+            note: String::new(),
+            clean: !moved,
+        }
+    }
+}
+
+/// Orders the fault for exactly this step.
+fn order(lab: &Lab, plan: &Plan, step: &Step, fault: Fault) -> Vec<lab::Fault> {
+    let (first, last) = (step.commands.first().expect("a command"), step.commands.last().expect("a command"));
+    let one = |command: &Command, when: &str, action: &str| {
+        let words = match command.is_stream() {
+            true => command.text.clone(),
+            false => format!("main() {{\n{}\n}}\nmain", command.text),
+        };
+        let file = lab.dir.join("fault-words");
+        fs::write(&file, words).expect("the lab's folder is writable");
+        let nth = plan.occurrence(step, command).to_string();
+        let file = file.display().to_string();
+        lab.fault(&command.host, &["--match-file", &file, "--script", "--nth", &nth, "--when", when], action)
+    };
+    match fault {
+        Fault::FailsBefore => vec![one(first, "before", "fail:1:a fault before")],
+        Fault::FailsAfter => vec![one(last, "after", "fail:1:a fault after")],
+        Fault::KilledBefore => vec![one(first, "before", "hang")],
+        Fault::KilledAfter => vec![one(last, "after", "hang")],
+        Fault::CutOff => vec![one(first, "before", "drop-ssh")],
+        Fault::Rebooted => vec![one(last, "after", "reboot")],
+        Fault::Twice => step.commands.iter().map(|command| one(command, "before", "twice")).collect(),
+    }
+}
+
+/// Kills the run once its fault has struck.
+fn killed(fleet: &Fleet, mut child: Child, faults: &[lab::Fault]) {
+    let lab = fleet.in_lab();
+    let end = Instant::now() + LONGEST;
+    while faults.iter().any(|fault| lab.fired(fault) == 0) {
+        if child.try_wait().expect("a child").is_some() {
+            panic!("the run ended before the fault struck\n{}", fleet.finished(child, &MIGRATE).all);
+        }
+        assert!(Instant::now() < end, "the fault did not strike");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("a child can be killed");
+    let _ = child.wait();
+}
+
+/// What a run said at its end.
+fn ended(fleet: &Fleet, mut child: Child) -> Told {
+    let end = Instant::now() + LONGEST;
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > end {
+            let _ = child.kill();
+            panic!("the run did not end\n{}", fleet.finished(child, &MIGRATE).all);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fleet.finished(child, &MIGRATE)
+}
+
+/// When each fault struck: all of them, once.
+fn strikes(lab: &Lab, faults: &[lab::Fault], told: &[Told]) -> Vec<f64> {
+    let said = told.first().map_or("", |told| told.all.as_str());
+    let one = |fault| {
+        assert_eq!(lab.fired(fault), 1, "how often the fault struck\n{said}");
+        lab.struck(fault).expect("it struck")
+    };
+    faults.iter().map(one).collect()
+}
+
+/// What failed is the step that the fault was for.
+fn aimed(journal: &[serde_json::Value], case: &Case, told: &Told) {
+    let failed = evidence::steps(journal, "failed");
+    match case.fault {
+        Fault::FailsBefore | Fault::FailsAfter => {
+            assert_eq!(failed, [case.step.number as u64], "steps that failed\n{}", told.all);
+        }
+        Fault::Twice => assert!(failed.is_empty(), "steps that failed: {failed:?}\n{}", told.all),
+        // Others may fail too: a host that is gone takes away what runs beside.
+        Fault::CutOff | Fault::Rebooted | Fault::KilledBefore | Fault::KilledAfter => {}
+    }
+}
+
+/// The exit code that this fault allows at this step.
+fn code(plan: &Plan, case: &Case, told: &Told) {
+    let lasting = case.step.number > plan.undone;
+    let allowed: &[i32] = match case.fault {
+        Fault::Twice => &[0],
+        Fault::FailsBefore | Fault::FailsAfter if lasting => &[5],
+        // The lock is the first step; without it nothing begins.
+        Fault::FailsBefore | Fault::FailsAfter if case.step.number == 1 => &[3],
+        Fault::FailsBefore | Fault::FailsAfter => &[4],
+        Fault::CutOff | Fault::Rebooted if lasting => &[0, 5],
+        Fault::CutOff | Fault::Rebooted => &[0, 3, 4, 5],
+        Fault::KilledBefore | Fault::KilledAfter => &[],
+    };
+    assert!(allowed.contains(&told.status), "expected one of {allowed:?}\n{}", told.all);
+}
+
+/// Wherever jailferry says that the jail runs, it runs there.
+fn claims(fleet: &Fleet, told: &Told) {
+    let said = format!("{}\n{}", told.stdout, told.stderr);
+    let runs_on = fleet.runs_on("web");
+    for claim in evidence::claims(&said, "web") {
+        assert_eq!(runs_on, [claim], "where the jail runs, and where jailferry says\n{}", told.all);
+    }
+}
+
+fn recover(fleet: &Fleet, then: Then) -> Told {
+    match then {
+        Then::Itself | Then::RecoverHere => fleet.jailferry(&["recover"]),
+        // Not switched on yet (matrix.rs): another folder for journals, once nothing of ours runs on any host.
+        Then::RecoverElsewhere => {
+            wait_until("the leases are over", || {
+                let none = |node| fleet.sh(node, "ps -axo command= | grep -c '[j]ailferry' || :").trim() == "0";
+                NODES.into_iter().all(none)
+            });
+            let elsewhere = tempfile::tempdir().expect("a temporary folder");
+            fleet.jailferry_from(elsewhere.path(), &["recover"])
+        }
+    }
+}
+
+/// All hosts have booted.
+fn are_up(fleet: &Fleet) {
+    for node in NODES {
+        wait_until(&format!("{node} is up"), || fleet.try_sh(node, "true").status.success());
+    }
+}
+
+/// Asks again for a while as long as there is something: what ends by itself is no leftover.
+fn eventually(mut ask: impl FnMut() -> Vec<String>) -> Vec<String> {
+    for _ in 0..4 {
+        if ask().is_empty() {
+            return Vec::new();
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    ask()
+}
+
+/// Lines that only one of the two has.
+fn unlike(now: &[String], reference: &[String]) -> Vec<String> {
+    let mut rest: Vec<&String> = reference.iter().collect();
+    let mut all = Vec::new();
+    for line in now {
+        match rest.iter().position(|other| *other == line) {
+            Some(at) => drop(rest.remove(at)),
+            None => all.push(format!("only here: {line}")),
+        }
+    }
+    all.extend(rest.into_iter().map(|line| format!("missing: {line}")));
+    all
+}

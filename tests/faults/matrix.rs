@@ -1,0 +1,221 @@
+//! Which cases there are: every step of a plan, times everything that can happen to it, times how it goes on.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// A plan, as `jailferry plan --json` prints it.
+pub struct Plan {
+    pub run: String,
+    pub steps: Vec<Step>,
+    /// How many steps are before the point of no return.
+    pub undone: usize,
+}
+
+/// One of its steps.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub number: usize,
+    pub phase: String,
+    pub title: String,
+    pub commands: Vec<Command>,
+    /// A fault-free run left it out: a later round of copying with nothing to copy.
+    pub left_out: bool,
+}
+
+/// One command of a step.
+#[derive(Debug, Clone)]
+pub struct Command {
+    pub host: String,
+    pub text: String,
+}
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The first command fails and does nothing.
+    FailsBefore,
+    /// The last command fails when it has done everything.
+    FailsAfter,
+    /// SIGKILL for jailferry before the first command does anything; then it does all of it, unseen.
+    KilledBefore,
+    /// SIGKILL for jailferry when the last command has done everything.
+    KilledAfter,
+    /// The host's SSH connections are cut while the first command runs; it goes on.
+    CutOff,
+    /// The host loses its power when the last command has done everything.
+    Rebooted,
+    /// Every command runs two times, as it does when its answer is lost.
+    Twice,
+}
+
+/// How it goes on after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The run goes on by itself, to its end or back.
+    Itself,
+    /// jailferry was killed: `jailferry recover`, at once, where it was killed.
+    RecoverHere,
+    /// jailferry was killed and its machine is lost: `jailferry recover` from another one, once the hosts' leases are over.
+    RecoverElsewhere,
+}
+
+/// One case.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub step: Step,
+    pub fault: Fault,
+    pub then: Then,
+}
+
+pub const FAULTS: [Fault; 7] = [
+    Fault::FailsBefore,
+    Fault::FailsAfter,
+    Fault::KilledBefore,
+    Fault::KilledAfter,
+    Fault::CutOff,
+    Fault::Rebooted,
+    Fault::Twice,
+];
+
+const PHASES: [&str; 6] = ["copy", "stage", "rehearse", "cut-over", "prove", "persist"];
+
+impl Plan {
+    pub fn read(plan: &Value, left_out: &[u64]) -> Plan {
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned();
+        let list = |value: &Value| value.as_array().unwrap_or_else(|| panic!("no list: {value}")).clone();
+        let command = |c: &Value| Command { host: text(&c["host"]), text: text(&c["command"]) };
+        let step = |s: &Value| {
+            let number = s["number"].as_u64().expect("a step has a number");
+            Step {
+                number: usize::try_from(number).expect("a small number"),
+                phase: text(&s["phase"]),
+                title: text(&s["title"]),
+                commands: list(&s["commands"]).iter().map(command).collect(),
+                left_out: left_out.contains(&number),
+            }
+        };
+        let steps: Vec<Step> = list(&plan["steps"]).iter().map(step).collect();
+        let undone = steps.iter().take_while(|s| s.phase != "persist").count();
+        assert!(steps.iter().all(|s| PHASES.contains(&s.phase.as_str())), "a phase that this test does not know");
+        Plan { run: text(&plan["run"]), steps, undone }
+    }
+
+    /// The step with this number.
+    pub fn step(&self, number: usize) -> &Step {
+        &self.steps[number - 1]
+    }
+
+    /// How often the host has received these words when the step sends them for the first time, itself included.
+    pub fn occurrence(&self, step: &Step, command: &Command) -> usize {
+        // A script is matched as a whole.
+        let alike = |c: &Command| c.text == command.text || command.is_stream() && c.text.contains(&command.text);
+        let same = |c: &&Command| c.host == command.host && alike(c);
+        let before = self.steps.iter().filter(|s| s.number < step.number && !s.left_out).flat_map(|s| &s.commands);
+        let earlier = step.commands.iter().take_while(|c| !std::ptr::eq(*c, command));
+        1 + before.chain(earlier).filter(same).count()
+    }
+}
+
+impl Command {
+    /// Data goes through it, so nobody can repeat it.
+    pub fn is_stream(&self) -> bool {
+        !self.text.contains('\n') && (self.text.starts_with("zfs send ") || self.text.starts_with("zfs receive "))
+    }
+}
+
+impl Fault {
+    pub fn kills(self) -> bool {
+        matches!(self, Fault::KilledBefore | Fault::KilledAfter)
+    }
+
+    /// Can this happen to the step? A step without commands, one that a run leaves out, and a stream that nobody sends
+    /// two times have nothing to strike.
+    fn fits(self, step: &Step) -> bool {
+        let streams = step.commands.iter().any(Command::is_stream);
+        !(step.commands.is_empty() || step.left_out || self == Fault::Twice && streams)
+    }
+}
+
+impl Case {
+    fn of(step: &Step, fault: Fault) -> Vec<Case> {
+        let case = |then| Case { step: step.clone(), fault, then };
+        if !fault.fits(step) {
+            return Vec::new();
+        }
+        if !fault.kills() {
+            return vec![case(Then::Itself)];
+        }
+        // Not before there are leases on the hosts and a journal that another machine can read.
+        let elsewhere = std::env::var_os("JAILFERRY_FAULTS_ELSEWHERE").is_some().then(|| case(Then::RecoverElsewhere));
+        std::iter::once(case(Then::RecoverHere)).chain(elsewhere).collect()
+    }
+
+    /// What must have become of the jail: `Some(true)` it moved, `Some(false)` it did not, `None` either.
+    pub fn moves(&self, plan: &Plan) -> Option<bool> {
+        let before = self.step.number <= plan.undone;
+        match self.fault {
+            Fault::Twice => Some(true),
+            _ if !before => Some(true),
+            Fault::FailsBefore | Fault::FailsAfter | Fault::KilledBefore | Fault::KilledAfter => Some(false),
+            // Whether a connection can be had again decides.
+            Fault::CutOff | Fault::Rebooted => None,
+        }
+    }
+}
+
+/// Every case.
+pub fn all(plan: &Plan) -> Vec<Case> {
+    plan.steps.iter().flat_map(|step| FAULTS.into_iter().flat_map(|fault| Case::of(step, fault))).collect()
+}
+
+/// Each fault at two phases, each phase under more than one fault.
+pub fn choice(plan: &Plan) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (turn, fault) in FAULTS.into_iter().chain(FAULTS).enumerate() {
+        let phase = PHASES[(turn + turn / 6) % PHASES.len()];
+        let fit: Vec<Case> =
+            plan.steps.iter().filter(|s| s.phase == phase).flat_map(|step| Case::of(step, fault)).collect();
+        // Another step each time, so that together they are not all first ones.
+        cases.extend(fit.get(turn * 5 % fit.len().max(1)).cloned());
+    }
+    assert!(PHASES.iter().all(|phase| cases.iter().any(|c| c.step.phase == *phase)), "a phase is left out");
+    cases
+}
+
+/// Those that somebody asked for: `42/killed-before`, `42/*`, `*/twice`, with a blank between.
+pub fn named(plan: &Plan, wanted: &str) -> Vec<Case> {
+    let fits = |case: &Case, pattern: &str| {
+        let (step, fault) = pattern.split_once('/').unwrap_or((pattern, "*"));
+        let range = step.split_once('-').and_then(|(a, b)| Some(a.parse::<usize>().ok()?..=b.parse::<usize>().ok()?));
+        let step = step == "*"
+            || step == case.step.number.to_string()
+            || range.is_some_and(|range| range.contains(&case.step.number));
+        step && (fault == "*" || fault == case.fault.to_string())
+    };
+    all(plan).into_iter().filter(|case| wanted.split_whitespace().any(|pattern| fits(case, pattern))).collect()
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Fault::FailsBefore => "fails-before",
+            Fault::FailsAfter => "fails-after",
+            Fault::KilledBefore => "killed-before",
+            Fault::KilledAfter => "killed-after",
+            Fault::CutOff => "cut-off",
+            Fault::Rebooted => "rebooted",
+            Fault::Twice => "twice",
+        })
+    }
+}
+
+impl fmt::Display for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Then::Itself => "itself",
+            Then::RecoverHere => "recover-here",
+            Then::RecoverElsewhere => "recover-elsewhere",
+        })
+    }
+}

@@ -3,6 +3,8 @@
 //! The fleet is a lab that each test raises for itself (root is needed), or, with FLEET=/path/fleet.yml, real hosts that tests/acceptance/fleet.sh prepared.
 //! Tests that need to inject faults or to read the hosts' command logs have only the lab.
 
+#[path = "fleet/aftercare.rs"]
+mod aftercare;
 #[path = "fleet/bench.rs"]
 mod bench;
 #[path = "fleet/client.rs"]

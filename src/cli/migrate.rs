@@ -48,6 +48,15 @@ pub(super) async fn migrate(global: &Global, words: &[String], options: &Options
     exit
 }
 
+/// A dry run for machines is one JSON value, the plan.
+pub(super) fn renderer(global: &Global, consent: Consent) -> Renderer {
+    if consent.dry_run && global.json {
+        Renderer::quiet()
+    } else {
+        Renderer::choose(global.json, output::colour(std::io::stdout().is_terminal()))
+    }
+}
+
 /// One move, on hosts that are connected already.
 pub(super) async fn one(
     global: &Global,
@@ -58,31 +67,37 @@ pub(super) async fn one(
     options: &Options,
     consent: Consent,
 ) -> Exit {
-    // A dry run for machines is one JSON value, the plan.
-    let renderer = if consent.dry_run && global.json {
-        Renderer::quiet()
-    } else {
-        Renderer::choose(global.json, output::colour(std::io::stdout().is_terminal()))
-    };
+    let renderer = renderer(global, consent);
     let planned = prepare::plan(global, fleet, hosts, jail, target, options, &|e| renderer.event(&e)).await;
     let the_plan = match planned {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
+    decide(global, &the_plan, hosts, &renderer, consent).await
+}
+
+/// Shows the plan, or refuses, or asks and carries it out.
+pub(super) async fn decide(
+    global: &Global,
+    the_plan: &Plan,
+    hosts: &Hosts,
+    renderer: &Renderer,
+    consent: Consent,
+) -> Exit {
     if consent.dry_run {
         renderer.finish();
-        return plan::show(global, &the_plan);
+        return plan::show(global, the_plan);
     }
     if the_plan.refused() {
         output::error(&plan_view::findings(&the_plan.findings, output::paint()));
-        output::complain(&format!("jail {jail} is not moved; nothing was changed"));
+        output::complain(&format!("jail {} is not moved; nothing was changed", the_plan.jail));
         return Exit::Refused;
     }
     renderer.settle();
-    if !consent.yes && !agreed(global, &the_plan) {
+    if !consent.yes && !agreed(global, the_plan) {
         return Exit::Refused;
     }
-    execute::execute(&the_plan, hosts, &renderer).await
+    execute::execute(the_plan, hosts, renderer).await
 }
 
 /// Shows the essence and asks; without a terminal nobody can answer, so `--yes` is required.

@@ -12,10 +12,12 @@ mod check;
 mod execute;
 mod facts;
 mod finalize;
+mod known;
 mod migrate;
 mod plan;
 mod playbook;
 mod recover;
+mod rollback;
 mod shells;
 mod show;
 mod takeover;
@@ -49,6 +51,7 @@ const EXAMPLES: &str = "Examples:
   jailferry facts big                        what jailferry knows of a node
   jailferry runs                             what was done, with outcomes
   jailferry recover                          after any interruption: forward or back
+  jailferry rollback web-0123abcd            move an accepted run back
 
 Exit codes:
   0   moved, or the question was answered
@@ -142,6 +145,27 @@ enum Verb {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Move the jail of an accepted run back to where it came from, with everything written since
+    #[command(
+        after_long_help = "The copy that the run parked there gets what was written since; the checks, the plan and the
+way back of a move apply. Without that copy (after finalize) there is only a full move: jailferry migrate.
+
+Examples:
+  jailferry rollback web-0123abcd --dry-run
+  jailferry rollback web-0123abcd"
+    )]
+    Rollback {
+        /// The run's id
+        run: String,
+        /// Only say what would be done; changes nothing on any host
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        how: How,
+    },
     /// Let go of what a successful run kept: the source's copy and the held snapshots; there is no way back then
     Finalize {
         /// The run's id
@@ -191,6 +215,9 @@ pub async fn main() -> Exit {
         Verb::Check { files } => check::check(&global, &files),
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,
         Verb::Recover { run, dry_run } => recover::recover(&global, run.as_deref(), dry_run).await,
+        Verb::Rollback { run, dry_run, yes, how } => {
+            rollback::rollback(&global, &run, &how.options(), migrate::Consent { dry_run, yes }).await
+        }
         Verb::Finalize { run, dry_run, yes } => finalize::finalize(&global, &run, dry_run, yes).await,
         Verb::Runs => show::runs(&global),
         Verb::Show { run } => show::show(&global, &run),

@@ -10,6 +10,8 @@ use crate::model::NodeName;
 use crate::model::Owner;
 use crate::plan::Plan;
 use crate::plan::assemble;
+use crate::plan::finding::Findings;
+use crate::plan::situation::Evidence;
 use crate::playbook::Options;
 use crate::remote::Hosts;
 use crate::saga::journal;
@@ -30,12 +32,36 @@ pub async fn plan(
     options: &Options,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<Plan, Exit> {
+    plan_examined(global, fleet, hosts, (jail, target), options, events, &|_, _| ()).await
+}
+
+/// As [`plan()`], with a further look at what the hosts said; what it finds stands alone when it forbids the run and too
+/// little is known to plan.
+///
+/// # Errors
+/// The exit code to end with.
+pub async fn plan_examined(
+    global: &Global,
+    fleet: &FleetFile,
+    hosts: &Hosts,
+    (jail, target): (&JailName, &NodeName),
+    options: &Options,
+    events: &(dyn Fn(Event) + Send + Sync),
+    examine: &(dyn Fn(&Evidence, &mut Findings) + Sync),
+) -> Result<Plan, Exit> {
     let settings = options.over(&fleet.fleet.options_of(jail)).settle();
     let gathered = gather::evidence(hosts, &fleet.fleet, jail, target, settings.transfer, events).await;
-    let (evidence, situation, findings) = gathered.map_err(|error| {
+    let (evidence, situation, mut findings) = gathered.map_err(|error| {
         output::complain(&format!("the fleet cannot be asked; nothing was changed\n{error}"));
         Exit::Refused
     })?;
+    let mut own = Findings::default();
+    examine(&evidence, &mut own);
+    if situation.is_none() && own.has_errors() {
+        findings = own;
+    } else {
+        findings.add(own);
+    }
     let planned = match situation {
         None => Err(findings.into_sorted()),
         Some(situation) => {

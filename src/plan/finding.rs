@@ -64,6 +64,15 @@ impl Findings {
         }
     }
 
+    /// Takes another collection in.
+    pub fn add(&mut self, more: Findings) {
+        for finding in more.0 {
+            if !self.0.contains(&finding) {
+                self.0.push(finding);
+            }
+        }
+    }
+
     /// All of them, worst first, otherwise in the order found.
     #[must_use]
     pub fn into_sorted(mut self) -> Vec<Finding> {

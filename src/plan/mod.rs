@@ -18,6 +18,7 @@ pub mod naming;
 pub mod network;
 pub mod persist;
 pub mod preflight;
+pub mod rollback;
 pub mod situation;
 pub mod staging;
 mod step;

@@ -23,6 +23,9 @@ fn bad_words() {
         &["show", "web-12345678"],
         &["show", "last"],
         &["facts", "huge"],
+        &["rollback"],
+        &["rollback", "web-12345678"],
+        &["rollback", "$(reboot)", "--yes"],
         &["run"],
         &["run", "absent.yml"],
     ] {

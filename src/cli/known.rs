@@ -1,0 +1,76 @@
+//! The runs that the journals of this machine know, for verbs that look back at them.
+
+use crate::cli::Exit;
+use crate::cli::output;
+use crate::model::NodeName;
+use crate::model::RunId;
+use crate::plan::Plan;
+use crate::saga::RunRecord;
+use crate::saga::journal;
+use crate::saga::journal::FoundRun;
+use crate::ui::sanitize;
+
+/// All of them, oldest first.
+///
+/// # Errors
+/// When the folder cannot be read; it has been said.
+pub(super) fn runs() -> Result<Vec<FoundRun>, Exit> {
+    let listed = journal::runs_directory().and_then(|folder| journal::list_runs(&folder));
+    let mut found = listed.map_err(|error| {
+        output::complain(&error.to_string());
+        Exit::Internal
+    })?;
+    found.sort_by_key(|f| f.record.as_ref().map(|r| r.started).unwrap_or_default());
+    Ok(found)
+}
+
+/// Did the run move its jail?
+pub(super) fn has_moved(record: &RunRecord) -> bool {
+    record.finished.as_ref().is_some_and(|f| f.outcome == "moved")
+}
+
+/// The run of that name with its plan, when it moved its jail.
+///
+/// # Errors
+/// It is said why not.
+pub(super) fn moved(wanted: &str) -> Result<(Plan, Vec<FoundRun>), Exit> {
+    let bad = |message: &str| {
+        output::complain(message);
+        Exit::BadInput
+    };
+    let id = RunId::new(wanted).map_err(|e| bad(&e.to_string()))?;
+    let runs = runs()?;
+    let Some(found) = runs.iter().find(|r| r.run == id) else {
+        return Err(bad(&format!("no run {}; `jailferry runs` lists them", sanitize::line(wanted))));
+    };
+    let record = match &found.record {
+        Ok(record) => record,
+        Err(error) => return Err(bad(&format!("{}: {error}", found.path.display()))),
+    };
+    if !has_moved(record) {
+        let instead = match &record.finished {
+            _ if found.active => "it is under way".to_owned(),
+            Some(finished) if finished.outcome == "needs-human" => {
+                format!("it was not finished: jailferry recover {id}")
+            }
+            Some(finished) => format!("it ended: {}", sanitize::line(&finished.outcome)),
+            None => format!("it was interrupted: jailferry recover {id}"),
+        };
+        return Err(bad(&format!("run {id} did not move its jail: {instead}")));
+    }
+    let plan: Plan = serde_json::from_value(record.header.plan.clone())
+        .map_err(|e| bad(&format!("the plan of run {id} cannot be read: {e}")))?;
+    Ok((plan, runs))
+}
+
+/// The runs that moved the jail after that one, oldest first, with where they moved it.
+pub(super) fn later(plan: &Plan, runs: &[FoundRun]) -> Vec<(RunId, NodeName)> {
+    let started = |run: &FoundRun| run.record.as_ref().map(|r| r.started).ok();
+    let since = runs.iter().find(|r| r.run == plan.run).and_then(started);
+    runs.iter()
+        .filter(|r| started(r) > since)
+        .filter_map(|r| r.record.as_ref().ok())
+        .filter(|r| r.header.jail == plan.jail && has_moved(r))
+        .map(|r| (r.header.run.clone(), r.header.to.clone()))
+        .collect()
+}

@@ -1,5 +1,6 @@
 //! `jailferry finalize`: let go of what a successful run kept. From then on there is no way back to the old copy.
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -7,21 +8,29 @@ use std::sync::Arc;
 use crate::cli::Exit;
 use crate::cli::Global;
 use crate::cli::input;
+use crate::cli::known;
 use crate::cli::output;
 use crate::cli::prepare;
 use crate::effect::Effect;
-use crate::model::RunId;
+use crate::effect::command::Command;
+use crate::model::NodeName;
 use crate::plan::Plan;
 use crate::plan::finalize;
+use crate::plan::rollback::LaterMove;
+use crate::remote::Hosts;
 use crate::saga::Journal;
 use crate::saga::journal;
 
 pub(super) async fn finalize(global: &Global, run: &str, dry_run: bool, yes: bool) -> Exit {
-    let (journal, plan) = match open(run) {
+    let (plan, later, finalized) = match open(run) {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
-    let list = finalize::finalize(&plan);
+    if finalized {
+        output::say(&format!("Run {} is finalized already: nothing of it is kept.", plan.run));
+        return Exit::Done;
+    }
+    let list = finalize::finalize(&plan, &later);
     output::say(&format!("Run {}: jail {} moved from {} to {}", plan.run, plan.jail, plan.source, plan.target));
     for (title, effect) in &list {
         output::say(&format!("  {title}"));
@@ -40,36 +49,83 @@ pub(super) async fn finalize(global: &Global, run: &str, dry_run: bool, yes: boo
         return Exit::Refused;
     }
     let Ok(mut fleet) = input::fleet(global) else { return Exit::BadInput };
-    let needed = [&plan.hub, &plan.source, &plan.target];
-    fleet.fleet.nodes.retain(|name, _| needed.contains(&name));
+    let mut needed: BTreeSet<NodeName> = finalize::hosts(&plan);
+    needed.extend(later.last().map(|l| l.to.clone()));
+    if let Some(missing) = needed.iter().find(|name| !fleet.fleet.nodes.contains_key(*name)) {
+        output::complain(&format!("fleet.yml has no node {missing}, on which the run kept something"));
+        return Exit::BadInput;
+    }
+    fleet.fleet.nodes.retain(|name, _| needed.contains(name));
     let hosts = match prepare::connect(&fleet).await {
         Ok(hosts) => hosts,
         Err(exit) => return exit,
     };
-    hosts.log_to(Arc::new(journal));
-    let running = effect_of_running(&plan);
-    if let Err(error) = hosts.run(&running).await {
-        output::complain(&format!(
-            "jail {} does not run on {}, so the copy on {} is not let go: {error}",
-            plan.jail, plan.target, plan.source
-        ));
+    let journal = match reopen(&plan) {
+        Ok(journal) => Arc::new(journal),
+        Err(exit) => return exit,
+    };
+    hosts.log_to(journal.clone());
+    if let Err(why) = is_in_use_elsewhere(&plan, &later, &hosts, &needed).await {
+        output::complain(&format!("{why}: the copy on {} is not let go, nothing was changed", plan.source));
         return Exit::Refused;
     }
-    for (title, effect) in &list {
+    let exit = carry_out(&list, &hosts).await;
+    if exit == Exit::Done
+        && let Err(error) = journal.note(known::FINALIZED)
+    {
+        output::complain(&format!("the journal cannot be written: {error}"));
+    }
+    exit
+}
+
+async fn carry_out(list: &[(String, Effect)], hosts: &Hosts) -> Exit {
+    for (index, (title, effect)) in list.iter().enumerate() {
         for command in effect.work().commands() {
-            if let Err(error) = hosts.run(command).await {
-                output::complain(&format!("{title}: {error}\nthe rest was left; it is safe to try again"));
-                return Exit::NeedsHuman;
+            let Err(error) = hosts.run(command).await else { continue };
+            if matches!(effect, Effect::Lock { .. }) {
+                output::complain(&format!("{error}\nnothing was changed"));
+                return Exit::Refused;
             }
+            output::complain(&format!("{title}: {error}\nthe rest was left; it is safe to try again"));
+            for (_, unlock) in list.iter().skip(index).filter(|(_, e)| matches!(e, Effect::Unlock { .. })) {
+                for command in unlock.work().commands() {
+                    let _ = hosts.run(command).await;
+                }
+            }
+            return Exit::NeedsHuman;
         }
         output::say(&format!("done: {title}"));
     }
     Exit::Done
 }
 
-/// The old copy may only go while the new one is in use.
-fn effect_of_running(plan: &Plan) -> crate::effect::command::Command {
-    crate::effect::command::Command::argv(&plan.target, 60, ["jls", "-j", plan.jail.as_str(), "jid"])
+/// The old copy may only go while a newer one is in use: the jail runs on one of the hosts, and at the source only if a
+/// later run is known to have brought it there.
+async fn is_in_use_elsewhere(
+    plan: &Plan,
+    later: &[LaterMove],
+    hosts: &Hosts,
+    nodes: &BTreeSet<NodeName>,
+) -> Result<(), String> {
+    let mut places = Vec::new();
+    for node in nodes {
+        // 1: no such jail (jls(8)); anything else is no answer.
+        let script = format!("if jls -j {} jid >/dev/null 2>&1; then echo runs; fi", plan.jail);
+        match hosts.run(&Command::script(node, 60, script)).await {
+            Ok(said) if said.text().trim() == "runs" => places.push(node),
+            Ok(_) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    let home = later.iter().any(|l| l.to == plan.source);
+    match places.as_slice() {
+        [] => Err(format!("jail {} runs neither on {} nor where it moved later", plan.jail, plan.target)),
+        [only] if **only == plan.source && !home => {
+            Err(format!("jail {} runs on {}, and no journal here tells how it came back", plan.jail, plan.source))
+        }
+        [_] => Ok(()),
+        several => Err(format!("jail {} runs on {} nodes at once", plan.jail, several.len())),
+    }
 }
 
 fn agreed(plan: &Plan) -> bool {
@@ -86,20 +142,25 @@ fn agreed(plan: &Plan) -> bool {
     true
 }
 
-/// The journal and plan of a run that moved its jail.
-fn open(run: &str) -> Result<(Journal, Plan), Exit> {
-    let bad = |message: &str| {
-        output::complain(message);
-        Exit::BadInput
-    };
-    let id = RunId::new(run).map_err(|e| bad(&e.to_string()))?;
-    let folder = journal::runs_directory().map_err(|e| bad(&e.to_string()))?;
-    let (journal, record) = Journal::open(&journal::path_of(&folder, &id)).map_err(|e| bad(&e.to_string()))?;
-    if record.finished.as_ref().is_none_or(|f| f.outcome != "moved") {
-        return Err(bad(&format!("run {id} did not move its jail: nothing to let go of (see `jailferry show {id}`)")));
-    }
-    let plan: Plan = serde_json::from_value(record.header.plan)
-        .map_err(|e| bad(&format!("the plan of run {id} cannot be read: {e}")))?;
+/// The plan of a run that moved its jail, the later moves of that jail, and whether the run is finalized already.
+fn open(run: &str) -> Result<(Plan, Vec<LaterMove>, bool), Exit> {
+    let (plan, runs) = known::moved(run)?;
+    let later = known::later(&plan, &runs);
+    let record = runs.iter().find(|r| r.run == plan.run).and_then(|r| r.record.as_ref().ok());
+    let finalized = record.is_some_and(known::is_finalized);
     let parked = plan.steps.iter().any(|s| matches!(&s.effect, Effect::Park { .. }));
-    if parked { Ok((journal, plan)) } else { Err(bad(&format!("run {id} parked nothing"))) }
+    if parked {
+        return Ok((plan, later, finalized));
+    }
+    output::complain(&format!("run {} parked nothing", plan.run));
+    Err(Exit::BadInput)
+}
+
+/// The journal, to write into.
+fn reopen(plan: &Plan) -> Result<Journal, Exit> {
+    let opened = journal::runs_directory().and_then(|folder| Journal::open(&journal::path_of(&folder, &plan.run)));
+    opened.map(|(journal, _)| journal).map_err(|error| {
+        output::complain(&format!("{error}; nothing was changed"));
+        Exit::Refused
+    })
 }

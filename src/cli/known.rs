@@ -2,9 +2,10 @@
 
 use crate::cli::Exit;
 use crate::cli::output;
-use crate::model::NodeName;
 use crate::model::RunId;
 use crate::plan::Plan;
+use crate::plan::rollback::LaterMove;
+use crate::saga::Record;
 use crate::saga::RunRecord;
 use crate::saga::journal;
 use crate::saga::journal::FoundRun;
@@ -27,6 +28,14 @@ pub(super) fn runs() -> Result<Vec<FoundRun>, Exit> {
 /// Did the run move its jail?
 pub(super) fn has_moved(record: &RunRecord) -> bool {
     record.finished.as_ref().is_some_and(|f| f.outcome == "moved")
+}
+
+/// What `finalize` writes into the journal of a run when it has let go of everything.
+pub(super) const FINALIZED: &str = "finalized";
+
+/// Has `finalize` let go of what the run kept?
+pub(super) fn is_finalized(record: &RunRecord) -> bool {
+    record.entries.iter().any(|e| matches!(&e.what, Record::Note(note) if note.text == FINALIZED))
 }
 
 /// The run of that name with its plan, when it moved its jail.
@@ -63,14 +72,15 @@ pub(super) fn moved(wanted: &str) -> Result<(Plan, Vec<FoundRun>), Exit> {
     Ok((plan, runs))
 }
 
-/// The runs that moved the jail after that one, oldest first, with where they moved it.
-pub(super) fn later(plan: &Plan, runs: &[FoundRun]) -> Vec<(RunId, NodeName)> {
+/// The moves of the jail after that run, oldest first.
+pub(super) fn later(plan: &Plan, runs: &[FoundRun]) -> Vec<LaterMove> {
     let started = |run: &FoundRun| run.record.as_ref().map(|r| r.started).ok();
     let since = runs.iter().find(|r| r.run == plan.run).and_then(started);
     runs.iter()
         .filter(|r| started(r) > since)
         .filter_map(|r| r.record.as_ref().ok())
         .filter(|r| r.header.jail == plan.jail && has_moved(r))
-        .map(|r| (r.header.run.clone(), r.header.to.clone()))
+        .map(|r| &r.header)
+        .map(|h| LaterMove { run: h.run.clone(), from: h.from.clone(), to: h.to.clone() })
         .collect()
 }

@@ -13,6 +13,7 @@ mod execute;
 mod facts;
 mod finalize;
 mod known;
+mod leftovers;
 mod migrate;
 mod plan;
 mod playbook;
@@ -52,6 +53,7 @@ const EXAMPLES: &str = "Examples:
   jailferry runs                             what was done, with outcomes
   jailferry recover                          after any interruption: forward or back
   jailferry rollback web-0123abcd            move an accepted run back
+  jailferry leftovers                        what is ours on any node, and why
 
 Exit codes:
   0   moved, or the question was answered
@@ -177,6 +179,8 @@ Examples:
         #[arg(long, short)]
         yes: bool,
     },
+    /// List everything of jailferry's on any host: since when, of which run, why, and what takes it away
+    Leftovers,
     /// List the runs that were started from this machine
     Runs,
     /// Show a run: its steps, its commands, its outcome
@@ -219,6 +223,7 @@ pub async fn main() -> Exit {
             rollback::rollback(&global, &run, &how.options(), migrate::Consent { dry_run, yes }).await
         }
         Verb::Finalize { run, dry_run, yes } => finalize::finalize(&global, &run, dry_run, yes).await,
+        Verb::Leftovers => leftovers::leftovers(&global).await,
         Verb::Runs => show::runs(&global),
         Verb::Show { run } => show::show(&global, &run),
         Verb::Completions { shell } => shells::completions(shell),

@@ -5,6 +5,7 @@
 //! round trip, a host and round.
 
 pub mod fingerprint;
+pub mod leftovers;
 mod lookup;
 pub mod parse;
 pub mod questions;

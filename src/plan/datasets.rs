@@ -136,8 +136,14 @@ pub fn stale_copy(
         let existing = there.datasets.iter().find(|d| Some(&d.name) == into.as_ref());
         existing.is_some_and(|e| common_base(&dataset.snapshots, &e.snapshots).is_none())
     });
-    let aside = DatasetName::new(format!("{root}.jailferry-{mark}")).ok()?;
+    let aside = stale_name(root, &RunId::new(mark).ok()?)?;
     (apart && target.dataset(&aside).is_none()).then(|| (root.clone(), aside))
+}
+
+/// The name under which an outdated copy that a run left is put aside.
+#[must_use]
+pub fn stale_name(root: &DatasetName, run: &RunId) -> Option<DatasetName> {
+    DatasetName::new(format!("{root}.jailferry-{run}")).ok()
 }
 
 /// What the target has: nothing, or an older copy of ours that shares a snapshot by GUID. Anything else is not ours.

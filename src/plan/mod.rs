@@ -13,6 +13,7 @@ pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod leases;
+pub mod leftovers;
 pub mod migrate;
 pub mod naming;
 pub mod network;

@@ -13,6 +13,17 @@ use crate::plan::Plan;
 use crate::plan::Step;
 use crate::plan::finding::Findings;
 
+/// A later run that moved the same jail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaterMove {
+    /// Its id.
+    pub run: RunId,
+    /// From where.
+    pub from: NodeName,
+    /// To where.
+    pub to: NodeName,
+}
+
 /// Where the jail runs now.
 fn place(run: &Plan, hosts: &BTreeMap<NodeName, HostFacts>) -> Vec<NodeName> {
     hosts.iter().filter(|(_, facts)| facts.jail(&run.jail).is_some()).map(|(node, _)| node.clone()).collect()
@@ -29,19 +40,14 @@ pub fn parked(run: &Plan) -> Vec<Parked> {
 }
 
 /// What forbids to move `run` back: the jail has moved on since, or the copy that the run parked is not there any more
-/// as it was left. `later` are runs of the same jail that moved it after this one, oldest first, with their targets.
-pub fn examine(
-    run: &Plan,
-    later: &[(RunId, NodeName)],
-    hosts: &BTreeMap<NodeName, HostFacts>,
-    findings: &mut Findings,
-) {
+/// as it was left. `later` are the moves of the same jail after this one, oldest first.
+pub fn examine(run: &Plan, later: &[LaterMove], hosts: &BTreeMap<NodeName, HostFacts>, findings: &mut Findings) {
     let (jail, source, target) = (&run.jail, &run.source, &run.target);
     let full_move =
         format!("to move it there all the same, in full if need be: jailferry migrate {jail} {source} --dry-run");
     let running = place(run, hosts);
     if running.contains(source) {
-        let by = later.iter().rev().find(|(_, to)| to == source).map(|(id, _)| format!(" (run {id} moved it)"));
+        let by = later.iter().rev().find(|l| l.to == *source).map(|l| format!(" (run {} moved it)", l.run));
         findings.error(
             "back-already",
             source,
@@ -55,7 +61,7 @@ pub fn examine(
     {
         let newest = later.last().map_or_else(
             || full_move.clone(),
-            |(id, _)| format!("roll back that move first: jailferry rollback {id}; or {full_move}"),
+            |l| format!("roll back that move first: jailferry rollback {}; or {full_move}", l.run),
         );
         findings.error(
             "moved-on",

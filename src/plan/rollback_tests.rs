@@ -3,8 +3,6 @@
 use crate::effect::Base;
 use crate::effect::Effect;
 use crate::effect::simulate::World;
-use crate::model::NodeName;
-use crate::model::RunId;
 use crate::plan::Finding;
 use crate::plan::Plan;
 use crate::plan::assemble;
@@ -13,6 +11,7 @@ use crate::plan::fixture::Shape;
 use crate::plan::fixture::jail;
 use crate::plan::fixture::node;
 use crate::plan::rollback;
+use crate::plan::rollback::LaterMove;
 use crate::playbook::Options;
 
 fn plan(world: &World, to: &str, salt: &str) -> Plan {
@@ -28,11 +27,15 @@ fn moved() -> (World, Plan) {
     (world, there)
 }
 
-fn refused(world: &World, run: &Plan, later: &[(RunId, NodeName)]) -> Vec<Finding> {
+fn refused(world: &World, run: &Plan, later: &[LaterMove]) -> Vec<Finding> {
     let (evidence, _, _) = world.evidence(&Shape::testbed().fleet(), &run.jail, &run.source);
     let mut findings = Findings::default();
     rollback::examine(run, later, &evidence.hosts, &mut findings);
     findings.into_sorted()
+}
+
+fn later(plan: &Plan) -> LaterMove {
+    LaterMove { run: plan.run.clone(), from: plan.source.clone(), to: plan.target.clone() }
 }
 
 fn code(findings: &[Finding]) -> Option<&str> {
@@ -58,7 +61,7 @@ fn the_way_back_sends_increments_only() {
     assert!(bases.len() > 2 && bases.iter().all(|b| **b != Base::Nothing), "{bases:?}");
     back.steps.iter().for_each(|s| world.apply(&s.effect).unwrap());
     // Once more is refused, and the run that did it is named.
-    let again = refused(&world, &there, &[(back.run.clone(), back.target.clone())]);
+    let again = refused(&world, &there, &[later(&back)]);
     assert_eq!(code(&again), Some("back-already"));
     assert!(again[0].what.contains(back.run.as_str()), "{}", again[0].what);
 }
@@ -68,7 +71,7 @@ fn a_jail_that_has_moved_on_is_not_taken_back() {
     let (mut world, there) = moved();
     let on = plan(&world, "small", "1");
     on.steps.iter().for_each(|s| world.apply(&s.effect).unwrap());
-    let findings = refused(&world, &there, &[(on.run.clone(), on.target.clone())]);
+    let findings = refused(&world, &there, &[later(&on)]);
     assert_eq!(code(&findings), Some("moved-on"));
     assert!(findings[0].fix.contains(&format!("jailferry rollback {}", on.run)), "{}", findings[0].fix);
 }

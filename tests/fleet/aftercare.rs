@@ -59,3 +59,90 @@ fn an_accepted_run_goes_back_with_what_was_written_since() {
     let runs = fleet.jailferry(&["runs", "--json"]).exits(0).json();
     assert_eq!(runs.as_array().map(Vec::len), Some(2), "refusals are no runs: {runs}");
 }
+
+/// What `leftovers` lists of ours, as `HOST KIND NAME`, with its verdict and command; not the test bed's own.
+fn leftovers(fleet: &Fleet) -> Vec<(String, String, String)> {
+    let told = fleet.jailferry(&["leftovers", "--json"]).exits(0);
+    let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let list = told.json().as_array().expect("a list").clone();
+    list.iter()
+        .filter(|l| !word(&l["name"]).contains("testbed") && word(&l["name"]) != "/var/run/jailferry.lock")
+        .map(|l| {
+            let what = format!("{} {} {}", word(&l["host"]), word(&l["kind"]), word(&l["name"]));
+            (what, word(&l["verdict"]), word(&l["command"]))
+        })
+        .collect()
+}
+
+#[test]
+fn whatever_is_left_is_told_with_its_reason() {
+    let Some(fleet) = Fleet::lab("whatever_is_left_is_told_with_its_reason") else { return };
+    let lab = fleet.in_lab();
+    assert_eq!(leftovers(&fleet), [], "before anything");
+
+    // A run that was killed in the first copy: everything of it is recover's.
+    let fault = lab.fault("spare", &["--match", "zfs send -L -e -c -p jfpool/jails/web/data@", "--nth", "1"], "hang");
+    let mut child = fleet.start(&["migrate", "web", "big", "--yes"]);
+    crate::bench::wait_until("the copy hangs", || lab.fired(&fault) > 0);
+    let busy = leftovers(&fleet);
+    assert!(busy.iter().any(|(w, v, _)| w.starts_with("small lock") && v == "in-use"), "{busy:#?}");
+    child.kill().expect("killed");
+    let _ = child.wait();
+    lab.clear_faults("spare");
+    let run = newest(&fleet);
+    let killed = leftovers(&fleet);
+    let recover = format!("jailferry recover {run}");
+    for what in ["small lock /var/db/jailferry/web.lock", &format!("spare snapshot jfpool/jails/web@jailferry-{run}-0")]
+    {
+        let found = killed.iter().find(|(w, _, _)| w == what).unwrap_or_else(|| panic!("no {what} in {killed:#?}"));
+        assert_eq!((found.1.as_str(), &found.2), ("interrupted", &recover), "{killed:#?}");
+    }
+    assert!(killed.iter().any(|(w, _, _)| w.starts_with("big ") && w.contains("copy jfpool/jails/web")), "{killed:#?}");
+    fleet.jailferry(&["recover", &run]).exits(0);
+    assert_eq!(leftovers(&fleet), [], "after recover");
+
+    // After a move: what is kept for the way back, and what the network needs.
+    fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
+    let run = newest(&fleet);
+    let moved = leftovers(&fleet);
+    let finalize = format!("jailferry finalize {run}");
+    for (what, verdict, command) in &moved {
+        assert!(
+            verdict == "in-use" && command.is_empty() || verdict == "kept" && *command == finalize,
+            "{what}: {moved:#?}"
+        );
+    }
+    for part in [
+        "spare copy jfpool/jails/web/data",
+        "spare hold",
+        "big hold",
+        "big snapshot",
+        "small backup",
+        "spare file-aside",
+    ] {
+        assert!(moved.iter().any(|(w, v, _)| w.starts_with(part) && v == "kept"), "no {part} in {moved:#?}");
+    }
+    let text = fleet.jailferry(&["leftovers"]).exits(0).says("kept until finalize").says(&finalize);
+    assert!(text.stdout.contains("since 20"), "{}", text.all);
+
+    // After finalize: only what the network needs while the jail is away, in boot configuration.
+    fleet.jailferry(&["finalize", &run, "--yes"]).exits(0);
+    fleet.jailferry(&["finalize", &run, "--yes"]).exits(0).says("finalized already");
+    let finalized = leftovers(&fleet);
+    for (what, verdict, _) in &finalized {
+        let boot = what.contains(" variable ") || what.contains(" hook ");
+        assert!(boot && verdict == "in-use", "{what}: {finalized:#?}");
+    }
+    // Strangers' things with such names, and a name that means harm.
+    fleet.sh("big", "zfs snapshot jfpool@jailferry-web-00000000-x\nmkdir -p /var/run/'jailferry$(reboot)'");
+    let strange = leftovers(&fleet);
+    let of = |part: &str| strange.iter().find(|(w, _, _)| w.contains(part)).unwrap_or_else(|| panic!("{strange:#?}"));
+    assert_eq!((of("web-00000000").1.as_str(), of("web-00000000").2.as_str()), ("unknown", ""));
+    assert_eq!(of("$(reboot)").2, "rm -r '/var/run/jailferry$(reboot)'");
+    fleet.sh("big", "zfs destroy jfpool@jailferry-web-00000000-x\nrmdir /var/run/'jailferry$(reboot)'");
+    // Home again and finalized in any order: nothing at all.
+    fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
+    fleet.jailferry(&["finalize", &newest(&fleet), "--yes"]).exits(0);
+    assert_eq!(leftovers(&fleet), [], "at home");
+    fleet.answers_from("web", "spare");
+}

@@ -29,6 +29,7 @@ const SOURCES: [(&str, &str); 20] = [
     ("ask.sh", include_str!("../../facts/questions/ask.sh")),
     ("host.sh", include_str!("../../facts/questions/host.sh")),
     ("jail.sh", include_str!("../../facts/questions/jail.sh")),
+    ("leftovers.sh", include_str!("../../facts/questions/leftovers.sh")),
     ("rc.sh", include_str!("../../facts/questions/rc.sh")),
     ("wireguard.sh", include_str!("../../facts/questions/wireguard.sh")),
 ];

@@ -17,6 +17,7 @@ const HOST: &str = include_str!("host.sh");
 const FILE: &str = include_str!("file.sh");
 const DATASETS: &str = include_str!("datasets.sh");
 const JAIL: &str = include_str!("jail.sh");
+const LEFTOVERS: &str = include_str!("leftovers.sh");
 
 /// The properties that a transfer depends on wherever their value comes from (zfsprops(7), contract 5).
 pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,available,written,recordsize,volsize,\
@@ -27,6 +28,12 @@ pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,avai
 #[must_use]
 pub fn host_questions() -> String {
     format!("{ASK}{WIREGUARD}{RC}{HOST}")
+}
+
+/// Everything of ours on a host: what [`crate::facts::leftovers::Traces`] holds.
+#[must_use]
+pub fn leftover_questions() -> String {
+    format!("{ASK}{RC}{LEFTOVERS}{END}")
 }
 
 /// What to ask the source about the jail that moves.

@@ -1,0 +1,100 @@
+# Everything on a host that may be jailferry's, by the names that jailferry gives. Lists are read whole before they are
+# filtered, so that a tool that fails is not taken for one that found nothing.
+ours_in_zfs() {
+	all=$(zfs list -Hp -t snapshot,bookmark -o name,creation) || return
+	printf '%s\n' "$all" | awk -F '\t' '$1 ~ /[@#]jailferry-/'
+}
+ours_holding() {
+	all=$(zfs list -Hp -t snapshot -o name,userrefs) || return
+	printf '%s\n' "$all" | awk -F '\t' '$2 > 0 && $1 ~ /^[A-Za-z0-9_.:@\/-]+$/ { print $1 }' |
+		xargs -r zfs holds -H | awk -F '\t' '$2 ~ /^jailferry-/ { print $1 "\t" $2 }'
+}
+ours_marked() {
+	all=$(zfs get -Hp -t filesystem,volume -s local,received -o name,value org.jailferry:run) || return
+	printf '%s\n' "$all" | while IFS='	' read -r name run; do
+		[ -n "$name" ] || continue
+		more=$(zfs list -Hp -o creation,mounted,receive_resume_token "$name" </dev/null) || continue
+		printf '%s\t%s\t%s\n' "$name" "$run" "$more"
+	done
+}
+# stat(1): %m is the time of the last change, %t a tab. Names with a newline come apart and are no names of ours.
+ours_below() {
+	for folder in "$@"; do
+		[ -d "$folder" ] || continue
+		# A file that goes meanwhile is no failure.
+		find "$folder" -name '*jailferry*' -exec stat -f '%m%t%N' {} + || :
+	done
+}
+ours_in() {
+	for file in "$1"/* "$1"/.*; do
+		case ${file##*/} in . | ..) continue ;; esac
+		[ -e "$file" ] || continue
+		stat -f '%m%t%N' "$file"
+	done
+}
+ours_running() {
+	for file in /var/run/jailferry*; do
+		[ -e "$file" ] || continue
+		stat -f '%m%t%N' "$file"
+	done
+}
+lock_holders() {
+	for file in /var/db/jailferry/*.lock; do
+		[ -f "$file" ] || continue
+		line=
+		IFS= read -r line <"$file" || :
+		printf '%s\t%s\n' "$file" "$line"
+	done
+}
+# The key of a run ends with its name; half-written files of keys lie beside.
+ours_admitted() {
+	awk -F : '$6 ~ /^\// { print $6 }' /etc/passwd | sort -u | while read -r home; do
+		file=${home%/}/.ssh/authorized_keys
+		[ -f "$file" ] || continue
+		awk '$NF ~ /^jailferry-/ { print FILENAME "\t" $NF }' "$file"
+		for stage in "$file".jailferry.*; do
+			if [ -f "$stage" ]; then printf '%s\t\n' "$stage"; fi
+		done
+	done
+}
+ours_in_rc() {
+	all=$(rc_variables) || return
+	printf '%s\n' "$all" | awk '/^[a-z0-9_]*jailferry_/'
+}
+# Only whole lines that we write: nothing else of these files leaves the host.
+ours_hooked() {
+	sed -n -e '/^PostUp = [^#]*# jailferry [A-Za-z0-9_-]*$/p' -e '/^PostDown = [^#]*# jailferry [A-Za-z0-9_-]*$/p' "$1"
+}
+# An anchor that was emptied may keep its name for a while.
+ours_in_pf() {
+	all=$(pfctl -v -sA) || return
+	printf '%s\n' "$all" | awk '$1 ~ /^jailferry\// { print $1 }' | while read -r anchor; do
+		rules=$(pfctl -a "$anchor" -sn && pfctl -a "$anchor" -sr && pfctl -a "$anchor" -sT) || :
+		if [ -n "$rules" ]; then echo "$anchor"; fi
+	done
+}
+# -o with a header takes the rest of its word as that header, so one -o a column (ps(1)).
+ours_at_work() {
+	all=$(ps -axww -o pid= -o command=) || return
+	printf '%s\n' "$all" | awk '/[j]ailferry/ && !/awk/'
+}
+
+ask clock '' date +%s
+ask zfs-version '' zfs version
+ask zfs '' ours_in_zfs
+ask holds '' ours_holding
+ask marked '' ours_marked
+ask files '' ours_below /etc /usr/local/etc
+ask state '' ours_in /var/db/jailferry
+ask running '' ours_running
+ask locks '' lock_holders
+ask keys '' ours_admitted
+ask rc '' ours_in_rc
+for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do
+	[ -f "$file" ] || continue
+	ask hooks "$file" ours_hooked "$file"
+done
+ask pf '' ours_in_pf
+ask jails '' jls -d name
+ask interfaces '' ifconfig -l
+ask processes '' ours_at_work

@@ -1,0 +1,152 @@
+//! What is said of traces: the right reason, and never a command that destroys what something needs.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::plan::assemble;
+use crate::plan::fixture::Shape;
+use crate::plan::fixture::jail;
+use crate::plan::fixture::node;
+use crate::playbook::Options;
+
+/// The plan of web from spare to big.
+fn plan() -> Plan {
+    static PLAN: std::sync::OnceLock<Plan> = std::sync::OnceLock::new();
+    PLAN.get_or_init(make).clone()
+}
+
+fn make() -> Plan {
+    let world = Shape::testbed().world();
+    let (evidence, situation, findings) = world.evidence(&Shape::testbed().fleet(), &jail("web"), &node("big"));
+    assemble::plan(&evidence, &situation.unwrap(), &Options::default().settle(), "0", findings).unwrap()
+}
+
+fn known(plan: &Plan, fate: Fate) -> Vec<Known> {
+    vec![Known { run: plan.run.clone(), fate, plan: Some(plan.clone()) }]
+}
+
+fn fleet() -> Fleetwide {
+    let jails = BTreeMap::from([("web".to_owned(), BTreeSet::from([node("big")]))]);
+    Fleetwide { jails, complete: true }
+}
+
+fn trace(kind: TraceKind, name: &str, run: Option<&RunId>) -> Trace {
+    Trace { kind, name: name.into(), since: Some(1_700_000_000), run: run.cloned(), jail: None }
+}
+
+fn told(host: &str, traces: Vec<Trace>, known: &[Known]) -> Vec<Leftover> {
+    explain(&node(host), &Traces { clock: 0, jails: vec![], traces }, known, &fleet())
+}
+
+#[test]
+fn what_a_move_keeps_is_let_go_by_finalize() {
+    let plan = plan();
+    let run = &plan.run;
+    let last = format!("jfpool/jails/web@jailferry-{run}-final");
+    let all = vec![
+        trace(TraceKind::Copy, "jfpool/jails/web", Some(run)),
+        trace(TraceKind::Snapshot, &last, Some(run)),
+        trace(TraceKind::Hold, &last, Some(run)),
+        trace(TraceKind::FileAside, "/etc/jail.conf.d/.web.conf.jailferry", None),
+        trace(TraceKind::Backup, &format!("/etc/wireguard/wg0.conf.jailferry-{run}"), Some(run)),
+    ];
+    for leftover in told("spare", all.clone(), &known(&plan, Fate::Moved)) {
+        assert_eq!(leftover.verdict, Verdict::Kept, "{leftover:?}");
+        assert_eq!((leftover.command.unwrap(), leftover.on), (format!("jailferry finalize {run}"), None));
+    }
+    for leftover in told("spare", all.clone(), &known(&plan, Fate::Interrupted)) {
+        assert_eq!(leftover.command.unwrap(), format!("jailferry recover {run}"), "{}", leftover.name);
+    }
+    for leftover in told("spare", all.clone(), &known(&plan, Fate::UnderWay)) {
+        assert_eq!((leftover.verdict, leftover.command), (Verdict::InUse, None));
+    }
+    for leftover in told("spare", all, &[]) {
+        assert_eq!((leftover.verdict, leftover.command), (Verdict::Unknown, None));
+    }
+}
+
+#[test]
+fn what_nothing_needs_is_told_with_the_command_that_removes_it() {
+    let plan = plan();
+    let run = &plan.run;
+    let cases = [
+        (TraceKind::Snapshot, format!("jfpool/jails/web@jailferry-{run}-1"), "zfs destroy jfpool/jails/web@jailferry-"),
+        (TraceKind::Bookmark, format!("jfpool/jails/web#jailferry-{run}"), "zfs destroy 'jfpool/jails/web#jailferry-"),
+        (TraceKind::PartialCopy, "jfpool/jails/web".into(), "zfs receive -A jfpool/jails/web"),
+        (TraceKind::RunFile, format!("/var/run/jailferry-{run}.direct"), "rm -r /var/run/jailferry-"),
+        (TraceKind::Key, "/root/.ssh/authorized_keys".into(), "sed -i '' '/ jailferry-web-"),
+        (TraceKind::Lock, "/var/db/jailferry/web.lock".into(), "rm /var/db/jailferry/web.lock"),
+        (TraceKind::Process, "4711 daemon: x".into(), "kill 4711"),
+    ];
+    for (kind, name, command) in cases {
+        for fate in [Fate::Moved, Fate::Over] {
+            let [leftover] =
+                <[_; 1]>::try_from(told("big", vec![trace(kind, &name, Some(run))], &known(&plan, fate))).unwrap();
+            assert_eq!((leftover.verdict, leftover.on), (Verdict::Nobodys, Some(node("big"))));
+            assert!(leftover.command.as_ref().unwrap().starts_with(command), "{:?}", leftover.command);
+        }
+    }
+    // A copy put aside by a later run; what is below it goes with it.
+    let aside = format!("jfpool/jails/web.jailferry-{run}");
+    let traces = ["", "/data"].map(|below| trace(TraceKind::Copy, &format!("{aside}{below}"), Some(run))).into();
+    let told = told("spare", traces, &known(&plan, Fate::Over));
+    assert_eq!(told[0].command.as_deref(), Some(format!("zfs destroy -r {aside}").as_str()));
+    assert_eq!((told[1].verdict, &told[1].command), (Verdict::Nobodys, &None));
+}
+
+#[test]
+fn the_network_keeps_what_its_jails_need() {
+    let variable = |name: &str| told("big", vec![trace(TraceKind::Variable, name, None)], &[]).pop().unwrap();
+    for name in ["jailferry_bridge0_aliases: 192.168.123.1/32", "route_jailferry_web_0: -host 192.168.123.50"] {
+        assert_eq!((variable(name).verdict, variable(name).command), (Verdict::InUse, None), "{name}");
+    }
+    let gone = variable("ipv6_route_jailferry_old_1: -host ::1");
+    assert_eq!(gone.verdict, Verdict::Unknown);
+    assert_eq!(
+        gone.command.as_deref(),
+        Some("sysrc -x ipv6_route_jailferry_old_1; sysrc ipv6_static_routes-=jailferry_old_1")
+    );
+    assert_eq!(variable("route_jailferry_$(id)_0: x").command, None);
+}
+
+const KINDS: [TraceKind; 19] = [
+    TraceKind::Snapshot,
+    TraceKind::Bookmark,
+    TraceKind::Hold,
+    TraceKind::Copy,
+    TraceKind::PartialCopy,
+    TraceKind::MountedCopy,
+    TraceKind::FileAside,
+    TraceKind::StagedFile,
+    TraceKind::Backup,
+    TraceKind::Lock,
+    TraceKind::StateFile,
+    TraceKind::RunFile,
+    TraceKind::Key,
+    TraceKind::Variable,
+    TraceKind::Hook,
+    TraceKind::Anchor,
+    TraceKind::Jail,
+    TraceKind::Interface,
+    TraceKind::Process,
+];
+
+proptest! {
+    /// Whatever a host tells: a name in a command is one word of it, so that nothing of it is executed.
+    #[test]
+    fn names_of_hosts_are_words_of_a_command(name in "[a-z@#/ ;$()`'\"\n\u{1b}-]{0,40}", which in 0..KINDS.len()) {
+        let plan = plan();
+        let kind = KINDS[which];
+        let traces = vec![trace(kind, &name, Some(&plan.run)), trace(kind, &name, None)];
+        for leftover in told("big", traces, &known(&plan, Fate::Over)) {
+            let Some(command) = leftover.command else { continue };
+            let words = shlex::split(&command);
+            prop_assert!(words.is_some(), "{command:?}");
+            let words = words.unwrap_or_default();
+            let pid = name.split(' ').next().unwrap_or_default();
+            let whole = words.iter().any(|w| *w == name) || kind == TraceKind::Process && words.iter().any(|w| w == pid);
+            prop_assert!(whole || !command.contains(&name) || name.len() < 3, "{command:?}");
+            prop_assert!(kind != TraceKind::MountedCopy || !command.contains("destroy"));
+        }
+    }
+}

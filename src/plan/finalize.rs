@@ -16,7 +16,7 @@ pub fn finalize(plan: &Plan, later: &[LaterMove]) -> Vec<(String, Effect)> {
     let (jail, run, hub) = (&plan.jail, &plan.run, &plan.hub);
     let mut list = vec![(
         format!("lock jail {jail} on {hub}, so that no run uses what goes"),
-        Effect::Lock { host: hub.clone(), jail: jail.clone(), run: run.clone() },
+        Effect::Lock { host: hub.clone(), jail: jail.clone(), run: run.clone(), owner: plan.owner.clone() },
     )];
     // The copy became the live one again when the jail came home, and another run's when it left once more.
     let copy_is_of_this_run = later.iter().all(|l| l.from != plan.source && l.to != plan.source);
@@ -88,6 +88,7 @@ mod tests {
     use crate::plan::fixture::Shape;
     use crate::plan::fixture::jail;
     use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
     use crate::playbook::Options;
 
     /// The testbed with one node more, all of them with wg-quick(8): routes are kept in files on every host.
@@ -101,7 +102,8 @@ mod tests {
     fn moved(world: &mut World, to: &str, salt: u32) -> Plan {
         let (evidence, situation, findings) = world.evidence(&shape().fleet(), &jail("db"), &node(to));
         let settings = Options::default().settle();
-        let plan = assemble::plan(&evidence, &situation.unwrap(), &settings, &salt.to_string(), findings).unwrap();
+        let plan =
+            assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), &salt.to_string(), findings).unwrap();
         plan.steps.iter().for_each(|s| world.apply(&s.effect).unwrap_or_else(|e| panic!("{}: {e}", s.title)));
         plan
     }

@@ -31,6 +31,7 @@ use crate::model::Guid;
 use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Owner;
 use crate::model::Prefix;
 use crate::model::PublicKey;
 use crate::model::RemotePath;
@@ -72,6 +73,11 @@ pub(crate) struct JailShape {
     pub(crate) autostart: bool,
     /// Has a dataset `data` below its own?
     pub(crate) data: bool,
+}
+
+/// Who drives the runs of tests.
+pub(crate) fn tester() -> Owner {
+    Owner::new("tests@here-0").unwrap()
 }
 
 pub(crate) fn node(name: &str) -> NodeName {

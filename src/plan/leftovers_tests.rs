@@ -7,6 +7,7 @@ use crate::plan::assemble;
 use crate::plan::fixture::Shape;
 use crate::plan::fixture::jail;
 use crate::plan::fixture::node;
+use crate::plan::fixture::tester;
 use crate::playbook::Options;
 
 /// The plan of web from spare to big.
@@ -18,7 +19,7 @@ fn plan() -> Plan {
 fn make() -> Plan {
     let world = Shape::testbed().world();
     let (evidence, situation, findings) = world.evidence(&Shape::testbed().fleet(), &jail("web"), &node("big"));
-    assemble::plan(&evidence, &situation.unwrap(), &Options::default().settle(), "0", findings).unwrap()
+    assemble::plan(&evidence, &situation.unwrap(), &Options::default().settle(), &tester(), "0", findings).unwrap()
 }
 
 fn known(plan: &Plan, fate: Fate) -> Vec<Known> {

@@ -10,13 +10,14 @@ use crate::plan::finding::Findings;
 use crate::plan::fixture::Shape;
 use crate::plan::fixture::jail;
 use crate::plan::fixture::node;
+use crate::plan::fixture::tester;
 use crate::plan::rollback;
 use crate::plan::rollback::LaterMove;
 use crate::playbook::Options;
 
 fn plan(world: &World, to: &str, salt: &str) -> Plan {
     let (evidence, situation, findings) = world.evidence(&Shape::testbed().fleet(), &jail("web"), &node(to));
-    assemble::plan(&evidence, &situation.unwrap(), &Options::default().settle(), salt, findings).unwrap()
+    assemble::plan(&evidence, &situation.unwrap(), &Options::default().settle(), &tester(), salt, findings).unwrap()
 }
 
 /// web on big, and the run that moved it.

@@ -10,7 +10,7 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 20] = [
+const SOURCES: [(&str, &str); 21] = [
     ("files.rs", include_str!("files.rs")),
     ("jail.rs", include_str!("jail.rs")),
     ("lease.rs", include_str!("lease.rs")),

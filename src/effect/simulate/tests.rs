@@ -27,6 +27,7 @@ use crate::plan::fixture::NodeShape;
 use crate::plan::fixture::Shape;
 use crate::plan::fixture::jail;
 use crate::plan::fixture::node;
+use crate::plan::fixture::tester;
 use crate::playbook::Options;
 use crate::saga::direction::Direction;
 use crate::saga::direction::direction;
@@ -38,8 +39,7 @@ pub(super) fn plan(world: &World, shape: &Shape, jail: &JailName, target: &NodeN
     let (evidence, situation, findings) = world.evidence(&fleet, jail, target);
     let Some(situation) = situation else { panic!("{:#?}", findings.into_sorted()) };
     let settings = Options::default().settle();
-    let owner = crate::model::Owner::new("tests@here-0").unwrap();
-    let made = assemble::plan(&evidence, &situation, &settings, &owner, &salt.to_string(), findings);
+    let made = assemble::plan(&evidence, &situation, &settings, &tester(), &salt.to_string(), findings);
     let plan = made.unwrap_or_else(|findings| panic!("{findings:#?}"));
     let errors: Vec<_> = plan.findings.iter().filter(|f| f.severity == crate::plan::Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");

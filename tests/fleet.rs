@@ -15,6 +15,8 @@ mod direct;
 mod interrupts;
 #[path = "fleet/lab.rs"]
 mod lab;
+#[path = "fleet/leases.rs"]
+mod leases;
 #[path = "fleet/moving.rs"]
 mod moving;
 #[path = "fleet/promise.rs"]

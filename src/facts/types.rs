@@ -49,6 +49,9 @@ pub struct HostFacts {
     pub zfs: Option<ZfsVersion>,
     /// Is a command there? Of those asked for (`fetch`, `nc`, `timeout`, `lockf`, `daemon`, `wg`, `wg-quick`).
     pub commands: BTreeSet<String>,
+    /// Which jails are being moved, by what the hub's locks say: `RUN OWNER FENCE since …`.
+    #[serde(default)]
+    pub moving: BTreeMap<String, String>,
     /// What could not be read although the rest of the facts stands: the question (such as
     /// `jail -e /etc/jail.conf.d/old.conf`) and the answer's first line on standard error.
     pub unreadable: BTreeMap<String, String>,

@@ -395,6 +395,7 @@ impl Shape {
                 anchors: vec![],
                 tables: BTreeMap::new(),
             },
+            moving: BTreeMap::new(),
             jails: here.iter().map(|j| j.running(shape.mount)).collect(),
             jail_configurations: vec![],
             rc: RcConf {

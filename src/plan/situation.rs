@@ -233,6 +233,20 @@ fn hub_sources(hub: &HostFacts, gateways: &[IpAddr], hub_is_target: bool) -> Vec
 fn find_source(evidence: &Evidence, jail: &JailName, target: &NodeName, findings: &mut Findings) -> Option<NodeName> {
     let running: Vec<&NodeName> =
         evidence.hosts.iter().filter(|(_, facts)| facts.jail(jail).is_some()).map(|(name, _)| name).collect();
+    // A jail that is being moved may run nowhere for a moment; and whatever is planned now would be wrong soon.
+    for (hub, lock) in evidence.hosts.iter().filter_map(|(name, facts)| Some((name, facts.moving.get(jail.as_str())?)))
+    {
+        let (run, rest) = lock.split_once(' ').unwrap_or((lock, ""));
+        findings.error(
+            "moving",
+            hub,
+            format!("jail {jail} is being moved by run {run} ({rest})"),
+            format!("wait until it has ended; if it was interrupted: jailferry recover {run}"),
+        );
+        if running.is_empty() {
+            return None;
+        }
+    }
     match running.as_slice() {
         [only] if *only == target => {
             findings.error("already-there", only, format!("jail {jail} already runs on {only}"), "nothing to do");

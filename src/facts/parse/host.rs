@@ -76,6 +76,7 @@ pub fn parse_host(answer: &[u8]) -> Result<HostFacts, Vec<FactsError>> {
             pools,
             zfs,
             commands: commands?,
+            moving: moving(&frames),
             unreadable,
         })
     })();
@@ -115,6 +116,13 @@ fn identity(frames: &Frames) -> Result<Identity, FactsError> {
         clock: number(frames, "clock")?,
         uid: number(frames, "uid")?,
     })
+}
+
+/// A lock is a file `/var/db/jailferry/JAIL.lock` with one line. One that goes away meanwhile is none.
+fn moving(frames: &Frames) -> BTreeMap<String, String> {
+    let of = |subject: &str| Some(subject.rsplit_once('/')?.1.strip_suffix(".lock")?.to_owned());
+    let locks = frames.all("lock").filter_map(|f| Some((of(&f.subject)?, f.success().ok()?.text())));
+    locks.map(|(jail, text)| (printable(&jail, 64), printable(text.trim(), 300))).collect()
 }
 
 fn routes(frames: &Frames) -> Result<BTreeMap<u16, Vec<Route>>, FactsError> {

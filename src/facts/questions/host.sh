@@ -68,6 +68,11 @@ for file in /etc/jail.*.conf /etc/jail.conf.d/*.conf /etc/jail.conf /usr/local/b
 	ask jail-e "$file" jail -f "$file" -e "$separator"
 done
 
+for file in /var/db/jailferry/*.lock; do
+	[ -f "$file" ] || continue
+	ask lock "$file" cat "$file"
+done
+
 ask sysrc '' rc_variables
 # In the order in which rc.d/jail reads them: the last one wins.
 for file in /etc/rc.conf /etc/rc.conf.local /etc/rc.conf.d/jail /usr/local/etc/rc.conf.d/jail; do

@@ -1,0 +1,145 @@
+//! The machine that drives a move is lost: what the hosts do by themselves, and `recover` from another machine.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+
+use crate::bench::Fleet;
+use crate::bench::wait_until;
+use crate::client::Client;
+use crate::state::States;
+
+/// How long the hosts wait: the shortest lease there is.
+const LEASE: &str = "5s";
+
+/// fleet.yml with a short lease.
+fn impatient(fleet: &mut Fleet) {
+    let text = fs::read_to_string(&fleet.file).expect("fleet.yml is text");
+    let file = fleet.state.path().join("fleet.yml");
+    let config = fleet.file.with_file_name("ssh_config");
+    // Paths in it are relative to where it was.
+    let text = text.replace("ssh_config: ssh_config", &format!("ssh_config: {}", config.display()));
+    fs::write(&file, format!("{text}\ndefaults:\n  lease: {LEASE}\n")).expect("written");
+    fleet.file = file;
+}
+
+/// Starts the move of web to big and kills the machine that drives it while a command that contains `part` hangs on
+/// `host`; with `script`, while a script does.
+fn lost_at(fleet: &Fleet, host: &str, at: &[&str]) {
+    let lab = fleet.in_lab();
+    let fault = lab.fault(host, at, "hang");
+    let mut child = fleet.start(&["migrate", "web", "big", "--yes"]);
+    wait_until(&format!("{at:?} hangs on {host}"), || lab.fired(&fault) > 0);
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+    lab.clear_faults(host);
+}
+
+/// Another machine: a state folder of its own.
+fn elsewhere(fleet: &Fleet) -> PathBuf {
+    fleet.state.path().join("elsewhere")
+}
+
+fn home_again(fleet: &Fleet, before: &States, counting: Client<'_>) {
+    let [url, _] = fleet.urls("web");
+    let told = fleet.jailferry_from(&elsewhere(fleet), &["recover"]).exits(0).says("jail web runs on spare");
+    counting.lost_nothing(&url);
+    assert_eq!(fleet.runs_on("web"), ["spare"]);
+    fleet.answers_from("web", "spare");
+    before.same(&fleet.states(), &told.all);
+    // Twice is harmless, and the machine that was lost has nothing to say any more.
+    fleet.jailferry_from(&elsewhere(fleet), &["recover"]).exits(0).says("nothing to recover");
+    fleet.jailferry(&["recover"]).exits(5).says("somebody has put things right");
+    before.same(&fleet.states(), "after the lost machine came back");
+}
+
+#[test]
+fn the_source_starts_its_copy_again_when_nobody_is_heard() {
+    let Some(mut fleet) = Fleet::lab("the_source_starts_its_copy_again_when_nobody_is_heard") else { return };
+    impatient(&mut fleet);
+    let before = fleet.states();
+    let watch = fleet.in_lab().watch();
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    // The jail is stopped, everything was sent, the source has not let go.
+    lost_at(&fleet, "big", &["--script", "--match", "zfs get -Hp -o value guid"]);
+    assert_eq!(fleet.runs_on("web"), [] as [&str; 0]);
+    wait_until("the source starts its copy again", || fleet.runs_on("web") == ["spare"]);
+    fleet.answers_from("web", "spare");
+    home_again(&fleet, &before, counting);
+    assert_eq!(watch.never_two("web", "192.168.123.0/24"), ["spare"]);
+}
+
+#[test]
+fn a_jail_that_runs_at_the_target_stays_there_until_somebody_decides() {
+    let Some(mut fleet) = Fleet::lab("a_jail_that_runs_at_the_target_stays_there_until_somebody_decides") else {
+        return;
+    };
+    impatient(&mut fleet);
+    let before = fleet.states();
+    let watch = fleet.in_lab().watch();
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    // It runs there and is being proven.
+    lost_at(&fleet, "small", &["--match", "ping -n -q -D"]);
+    wait_until("the hub's lease is over", || {
+        fleet.try_sh("small", "ls /var/db/jailferry/web-*/lease/stayed").status.success()
+    });
+    wait_until("the target's lease is over", || {
+        fleet.try_sh("big", "ls /var/db/jailferry/web-*/lease/stayed").status.success()
+    });
+    assert_eq!(fleet.runs_on("web"), ["big"]);
+    fleet.answers_from("web", "big");
+    counting.waits_for(3);
+    home_again(&fleet, &before, counting);
+    assert_eq!(watch.never_two("web", "192.168.123.0/24"), ["spare", "big", "spare"]);
+}
+
+#[test]
+fn an_accepted_move_goes_forward_from_another_machine() {
+    let Some(mut fleet) = Fleet::lab("an_accepted_move_goes_forward_from_another_machine") else { return };
+    impatient(&mut fleet);
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    lost_at(&fleet, "spare", &["--match", "zfs hold"]);
+    let told = fleet.jailferry_from(&elsewhere(&fleet), &["recover"]).exits(0).says("jail web runs on big");
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    assert_eq!(fleet.runs_on("web"), ["big"], "{}", told.all);
+    assert!(fleet.sh("big", "sysrc -n jail_list").split_whitespace().any(|j| j == "web"), "{}", told.all);
+    for host in ["small", "spare", "big"] {
+        assert!(!fleet.try_sh(host, "ls /var/db/jailferry").status.success(), "{host} remembers the run\n{}", told.all);
+    }
+}
+
+#[test]
+fn a_machine_that_was_taken_for_lost_is_refused_when_it_comes_back() {
+    let Some(mut fleet) = Fleet::lab("a_machine_that_was_taken_for_lost_is_refused_when_it_comes_back") else { return };
+    impatient(&mut fleet);
+    let before = fleet.states();
+    let lab = fleet.in_lab();
+    let watch = lab.watch();
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    let fault = lab.fault("big", &["--script", "--match", "zfs get -Hp -o value guid"], "hang");
+    let args = ["migrate", "web", "big", "--yes"];
+    let child = fleet.start(&args);
+    wait_until("the comparison hangs", || lab.fired(&fault) > 0);
+    // Somebody else asks meanwhile: refused, with the owner's name, as long as it is heard.
+    fleet
+        .jailferry_from(&elsewhere(&fleet), &["migrate", "web", "big", "--yes"])
+        .exits(3)
+        .says("is being moved by run");
+    fleet.jailferry_from(&elsewhere(&fleet), &["recover"]).exits(3).says("is alive");
+    signal(&child, "STOP");
+    fleet.jailferry_from(&elsewhere(&fleet), &["recover"]).exits(0);
+    lab.clear_faults("big");
+    signal(&child, "CONT");
+    let told = fleet.finished(child, &args).exits(5);
+    assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    assert_eq!(watch.never_two("web", "192.168.123.0/24"), ["spare"]);
+    before.same(&fleet.states(), &told.all);
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent =
+        Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().expect("kill(1) runs");
+    assert!(sent.success());
+}

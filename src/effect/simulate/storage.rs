@@ -212,14 +212,22 @@ impl Host {
     }
 
     pub(super) fn roll_back_received(&mut self, name: &DatasetName, base: &SnapshotLabel, run: &RunId) -> Done {
+        let ours = format!("jailferry-{run}-");
+        self.back_to(name, base, |label| label.starts_with(&ours))
+    }
+
+    /// `ours`: the labels that may go.
+    fn back_to(&mut self, name: &DatasetName, base: &SnapshotLabel, ours: impl Fn(&str) -> bool) -> Done {
         let dataset = self.dataset(name)?;
         let Some(position) = dataset.snapshots.iter().position(|s| s.label == *base) else {
             return no_snapshot(name, base);
         };
-        let ours = format!("jailferry-{run}-");
         let newer = dataset.snapshots.get(position + 1..).unwrap_or_default();
-        if let Some(foreign) = newer.iter().find(|s| !s.label.as_str().starts_with(&ours)) {
-            return Err(SimulationError::NotOurs(format!("{name}@{} is not of run {run}", foreign.label)));
+        if let Some(foreign) = newer.iter().find(|s| !ours(s.label.as_str())) {
+            return Err(SimulationError::NotOurs(format!(
+                "{name}@{} is newer than @{base} and not ours",
+                foreign.label
+            )));
         }
         if newer.iter().any(|s| !s.holds.is_empty()) {
             return refused(format!("{name}: dataset is busy"));
@@ -474,6 +482,7 @@ impl World {
         let Some((root, _)) = back.pairs.first() else { return Ok(()) };
         self.snapshot(&back.from, root, &back.label)?;
         for (dataset, into) in &back.pairs {
+            self.host_mut(&back.to)?.back_to(into, &back.base, |label| label == back.label.as_str())?;
             self.send((&back.from, dataset), (&back.to, into), &Base::Snapshot(back.base.clone()), &back.label, None)?;
         }
         for (_, into) in &back.pairs {

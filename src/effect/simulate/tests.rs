@@ -76,7 +76,7 @@ pub(super) fn difference(before: &BTreeMap<NodeName, Host>, after: &BTreeMap<Nod
 }
 
 /// What must hold at every instant.
-fn check_always(world: &World, plan: &Plan, addresses: &[IpAddr]) -> Result<(), String> {
+pub(super) fn check_always(world: &World, plan: &Plan, addresses: &[IpAddr]) -> Result<(), String> {
     let running = running_copies(world, &plan.jail);
     if running.len() > 1 {
         return Err(format!("two copies run: {running:?}"));
@@ -102,12 +102,12 @@ fn check_always(world: &World, plan: &Plan, addresses: &[IpAddr]) -> Result<(), 
     Ok(())
 }
 
-fn shape_of<'a>(shape: &'a Shape, jail: &JailName) -> &'a JailShape {
+pub(super) fn shape_of<'a>(shape: &'a Shape, jail: &JailName) -> &'a JailShape {
     shape.jails.iter().find(|j| j.name == jail.as_str()).unwrap()
 }
 
 /// The jail is at that node: runs there and only there, owned there, reached from everywhere.
-fn check_at(world: &World, shape: &Shape, jail: &JailName, there: &NodeName) -> Result<(), String> {
+pub(super) fn check_at(world: &World, shape: &Shape, jail: &JailName, there: &NodeName) -> Result<(), String> {
     let running = running_copies(world, jail);
     if running != [there.clone()] {
         return Err(format!("{jail} runs on {running:?}"));
@@ -144,7 +144,7 @@ fn everyone_reaches_everyone(world: &World, shape: &Shape) -> Result<(), String>
 }
 
 /// A client's write, acknowledged: the counter of every dataset of the running jail goes up.
-fn write(world: &mut World, jail: &JailName) {
+pub(super) fn write(world: &mut World, jail: &JailName) {
     let Some(place) = running_copies(world, jail).pop() else { return };
     let root = format!("/{jail}");
     let host = world.hosts.get_mut(&place).unwrap();
@@ -155,7 +155,7 @@ fn write(world: &mut World, jail: &JailName) {
 }
 
 /// What the running copy of the jail has written.
-fn written(world: &World, jail: &JailName) -> Vec<u64> {
+pub(super) fn written(world: &World, jail: &JailName) -> Vec<u64> {
     let place = running_copies(world, jail).pop().unwrap();
     let of_jail = |name: &str| name.ends_with(&format!("/{jail}")) || name.contains(&format!("/{jail}/"));
     world.hosts[&place].storage.iter().filter(|(n, _)| of_jail(n.as_str())).map(|(_, d)| d.content).collect()
@@ -303,11 +303,11 @@ fn is_aside(jail: &JailName, dataset: &DatasetName) -> bool {
     dataset.as_str().contains(&format!("/{jail}.jailferry-"))
 }
 
-fn contents(world: &World, node: &NodeName, jail: &JailName) -> Vec<u64> {
+pub(super) fn contents(world: &World, node: &NodeName, jail: &JailName) -> Vec<u64> {
     world.hosts[node].storage.iter().filter(|(n, _)| is_of(jail, n)).map(|(_, d)| d.content).collect()
 }
 
-fn set_contents(world: &mut World, node: &NodeName, jail: &JailName, contents: &[u64]) {
+pub(super) fn set_contents(world: &mut World, node: &NodeName, jail: &JailName, contents: &[u64]) {
     let storage = &mut world.hosts.get_mut(node).unwrap().storage;
     storage.iter_mut().filter(|(n, _)| is_of(jail, n)).zip(contents).for_each(|((_, d), c)| d.content = *c);
 }

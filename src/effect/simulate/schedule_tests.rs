@@ -1,0 +1,710 @@
+//! Random schedules of faults: a run as the saga carries it out, in the simulator, with failures before and after an
+//! effect, a control machine that dies and recovers by its journal, hosts that reboot, steps that run twice.
+//!
+//! A schedule is made from its seed alone. A seed that fails is printed; put into fixtures/schedules/seeds.txt it is
+//! tried again by every `make test`. `JAILFERRY_SEEDS=5000..6000 cargo test schedules` tries others.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::tests;
+use crate::effect::Effect;
+use crate::effect::JailPlace;
+use crate::effect::RouteSpec;
+use crate::effect::simulate::Host;
+use crate::effect::simulate::World;
+use crate::effect::simulate::invariants::running_copies;
+use crate::model::Family;
+use crate::model::InterfaceName;
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::model::Prefix;
+use crate::plan::Phase;
+use crate::plan::Plan;
+use crate::plan::finalize;
+use crate::plan::fixture::JailShape;
+use crate::plan::fixture::NodeShape;
+use crate::plan::fixture::Shape;
+use crate::plan::fixture::jail;
+use crate::plan::fixture::node;
+use crate::saga::StepEvent;
+use crate::saga::StepState;
+use crate::saga::direction::Direction;
+use crate::saga::direction::direction;
+use crate::saga::lanes;
+use crate::saga::undo::guards_the_source;
+
+/// Schedules of one run of the tests.
+const SCHEDULES: u64 = 1000;
+/// Schedules that share a fleet and its plan, which take most of the time to make.
+const A_FLEET: u64 = 2;
+
+/// splitmix64: small, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Less than `end`.
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap()).unwrap()
+    }
+
+    fn one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
+    }
+
+    fn of<T: Clone>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len())].clone()
+    }
+}
+
+/// A fleet, where one of its jails is, and the plan that moves it.
+struct Stage {
+    shape: Shape,
+    /// The fleet as its files were before jailferry came.
+    pristine: World,
+    start: World,
+    plan: Plan,
+}
+
+fn stage(dice: &mut Dice) -> Stage {
+    let nodes = 2 + dice.below(3);
+    let places = [("jfpool/jails", "/jf/jails"), ("tank/j", "/jf/jails"), ("tank/j", "/tank/j")];
+    let all = ["small", "spare", "big", "tiny"].iter().take(nodes).enumerate().map(|(index, name)| {
+        let (parent, mount) = dice.of(&places);
+        let fib = if index == 0 { 0 } else { u16::from(dice.one_in(2)) };
+        NodeShape { name, fib, bridge: dice.of(&["bridge0", "bridge1"]), parent, mount, quick: dice.one_in(2) }
+    });
+    let nodes: Vec<NodeShape> = all.collect();
+    let jails = ["web", "sib", "db"].iter().take(1 + dice.below(3)).enumerate().map(|(index, name)| {
+        let families = 1 + dice.below(3);
+        JailShape {
+            name,
+            home: dice.below(nodes.len()),
+            whole: dice.one_in(2).then_some(20 + u16::try_from(index).unwrap()),
+            inet: families & 1 != 0,
+            inet6: families & 2 != 0,
+            unit: u32::try_from(index).unwrap(),
+            autostart: !dice.one_in(3),
+            data: dice.one_in(2),
+        }
+    });
+    let jails: Vec<JailShape> = jails.collect();
+    let shape = Shape { nodes, jails };
+    let moved = jail(dice.of(&shape.jails).name);
+    let pristine = shape.world();
+    let mut start = pristine.clone();
+    // Sometimes it has moved before, so that copies, files and routes of ours are about.
+    for salt in 0..u32::try_from(dice.below(3)).unwrap() {
+        let plan = tests::plan(&start, &shape, &moved, &elsewhere(dice, &start, &shape, &moved), salt);
+        plan.steps.iter().for_each(|s| start.apply(&s.effect).unwrap_or_else(|e| panic!("{}: {e}", s.title)));
+    }
+    let plan = tests::plan(&start, &shape, &moved, &elsewhere(dice, &start, &shape, &moved), 9);
+    Stage { shape, pristine, start, plan }
+}
+
+fn elsewhere(dice: &mut Dice, world: &World, shape: &Shape, jail: &JailName) -> NodeName {
+    let here = running_copies(world, jail);
+    let others: Vec<NodeName> = shape.nodes.iter().map(|n| node(n.name)).filter(|n| !here.contains(n)).collect();
+    dice.of(&others)
+}
+
+/// What goes wrong with an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    FailsBefore,
+    FailsAfter,
+    ControlDiesBefore,
+    ControlDiesAfter,
+    Twice,
+    RebootBefore,
+    RebootAfter,
+}
+
+const FAULTS: [Fault; 7] = [
+    Fault::FailsBefore,
+    Fault::FailsAfter,
+    Fault::ControlDiesBefore,
+    Fault::ControlDiesAfter,
+    Fault::Twice,
+    Fault::RebootBefore,
+    Fault::RebootAfter,
+];
+
+/// How a process that drives the run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Moved,
+    Back,
+    NeedsHuman,
+    Died,
+}
+
+/// A run in the simulator.
+struct Run<'a> {
+    stage: &'a Stage,
+    world: World,
+    states: BTreeMap<usize, StepState>,
+    dice: Dice,
+    /// Faults that may still come.
+    faults: usize,
+    /// Hosts that have rebooted.
+    rebooted: BTreeSet<NodeName>,
+    /// Has something been left undone or unmade, so that what builds on it may fail too?
+    excused: bool,
+    /// Must the jail be reached at the target whatever rebooted?
+    strict: bool,
+    /// What the last copy that ran has acknowledged.
+    acknowledged: Vec<u64>,
+    diary: Vec<String>,
+}
+
+type Checked<T> = Result<T, String>;
+
+/// What became of one effect.
+#[derive(Debug, PartialEq, Eq)]
+enum Came {
+    Done,
+    Failed,
+    Died,
+}
+
+impl<'a> Run<'a> {
+    fn new(stage: &'a Stage, dice: Dice) -> Run<'a> {
+        let acknowledged = tests::written(&stage.start, &stage.plan.jail);
+        let mut run = Run {
+            stage,
+            world: stage.start.clone(),
+            states: BTreeMap::new(),
+            dice,
+            faults: 0,
+            rebooted: BTreeSet::new(),
+            excused: false,
+            strict: false,
+            acknowledged,
+            diary: Vec::new(),
+        };
+        run.faults = 1 + run.dice.below(4);
+        run
+    }
+
+    fn note(&mut self, index: usize, event: StepEvent) -> Checked<()> {
+        let state = self.states.entry(index + 1).or_default();
+        *state = state.after(event).map_err(|e| format!("the journal refuses step {}: {e}", index + 1))?;
+        Ok(())
+    }
+
+    fn draw(&mut self) -> Option<Fault> {
+        // Most plans have 60 to 120 effects.
+        if self.faults == 0 || !self.dice.one_in(40) {
+            return None;
+        }
+        self.faults -= 1;
+        Some(self.dice.of(&FAULTS))
+    }
+
+    /// One effect with what goes wrong, and what must hold afterwards.
+    fn carry_out(&mut self, effect: &Effect, what: &str) -> Checked<Came> {
+        let fault = self.draw();
+        if let Some(fault) = fault {
+            self.diary.push(format!("{fault:?} at {what}"));
+        }
+        if fault == Some(Fault::RebootBefore) {
+            self.some_host_reboots()?;
+        }
+        if fault == Some(Fault::ControlDiesBefore) {
+            return Ok(Came::Died);
+        }
+        if fault == Some(Fault::FailsBefore) {
+            return Ok(Came::Failed);
+        }
+        let applied = self.world.apply(effect);
+        if fault == Some(Fault::Twice) {
+            let _ = self.world.apply(effect);
+        }
+        self.check(what)?;
+        match (applied, fault) {
+            (_, Some(Fault::ControlDiesAfter)) => Ok(Came::Died),
+            (Err(error), _) => {
+                self.diary.push(format!("{what}: {error}"));
+                if self.rebooted.is_empty() && !self.excused && fault.is_none() {
+                    return Err(format!("{what} fails without a reason: {error}"));
+                }
+                Ok(Came::Failed)
+            }
+            (Ok(()), Some(Fault::FailsAfter)) => Ok(Came::Failed),
+            (Ok(()), Some(Fault::RebootAfter)) => self.some_host_reboots().map(|()| Came::Done),
+            (Ok(()), _) => Ok(Came::Done),
+        }
+    }
+
+    /// Holds at every instant; then the copy that runs, if any, acknowledges a write.
+    fn check(&mut self, what: &str) -> Checked<()> {
+        let (shape, plan) = (&self.stage.shape, &self.stage.plan);
+        let addresses = tests::shape_of(shape, &plan.jail).addresses();
+        tests::check_always(&self.world, plan, &addresses).map_err(|e| format!("after {what}: {e}"))?;
+        if running_copies(&self.world, &plan.jail).is_empty() {
+            return Ok(());
+        }
+        let now = tests::written(&self.world, &plan.jail);
+        if now != self.acknowledged {
+            return Err(format!("after {what}: acknowledged {:?}, the copy has {now:?}", self.acknowledged));
+        }
+        tests::write(&mut self.world, &plan.jail);
+        self.acknowledged = tests::written(&self.world, &plan.jail);
+        Ok(())
+    }
+
+    fn some_host_reboots(&mut self) -> Checked<()> {
+        let hosts: Vec<NodeName> = self.world.hosts.keys().cloned().collect();
+        let host = self.dice.of(&hosts);
+        self.diary.push(format!("{host} reboots"));
+        reboot(&mut self.world, &self.stage.pristine, &self.stage.plan, &host)?;
+        self.rebooted.insert(host.clone());
+        self.check(&format!("a reboot of {host}"))
+    }
+
+    /// `saga::run::Run::execute`.
+    fn execute(&mut self) -> Checked<End> {
+        let plan = &self.stage.plan;
+        let no_return = plan.point_of_no_return();
+        let rounds_until = 2 + u32::try_from(self.dice.below(4)).unwrap();
+        let mut started: BTreeSet<usize> = BTreeSet::new();
+        let mut index = 0;
+        while index < no_return {
+            if plan.steps[index].round.is_some_and(|round| round >= rounds_until) {
+                self.note(index, StepEvent::Skipped)?;
+                index += 1;
+                continue;
+            }
+            let together = lanes::group(&plan.steps, index, no_return);
+            let end = together.end;
+            let mut lanes = lanes::lanes(&plan.steps, together);
+            lanes.iter_mut().for_each(|lane| lane.reverse());
+            let mut failed = false;
+            while lanes.iter().any(|lane| !lane.is_empty()) {
+                let busy: Vec<usize> = (0..lanes.len()).filter(|l| !lanes[*l].is_empty()).collect();
+                let lane = self.dice.of(&busy);
+                let Some(at) = lanes[lane].pop() else { continue };
+                started.insert(at);
+                self.note(at, StepEvent::Intended)?;
+                match self.carry_out(&plan.steps[at].effect, &format!("step {} ({})", at + 1, plan.steps[at].title))? {
+                    Came::Done => self.note(at, StepEvent::Done)?,
+                    Came::Failed => {
+                        self.note(at, StepEvent::Failed)?;
+                        failed = true;
+                        lanes[lane].clear();
+                    }
+                    Came::Died => {
+                        self.others_in_flight(&lanes, lane)?;
+                        return Ok(End::Died);
+                    }
+                }
+            }
+            if failed {
+                let back: Vec<usize> = started.iter().rev().copied().collect();
+                return self.go_back(&back);
+            }
+            index = end;
+        }
+        self.make_it_last(&(no_return..plan.steps.len()).collect::<Vec<_>>())
+    }
+
+    /// What the other lanes were doing when the control machine died: begun, and perhaps carried out all the same.
+    fn others_in_flight(&mut self, lanes: &[Vec<usize>], own: usize) -> Checked<()> {
+        for (lane, steps) in lanes.iter().enumerate() {
+            if let Some(at) = steps.last().copied()
+                && lane != own
+                && self.dice.one_in(2)
+            {
+                self.note(at, StepEvent::Intended)?;
+                if self.dice.one_in(2) {
+                    let _ = self.world.apply(&self.stage.plan.steps[at].effect);
+                    self.check("what was in flight")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `saga::run::Run::make_it_last`.
+    fn make_it_last(&mut self, indexes: &[usize]) -> Checked<End> {
+        let plan = &self.stage.plan;
+        let mut left = false;
+        for &index in indexes {
+            let step = &plan.steps[index];
+            if left && matches!(step.effect, Effect::Unlock { .. }) {
+                continue;
+            }
+            self.note(index, StepEvent::Intended)?;
+            match self.carry_out(&step.effect, &format!("step {} ({})", index + 1, step.title))? {
+                Came::Done => self.note(index, StepEvent::Done)?,
+                Came::Failed => {
+                    self.note(index, StepEvent::Failed)?;
+                    self.excused = true;
+                    left = true;
+                }
+                Came::Died => return Ok(End::Died),
+            }
+        }
+        Ok(if left { End::NeedsHuman } else { End::Moved })
+    }
+
+    /// `saga::run::Run::go_back`.
+    fn go_back(&mut self, indexes: &[usize]) -> Checked<End> {
+        let plan = &self.stage.plan;
+        let mut left = false;
+        'steps: for &index in indexes {
+            let step = &plan.steps[index];
+            if step.undo.is_empty() || left && matches!(step.effect, Effect::Lock { .. }) {
+                continue;
+            }
+            self.note(index, StepEvent::Undoing)?;
+            for effect in &step.undo {
+                match self.carry_out(effect, &format!("the undo of step {} ({})", index + 1, step.title))? {
+                    Came::Done => {}
+                    Came::Died => return Ok(End::Died),
+                    Came::Failed => {
+                        self.note(index, StepEvent::Stuck)?;
+                        self.excused = true;
+                        if guards_the_source(effect) {
+                            return Ok(End::NeedsHuman);
+                        }
+                        left = true;
+                        continue 'steps;
+                    }
+                }
+            }
+            self.note(index, StepEvent::Undone)?;
+        }
+        Ok(if left { End::NeedsHuman } else { End::Back })
+    }
+
+    /// `jailferry recover`, as often as it takes; a person has mended the causes when it has failed often enough.
+    fn to_the_end(&mut self) -> Checked<End> {
+        let mut end = self.execute()?;
+        for _ in 0..12 {
+            let outcome = match end {
+                End::Moved | End::Back => return Ok(end),
+                End::NeedsHuman => Some("needs-human"),
+                End::Died => None,
+            };
+            if self.faults > 0 && self.dice.one_in(3) {
+                self.faults -= 1;
+                self.some_host_reboots()?;
+            }
+            self.diary.push("recover".into());
+            end = match direction(&self.stage.plan, &self.states, outcome) {
+                Direction::Nothing => End::Back,
+                Direction::Forward(indexes) => self.make_it_last(&indexes)?,
+                Direction::Back(indexes) => self.go_back(&indexes)?,
+            };
+        }
+        Err(format!("no end after twelve recoveries: {end:?}"))
+    }
+
+    /// What must hold when it is over.
+    fn judge(&mut self, end: End) -> Checked<()> {
+        let Stage { shape, start, plan, .. } = self.stage;
+        let jail = &plan.jail;
+        match end {
+            End::Moved => {
+                if self.rebooted.is_empty() || self.strict {
+                    tests::check_at(&self.world, shape, jail, &plan.target)?;
+                } else if running_copies(&self.world, jail).contains(&plan.source) {
+                    return Err("moved, and runs at the source".into());
+                }
+                let kept = tests::contents(&self.world, &plan.target, jail);
+                if kept != self.acknowledged {
+                    return Err(format!("moved: acknowledged {:?}, kept {kept:?}", self.acknowledged));
+                }
+                for (title, effect) in finalize::finalize(plan, &[]) {
+                    self.world.apply(&effect).map_err(|e| format!("finalize: {title}: {e}"))?;
+                }
+                no_debris(&self.world, plan)
+            }
+            _ => {
+                let kept = tests::contents(&self.world, &plan.source, jail);
+                if kept != self.acknowledged {
+                    return Err(format!("back: acknowledged {:?}, kept {kept:?}", self.acknowledged));
+                }
+                let mut back = self.world.clone();
+                tests::set_contents(&mut back, &plan.source, jail, &tests::contents(start, &plan.source, jail));
+                let (before, after) = if self.rebooted.is_empty() {
+                    (start.hosts.clone(), back.hosts)
+                } else {
+                    (persistent(start), persistent(&back))
+                };
+                if before != after {
+                    return Err(format!("not as at the start:\n{}", tests::difference(&before, &after)));
+                }
+                no_debris(&self.world, plan)
+            }
+        }
+    }
+}
+
+/// What a reboot keeps.
+fn persistent(world: &World) -> BTreeMap<NodeName, Host> {
+    let mut hosts = world.hosts.clone();
+    for host in hosts.values_mut() {
+        host.facts.jails.clear();
+        host.facts.interfaces.clear();
+        host.facts.routes.clear();
+        host.watches.clear();
+        for wireguard in &mut host.facts.wireguard {
+            wireguard.peers.iter_mut().for_each(|p| p.allowed.clear());
+        }
+        host.storage.values_mut().for_each(|d| d.mounted = false);
+    }
+    hosts
+}
+
+/// Nothing carries the run's name any more.
+fn no_debris(world: &World, plan: &Plan) -> Checked<()> {
+    let name = plan.run.as_str();
+    for (node, host) in &world.hosts {
+        let runs = host.locks.values().chain(host.backups.keys().map(|(_, run)| run)).chain(&host.keys);
+        if let Some(run) = runs.chain(&host.watches).find(|r| r.as_str() == name) {
+            return Err(format!("a lock, backup, key or watch of {run} is left on {node}"));
+        }
+        for (dataset, found) in &host.storage {
+            let held: Vec<_> = found.snapshots.iter().map(|s| (&s.label, &s.holds)).collect();
+            let text = format!("{:?} {:?} {held:?} {:?}", found.local, found.received, found.bookmarks);
+            if text.contains(name) {
+                return Err(format!("{dataset} on {node} still carries the run's name: {text}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A host comes up again with what its files say: routes, aliases, AllowedIPs, mounts, and the jails of jail_list.
+fn reboot(world: &mut World, pristine: &World, plan: &Plan, name: &NodeName) -> Checked<()> {
+    let as_built = &pristine.hosts[name].facts;
+    let host = world.hosts.get_mut(name).unwrap();
+    let down: Vec<String> = host.facts.jails.iter().map(|j| j.name.clone()).collect();
+    host.facts.jails.clear();
+    host.watches.clear();
+    host.facts.routes = as_built.routes.clone();
+    let is_epair = |i: &crate::facts::Interface| i.groups.iter().any(|g| g == "epair");
+    host.facts.interfaces = as_built.interfaces.iter().filter(|i| !is_epair(i)).cloned().collect();
+    host.facts.interfaces.iter_mut().for_each(|i| i.members.clear());
+    for file in host.facts.wireguard_files.clone() {
+        for wireguard in host.facts.wireguard.iter_mut().filter(|w| w.interface == file.interface) {
+            for peer in &mut wireguard.peers {
+                let listed = file.peers.iter().find(|(key, _)| *key == peer.public_key);
+                peer.allowed = listed.map(|(_, prefixes)| prefixes.clone()).unwrap_or_default();
+            }
+        }
+    }
+    aliases_of_rc(host)?;
+    for route in kept_routes(name, host) {
+        host.add_route(&route).map_err(|e| format!("{name} boots: {e}"))?;
+    }
+    let own = |d: &crate::effect::simulate::Dataset| d.own("canmount").is_none_or(|v| v == "on");
+    host.storage.values_mut().for_each(|d| d.mounted = own(d));
+    host.settle();
+    let _ = down;
+    boot_jails(world, plan, name)
+}
+
+fn aliases_of_rc(host: &mut Host) -> Checked<()> {
+    for (variable, value) in host.facts.rc.variables.clone() {
+        let Some(bridge) = variable.strip_prefix("ifconfig_").and_then(|v| v.strip_suffix("_aliases")) else {
+            continue;
+        };
+        let interface = InterfaceName::new(bridge).map_err(|e| e.to_string())?;
+        for word in value.split_whitespace().filter(|w| w.contains('/')) {
+            let net: ipnet::IpNet = word.parse().map_err(|_| format!("{variable}: {word}"))?;
+            host.add_alias(&interface, net.addr(), net.prefix_len()).map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// The routes of ours in rc.conf and in the hooks of wg-quick(8) files.
+fn kept_routes(name: &NodeName, host: &Host) -> Vec<RouteSpec> {
+    let variables = &host.facts.rc.variables;
+    let mut all: Vec<String> = Vec::new();
+    for (list, start) in [("static_routes", "route_"), ("ipv6_static_routes", "ipv6_route_")] {
+        let names = variables.get(list).map(|l| l.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
+        let ours = names.into_iter().filter(|n| n.starts_with("jailferry_"));
+        all.extend(ours.filter_map(|n| variables.get(&format!("{start}{n}"))).cloned());
+    }
+    for line in host.hooks.values().flatten() {
+        let command = line.split(" add ").nth(1).and_then(|l| l.split(" #").next());
+        all.extend(command.map(str::to_owned));
+    }
+    all.iter().filter_map(|arguments| route(name, arguments)).collect()
+}
+
+fn route(host: &NodeName, arguments: &str) -> Option<RouteSpec> {
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let after = |key: &str| words.iter().position(|w| *w == key).and_then(|at| words.get(at + 1)).copied();
+    let prefix: Prefix = match (after("-net"), after("-host")) {
+        (Some(net), _) => net.parse().ok()?,
+        (None, Some(address)) => Prefix::host(address.parse().ok()?),
+        _ => return None,
+    };
+    let _: Family = prefix.family();
+    let interface = InterfaceName::new(after("-interface")?).ok()?;
+    Some(RouteSpec { host: host.clone(), prefix, interface, fib: after("-fib")?.parse().ok()? })
+}
+
+/// rc.d/jail starts what is in jail_list; with an empty list all of /etc/jail.conf, which these fleets have not.
+fn boot_jails(world: &mut World, plan: &Plan, name: &NodeName) -> Checked<()> {
+    let host = &world.hosts[name];
+    if !host.facts.rc.jail_enable {
+        return Ok(());
+    }
+    let listed: Vec<JailName> = host.facts.rc.jail_list.iter().filter_map(|j| JailName::new(j.as_str()).ok()).collect();
+    for jail in listed {
+        let host = &world.hosts[name];
+        let path = world.inside[jail.as_str()].path.clone();
+        let Some(found) = host.all_configurations().into_iter().find(|c| c.name == jail.as_str()) else { continue };
+        // Nobody checks beforehand: what is configured and mounted starts.
+        let there = found.value("path").unwrap_or(path);
+        if !host.is_startable(&jail, &there) {
+            continue;
+        }
+        let place = JailPlace {
+            host: name.clone(),
+            jail: jail.clone(),
+            file: found.file.clone(),
+            path: crate::plan::fixture::path(&there),
+            interfaces: vec![],
+            bridge: None,
+            fib: 0,
+        };
+        if world.start(&place).is_err() && jail != plan.jail {
+            return Err(format!("jail {jail} does not come up again on {name}"));
+        }
+    }
+    Ok(())
+}
+
+/// One schedule.
+fn schedule(stage: &Stage, seed: u64, strict: bool) -> Result<End, String> {
+    let mut run = Run::new(stage, Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d)));
+    run.strict = strict;
+    let judged = run.to_the_end().and_then(|end| run.judge(end).map(|()| end));
+    judged.map_err(|error| {
+        let plan = &stage.plan;
+        format!(
+            "SEED {seed}: {} from {} to {}: {error}\nwhat happened:\n  {}\nput the seed into fixtures/schedules/seeds.txt",
+            plan.jail,
+            plan.source,
+            plan.target,
+            run.diary.join("\n  ")
+        )
+    })
+}
+
+fn try_seeds(seeds: impl Iterator<Item = u64>, strict: bool) {
+    let mut last: Option<(u64, Stage)> = None;
+    let (mut moved, mut back, mut failures) = (0_u32, 0_u32, Vec::new());
+    for seed in seeds {
+        let fleet = seed / A_FLEET;
+        if last.as_ref().is_none_or(|(of, _)| *of != fleet) {
+            last = Some((fleet, stage(&mut Dice(fleet))));
+        }
+        let Some((_, stage)) = &last else { unreachable!() };
+        match schedule(stage, seed, strict) {
+            Ok(End::Moved) => moved += 1,
+            Ok(_) => back += 1,
+            Err(error) => failures.push(error),
+        }
+    }
+    println!("{moved} moved, {back} went back");
+    assert!(
+        failures.is_empty(),
+        "{} schedules failed:\n\n{}",
+        failures.len(),
+        failures.iter().take(5).cloned().collect::<Vec<_>>().join("\n\n")
+    );
+}
+
+/// A part of this run's seeds, so that parts run at the same time.
+fn part(number: u64) {
+    let all = std::env::var("JAILFERRY_SEEDS").ok().and_then(|range| {
+        let (from, to) = range.split_once("..")?;
+        Some(from.parse().ok()?..to.parse().ok()?)
+    });
+    let all = all.unwrap_or(0..SCHEDULES);
+    println!("schedules of faults: seeds {}..{}, part {number} of 4", all.start, all.end);
+    try_seeds(all.filter(|seed| seed / A_FLEET % 4 == number), false);
+}
+
+#[test]
+fn schedules_part_0() {
+    part(0);
+}
+
+#[test]
+fn schedules_part_1() {
+    part(1);
+}
+
+#[test]
+fn schedules_part_2() {
+    part(2);
+}
+
+#[test]
+fn schedules_part_3() {
+    part(3);
+}
+
+#[test]
+fn schedules_that_once_failed() {
+    let text = include_str!("../../../fixtures/schedules/seeds.txt");
+    let seeds = text.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_whitespace().next()?.parse().ok());
+    try_seeds(seeds, false);
+}
+
+/// A host that reboots between the proof and the last step comes up as its files said then, and nothing looks again: a
+/// run ends as moved although the jail is down or cannot be reached.
+#[test]
+#[ignore = "known: going forward after a reboot does not make the network and the jail's start anew"]
+fn a_jail_that_moved_is_reached_whatever_rebooted() {
+    try_seeds(0..SCHEDULES, true);
+}
+
+/// A journal from the future, of another plan, or with holes: a direction, never a panic, and never steps that are not
+/// in the plan's part that it names.
+#[test]
+fn any_states_have_a_direction() {
+    const STATES: [StepState; 8] = [
+        StepState::NeverStarted,
+        StepState::Intended,
+        StepState::Done,
+        StepState::Failed,
+        StepState::Skipped,
+        StepState::Undoing,
+        StepState::Undone,
+        StepState::Stuck,
+    ];
+    let stage = stage(&mut Dice(7));
+    let (plan, mut dice) = (&stage.plan, Dice(42));
+    let no_return = plan.point_of_no_return();
+    assert!(plan.steps[no_return].phase == Phase::Persist);
+    for _ in 0..5000 {
+        let count = dice.below(plan.steps.len() * 2);
+        let states = (0..count).map(|_| (dice.below(plan.steps.len() * 2), dice.of(&STATES))).collect();
+        let outcome =
+            dice.of(&[None, Some("moved"), Some("rolled-back"), Some("needs-human"), Some("\u{1b}[2J"), Some("")]);
+        match direction(plan, &states, outcome) {
+            Direction::Nothing => {}
+            Direction::Back(steps) => assert!(steps.iter().all(|i| *i < no_return)),
+            Direction::Forward(steps) => assert!(steps.iter().all(|i| (no_return..plan.steps.len()).contains(i))),
+        }
+    }
+}

@@ -6,5 +6,7 @@ mod examples;
 mod fixtures;
 #[path = "input/hostile.rs"]
 mod hostile;
+#[path = "input/journals.rs"]
+mod journals;
 #[path = "input/schema.rs"]
 mod schema;

@@ -145,7 +145,7 @@ proptest! {
             prop_assert!(words.is_some(), "{command:?}");
             let words = words.unwrap_or_default();
             let pid = name.split(' ').next().unwrap_or_default();
-            let whole = words.iter().any(|w| *w == name) || kind == TraceKind::Process && words.iter().any(|w| w == pid);
+            let whole = words.contains(&name) || kind == TraceKind::Process && words.iter().any(|w| w == pid);
             prop_assert!(whole || !command.contains(&name) || name.len() < 3, "{command:?}");
             prop_assert!(kind != TraceKind::MountedCopy || !command.contains("destroy"));
         }

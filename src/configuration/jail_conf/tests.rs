@@ -213,3 +213,23 @@ proptest! {
         prop_assert_eq!(Document::parse(&extracted.text).unwrap().other_jails(&web()), Vec::<String>::new());
     }
 }
+
+proptest! {
+    /// A configuration file belongs to a stranger: whatever it holds, it is read or refused, and what comes out is read
+    /// again.
+    #[test]
+    fn any_text_is_read_or_refused(text in "[a-z0-9{}\"'$;=+,.*\\\\#/ \t\r\n\u{1b}é-]{0,200}", bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let jail = JailName::new("web").unwrap();
+        for text in [text.clone(), format!("web {{ {text} }}\n"), String::from_utf8_lossy(&bytes).into_owned()] {
+            let wanted = Rewrite { epair: Some((7, 8)), fib: Some((0, 1)), ..Rewrite::default() };
+            if let Ok(own) = super::extract(&text, &jail) {
+                let _ = super::extract(&own.text, &jail);
+            }
+            if let Ok(rewritten) = super::rewrite(&text, &jail, &wanted) {
+                prop_assert!(super::rewrite(&rewritten.text, &jail, &wanted).is_ok(), "{:?}", rewritten.text);
+            }
+            let _ = super::add_fib(&text, &jail, 7, 1);
+            let _ = (super::parse_list(&text), crate::configuration::fstab::mounts(&text).is_ok());
+        }
+    }
+}

@@ -22,6 +22,8 @@ mod wireguard;
 mod zfs;
 
 #[cfg(test)]
+mod hostile_frames_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 pub(in crate::facts) mod script_tests;

@@ -307,6 +307,10 @@ impl World {
 }
 
 #[cfg(test)]
+mod reboot_tests;
+#[cfg(test)]
 mod schedule_tests;
+#[cfg(test)]
+mod stage_tests;
 #[cfg(test)]
 mod tests;

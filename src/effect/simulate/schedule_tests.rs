@@ -11,26 +11,19 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use super::reboot_tests::persistent;
+use super::reboot_tests::reboot;
+use super::stage_tests::Dice;
+use super::stage_tests::Stage;
+use super::stage_tests::stage;
 use super::tests;
 use crate::effect::Effect;
-use crate::effect::JailPlace;
-use crate::effect::RouteSpec;
-use crate::effect::simulate::Host;
 use crate::effect::simulate::World;
 use crate::effect::simulate::invariants::running_copies;
-use crate::model::Family;
-use crate::model::InterfaceName;
-use crate::model::JailName;
 use crate::model::NodeName;
-use crate::model::Prefix;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::finalize;
-use crate::plan::fixture::JailShape;
-use crate::plan::fixture::NodeShape;
-use crate::plan::fixture::Shape;
-use crate::plan::fixture::jail;
-use crate::plan::fixture::node;
 use crate::saga::StepEvent;
 use crate::saga::StepState;
 use crate::saga::direction::Direction;
@@ -42,83 +35,6 @@ use crate::saga::undo::guards_the_source;
 const SCHEDULES: u64 = 1000;
 /// Schedules that share a fleet and its plan, which take most of the time to make.
 const A_FLEET: u64 = 2;
-
-/// splitmix64: small, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Less than `end`.
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap()).unwrap()
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    fn of<T: Clone>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len())].clone()
-    }
-}
-
-/// A fleet, where one of its jails is, and the plan that moves it.
-struct Stage {
-    shape: Shape,
-    /// The fleet as its files were before jailferry came.
-    pristine: World,
-    start: World,
-    plan: Plan,
-}
-
-fn stage(dice: &mut Dice) -> Stage {
-    let nodes = 2 + dice.below(3);
-    let places = [("jfpool/jails", "/jf/jails"), ("tank/j", "/jf/jails"), ("tank/j", "/tank/j")];
-    let all = ["small", "spare", "big", "tiny"].iter().take(nodes).enumerate().map(|(index, name)| {
-        let (parent, mount) = dice.of(&places);
-        let fib = if index == 0 { 0 } else { u16::from(dice.one_in(2)) };
-        NodeShape { name, fib, bridge: dice.of(&["bridge0", "bridge1"]), parent, mount, quick: dice.one_in(2) }
-    });
-    let nodes: Vec<NodeShape> = all.collect();
-    let jails = ["web", "sib", "db"].iter().take(1 + dice.below(3)).enumerate().map(|(index, name)| {
-        let families = 1 + dice.below(3);
-        JailShape {
-            name,
-            home: dice.below(nodes.len()),
-            whole: dice.one_in(2).then_some(20 + u16::try_from(index).unwrap()),
-            inet: families & 1 != 0,
-            inet6: families & 2 != 0,
-            unit: u32::try_from(index).unwrap(),
-            autostart: !dice.one_in(3),
-            data: dice.one_in(2),
-        }
-    });
-    let jails: Vec<JailShape> = jails.collect();
-    let shape = Shape { nodes, jails };
-    let moved = jail(dice.of(&shape.jails).name);
-    let pristine = shape.world();
-    let mut start = pristine.clone();
-    // Sometimes it has moved before, so that copies, files and routes of ours are about.
-    for salt in 0..u32::try_from(dice.below(3)).unwrap() {
-        let plan = tests::plan(&start, &shape, &moved, &elsewhere(dice, &start, &shape, &moved), salt);
-        plan.steps.iter().for_each(|s| start.apply(&s.effect).unwrap_or_else(|e| panic!("{}: {e}", s.title)));
-    }
-    let plan = tests::plan(&start, &shape, &moved, &elsewhere(dice, &start, &shape, &moved), 9);
-    Stage { shape, pristine, start, plan }
-}
-
-fn elsewhere(dice: &mut Dice, world: &World, shape: &Shape, jail: &JailName) -> NodeName {
-    let here = running_copies(world, jail);
-    let others: Vec<NodeName> = shape.nodes.iter().map(|n| node(n.name)).filter(|n| !here.contains(n)).collect();
-    dice.of(&others)
-}
 
 /// What goes wrong with an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -455,22 +371,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a reboot keeps.
-fn persistent(world: &World) -> BTreeMap<NodeName, Host> {
-    let mut hosts = world.hosts.clone();
-    for host in hosts.values_mut() {
-        host.facts.jails.clear();
-        host.facts.interfaces.clear();
-        host.facts.routes.clear();
-        host.watches.clear();
-        for wireguard in &mut host.facts.wireguard {
-            wireguard.peers.iter_mut().for_each(|p| p.allowed.clear());
-        }
-        host.storage.values_mut().for_each(|d| d.mounted = false);
-    }
-    hosts
-}
-
 /// Nothing carries the run's name any more.
 fn no_debris(world: &World, plan: &Plan) -> Checked<()> {
     let name = plan.run.as_str();
@@ -485,111 +385,6 @@ fn no_debris(world: &World, plan: &Plan) -> Checked<()> {
             if text.contains(name) {
                 return Err(format!("{dataset} on {node} still carries the run's name: {text}"));
             }
-        }
-    }
-    Ok(())
-}
-
-/// A host comes up again with what its files say: routes, aliases, AllowedIPs, mounts, and the jails of jail_list.
-fn reboot(world: &mut World, pristine: &World, plan: &Plan, name: &NodeName) -> Checked<()> {
-    let as_built = &pristine.hosts[name].facts;
-    let host = world.hosts.get_mut(name).unwrap();
-    let down: Vec<String> = host.facts.jails.iter().map(|j| j.name.clone()).collect();
-    host.facts.jails.clear();
-    host.watches.clear();
-    host.facts.routes = as_built.routes.clone();
-    let is_epair = |i: &crate::facts::Interface| i.groups.iter().any(|g| g == "epair");
-    host.facts.interfaces = as_built.interfaces.iter().filter(|i| !is_epair(i)).cloned().collect();
-    host.facts.interfaces.iter_mut().for_each(|i| i.members.clear());
-    for file in host.facts.wireguard_files.clone() {
-        for wireguard in host.facts.wireguard.iter_mut().filter(|w| w.interface == file.interface) {
-            for peer in &mut wireguard.peers {
-                let listed = file.peers.iter().find(|(key, _)| *key == peer.public_key);
-                peer.allowed = listed.map(|(_, prefixes)| prefixes.clone()).unwrap_or_default();
-            }
-        }
-    }
-    aliases_of_rc(host)?;
-    for route in kept_routes(name, host) {
-        host.add_route(&route).map_err(|e| format!("{name} boots: {e}"))?;
-    }
-    let own = |d: &crate::effect::simulate::Dataset| d.own("canmount").is_none_or(|v| v == "on");
-    host.storage.values_mut().for_each(|d| d.mounted = own(d));
-    host.settle();
-    let _ = down;
-    boot_jails(world, plan, name)
-}
-
-fn aliases_of_rc(host: &mut Host) -> Checked<()> {
-    for (variable, value) in host.facts.rc.variables.clone() {
-        let Some(bridge) = variable.strip_prefix("ifconfig_").and_then(|v| v.strip_suffix("_aliases")) else {
-            continue;
-        };
-        let interface = InterfaceName::new(bridge).map_err(|e| e.to_string())?;
-        for word in value.split_whitespace().filter(|w| w.contains('/')) {
-            let net: ipnet::IpNet = word.parse().map_err(|_| format!("{variable}: {word}"))?;
-            host.add_alias(&interface, net.addr(), net.prefix_len()).map_err(|e| e.to_string())?;
-        }
-    }
-    Ok(())
-}
-
-/// The routes of ours in rc.conf and in the hooks of wg-quick(8) files.
-fn kept_routes(name: &NodeName, host: &Host) -> Vec<RouteSpec> {
-    let variables = &host.facts.rc.variables;
-    let mut all: Vec<String> = Vec::new();
-    for (list, start) in [("static_routes", "route_"), ("ipv6_static_routes", "ipv6_route_")] {
-        let names = variables.get(list).map(|l| l.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
-        let ours = names.into_iter().filter(|n| n.starts_with("jailferry_"));
-        all.extend(ours.filter_map(|n| variables.get(&format!("{start}{n}"))).cloned());
-    }
-    for line in host.hooks.values().flatten() {
-        let command = line.split(" add ").nth(1).and_then(|l| l.split(" #").next());
-        all.extend(command.map(str::to_owned));
-    }
-    all.iter().filter_map(|arguments| route(name, arguments)).collect()
-}
-
-fn route(host: &NodeName, arguments: &str) -> Option<RouteSpec> {
-    let words: Vec<&str> = arguments.split_whitespace().collect();
-    let after = |key: &str| words.iter().position(|w| *w == key).and_then(|at| words.get(at + 1)).copied();
-    let prefix: Prefix = match (after("-net"), after("-host")) {
-        (Some(net), _) => net.parse().ok()?,
-        (None, Some(address)) => Prefix::host(address.parse().ok()?),
-        _ => return None,
-    };
-    let _: Family = prefix.family();
-    let interface = InterfaceName::new(after("-interface")?).ok()?;
-    Some(RouteSpec { host: host.clone(), prefix, interface, fib: after("-fib")?.parse().ok()? })
-}
-
-/// rc.d/jail starts what is in jail_list; with an empty list all of /etc/jail.conf, which these fleets have not.
-fn boot_jails(world: &mut World, plan: &Plan, name: &NodeName) -> Checked<()> {
-    let host = &world.hosts[name];
-    if !host.facts.rc.jail_enable {
-        return Ok(());
-    }
-    let listed: Vec<JailName> = host.facts.rc.jail_list.iter().filter_map(|j| JailName::new(j.as_str()).ok()).collect();
-    for jail in listed {
-        let host = &world.hosts[name];
-        let path = world.inside[jail.as_str()].path.clone();
-        let Some(found) = host.all_configurations().into_iter().find(|c| c.name == jail.as_str()) else { continue };
-        // Nobody checks beforehand: what is configured and mounted starts.
-        let there = found.value("path").unwrap_or(path);
-        if !host.is_startable(&jail, &there) {
-            continue;
-        }
-        let place = JailPlace {
-            host: name.clone(),
-            jail: jail.clone(),
-            file: found.file.clone(),
-            path: crate::plan::fixture::path(&there),
-            interfaces: vec![],
-            bridge: None,
-            fib: 0,
-        };
-        if world.start(&place).is_err() && jail != plan.jail {
-            return Err(format!("jail {jail} does not come up again on {name}"));
         }
     }
     Ok(())

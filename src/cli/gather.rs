@@ -117,6 +117,8 @@ pub async fn evidence(
         fstab: situation.fstab.clone(),
         root: situation.path.clone(),
         dataset: situation.source.dataset.clone(),
+        jail: jail.clone(),
+        landmarks: fleet.egress_check.clone(),
     };
     let source = &situation.source.node;
     let command = Command::script(source, ROUND, questions::jail_questions(&asked));

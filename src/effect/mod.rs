@@ -4,6 +4,7 @@
 //! of one file there. Every effect may be repeated: its script first asks whether things are already so, and reads
 //! the state back after the change instead of trusting an exit status (contract, head).
 
+pub mod canary;
 pub mod command;
 pub mod commands;
 pub mod direct;
@@ -18,6 +19,8 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::effect::canary::Canary;
+use crate::effect::canary::Trial;
 use crate::effect::command::Command;
 use crate::effect::command::Guard;
 use crate::effect::direct::Direct;
@@ -116,6 +119,10 @@ pub enum Effect {
     KillStates { host: NodeName, prefixes: Vec<Prefix> },
     /// Forget link-layer addresses of the jail, on a host and inside jails next to it: its interface gets a new one.
     ForgetNeighbours { host: NodeName, addresses: Vec<IpAddr>, jails: Vec<JailName> },
+    /// A throw-away jail on the new way.
+    MakeCanary(Canary),
+    /// Its end, and that of whatever there is of it.
+    RemoveCanary(Canary),
     /// Take the lock of a jail, so that only one run moves it.
     Lock { host: NodeName, jail: JailName, run: RunId, owner: Owner },
     /// Keep the whole plan on the hub, so that another machine can take over.
@@ -322,6 +329,8 @@ pub enum Probe {
     Http { url: String, status: u16, body: Option<String>, source: Option<IpAddr>, seconds: u32 },
     /// A command inside the jail that must succeed.
     Inside { jail: JailName, argv: Vec<String>, seconds: u32 },
+    /// Something that the canary, or the jail itself, tries on its way; tells the likely reason when it fails.
+    Trial(Box<Trial>),
     /// Echo requests from inside the jail.
     PingFromInside { jail: JailName, address: IpAddr, size: Option<u32>, seconds: u32 },
 }
@@ -375,6 +384,13 @@ pub enum Work {
     },
     /// Over a fresh connection.
     Fresh(Command),
+    /// When `tried` fails, the answer of `why` says more.
+    Explained {
+        /// What has to succeed.
+        tried: Command,
+        /// A question to another host, which changes nothing.
+        why: Option<Command>,
+    },
     /// Both must print the same lines.
     Compare {
         /// First.
@@ -432,6 +448,7 @@ impl Effect {
             Effect::CompareGuids { target, .. } => target,
             Effect::BringBack(b) => &b.to,
             Effect::StopJail(p) | Effect::StartJail(p) => &p.host,
+            Effect::MakeCanary(c) | Effect::RemoveCanary(c) => &c.host,
             Effect::AddRoute(r) | Effect::DeleteRoute(r) => &r.host,
             Effect::HandOver(h) => &h.host,
             Effect::Arm(lease) => &lease.host,
@@ -450,6 +467,7 @@ impl Work {
                 Work::Pipe { from: from.guarded(guard), to: to.guarded(guard), estimate }
             }
             Work::StorePlan { store, host, run } => Work::StorePlan { store: store.guarded(guard), host, run },
+            Work::Explained { tried, why } => Work::Explained { tried: tried.guarded(guard), why },
             Work::Compare { left, right } => Work::Compare { left: left.guarded(guard), right: right.guarded(guard) },
             Work::Sequence(parts) => Work::Sequence(parts.into_iter().map(|p| p.guarded(guard)).collect()),
             // Programs with arguments and keys; they change nothing that another owner could care for.
@@ -469,6 +487,7 @@ impl Work {
             Work::AdmitKey { make, admit, .. } => vec![make, admit],
             Work::StorePlan { store, .. } => vec![store],
             Work::Fresh(command) => vec![command],
+            Work::Explained { tried, why } => std::iter::once(tried).chain(why).collect(),
             Work::Compare { left, right } => vec![left, right],
             Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
         }

@@ -17,6 +17,7 @@ mod types;
 pub use second_round::JailDataset;
 pub use second_round::JailFacts;
 pub use second_round::Mount;
+pub use second_round::Outside;
 pub use second_round::PathKind;
 pub use second_round::PropertyValue;
 pub use second_round::TargetFacts;

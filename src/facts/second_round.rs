@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::model::DatasetName;
 use crate::model::JailName;
+use crate::model::Landmark;
 use crate::model::RemotePath;
 use crate::model::Snapshot;
 
@@ -30,6 +32,21 @@ pub struct JailFacts {
     pub userland: Option<String>,
     /// Mentions of the jail's interfaces in its own /etc/rc.conf, which a renamed interface would break.
     pub inner_rc_interfaces: Vec<String>,
+    /// What each landmark of fleet.yml answers the jail where it runs now.
+    #[serde(default)]
+    pub outside: BTreeMap<Landmark, Outside>,
+}
+
+/// What a landmark answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outside {
+    /// Nothing.
+    Silent,
+    /// Something, but not who asks.
+    Answers,
+    /// The address it sees as its caller's.
+    Sees(IpAddr),
 }
 
 /// A small text file.

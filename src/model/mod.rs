@@ -4,12 +4,14 @@
 //! input is hostile). Nothing here knows of SSH, clocks or files.
 
 pub mod dataset;
+pub mod landmark;
 pub mod names;
 pub mod prefix;
 
 pub use dataset::Guid;
 pub use dataset::Snapshot;
 pub use dataset::common_base;
+pub use landmark::Landmark;
 pub use names::DatasetName;
 pub use names::InterfaceName;
 pub use names::InvalidName;

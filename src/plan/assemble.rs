@@ -24,6 +24,7 @@ use crate::plan::network;
 use crate::plan::persist;
 use crate::plan::preflight;
 use crate::plan::preflight::bytes;
+use crate::plan::rehearsal;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
 use crate::plan::staging;
@@ -80,6 +81,7 @@ pub fn plan(
         },
         &mut findings,
     );
+    let rehearsal = rehearsal::prepare(situation, evidence, jail, &mut findings);
     let prints = evidence_of(&evidence.hosts);
     let run = run_id(&situation.jail, &situation.target.node, &prints, settings, &format!("{owner} {salt}"));
     let steps = migrate::story(&Cast {
@@ -93,6 +95,7 @@ pub fn plan(
         staged: &staged,
         hand_over: &hand_over,
         checks: &evidence.fleet.jail(&situation.jail).checks,
+        rehearsal: &rehearsal,
         settings,
         link: evidence.link.as_ref(),
         run: &run,

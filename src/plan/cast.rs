@@ -19,6 +19,7 @@ use crate::plan::direct::Link;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
 use crate::plan::persist;
+use crate::plan::rehearsal::Rehearsal;
 use crate::plan::situation::Situation;
 use crate::plan::staging::Staged;
 use crate::playbook::Check;
@@ -47,6 +48,8 @@ pub struct Cast<'a> {
     pub hand_over: &'a HandOver,
     /// What is asked of the jail afterwards.
     pub checks: &'a [Check],
+    /// What is tried beforehand.
+    pub rehearsal: &'a Rehearsal,
     /// How it is moved.
     pub settings: &'a Settings,
     /// The way from source to target, when the data goes straight.
@@ -136,6 +139,17 @@ impl Cast<'_> {
 
     /// Route changes on the target: the prefixes leave by its bridge, in every FIB where they are looked up.
     pub(crate) fn routes_on(&self, node: &NodeName, interface: &crate::model::InterfaceName) -> Vec<RouteChange> {
+        self.routes_of(node, interface, &self.situation.prefixes, &self.leaving(node))
+    }
+
+    /// Route changes on a host, so that these prefixes leave by that interface.
+    pub(crate) fn routes_of(
+        &self,
+        node: &NodeName,
+        interface: &InterfaceName,
+        prefixes: &[Prefix],
+        leaving: &[Prefix],
+    ) -> Vec<RouteChange> {
         let Some(facts) = self.hosts.get(node) else { return Vec::new() };
         let tunnel = if *node == self.situation.hub {
             &self.situation.hub_wireguard
@@ -144,11 +158,10 @@ impl Cast<'_> {
         } else {
             &self.situation.source.wireguard
         };
-        let leaving = self.leaving(node);
         let mut changes = Vec::new();
         for fib in network::lookup_fibs(facts, Some(tunnel)) {
-            for prefix in &self.situation.prefixes {
-                let table = without_connected(facts, fib, *prefix, &leaving);
+            for prefix in prefixes {
+                let table = without_connected(facts, fib, *prefix, leaving);
                 changes.extend(network::route_changes(node, &table, *prefix, interface, fib));
             }
         }

@@ -30,6 +30,7 @@ use crate::model::Family;
 use crate::model::Guid;
 use crate::model::InterfaceName;
 use crate::model::JailName;
+use crate::model::Landmark;
 use crate::model::NodeName;
 use crate::model::Owner;
 use crate::model::Prefix;
@@ -45,6 +46,8 @@ use crate::playbook::Options;
 pub(crate) struct Shape {
     pub(crate) nodes: Vec<NodeShape>,
     pub(crate) jails: Vec<JailShape>,
+    /// Networks of the canary.
+    pub(crate) canary: Vec<&'static str>,
 }
 
 #[derive(Debug, Clone)]
@@ -98,6 +101,13 @@ fn dataset(name: &str) -> DatasetName {
 
 pub(crate) fn path(name: &str) -> RemotePath {
     RemotePath::new(name).unwrap()
+}
+
+fn landmark(family: Family) -> Landmark {
+    match family {
+        Family::Inet => "http://203.0.113.100/".parse().unwrap(),
+        Family::Inet6 => "http://[2001:db8:ff::100]/".parse().unwrap(),
+    }
 }
 
 fn p(text: &str) -> Prefix {
@@ -219,6 +229,7 @@ impl Shape {
                 jail("db", 1, Some(3), 2),
                 jail("mail", 0, None, 3),
             ],
+            canary: vec!["192.168.123.8/30", "2001:db8:1:1::8/126"],
         }
     }
 
@@ -241,6 +252,8 @@ impl Shape {
             nodes: nodes.collect(),
             jails: jails.collect(),
             tunnel: Vec::new(),
+            canary: self.canary.iter().map(|t| p(t)).collect(),
+            egress_check: self.canary.iter().map(|t| landmark(p(t).family())).collect(),
             ssh_config: None,
             options: Options::default(),
         }
@@ -482,6 +495,7 @@ impl Shape {
                 mounts: vec![],
                 userland: None,
                 inner_rc_interfaces: vec![],
+                outside: BTreeMap::new(),
             };
             world.tell_jail(&node(place.name), &facts);
         }

@@ -117,6 +117,7 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::AddAlias { .. }
         | Effect::RemoveAlias { .. }
         | Effect::HandOver(_)
+        | Effect::RemoveCanary(_)
         | Effect::ForgetNeighbours { .. } => true,
         // A target on which the jail runs keeps it.
         Effect::StopJail(_)
@@ -143,6 +144,7 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::ForgetFile { .. }
         | Effect::CheckJailConfiguration { .. }
         | Effect::KillStates { .. }
+        | Effect::MakeCanary(_)
         | Effect::Lock { .. }
         | Effect::StorePlan { .. }
         | Effect::Mark { .. }
@@ -219,7 +221,7 @@ pub(super) fn forget(cast: &Cast<'_>) -> Vec<Step> {
 /// has not gone back by itself.
 pub(super) fn guard(cast: &Cast<'_>, steps: &mut [Step]) {
     for step in steps.iter_mut().filter(|s| !matches!(s.effect, Effect::Lock { .. })) {
-        let lease = step.phase == Phase::CutOver;
+        let lease = matches!(step.phase, Phase::Rehearse | Phase::CutOver);
         step.guard = Some(Guard { run: cast.run.clone(), owner: cast.owner.clone(), lease });
     }
 }

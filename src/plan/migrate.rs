@@ -26,6 +26,7 @@ use crate::plan::naming::label;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
 use crate::plan::persist;
+use crate::plan::rehearsal;
 
 /// The whole migration, in order.
 #[must_use]
@@ -39,9 +40,10 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
         steps.extend(catch_up(cast, round));
     }
     steps.extend(make_ready(cast));
-    steps.extend(rehearse(cast));
+    // The first changes of the network, for a canary.
+    let mut cut = rehearse(cast);
     // Nobody answers.
-    let mut cut = stop_at_the_source(cast);
+    cut.extend(stop_at_the_source(cast));
     cut.extend(final_snapshot(cast));
     cut.extend(at_once([send_the_rest(cast), fence_the_source(cast), prepare_the_target_network(cast)]));
     // Asks both hosts, so it runs beside nothing: a host does one thing after the other.
@@ -195,6 +197,7 @@ fn rehearse(cast: &Cast<'_>) -> Vec<Step> {
         .into_iter()
         .map(|e| Step::new(Phase::Rehearse, e.title, e.effect))
         .collect();
+    steps.extend(rehearsal::steps(cast));
     if let Some(address) = checks::answering(cast.situation).first() {
         let host = cast.situation.hub.clone();
         steps.push(
@@ -467,6 +470,7 @@ fn prove(cast: &Cast<'_>) -> Vec<Step> {
         .map(|e| Step::new(Phase::Prove, e.title, e.effect))
         .collect();
     steps = at_once([leases::confirm(cast), steps]);
+    steps.extend(rehearsal::afterwards(cast));
     if !checks::answering(cast.situation).is_empty() {
         let host = cast.situation.hub.clone();
         steps.push(Step::new(
@@ -529,7 +533,7 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
     }
 }
 
-fn route_step(change: RouteChange) -> Step {
+pub(super) fn route_step(change: RouteChange) -> Step {
     match change {
         RouteChange::Add { route, instead_of } => {
             let title = format!("{} routes {} to {} (FIB {})", route.host, route.prefix, route.interface, route.fib);

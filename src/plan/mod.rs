@@ -19,6 +19,7 @@ pub mod naming;
 pub mod network;
 pub mod persist;
 pub mod preflight;
+pub mod rehearsal;
 pub mod rollback;
 pub mod situation;
 pub mod staging;
@@ -47,10 +48,10 @@ pub enum Phase {
     Copy,
     /// The jail runs at the source; everything at the target is made ready.
     Stage,
-    /// The jail runs at the source; the new path is tried.
-    Rehearse,
     /// The jail runs at the source; the hosts get ready to go back by themselves.
     Arm,
+    /// The jail runs at the source; the new path is tried.
+    Rehearse,
     /// Nobody answers.
     CutOver,
     /// The jail runs at the target and is examined; a failure still goes back.

@@ -233,7 +233,7 @@ fn forwarding(s: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
-fn families(situation: &Situation) -> Vec<Family> {
+pub(super) fn families(situation: &Situation) -> Vec<Family> {
     let mut families: Vec<Family> = situation.prefixes.iter().map(|p| p.family()).collect();
     families.sort();
     families.dedup();
@@ -352,7 +352,7 @@ fn packet_filter(s: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Does `nat on IF inet from X to Y -> Z` translate the prefix? X is any, a prefix, an address or a table.
-fn nat_covers(rule: &str, prefix: Prefix, hub: &HostFacts) -> bool {
+pub(super) fn nat_covers(rule: &str, prefix: Prefix, hub: &HostFacts) -> bool {
     let mut words = rule.split_whitespace();
     if words.next() != Some("nat") {
         return false;

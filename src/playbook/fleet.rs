@@ -10,6 +10,7 @@ use crate::effect::command::Become;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::JailName;
+use crate::model::Landmark;
 use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::RemotePath;
@@ -37,6 +38,17 @@ pub struct Fleet {
     #[serde(default)]
     #[schemars(with = "Option<Vec<Prefix>>")]
     pub tunnel: Vec<Prefix>,
+    /// Addresses that nobody uses, one small network a family such as 192.168.123.8/30 and 2001:db8:1:1::8/126, inside
+    /// what the hub's NAT covers: before a jail moves, a throw-away jail with the third address of each tries its new
+    /// way, with the second as its gateway.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Prefix>>")]
+    pub canary: Vec<Prefix>,
+    /// What every jail reaches outside, one or more a family: http:// and an address (best a page that shows its caller's
+    /// address, so that the hub's NAT is tried too), or an address to ping.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Landmark>>")]
+    pub egress_check: Vec<Landmark>,
     /// An ssh_config(5) file to use instead of `~/.ssh/config`, as a path relative to this file.
     #[serde(default)]
     pub ssh_config: Option<PathBuf>,

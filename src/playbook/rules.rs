@@ -1,13 +1,16 @@
 //! What must hold between values: nobody owns another's addresses, no two nodes are one host.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 
+use crate::model::Family;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::SshDestination;
 use crate::playbook::diagnostic::Diagnostic;
 use crate::playbook::diagnostic::Findings;
+use crate::playbook::fleet::JailSpec;
 use crate::playbook::read::fleet::At;
 
 /// A jail's prefix that takes addresses of the tunnel itself.
@@ -73,6 +76,40 @@ pub(crate) fn not_a_jails(owned: &[(JailName, At<Prefix>)], tunnel: &[At<Prefix>
                 finding = finding.also(there.clone(), "the tunnel's own network");
             }
             findings.push(finding);
+        }
+    }
+}
+
+/// Notes networks that cannot be the canary's: too large or too small, a second one of a family, somebody else's.
+pub(crate) fn canary(
+    networks: &[At<Prefix>],
+    jails: &BTreeMap<JailName, JailSpec>,
+    tunnel: &[At<Prefix>],
+    findings: &mut Findings,
+) {
+    for (index, (prefix, at)) in networks.iter().enumerate() {
+        let refuse = |title: String, label: String| Diagnostic::error(title, at.clone()).label(label);
+        let (least, most, example) = match prefix.family() {
+            Family::Inet => (24, 30, "192.168.123.8/30"),
+            Family::Inet6 => (64, 126, "2001:db8:1:1::8/126"),
+        };
+        let before = networks.iter().take(index).find(|(other, _)| other.family() == prefix.family());
+        let owner = jails.iter().find(|(_, spec)| spec.prefixes.iter().any(|p| p.overlaps(*prefix)));
+        if let Some(why) = unfit(*prefix) {
+            findings.push(refuse(format!("the canary cannot use {prefix}"), why.to_owned()));
+        } else if prefix.length() < least || prefix.length() > most {
+            let title = format!("{prefix} is no network for the canary");
+            let label = format!("its length must be {least} to {most}: it holds a gateway and the canary itself");
+            findings.push(refuse(title, label).hint(format!("four addresses are enough, such as {example}")));
+        } else if let Some((_, there)) = before {
+            let title = format!("two {} networks for the canary", prefix.family());
+            findings.push(refuse(title, "one a family".into()).also(there.clone(), "the first"));
+        } else if let Some((_, there)) = tunnel.iter().find(|(t, _)| t.overlaps(*prefix)) {
+            let finding = refuse("the canary takes addresses of the tunnel".into(), "overlaps the tunnel".into());
+            findings.push(finding.also(there.clone(), "the tunnel's own network"));
+        } else if let Some((jail, _)) = owner {
+            let title = format!("the canary takes addresses of jail `{jail}`");
+            findings.push(refuse(title, format!("owned by `{jail}`")).hint("choose addresses that nobody uses"));
         }
     }
 }

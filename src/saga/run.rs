@@ -33,6 +33,7 @@ use crate::saga::lanes;
 use crate::saga::state::StepEvent;
 use crate::saga::undo;
 use crate::ui::event::Event;
+use crate::ui::sanitize;
 
 /// How long a transfer may stand still.
 const WATCHDOG: Duration = Duration::from_secs(120);
@@ -69,6 +70,9 @@ pub enum Outcome {
     },
 }
 
+/// Lines of another host's answer that an error carries.
+const TOLD_LINES: usize = 8;
+
 /// Why a step did not succeed.
 #[derive(Debug, thiserror::Error)]
 enum StepError {
@@ -78,6 +82,8 @@ enum StepError {
     Copy(#[from] CopyError),
     #[error("{0}")]
     Key(#[from] DirectError),
+    #[error("{error}\n{why}")]
+    Explained { error: RemoteError, why: String },
     #[error("the two hosts differ: {0}")]
     Differs(String),
     #[error("the journal cannot be written: {0}")]
@@ -511,6 +517,17 @@ impl<'a> Run<'a> {
                 self.command(command).await?;
                 Ok(Yield::default())
             }
+            Work::Explained { tried, why } => match (self.command(tried).await, why) {
+                (Ok(said), _) => Ok(Yield { bytes: 0, said }),
+                (Err(error), Some(why)) if matches!(error.kind, Kind::Exit(_)) => {
+                    let told = self.command(why).await.unwrap_or_default();
+                    match told.trim() {
+                        "" => Err(error.into()),
+                        told => Err(StepError::Explained { error, why: sanitize::tail(told.as_bytes(), TOLD_LINES) }),
+                    }
+                }
+                (Err(error), _) => Err(error.into()),
+            },
             Work::Compare { left, right } => {
                 let (left, right) = tokio::join!(self.command(left), self.command(right));
                 let (left, right) = (left?, right?);

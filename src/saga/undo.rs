@@ -49,6 +49,8 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::HandOver(_)
         | Effect::KillStates { .. }
         | Effect::ForgetNeighbours { .. }
+        | Effect::MakeCanary(_)
+        | Effect::RemoveCanary(_)
         | Effect::Lock { .. }
         | Effect::StorePlan { .. }
         | Effect::Mark { .. }

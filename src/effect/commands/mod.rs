@@ -3,6 +3,7 @@
 //! Exit statuses of our own scripts: 20 somebody changed it since the plan (compare-and-swap), 21 it did not take
 //! (read-back), 22 it is not ours to touch, 23 it is in the way.
 
+pub mod canary;
 mod files;
 mod jail;
 pub mod lease;
@@ -100,6 +101,8 @@ impl Effect {
             Effect::Release { host, jail, run } => lease::release(host, jail, run),
             Effect::Disarm { host, jail, run } => lease::disarm(host, jail, run),
             Effect::Confirm { host } => Work::Fresh(Command::argv(host, SHORT, ["true"])),
+            Effect::MakeCanary(canary) => canary::make(canary),
+            Effect::RemoveCanary(canary) => canary::remove(canary),
             Effect::Unlock { host, jail, run } => lock::unlock(host, jail, run),
             Effect::Watch { host, address, run } => watch::watch(host, *address, run),
             Effect::Unwatch { host, run } => watch::unwatch(host, run),

@@ -6,6 +6,7 @@ use crate::effect::Probe;
 use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::commands::SHORT;
+use crate::effect::commands::canary;
 use crate::effect::shell;
 use crate::model::NodeName;
 
@@ -77,6 +78,7 @@ fn until(seconds: u32, command: &str, failure: &str) -> String {
 
 pub(super) fn probe(host: &NodeName, probe: &Probe) -> Work {
     let script = match probe {
+        Probe::Trial(trial) => return canary::try_it(trial, host),
         Probe::Ping { address, size, fib, source, seconds } => {
             let what = match size {
                 Some(size) => format!("{address} does not answer packets of {size} bytes"),
@@ -103,6 +105,7 @@ pub(super) fn probe(host: &NodeName, probe: &Probe) -> Work {
         ),
     };
     let timeout = match probe {
+        Probe::Trial(trial) => trial.seconds,
         Probe::Ping { seconds, .. }
         | Probe::PingFromInside { seconds, .. }
         | Probe::Tcp { seconds, .. }

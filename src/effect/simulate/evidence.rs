@@ -211,6 +211,7 @@ impl Host {
             mounts: Vec::new(),
             userland: Some(self.facts.identity.userland.clone()),
             inner_rc_interfaces: Vec::new(),
+            outside: BTreeMap::new(),
         })
     }
 

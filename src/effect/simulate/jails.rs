@@ -23,7 +23,7 @@ impl Host {
         Ok(())
     }
 
-    fn destroy_interface(&mut self, name: &InterfaceName) {
+    pub(super) fn destroy_interface(&mut self, name: &InterfaceName) {
         self.facts.interfaces.retain(|i| i.name != *name);
         self.facts.interfaces.iter_mut().for_each(|i| i.members.retain(|m| m != name));
     }

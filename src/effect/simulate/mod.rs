@@ -5,6 +5,7 @@
 //! the way) and, like them, finds done what is done already. Time, load and the packet filter's states do not exist
 //! here.
 
+mod canary;
 mod edits;
 mod evidence;
 mod files;
@@ -262,6 +263,11 @@ impl World {
                 self.host_mut(host)?.locks.retain(|j, holder| j != jail || holder != run);
                 Ok(())
             }
+            Effect::MakeCanary(canary) => self.host_mut(&canary.host)?.make_canary(canary),
+            Effect::RemoveCanary(canary) => {
+                self.host_mut(&canary.host)?.remove_canary(canary);
+                Ok(())
+            }
             Effect::Watch { host, run, .. } => {
                 self.host_mut(host)?.watches.insert(run.clone());
                 Ok(())
@@ -280,6 +286,7 @@ impl World {
             Probe::Ping { address, fib, .. } => self.reach(host, *fib, *address),
             Probe::Tcp { address, .. } => self.reach(host, 0, *address),
             Probe::Http { .. } => Ok(()),
+            Probe::Trial(trial) => self.try_way(host, trial),
             Probe::Inside { jail, .. } | Probe::PingFromInside { jail, .. } => {
                 if self.host(host)?.facts.jail(jail).is_none() {
                     return refused(format!("jexec: jail {jail} not found on {host}"));

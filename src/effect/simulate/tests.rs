@@ -434,8 +434,10 @@ fn a_fleet() -> impl Strategy<Value = (Shape, usize, Vec<usize>)> {
         let all: Vec<_> = (0..nodes).map(|i| a_node(NODES[i])).collect();
         let inhabitants: Vec<_> = (0..jails).map(|i| a_jail(i, nodes)).collect();
         let stops = proptest::collection::vec(0..nodes, 1..=3);
-        (all, inhabitants, 0..jails, stops)
-            .prop_map(|(nodes, jails, moved, stops)| (Shape { nodes, jails }, moved, stops))
+        (all, inhabitants, 0..jails, stops, any::<bool>()).prop_map(|(nodes, jails, moved, stops, tried)| {
+            let canary = if tried { Shape::testbed().canary } else { Vec::new() };
+            (Shape { nodes, jails, canary }, moved, stops)
+        })
     })
 }
 

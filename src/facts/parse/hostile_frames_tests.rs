@@ -123,7 +123,14 @@ fn whole(frames: &[(usize, usize, i32, Vec<u8>)]) -> Vec<u8> {
 fn read_all(answer: &[u8]) -> Vec<String> {
     let dataset = || DatasetName::new("zroot/jails/web").unwrap();
     let path = || RemotePath::new("/etc/jail.conf").unwrap();
-    let jail = JailQuestions { configuration_file: path(), fstab: Some(path()), root: path(), dataset: dataset() };
+    let jail = JailQuestions {
+        jail: crate::model::JailName::new("web").unwrap(),
+        configuration_file: path(),
+        fstab: Some(path()),
+        root: path(),
+        dataset: dataset(),
+        landmarks: Vec::new(),
+    };
     let target = TargetQuestions {
         paths: vec![path()],
         files: vec![path()],

@@ -254,6 +254,8 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         .answers("zfs", "*", "zroot/jails/web\n", 0);
 
     let asked = JailQuestions {
+        jail: JailName::new("web").unwrap(),
+        landmarks: vec![],
         configuration_file: at("web.conf"),
         fstab: None,
         root: at("root"),

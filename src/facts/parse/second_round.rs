@@ -10,11 +10,13 @@ use super::mount;
 use super::zfs;
 use crate::facts::JailDataset;
 use crate::facts::JailFacts;
+use crate::facts::Outside;
 use crate::facts::TargetFacts;
 use crate::facts::questions::JailQuestions;
 use crate::facts::questions::TargetQuestions;
 use crate::model::DatasetName;
 use crate::model::JailName;
+use crate::model::Landmark;
 
 /// Reads the source's answer to [`crate::facts::questions::jail_questions`].
 ///
@@ -47,7 +49,20 @@ fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFac
         mounts: mount::mounts_below(&frames.get("mounts")?.success()?.text(), asked.root.as_str()),
         userland: frames.all("userland").next().map(|f| f.word()).filter(|v| is_version(v)),
         inner_rc_interfaces: inner.collect::<BTreeSet<_>>().into_iter().collect(),
+        outside: asked.landmarks.iter().map(|l| (l.clone(), outside(&frames, l))).collect(),
     })
+}
+
+/// What a landmark answered; an answer that is no address counts as one all the same.
+fn outside(frames: &Frames, landmark: &Landmark) -> Outside {
+    let subject = landmark.to_string();
+    match frames.all("outside").find(|f| f.subject == subject) {
+        Some(frame) if frame.status == 0 => match frame.word().parse() {
+            Ok(address) => Outside::Sees(address),
+            Err(_) => Outside::Answers,
+        },
+        _ => Outside::Silent,
+    }
 }
 
 /// `13.2-RELEASE-p4`; the text comes from a file that belongs to the jail.

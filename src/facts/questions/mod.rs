@@ -5,9 +5,12 @@
 //! frames. The scripts use the base system of FreeBSD 13.2 to 15 and POSIX sh only, write nothing, and never ask for
 //! a key: WireGuard's configuration files pass a filter on the host (contract 0.7, 3.4).
 
+use crate::effect::commands::canary;
 use crate::effect::shell;
 use crate::facts::JailConfiguration;
 use crate::model::DatasetName;
+use crate::model::JailName;
+use crate::model::Landmark;
 use crate::model::RemotePath;
 
 const ASK: &str = include_str!("ask.sh");
@@ -47,6 +50,10 @@ pub struct JailQuestions {
     pub root: RemotePath,
     /// The dataset mounted there.
     pub dataset: DatasetName,
+    /// The jail, to ask from inside.
+    pub jail: JailName,
+    /// What it asks outside.
+    pub landmarks: Vec<Landmark>,
 }
 
 /// The second round at the source: everything that [`crate::facts::JailFacts`] holds.
@@ -56,6 +63,12 @@ pub fn jail_questions(questions: &JailQuestions) -> String {
     script += &call("ask_file", questions.configuration_file.as_str());
     if let Some(fstab) = &questions.fstab {
         script += &call("ask_file", fstab.as_str());
+    }
+    for landmark in &questions.landmarks {
+        let asked = canary::asking(landmark, &format!("jexec -l {} ", questions.jail), None);
+        let caller = canary::CALLER;
+        script += &format!("outside() {{ said=$({asked}) || return 1; printf '%s\\n' \"$said\" | {caller}; }}\n");
+        script += &format!("ask outside {} outside\n", shell::word(&landmark.to_string()));
     }
     script += &format!("root={}\n{JAIL}", shell::word(questions.root.as_str().trim_end_matches('/')));
     script += &call("ask_datasets", questions.dataset.as_str());

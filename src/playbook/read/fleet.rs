@@ -9,6 +9,7 @@ use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::InvalidPrefix;
 use crate::model::JailName;
+use crate::model::Landmark;
 use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::SshDestination;
@@ -45,6 +46,8 @@ pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
     let hub = hub_at.and_then(|n| Some((name::<NodeName>(n, "the name of a node", findings)?, n.span.clone())));
     let ssh_config = fields.get("ssh_config").and_then(|n| plain_text(n, "a path", findings)).map(PathBuf::from);
     let tunnel = fields.get("tunnel").map(|n| prefixes(n, findings)).unwrap_or_default();
+    let canary = fields.get("canary").map(|n| prefixes(n, findings)).unwrap_or_default();
+    let egress_check = fields.get("egress_check").map(|n| landmarks(n, findings)).unwrap_or_default();
     let (defaults, options) = match fields.get("defaults").and_then(|n| Fields::of(n, "defaults", findings)) {
         Some(mut fields) => {
             let settings = node_settings(&mut fields, findings);
@@ -63,6 +66,7 @@ pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
     }
     let jails_at = fields.get("jails");
     let jails = jails_at.map(|n| jails(n, &tunnel, findings)).unwrap_or_default();
+    rules::canary(&canary, &jails, &tunnel, findings);
     if let (Some(at), Some(nodes)) = (jails_at, &nodes) {
         vantages(at, nodes, findings);
     }
@@ -72,6 +76,8 @@ pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
         nodes: nodes?,
         jails,
         tunnel: tunnel.into_iter().map(|(prefix, _)| prefix).collect(),
+        canary: canary.into_iter().map(|(prefix, _)| prefix).collect(),
+        egress_check,
         ssh_config,
         options,
     })
@@ -220,6 +226,11 @@ fn jails(node: &Located, tunnel: &[At<Prefix>], findings: &mut Findings) -> BTre
 fn prefixes(node: &Located, findings: &mut Findings) -> Vec<At<Prefix>> {
     let items = list(node, "a list of prefixes", findings).unwrap_or_default();
     items.iter().filter_map(|n| Some((scalar(n, "a prefix", findings, prefix)?, n.span.clone()))).collect()
+}
+
+fn landmarks(node: &Located, findings: &mut Findings) -> Vec<Landmark> {
+    let items = list(node, "a list of addresses or URLs outside", findings).unwrap_or_default();
+    items.iter().filter_map(|n| name(n, "an address or a URL outside", findings)).collect()
 }
 
 fn prefix(text: &str) -> Result<Prefix, Problem> {

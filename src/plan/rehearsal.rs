@@ -1,0 +1,444 @@
+//! The rehearsal: a canary takes the new way while the jail still runs on the old one, and is gone before the cut-over.
+//!
+//! The canary is a VNET jail without processes on the target's bridge, in the jails' FIB, with the jail's MTU and an
+//! address of fleet.yml's `canary`, handed over and routed as the jail's own will be. It finds what no fact tells: a
+//! rule of pf, a NAT rule that does not cover, an MTU on the way, AllowedIPs that are too narrow, packets that leave past the hub.
+
+use std::net::IpAddr;
+
+use crate::effect::Effect;
+use crate::effect::HandOver;
+use crate::effect::Probe;
+use crate::effect::canary::Canary;
+use crate::effect::canary::CanaryEnd;
+use crate::effect::canary::Goal;
+use crate::effect::canary::Road;
+use crate::effect::canary::Seen;
+use crate::effect::canary::Trial;
+use crate::facts::HostFacts;
+use crate::facts::JailFacts;
+use crate::facts::Outside;
+use crate::model::Family;
+use crate::model::InterfaceName;
+use crate::model::JailName;
+use crate::model::Landmark;
+use crate::model::Prefix;
+use crate::plan::Change;
+use crate::plan::Phase;
+use crate::plan::Step;
+use crate::plan::cast::Cast;
+use crate::plan::checks;
+use crate::plan::finding::Findings;
+use crate::plan::migrate::route_step;
+use crate::plan::network;
+use crate::plan::preflight;
+use crate::plan::situation::Evidence;
+use crate::plan::situation::Situation;
+
+/// The canary's name, the same for every run, so that whatever a killed one leaves is recognised.
+const NAME: &str = "jailferry_canary";
+
+/// Units of epairs that no `ifconfig epair create` comes to by itself.
+const FIRST_UNIT: u32 = 900;
+
+/// Seconds that packets get to find a way which has just been made.
+const PATIENCE: u32 = 15;
+
+/// What can be tried beforehand, as far as fleet.yml and the facts allow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rehearsal {
+    /// The canary's addresses; none without `canary` in fleet.yml.
+    pub ends: Vec<CanaryEnd>,
+    /// Its owner at the hub, meanwhile.
+    pub hand_over: Option<HandOver>,
+    /// What is asked outside, and how the jail is seen there now.
+    pub landmarks: Vec<(Landmark, Option<Seen>)>,
+    /// Families in which the canary's way out tells nothing about the jail's, since NAT treats them differently.
+    pub unlike: Vec<Family>,
+}
+
+impl Rehearsal {
+    fn addresses(&self) -> Vec<Prefix> {
+        self.ends.iter().map(|e| Prefix::host(e.address)).collect()
+    }
+}
+
+/// The second and third address of a network: gateway and canary.
+fn end_of(network: Prefix) -> CanaryEnd {
+    let (gateway, address) = match network.network() {
+        IpAddr::V4(first) => {
+            let first = u32::from(first);
+            (IpAddr::V4((first.saturating_add(1)).into()), IpAddr::V4((first.saturating_add(2)).into()))
+        }
+        IpAddr::V6(first) => {
+            let first = u128::from(first);
+            (IpAddr::V6((first.saturating_add(1)).into()), IpAddr::V6((first.saturating_add(2)).into()))
+        }
+    };
+    CanaryEnd { address, gateway, length: network.length() }
+}
+
+/// Finds out what can be tried, and says what cannot.
+#[must_use]
+pub fn prepare(situation: &Situation, evidence: &Evidence, jail: &JailFacts, findings: &mut Findings) -> Rehearsal {
+    let mut rehearsal = Rehearsal::default();
+    let fleet = &evidence.fleet;
+    let target = &situation.target.node;
+    let families = preflight::families(situation);
+    for family in &families {
+        match fleet.canary.iter().find(|n| n.family() == *family) {
+            Some(network) => {
+                taken(situation, evidence, *network, findings);
+                rehearsal.ends.push(end_of(*network));
+            }
+            None => findings.note(
+                "no-canary",
+                target,
+                format!(
+                    "without an {family} network in `canary:` of fleet.yml the way of the jail's own packets (FIB, forwarding, AllowedIPs, NAT of {}) is tried only once it has moved",
+                    situation.hub
+                ),
+            ),
+        }
+    }
+    for landmark in fleet.egress_check.iter().filter(|l| families.contains(&Family::of(l.address()))) {
+        let answer = jail.outside.get(landmark);
+        let seen = match answer {
+            Some(Outside::Sees(address)) if situation.addresses.contains(address) => Some(Seen::Own),
+            Some(Outside::Sees(address)) => Some(Seen::Address(*address)),
+            Some(Outside::Answers | Outside::Silent) | None => None,
+        };
+        if answer == Some(&Outside::Silent) {
+            findings.warning(
+                "no-way-out",
+                &situation.source.node,
+                format!("{landmark} does not answer jail {} where it runs now, so nothing tells how it should be seen outside", situation.jail),
+                format!("look at NAT and pf on {}, or correct `egress_check:` in fleet.yml", situation.hub),
+            );
+        }
+        rehearsal.landmarks.push((landmark.clone(), seen));
+    }
+    let Some(hub) = evidence.hosts.get(&situation.hub) else { return Rehearsal::default() };
+    rehearsal.unlike = unlike(situation, hub, &rehearsal, findings);
+    rehearsal.hand_over = lend(situation, evidence, hub, &rehearsal.addresses());
+    if *target != situation.hub && rehearsal.hand_over.is_none() {
+        // Without an owner nothing reaches it; why there is none has been found elsewhere.
+        rehearsal.ends.clear();
+    }
+    rehearsal
+}
+
+/// Somebody has an address that shall be the canary's.
+fn taken(situation: &Situation, evidence: &Evidence, network: Prefix, findings: &mut Findings) {
+    let end = end_of(network);
+    let fix = "if an interrupted run left it: jailferry recover; otherwise choose addresses for `canary:` in fleet.yml that nobody uses";
+    for (node, facts) in &evidence.hosts {
+        let on_host =
+            facts.interfaces.iter().flat_map(|i| i.addresses.iter().map(move |a| (i.name.as_str(), a.addr())));
+        let in_jails = facts.jails.iter().flat_map(|j| j.addresses.iter().map(move |a| (j.name.as_str(), a.addr())));
+        for (who, address) in on_host.chain(in_jails).filter(|(_, a)| network.contains(*a)) {
+            findings.error(
+                "canary-taken",
+                node,
+                format!("{who} on {node} has {address}, which `canary:` of fleet.yml promises that nobody uses"),
+                fix,
+            );
+        }
+    }
+    let peers = evidence.hosts.get(&situation.hub).and_then(|h| h.wireguard(&situation.hub_wireguard));
+    let canary = Prefix::host(end.address);
+    for peer in peers.iter().flat_map(|w| &w.peers).filter(|p| p.allowed.contains(&canary)) {
+        findings.error(
+            "canary-taken",
+            &situation.hub,
+            format!("{} gives {canary}, the canary's, to peer {} already", situation.hub, peer.public_key.short()),
+            fix,
+        );
+    }
+}
+
+/// Families in which a NAT rule covers the jail but not the canary: no answer to the canary would mean nothing.
+fn unlike(situation: &Situation, hub: &HostFacts, rehearsal: &Rehearsal, findings: &mut Findings) -> Vec<Family> {
+    let covers = |prefix: Prefix| hub.pf.nat.iter().any(|rule| preflight::nat_covers(rule, prefix, hub));
+    let jail = situation.prefixes.iter().any(|p| p.family() == Family::Inet && covers(*p));
+    let canary = rehearsal.addresses().into_iter().find(|p| p.family() == Family::Inet);
+    match canary {
+        Some(canary) if jail && !covers(canary) => {
+            findings.warning(
+                "canary-nat",
+                &situation.hub,
+                format!("NAT of {} covers the jail but not the canary ({canary}), so its way out cannot be tried beforehand", situation.hub),
+                "choose an IPv4 network for `canary:` in fleet.yml that the same NAT rule covers",
+            );
+            vec![Family::Inet]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The hand-over of the canary's addresses; without peers when the target has them by longest match, or is the hub.
+fn lend(situation: &Situation, evidence: &Evidence, hub: &HostFacts, canary: &[Prefix]) -> Option<HandOver> {
+    let (host, interface) = (situation.hub.clone(), situation.hub_wireguard.clone());
+    if situation.target.node == situation.hub {
+        return Some(HandOver { host, interface, peers: Vec::new() });
+    }
+    let key = &evidence.hosts.get(&situation.target.node)?.wireguard(&situation.target.wireguard)?.public_key;
+    let mut peers = network::hand_over(&hub.wireguard(&interface)?.peers, Some(key), canary).ok()?;
+    peers.iter_mut().for_each(|p| p.node = (p.public_key == *key).then(|| situation.target.node.clone()));
+    Some(HandOver { host, interface, peers })
+}
+
+/// A unit that the target has not, that no jail configured there names, and that the moved jail will not get.
+fn unit(cast: &Cast<'_>) -> u32 {
+    let facts = cast.target_facts();
+    let ours = &cast.situation.target.interfaces;
+    let taken = |unit: u32| {
+        let (a, b) = (format!("epair{unit}a"), format!("epair{unit}b"));
+        facts.interfaces.iter().map(|i| &i.name).chain(ours).any(|n| n.as_str() == a || n.as_str() == b)
+            || facts.jail_configurations.iter().any(|c| c.values("vnet.interface").unwrap_or_default().contains(&b))
+    };
+    (FIRST_UNIT..).find(|unit| !taken(*unit)).unwrap_or(FIRST_UNIT)
+}
+
+fn canary(cast: &Cast<'_>) -> Option<Canary> {
+    let place = &cast.situation.target;
+    (!cast.rehearsal.ends.is_empty()).then_some(Canary {
+        host: place.node.clone(),
+        jail: JailName::new(NAME).ok()?,
+        run: cast.run.clone(),
+        unit: unit(cast),
+        bridge: place.bridge.clone(),
+        fib: place.fib,
+        mtu: cast.situation.mtu,
+        ends: cast.rehearsal.ends.clone(),
+    })
+}
+
+/// The way between the target's jails and the hub.
+fn road(cast: &Cast<'_>, end: Option<InterfaceName>, landmark: Option<&Landmark>) -> Road {
+    let situation = cast.situation;
+    let target = &situation.target;
+    let mut suspicions = Vec::new();
+    let to_hub = target.node != situation.hub;
+    if let (Some(landmark), true) = (landmark, to_hub) {
+        let own = cast.target_facts().wireguard(&target.wireguard);
+        let hub_key = cast.hub.wireguard(&situation.hub_wireguard).map(|w| &w.public_key);
+        let peer = own.and_then(|w| w.peers.iter().find(|p| Some(&p.public_key) == hub_key));
+        if peer.is_some_and(|p| !p.allowed.iter().any(|a| a.contains(landmark.address()))) {
+            suspicions.push(format!(
+                "{}: AllowedIPs of the hub on {} do not cover {}, so its packets are not let in",
+                target.node,
+                target.wireguard,
+                landmark.address()
+            ));
+        }
+    }
+    Road {
+        host: target.node.clone(),
+        end,
+        bridge: target.bridge.clone(),
+        fib: target.fib,
+        tunnel: to_hub.then(|| target.wireguard.clone()),
+        hub: situation.hub.clone(),
+        hub_tunnel: situation.hub_wireguard.clone(),
+        mtu: situation.mtu,
+        suspicions,
+    }
+}
+
+/// A step and its end, both before the cut-over.
+struct Passing {
+    begin: Step,
+    end: Step,
+}
+
+fn passing(mut begin: Step, end: String) -> Option<Passing> {
+    begin.phase = Phase::Rehearse;
+    let end = Step::new(Phase::Rehearse, end, begin.undo.first()?.clone());
+    Some(Passing { begin, end })
+}
+
+/// Everything that is tried before the cut-over, beside the pings of [`checks::rehearsal`].
+#[must_use]
+pub fn steps(cast: &Cast<'_>) -> Vec<Step> {
+    let Some(canary) = canary(cast) else { return from_the_host(cast) };
+    let passing = around(cast, &canary);
+    let mut ends: Vec<Step> = passing.iter().map(|p| p.end.clone()).collect();
+    ends.reverse();
+    let mut steps: Vec<Step> = passing.into_iter().map(|p| p.begin).collect();
+    steps.extend(trials(cast, &canary));
+    steps.extend(ends);
+    steps.extend(from_the_host(cast));
+    steps
+}
+
+/// The canary and what it needs: gateway, routes, its owner at the hub.
+fn around(cast: &Cast<'_>, canary: &Canary) -> Vec<Passing> {
+    let situation = cast.situation;
+    let (target, bridge) = (&situation.target.node, &situation.target.bridge);
+    let mut list = Vec::new();
+    for end in &canary.ends {
+        let (address, length) = (end.gateway, Prefix::host(end.gateway).length());
+        let (host, interface) = (target.clone(), bridge.clone());
+        let step = Step::new(
+            Phase::Rehearse,
+            format!("{target} answers for the canary's gateway {address}"),
+            Effect::AddAlias { host: host.clone(), interface: interface.clone(), address, length },
+        )
+        .undo(Effect::RemoveAlias { host, interface, address, length });
+        list.extend(passing(step, format!("{target} no longer answers for the canary's gateway {address}")));
+    }
+    let prefixes = cast.rehearsal.addresses();
+    let routes = |node, interface| cast.routes_of(node, interface, &prefixes, &[]);
+    for change in routes(target, bridge) {
+        list.extend(passing(route_step(change), format!("{target} routes the canary's address as before")));
+    }
+    let step = Step::new(
+        Phase::Rehearse,
+        format!(
+            "make a canary on {target}: a jail without processes, on {bridge} in FIB {}, as jail {} will be",
+            canary.fib, situation.jail
+        ),
+        Effect::MakeCanary(canary.clone()),
+    )
+    .undo(Effect::RemoveCanary(canary.clone()))
+    .change(Change::new(format!("jail {} on {target}", canary.jail), "", "for the rehearsal only"));
+    list.extend(passing(step, format!("the canary on {target} is gone")));
+    let Some(hand_over) = cast.rehearsal.hand_over.as_ref().filter(|_| *target != situation.hub) else { return list };
+    let hub = &situation.hub;
+    for change in routes(hub, &situation.hub_wireguard) {
+        list.extend(passing(route_step(change), format!("{hub} routes the canary's address as before")));
+    }
+    if !hand_over.peers.is_empty() {
+        let names = prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        let step =
+            Step::new(Phase::Rehearse, format!("{hub} lends {names} to {target}"), Effect::HandOver(hand_over.clone()))
+                .undo(Effect::HandOver(hand_over.inverse()));
+        list.extend(passing(step, format!("{hub} takes {names} back")));
+    }
+    list
+}
+
+fn trial(cast: &Cast<'_>, host: &crate::model::NodeName, title: String, trial: Trial) -> Step {
+    debug_assert!(*host == trial.road.host || *host == cast.situation.hub, "a trial runs at one of its ends");
+    Step::new(Phase::Rehearse, title, Effect::Probe { host: host.clone(), probe: Probe::Trial(Box::new(trial)) })
+}
+
+/// What the canary tries: it speaks first, so that the bridge has learnt where it is when the hub asks.
+fn trials(cast: &Cast<'_>, canary: &Canary) -> Vec<Step> {
+    let situation = cast.situation;
+    let (target, hub, mtu) = (&situation.target.node, &situation.hub, situation.mtu);
+    let end = InterfaceName::new(format!("epair{}a", canary.unit)).ok();
+    let one = |address: IpAddr, goal: Goal, landmark: Option<&Landmark>| Trial {
+        jail: Some(canary.jail.clone()),
+        address,
+        goal,
+        road: road(cast, end.clone(), landmark),
+        seconds: PATIENCE,
+    };
+    let mut steps = Vec::new();
+    for own in canary.ends.iter().map(|e| e.address) {
+        if target != hub
+            && let Some(there) = address_of_the_hub(cast, Family::of(own))
+        {
+            let title = format!("the hub ({there}) answers the canary on {target} with packets of {mtu} bytes");
+            steps.push(trial(cast, target, title, one(own, Goal::Hub { hub: there }, None)));
+        }
+        let title = format!("the canary on {target} ({own}) answers {hub} with packets of {mtu} bytes");
+        let source = checks::from_hub(situation, hub, own);
+        steps.push(trial(cast, hub, title, one(own, Goal::FromHub { source }, None)));
+        let family = Family::of(own);
+        for (landmark, seen) in cast.rehearsal.landmarks.iter().filter(|(l, _)| Family::of(l.address()) == family) {
+            if cast.rehearsal.unlike.contains(&family) {
+                continue;
+            }
+            let title = format!("{landmark} answers the canary on {target}{}", as_seen(*seen, situation));
+            steps.push(trial(
+                cast,
+                target,
+                title,
+                one(own, Goal::Outside { landmark: landmark.clone(), seen: *seen }, Some(landmark)),
+            ));
+        }
+    }
+    steps
+}
+
+fn as_seen(seen: Option<Seen>, situation: &Situation) -> String {
+    match seen {
+        None => String::new(),
+        Some(Seen::Own) => " and sees its own address".into(),
+        Some(Seen::Address(address)) => format!(" and sees {address}, as it sees jail {} now", situation.jail),
+    }
+}
+
+/// An address at which the hub answers: in the tunnel, or any other that is not a gateway of the jail.
+fn address_of_the_hub(cast: &Cast<'_>, family: Family) -> Option<IpAddr> {
+    let others = cast.hub.interfaces.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);
+    let gateways = &cast.situation.gateways;
+    let others = others.filter(|a| !a.is_loopback() && !gateways.contains(a));
+    cast.hub_addresses().into_iter().chain(others).find(|a| Family::of(*a) == family)
+}
+
+/// Families without a canary: the target itself asks outside, in the jails' FIB, from an address of its bridge that the
+/// hub gives to it and, for IPv4, translates; otherwise no answer would mean nothing.
+fn from_the_host(cast: &Cast<'_>) -> Vec<Step> {
+    let situation = cast.situation;
+    let target = &situation.target;
+    if target.node == situation.hub {
+        return Vec::new();
+    }
+    let peers = cast.hub.wireguard(&situation.hub_wireguard).map(|w| w.peers.as_slice()).unwrap_or_default();
+    let key = cast.target_facts().wireguard(&target.wireguard).map(|w| &w.public_key);
+    let bridge = cast.target_facts().interface(&target.bridge);
+    let mut steps = Vec::new();
+    for (landmark, seen) in &cast.rehearsal.landmarks {
+        let family = Family::of(landmark.address());
+        if cast.rehearsal.ends.iter().any(|e| Family::of(e.address) == family) {
+            continue;
+        }
+        let fit = |address: &IpAddr| {
+            let prefix = Prefix::host(*address);
+            let owned = network::owner(peers, prefix).is_some_and(|(owner, _)| Some(owner) == key);
+            let translated = || cast.hub.pf.nat.iter().any(|rule| preflight::nat_covers(rule, prefix, cast.hub));
+            Family::of(*address) == family && owned && (family == Family::Inet6 || translated())
+        };
+        let addresses = bridge.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);
+        let Some(own) = addresses.filter(|a| fit(a)).min() else { continue };
+        let title =
+            format!("{landmark} answers {} ({own}) from FIB {}{}", target.node, target.fib, as_seen(*seen, situation));
+        let what = Trial {
+            jail: None,
+            address: own,
+            goal: Goal::Outside { landmark: landmark.clone(), seen: *seen },
+            road: road(cast, None, Some(landmark)),
+            seconds: PATIENCE,
+        };
+        steps.push(trial(cast, &target.node, title, what));
+    }
+    steps
+}
+
+/// After the start: what answered the jail outside before answers it again, and sees it as it did.
+#[must_use]
+pub fn afterwards(cast: &Cast<'_>) -> Vec<Step> {
+    let situation = cast.situation;
+    let target = &situation.target.node;
+    let mut steps = Vec::new();
+    for (landmark, seen) in cast.rehearsal.landmarks.iter().filter(|(_, seen)| seen.is_some()) {
+        let family = Family::of(landmark.address());
+        let Some(own) = checks::answering(situation).into_iter().find(|a| Family::of(*a) == family) else { continue };
+        let what = Trial {
+            jail: Some(situation.jail.clone()),
+            address: own,
+            goal: Goal::Outside { landmark: landmark.clone(), seen: *seen },
+            road: road(cast, situation.target.interfaces.first().cloned(), Some(landmark)),
+            seconds: PATIENCE,
+        };
+        let title = format!("{landmark} answers jail {} on {target} and sees it as before", situation.jail);
+        let mut step = trial(cast, target, title, what);
+        step.phase = Phase::Prove;
+        steps.push(step);
+    }
+    steps
+}

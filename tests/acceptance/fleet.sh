@@ -130,6 +130,24 @@ for node in "$spare" "$big"; do
 	done
 done
 
+# What the jails reach outside, as far as the hub reaches it now: the client, by a page that shows its caller's address
+# or by ping(8). One a line, quoted for YAML.
+landmarks() {
+	[ -n "$client" ] || return 0
+	rest=${client_card#*,}
+	outside4=${rest%%,*} outside6=${rest#*,}
+	[ -n "$client_card" ] || outside4=203.0.113.100 outside6=2001:db8:ff::100
+	for address in "${outside4%/*}" "${outside6%/*}"; do
+		case $address in *:*) url="http://[$address]/" six=-6 ;; *) url="http://$address/" six= ;; esac
+		if remote "$hub" "fetch -q -T 5 -o /dev/null '$url'" </dev/null >/dev/null 2>&1; then
+			echo "\"$url\""
+		elif remote "$hub" "ping $six -n -q -c 1 -t 3 $address" </dev/null >/dev/null 2>&1; then
+			echo "\"$address\""
+		fi
+	done
+}
+outside=$(landmarks | paste -sd , -)
+
 mkdir -p "$out"
 # node_yaml NAME DESTINATION BECOME FIB
 node_yaml() {
@@ -159,6 +177,8 @@ jail_yaml() {
 	if [ -n "$config" ]; then echo "ssh_config: \"$config\""; fi
 	echo 'hub: small'
 	echo 'tunnel: [10.77.0.0/24]'
+	echo 'canary: ["192.168.123.8/30", "2001:db8:1:1::8/126"]'
+	if [ -n "$outside" ]; then echo "egress_check: [$outside]"; fi
 	echo 'nodes:'
 	node_yaml small "$hub" "$hub_become" 0
 	node_yaml spare "$spare" "$spare_become" 1

@@ -7,6 +7,8 @@
 mod aftercare;
 #[path = "fleet/bench.rs"]
 mod bench;
+#[path = "fleet/canary.rs"]
+mod canary;
 #[path = "fleet/client.rs"]
 mod client;
 #[path = "fleet/direct.rs"]

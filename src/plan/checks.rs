@@ -24,34 +24,6 @@ pub struct Examination {
 /// Seconds a jail's services get to come up before a check counts as failed.
 const PATIENCE: u32 = 30;
 
-/// The new path, tried from the target while the jail still runs at the source: the hub answers in the jail's FIB,
-/// with packets of the jail's size.
-#[must_use]
-pub fn rehearsal(situation: &Situation, hub_addresses: &[IpAddr]) -> Vec<Examination> {
-    if situation.target.node == situation.hub {
-        return Vec::new();
-    }
-    hub_addresses
-        .iter()
-        .map(|address| Examination {
-            title: format!(
-                "the hub ({address}) answers {} from FIB {} with packets of {} bytes",
-                situation.target.node, situation.target.fib, situation.mtu
-            ),
-            effect: Effect::Probe {
-                host: situation.target.node.clone(),
-                probe: Probe::Ping {
-                    address: *address,
-                    size: Some(situation.mtu),
-                    fib: situation.target.fib,
-                    source: None,
-                    seconds: 10,
-                },
-            },
-        })
-        .collect()
-}
-
 /// After the start: reach and packet size from the hub, the jail's own way out, then the checks of fleet.yml.
 #[must_use]
 pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpAddr]) -> Vec<Examination> {

@@ -193,11 +193,7 @@ fn make_ready(cast: &Cast<'_>) -> Vec<Step> {
 
 /// The new path, while the jail still runs on the old one; then the hub begins to watch.
 fn rehearse(cast: &Cast<'_>) -> Vec<Step> {
-    let mut steps: Vec<Step> = checks::rehearsal(cast.situation, &cast.hub_addresses())
-        .into_iter()
-        .map(|e| Step::new(Phase::Rehearse, e.title, e.effect))
-        .collect();
-    steps.extend(rehearsal::steps(cast));
+    let mut steps = rehearsal::steps(cast);
     if let Some(address) = checks::answering(cast.situation).first() {
         let host = cast.situation.hub.clone();
         steps.push(

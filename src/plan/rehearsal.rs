@@ -258,18 +258,46 @@ fn passing(mut begin: Step, end: String) -> Option<Passing> {
     Some(Passing { begin, end })
 }
 
-/// Everything that is tried before the cut-over, beside the pings of [`checks::rehearsal`].
+/// Everything that is tried before the cut-over.
 #[must_use]
 pub fn steps(cast: &Cast<'_>) -> Vec<Step> {
-    let Some(canary) = canary(cast) else { return from_the_host(cast) };
-    let passing = around(cast, &canary);
+    let mut steps = tunnel(cast);
+    if let Some(canary) = canary(cast) {
+        steps.extend(flight(cast, &canary));
+    }
+    steps.extend(from_the_host(cast));
+    steps
+}
+
+/// The canary's life: made, tried, gone.
+fn flight(cast: &Cast<'_>, canary: &Canary) -> Vec<Step> {
+    let passing = around(cast, canary);
     let mut ends: Vec<Step> = passing.iter().map(|p| p.end.clone()).collect();
     ends.reverse();
     let mut steps: Vec<Step> = passing.into_iter().map(|p| p.begin).collect();
-    steps.extend(trials(cast, &canary));
+    steps.extend(trials(cast, canary));
     steps.extend(ends);
-    steps.extend(from_the_host(cast));
     steps
+}
+
+/// The hub answers the target itself, in the jails' FIB, with packets of the jail's size.
+fn tunnel(cast: &Cast<'_>) -> Vec<Step> {
+    let situation = cast.situation;
+    let target = &situation.target;
+    if target.node == situation.hub {
+        return Vec::new();
+    }
+    let own = checks::tunnel_addresses(cast.target_facts(), &target.wireguard);
+    let try_one = |hub: IpAddr| {
+        let address = own.iter().copied().find(|a| Family::of(*a) == Family::of(hub))?;
+        let title = format!(
+            "the hub ({hub}) answers {} from FIB {} with packets of {} bytes",
+            target.node, target.fib, situation.mtu
+        );
+        let what = Trial { jail: None, address, goal: Goal::Hub { hub }, road: road(cast, None, None), seconds: 10 };
+        Some(trial(cast, &target.node, title, what))
+    };
+    cast.hub_addresses().into_iter().filter_map(try_one).collect()
 }
 
 /// The canary and what it needs: gateway, routes, its owner at the hub.

@@ -58,7 +58,7 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     steps.extend(prove(cast));
     steps.extend(leases::accept(cast));
     // Accepted: from here only forward.
-    steps.extend(persist::make_it_last(cast));
+    steps.extend(persist::make_it_last(cast, &steps));
     let mut steps = match cast.link {
         Some(link) => direct::node_to_node(cast.situation, cast.run, link, steps),
         None => steps,

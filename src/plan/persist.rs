@@ -170,7 +170,7 @@ pub fn jail_list(rc: &RcConf) -> Result<JailList, InvalidRc> {
 
 /// The whole chapter.
 #[must_use]
-pub fn make_it_last(cast: &Cast<'_>) -> Vec<Step> {
+pub fn make_it_last(cast: &Cast<'_>, before: &[Step]) -> Vec<Step> {
     let mut steps = Vec::new();
     steps.extend(allowed_ips(cast));
     steps.extend(gateways(cast));
@@ -180,10 +180,31 @@ pub fn make_it_last(cast: &Cast<'_>) -> Vec<Step> {
     steps.extend(autostart_on(cast));
     steps.extend(storage(cast));
     steps.extend(forgotten_files(cast));
+    steps.extend(still_so(before));
     steps.extend(leases::forget(cast));
     let (host, jail, run) = (cast.situation.hub.clone(), cast.situation.jail.clone(), cast.run.clone());
     steps.push(Step::new(Phase::Persist, format!("unlock jail {jail} on {host}"), Effect::Unlock { host, jail, run }));
     steps
+}
+
+/// A host that lost power after the proof, but before its files were written, came up as it was before the move. So what
+/// holds at the end is done once more; found done where nothing has happened.
+fn still_so(before: &[Step]) -> Vec<Step> {
+    let again = |step: &&Step| {
+        step.phase == Phase::CutOver
+            && matches!(
+                step.effect,
+                Effect::AddRoute(_)
+                    | Effect::DeleteRoute(_)
+                    | Effect::AddAlias { .. }
+                    | Effect::RemoveAlias { .. }
+                    | Effect::HandOver(_)
+                    | Effect::Unpark { .. }
+                    | Effect::StartJail(_)
+            )
+    };
+    let once_more = |step: &Step| Step::new(Phase::Persist, format!("still so: {}", step.title), step.effect.clone());
+    before.iter().filter(again).map(once_more).collect()
 }
 
 /// The hub's file says what the hub does. The peers' lists in the file may hold more than the interface; only what

@@ -40,6 +40,24 @@ pub fn from_hosts(plan: &Plan, stage: Option<Stage>, source_let_go: bool) -> BTr
     (0..until.min(no_return)).map(|index| (index + 1, state)).collect()
 }
 
+/// Does a step of the last phase wait until everything before it has succeeded? The last look at what holds, which must
+/// not come too early, and the lock, which `recover` needs to go on.
+#[must_use]
+pub fn closes(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::AddRoute(_)
+            | Effect::DeleteRoute(_)
+            | Effect::AddAlias { .. }
+            | Effect::RemoveAlias { .. }
+            | Effect::HandOver(_)
+            | Effect::Unpark { .. }
+            | Effect::StartJail(_)
+            | Effect::Disarm { .. }
+            | Effect::Unlock { .. }
+    )
+}
+
 /// Decides by the point of no return. `states` are by step number, from 1, as the journal has them.
 #[must_use]
 pub fn direction(plan: &Plan, states: &BTreeMap<usize, StepState>, outcome: Option<&str>) -> Direction {

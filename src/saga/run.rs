@@ -25,6 +25,7 @@ use crate::remote::Hosts;
 use crate::remote::Kind;
 use crate::remote::RemoteError;
 use crate::saga::beats::Beats;
+use crate::saga::direction;
 use crate::saga::direction::Direction;
 use crate::saga::interrupt::Interrupts;
 use crate::saga::journal::Journal;
@@ -218,7 +219,7 @@ impl<'a> Run<'a> {
                 return outcome;
             }
             // With something left to make last the lock stays: `recover` goes on only with the lock of its own run.
-            if !reasons.is_empty() && matches!(step.effect, Effect::Unlock { .. }) {
+            if !reasons.is_empty() && direction::closes(&step.effect) {
                 continue;
             }
             if let Err((_, error)) = self.forward(index..index + 1).await {

@@ -87,7 +87,9 @@ fn rolls_back(fleet: &Fleet, case: &Wrong, before: &States) -> Result<(), String
         return Err(format!("expected exit code 4: {}", told.all));
     }
     let failed = fleet.failed_steps();
-    if !told.stderr.contains(case.cause) || !failed.iter().any(|(_, reason)| reason.contains(case.cause)) {
+    if !(told.stdout.contains(case.cause) || told.stderr.contains(case.cause))
+        || !failed.iter().any(|(_, reason)| reason.contains(case.cause))
+    {
         return Err(format!("expected to read {:?}: {failed:#?}", case.cause));
     }
     if failed.len() != 1 || !failed[0].0.contains(case.step) {

@@ -290,7 +290,7 @@ fn ask_hub(trial: &Trial) -> String {
             Family::Inet6 => ":".to_owned(),
         };
         script.push_str(&format!(
-            "if ! {reach} >/dev/null 2>&1; then echo '{hub}: {to} does not answer the hub itself either: look at its own way out and at {landmark}'; fi\nif pfctl -s Running >/dev/null 2>&1; then\n  states=$(pfctl -ss 2>/dev/null | grep -F '{address}') || :\n  if [ -z \"$states\" ]; then\n    echo '{hub}: pf has no state of {address}: a rule drops its packets (pfctl -sr), or they do not arrive (AllowedIPs on {host})'\n  elif printf '%s\\n' \"$states\" | grep -q '{out}'; then\n    {untranslated}\n  elif ! printf '%s\\n' \"$states\" | grep -qF '({address}'; then\n    echo '{hub}: packets of {address} come in but do not get out: a rule of pf drops them (pfctl -sr)'\n  fi\nelse\n  echo '{hub}: pf is not running, so nothing is translated'\nfi\n",
+            "if ! {reach} >/dev/null 2>&1; then echo '{hub}: {to} does not answer the hub itself either: look at its own way out and at {landmark}'; fi\nif pfctl -s Running >/dev/null 2>&1; then\n  states=$(pfctl -ss 2>/dev/null | grep -F '{address}' | grep -F '{to}') || :\n  if [ -z \"$states\" ]; then\n    echo '{hub}: pf has no state of {address} and {to}: a rule drops its packets (pfctl -sr), or they do not arrive (AllowedIPs on {host})'\n  elif printf '%s\\n' \"$states\" | grep -q '{out}'; then\n    {untranslated}\n  elif ! printf '%s\\n' \"$states\" | grep -qF '({address}'; then\n    echo '{hub}: packets of {address} come in but do not get out: a rule of pf drops them (pfctl -sr)'\n  fi\nelse\n  echo '{hub}: pf is not running, so nothing is translated'\nfi\n",
             host = road.host,
         ));
     } else if road.tunnel.is_some() {

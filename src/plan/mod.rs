@@ -154,6 +154,12 @@ impl Plan {
         self.steps.iter().position(|s| s.phase == Phase::Persist).unwrap_or(self.steps.len())
     }
 
+    /// Seconds between two signs of life: one that is late or lost must not matter.
+    #[must_use]
+    pub fn beat_seconds(&self) -> u32 {
+        (self.lease / 6).max(1)
+    }
+
     /// The same plan in other hands: every script asks for the new owner.
     #[must_use]
     pub fn with_owner(mut self, owner: &Owner) -> Plan {

@@ -17,9 +17,6 @@ use crate::remote::Hosts;
 use crate::remote::Kind;
 use crate::remote::RemoteError;
 
-/// Beats in the time of silence that a host forgives: one that is late or lost must not matter.
-const OFTEN: u32 = 6;
-
 /// Who is to hear us, and whether somebody said that the run is not ours any more.
 #[derive(Debug)]
 pub struct Beats {
@@ -35,7 +32,7 @@ impl Beats {
     pub fn new(plan: &Plan) -> Beats {
         Beats {
             commands: leases::beats(&plan.steps),
-            every: Duration::from_secs(u64::from((plan.lease / OFTEN).max(1))),
+            every: Duration::from_secs(u64::from(plan.beat_seconds())),
             listening: Mutex::new(BTreeSet::new()),
             superseded: Mutex::new(None),
         }

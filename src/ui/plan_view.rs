@@ -7,6 +7,7 @@ use crate::plan::Finding;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::Severity;
+use crate::plan::leases;
 use crate::plan::preflight::bytes;
 use crate::ui::paint::Paint;
 
@@ -28,6 +29,14 @@ pub fn render(plan: &Plan, paint: Paint) -> String {
         line(String::new());
         line(paint.bold("Findings"));
         line(findings(&plan.findings, paint).trim_end().to_owned());
+    }
+    let beats = leases::beats(&plan.steps);
+    if !beats.is_empty() {
+        line(String::new());
+        line(format!("  While it runs, these hosts hear a sign of life every {} s:", plan.beat_seconds()));
+        for command in beats.values() {
+            line(listing(command, "$", paint));
+        }
     }
     if plan.steps.iter().any(|s| s.alongside) {
         line(String::new());
@@ -179,6 +188,10 @@ pub fn machine(plan: &Plan) -> serde_json::Value {
         "bytes": plan.bytes,
         "predicted_blackout_milliseconds": plan.predicted_blackout,
         "point_of_no_return": plan.point_of_no_return() + 1,
+        "owner": plan.owner,
+        "lease_seconds": plan.lease,
+        "beat_seconds": plan.beat_seconds(),
+        "beats": commands(leases::beats(&plan.steps).into_values().collect()),
         "steps": steps,
     })
 }

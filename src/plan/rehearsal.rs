@@ -221,6 +221,7 @@ fn road(cast: &Cast<'_>, end: Option<InterfaceName>, landmark: Option<&Landmark>
     let mut suspicions = Vec::new();
     let to_hub = target.node != situation.hub;
     if let (Some(landmark), true) = (landmark, to_hub) {
+        suspicions.extend(no_nat(cast, landmark));
         let own = cast.target_facts().wireguard(&target.wireguard);
         let hub_key = cast.hub.wireguard(&situation.hub_wireguard).map(|w| &w.public_key);
         let peer = own.and_then(|w| w.peers.iter().find(|p| Some(&p.public_key) == hub_key));
@@ -244,6 +245,14 @@ fn road(cast: &Cast<'_>, end: Option<InterfaceName>, landmark: Option<&Landmark>
         mtu: situation.mtu,
         suspicions,
     }
+}
+
+/// No NAT rule of the hub is known to cover what asks that landmark.
+fn no_nat(cast: &Cast<'_>, landmark: &Landmark) -> Option<String> {
+    let canary = cast.rehearsal.addresses().into_iter().find(|p| p.family() == Family::Inet)?;
+    let covered = cast.hub.pf.nat.iter().any(|rule| preflight::nat_covers(rule, canary, cast.hub));
+    (landmark.address().is_ipv4() && !covered)
+        .then(|| format!("{}: no nat rule covers {} (pfctl -sn)", cast.situation.hub, canary.network()))
 }
 
 /// A step and its end, both before the cut-over.

@@ -20,14 +20,14 @@ const WRONG: [Wrong; 6] = [
         make: "sed 's/^nat on .*/nat on $ext_if inet from 10.99.0.0\\/24 to any -> $ext_addr/' /etc/pf.jailferry-testbed.conf >/tmp/pf.wrong; pfctl -q -f /tmp/pf.wrong; rm /tmp/pf.wrong",
         unmake: "pfctl -q -f /etc/pf.jailferry-testbed.conf",
         step: "http://203.0.113.100/ answers the canary",
-        cause: "pf passes 192.168.123.10 without translating it",
+        cause: "small: no nat rule covers 192.168.123.10",
     },
     Wrong {
         host: "small",
         make: "(cat /etc/pf.jailferry-testbed.conf; echo 'block in quick on wg0 inet proto tcp from any to any port 80') >/tmp/pf.wrong; pfctl -q -f /tmp/pf.wrong; rm /tmp/pf.wrong",
         unmake: "pfctl -q -f /etc/pf.jailferry-testbed.conf",
         step: "http://203.0.113.100/ answers the canary",
-        cause: "a rule",
+        cause: "a block rule",
     },
     Wrong {
         host: "big",

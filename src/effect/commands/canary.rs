@@ -284,9 +284,9 @@ fn ask_hub(trial: &Trial) -> String {
             Family::Inet6 => format!("{address}\\[[0-9]*\\] ->"),
         };
         let untranslated = match family {
-            Family::Inet => {
-                format!("echo '{hub}: pf passes {address} without translating it: no nat rule covers it (pfctl -sn)'")
-            }
+            Family::Inet => format!(
+                "echo '{hub}: pf leaves {address} untranslated or drops it: look for a nat rule that covers it (pfctl -sn) and for a block rule (pfctl -sr)'"
+            ),
             Family::Inet6 => ":".to_owned(),
         };
         script.push_str(&format!(

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::model::DatasetName;
 use crate::model::Guid;
 use crate::model::InterfaceName;
+use crate::model::JailName;
 use crate::model::Prefix;
 use crate::model::PublicKey;
 use crate::model::RemotePath;
@@ -156,7 +157,7 @@ pub struct WireGuardFile {
 }
 
 /// What pf says (contract 4).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pf {
     /// `None` when /dev/pf is absent.
     pub enabled: Option<bool>,
@@ -166,6 +167,34 @@ pub struct Pf {
     pub anchors: Vec<String>,
     /// Tables with their entries (negated entries left out).
     pub tables: BTreeMap<TableName, BTreeSet<Prefix>>,
+    /// Translation rules of our anchors `jailferry/JAIL` by jail (`pfctl -P -a … -sn`); anchors without any left out.
+    pub of_jails: BTreeMap<JailName, Vec<String>>,
+    /// The file of its rules, `pf_rules` of rc.conf(5).
+    pub file: Option<PfFile>,
+}
+
+/// What pf.conf(5) says of files; its rules are those that pf says it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PfFile {
+    /// Where it is.
+    pub path: RemotePath,
+    /// The files of `table <T> … file "F"`.
+    pub table_files: BTreeMap<TableName, TableFile>,
+    /// The files of `include "F"`.
+    pub includes: BTreeSet<String>,
+    /// Anchor and file of `load anchor "A" from "F"`.
+    pub loads: BTreeSet<(String, String)>,
+}
+
+/// The file that a pf table is filled from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableFile {
+    /// Where it is.
+    pub path: RemotePath,
+    /// SHA-256 of it, computed on the host.
+    pub sha256: String,
+    /// Its entries (negated ones and names left out, at most 2000 lines).
+    pub entries: BTreeSet<Prefix>,
 }
 
 /// A jail that runs or is dying (`jls -d --libxo json name jid path vnet dying …`).

@@ -405,8 +405,7 @@ impl Shape {
             pf: Pf {
                 enabled: Some(true),
                 nat: vec!["nat on vtnet0 inet from 192.168.0.0/16 to any -> (vtnet0:0)".into()],
-                anchors: vec![],
-                tables: BTreeMap::new(),
+                ..Pf::default()
             },
             moving: BTreeMap::new(),
             jails: here.iter().map(|j| j.running(shape.mount)).collect(),

@@ -10,7 +10,7 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 21] = [
+const SOURCES: [(&str, &str); 22] = [
     ("files.rs", include_str!("files.rs")),
     ("jail.rs", include_str!("jail.rs")),
     ("lease.rs", include_str!("lease.rs")),
@@ -30,6 +30,7 @@ const SOURCES: [(&str, &str); 21] = [
     ("host.sh", include_str!("../../facts/questions/host.sh")),
     ("jail.sh", include_str!("../../facts/questions/jail.sh")),
     ("leftovers.sh", include_str!("../../facts/questions/leftovers.sh")),
+    ("pf.sh", include_str!("../../facts/questions/pf.sh")),
     ("rc.sh", include_str!("../../facts/questions/rc.sh")),
     ("wireguard.sh", include_str!("../../facts/questions/wireguard.sh")),
 ];

@@ -189,7 +189,7 @@ fn note<T>(unreadable: &mut Unreadable, question: &str, result: Result<T, FactsE
 fn packet_filter(frames: &Frames) -> Result<Pf, FactsError> {
     let enabled = pf::enabled(&frames.get("pf-status")?.text());
     if enabled.is_none() {
-        return Ok(Pf { enabled, nat: vec![], anchors: vec![], tables: BTreeMap::new() });
+        return Ok(Pf::default());
     }
     let text = |label: &str| Ok(frames.get(label)?.success()?.text());
     let mut tables = BTreeMap::new();
@@ -198,7 +198,15 @@ fn packet_filter(frames: &Frames) -> Result<Pf, FactsError> {
         let Ok(table) = TableName::new(name.as_str()) else { continue };
         tables.insert(table, table_entries(frames, &name)?);
     }
-    Ok(Pf { enabled, nat: pf::rules(&text("pf-nat")?), anchors: pf::anchors(&text("pf-rules")?), tables })
+    let of_jails = frames.all("pf-anchor").filter_map(pf::of_jail).collect();
+    Ok(Pf {
+        enabled,
+        nat: pf::rules(&text("pf-nat")?),
+        anchors: pf::anchors(&text("pf-rules")?),
+        tables,
+        of_jails,
+        file: pf::file(frames),
+    })
 }
 
 fn table_entries(frames: &Frames, name: &str) -> Result<BTreeSet<Prefix>, FactsError> {

@@ -1,11 +1,20 @@
 //! `pfctl -s Running`, `-sn`, `-sr`, `-sT`, `-T show` (sbin/pfctl/pfctl.c, contract 4.1).
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::error::FactsError;
 use super::error::line;
+use super::files;
+use super::frames::Frame;
+use super::frames::Frames;
 use super::prefix::prefix;
+use crate::facts::PfFile;
+use crate::facts::TableFile;
+use crate::model::JailName;
 use crate::model::Prefix;
+use crate::model::RemotePath;
+use crate::model::TableName;
 
 /// Is pf enabled? `None` when the host has no /dev/pf.
 #[must_use]
@@ -50,6 +59,43 @@ pub fn entries(table: &str, text: &str) -> Result<BTreeSet<Prefix>, FactsError> 
         entries.insert(prefix.ok_or_else(|| line(&format!("pfctl -t {table} -T show"), index, row, "not an address"))?);
     }
     Ok(entries)
+}
+
+/// One of our anchors with its rules; `None` when it has none, or is no jail's.
+#[must_use]
+pub fn of_jail(frame: &Frame) -> Option<(JailName, Vec<String>)> {
+    let jail = JailName::new(frame.subject.trim().strip_prefix("jailferry/")?).ok()?;
+    let rules = rules(&frame.text());
+    (!rules.is_empty()).then_some((jail, rules))
+}
+
+/// What pf.conf(5) says of files; `None` when the host did not show it.
+#[must_use]
+pub fn file(frames: &Frames) -> Option<PfFile> {
+    let frame = frames.all("pf-file").next()?;
+    let path = RemotePath::new(frame.subject.as_str()).ok()?;
+    let mut file = PfFile { path, table_files: BTreeMap::new(), includes: BTreeSet::new(), loads: BTreeSet::new() };
+    for row in frame.text().lines() {
+        let words: Vec<&str> = row.split_whitespace().map(|w| w.trim_matches('"')).collect();
+        match words.as_slice() {
+            ["include", path, ..] => drop(file.includes.insert((*path).to_owned())),
+            ["load", "anchor", anchor, "from", path, ..] => {
+                file.loads.insert(((*anchor).to_owned(), (*path).to_owned()));
+            }
+            _ => {}
+        }
+    }
+    file.table_files = frames.all("pf-table-file").filter_map(|f| table_file(frames, f)).collect();
+    Some(file)
+}
+
+/// Names, negated entries and comments are left out: they are nobody's prefix.
+fn table_file(frames: &Frames, frame: &Frame) -> Option<(TableName, TableFile)> {
+    let (table, path) = frame.subject.split_once(' ')?;
+    let digest = frames.about("pf-table-digest", &frame.subject).ok()?.success().ok()?.word();
+    let sha256 = files::digest(path, &digest).ok()?;
+    let entries = frame.text().split_whitespace().filter_map(prefix).collect();
+    Some((TableName::new(table).ok()?, TableFile { path: RemotePath::new(path).ok()?, sha256, entries }))
 }
 
 #[cfg(test)]

@@ -97,6 +97,9 @@ fn node() -> FakeHost {
         .answers("pfctl", "-sT", &stdout("pf-sT"), 0)
         .answers("pfctl", "'-t jailferry_nat -T show'", &stdout("pf-table-show"), 0)
         .answers("pfctl", "'-t private -T show'", "   10.0.0.0/8\n", 0)
+        .answers("pfctl", "'-a jailferry -sA'", "  jailferry/web\n  jailferry/old\n", 0)
+        .answers("pfctl", "'-P -a jailferry/web -sn'", "rdr on vtnet0 inet proto tcp from any to (vtnet0) port = 8080 -> 192.168.123.50 port 80\n", 0)
+        .answers("pfctl", "'-P -a jailferry/old -sn'", "", 0)
         .answers("jls", "'-q jid vnet'", "1 new\n", 0)
         .answers("jls", "*", &stdout("jls-json-params"), 0)
         .answers("jexec", "'1 ifconfig '*", &stdout("jexec-ifconfig"), 0)
@@ -131,6 +134,8 @@ fn a_node_is_understood() {
     let wg0 = facts.wireguard(&InterfaceName::new("wg0").unwrap()).unwrap();
     assert_eq!((wg0.listen_port, wg0.peers.len(), wg0.peers[0].allowed.len()), (51820, 2, 3));
     assert_eq!((facts.pf.enabled, facts.pf.nat.len(), facts.pf.tables.len()), (Some(true), 4, 2));
+    let anchors: Vec<_> = facts.pf.of_jails.iter().map(|(jail, rules)| (jail.as_str(), rules.len())).collect();
+    assert_eq!(anchors, [("web", 1)], "an anchor without rules does not count");
     let web = &facts.jails[0];
     assert_eq!(web.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.123.50/24"]);
     assert_eq!(web.gateways.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.123.1"]);
@@ -140,6 +145,32 @@ fn a_node_is_understood() {
     assert_eq!((facts.pools[0].free, facts.pools[0].features.len()), (538_943_488, 33));
     assert_eq!(facts.zfs.unwrap().kernel, "zfs-kmod-2.1.9-FreeBSD_g92e0d9d18");
     assert!(facts.unreadable.contains_key("jexec web netstat -f inet6"), "{:?}", facts.unreadable);
+}
+
+#[test]
+fn pf_conf_tells_which_files_tables_and_anchors_come_from() {
+    let host = node();
+    let place = |name: &str| host.0.path().join(name).display().to_string();
+    let (conf, list) = (place("rules.conf"), place("nat.table"));
+    fs::write(&list, "# ours\n192.168.124.0/24\n!10.0.0.1\n2001:db8::/32 # v6\n").unwrap();
+    fs::write(
+        &conf,
+        format!(
+            "secret = \"x\"\ntable <jailferry_nat> persist \\\n  file \"{list}\"\ntable < gone > file \"/nowhere\"\n\
+             table <private> const {{ 10.0.0.0/8 }}\n#include \"/etc/no.conf\"\n  include \"/etc/pf.jailferry.conf\" # ours\n\
+             load anchor \"jailferry/web\" from \"/etc/web.pf\"\npass all\n"
+        ),
+    )
+    .unwrap();
+    host.answers("sysrc", "'-n pf_rules'", &format!("{conf}\n"), 0).answers("sha256", "*", &"a".repeat(64), 0);
+    let file = facts(&host).pf.file.unwrap();
+    assert_eq!(file.path.as_str(), conf);
+    let (name, table) = file.table_files.first_key_value().unwrap();
+    assert_eq!((name.as_str(), table.path.as_str(), file.table_files.len()), ("jailferry_nat", list.as_str(), 1));
+    let entries: Vec<String> = table.entries.iter().map(ToString::to_string).collect();
+    assert_eq!((entries, table.sha256.len()), (vec!["192.168.124.0/24".into(), "2001:db8::/32".into()], 64));
+    assert_eq!(file.includes.into_iter().collect::<Vec<_>>(), ["/etc/pf.jailferry.conf"]);
+    assert_eq!(file.loads.into_iter().collect::<Vec<_>>(), [("jailferry/web".to_owned(), "/etc/web.pf".to_owned())]);
 }
 
 #[test]

@@ -49,6 +49,20 @@ ask pf-tables '' pfctl -sT
 pfctl -sT 2>/dev/null | while read -r table; do
 	ask pf-table "$table" pfctl -t "$table" -T show
 done
+# Ports as numbers (-P), so that the rules read like those that a plan writes.
+pfctl -a jailferry -sA 2>/dev/null | while read -r anchor; do
+	ask pf-anchor "$anchor" pfctl -P -a "$anchor" -sn
+done
+pf_rules=$(sysrc -n pf_rules 2>/dev/null) || pf_rules=
+: "${pf_rules:=/etc/pf.conf}"
+if [ -f "$pf_rules" ]; then
+	ask pf-file "$pf_rules" pf_declarations "$pf_rules"
+	pf_declarations "$pf_rules" | pf_table_files | while read -r table file; do
+		[ -f "$file" ] || continue
+		ask pf-table-file "$table $file" pf_table_lines "$file"
+		ask pf-table-digest "$table $file" sha256 -q "$file"
+	done
+fi
 
 # A kernel without VIMAGE does not know the parameter vnet.
 vnet=

@@ -15,9 +15,13 @@ use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::RemotePath;
 use crate::model::SshDestination;
+use crate::model::TableName;
 use crate::playbook::check::Check;
 use crate::playbook::check::CheckText;
 use crate::playbook::options::Options;
+use crate::playbook::publish::Egress;
+use crate::playbook::publish::Publish;
+use crate::playbook::publish::PublishText;
 
 /// The hosts that jails move between, and what is known of the jails.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -106,6 +110,15 @@ pub struct Node {
     /// The dataset below which jails live, such as zroot/jails.
     #[serde(default)]
     pub parent: Option<DatasetName>,
+    /// By whose pf the IPv4 traffic of jails here reaches the internet: hub (through the tunnel) or node (this host has
+    /// a public address and translates itself). Without it, hub.
+    #[serde(default)]
+    #[schemars(with = "Option<Egress>")]
+    pub egress: Egress,
+    /// A pf table of this host whose members its own NAT rules translate, such as jailferry_nat: the prefixes of jails
+    /// that leave by this host are put into it where no rule covers them.
+    #[serde(default)]
+    pub pf_table: Option<TableName>,
 }
 
 impl Node {
@@ -123,6 +136,8 @@ impl Node {
             fib: None,
             mtu: None,
             parent: None,
+            egress: Egress::Hub,
+            pf_table: None,
         })
     }
 }
@@ -140,6 +155,11 @@ pub struct JailSpec {
     #[serde(default)]
     #[schemars(with = "Option<Vec<CheckText>>")]
     pub checks: Vec<Check>,
+    /// Ports that the outside reaches at the host by which the jail's IPv4 traffic leaves: the hub, or its node where
+    /// that says `egress: node`.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<PublishText>>")]
+    pub publish: Vec<Publish>,
     /// Options of this jail's moves.
     #[serde(flatten)]
     pub options: Options,

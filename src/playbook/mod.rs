@@ -8,7 +8,7 @@
 //! - `reader`: the tree to typed values, collecting what is wrong instead of stopping at it;
 //! - [`diagnostic`] and [`render`]: what is wrong, as data and as text with a snippet.
 //!
-//! What the files hold is in [`fleet`], [`check`], [`options`] and [`moves`]; their comments become the descriptions
+//! What the files hold is in [`fleet`], [`check`], [`publish`], [`options`] and [`moves`]; their comments become the descriptions
 //! of `schema/*.json`, which editors show while one types.
 
 pub mod check;
@@ -16,6 +16,7 @@ pub mod diagnostic;
 pub mod fleet;
 pub mod moves;
 pub mod options;
+pub mod publish;
 mod read;
 mod reader;
 pub mod render;
@@ -37,6 +38,10 @@ pub use options::Options;
 pub use options::Precopy;
 pub use options::Settings;
 pub use options::Transfer;
+pub use publish::Egress;
+pub use publish::Outside;
+pub use publish::Proto;
+pub use publish::Publish;
 pub use render::Look;
 pub use report::Kind;
 pub use report::Reading;

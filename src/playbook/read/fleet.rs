@@ -18,9 +18,11 @@ use crate::playbook::diagnostic::Findings;
 use crate::playbook::fleet::Fleet;
 use crate::playbook::fleet::JailSpec;
 use crate::playbook::fleet::Node;
+use crate::playbook::publish::Egress;
 use crate::playbook::read::check::checks;
 use crate::playbook::read::options::options;
 use crate::playbook::read::options::plain_text;
+use crate::playbook::read::publish::publish;
 use crate::playbook::reader::Fields;
 use crate::playbook::reader::Problem;
 use crate::playbook::reader::choice;
@@ -187,6 +189,9 @@ fn one_node(entry: &Entry, defaults: &NodeSettings, findings: &mut Findings) -> 
     let wireguard_config = fields.get("wireguard_config").and_then(|n| name(n, "a path on the host", findings));
     // RT_MAXFIBS is 65536 (sys/net/route.h).
     let fib = fields.get("fib").and_then(|n| number(n, "a FIB", 0..=u16::MAX, findings));
+    let ways = [("hub", Egress::Hub), ("node", Egress::Node)];
+    let egress = fields.get("egress").and_then(|n| choice(n, "a way out", &ways, findings));
+    let pf_table = fields.get("pf_table").and_then(|n| name(n, "a pf table", findings));
     fields.finish(findings);
     let (ssh, at) = ssh?;
     let node = Node {
@@ -198,6 +203,8 @@ fn one_node(entry: &Entry, defaults: &NodeSettings, findings: &mut Findings) -> 
         fib,
         mtu: own.mtu.or(defaults.mtu),
         parent: own.parent.or_else(|| defaults.parent.clone()),
+        egress: egress.unwrap_or_default(),
+        pf_table,
     };
     Some((node, at))
 }
@@ -210,12 +217,13 @@ fn jails(node: &Located, tunnel: &[At<Prefix>], findings: &mut Findings) -> BTre
         let Some(mut fields) = Fields::of(&entry.value, "a jail", findings) else { continue };
         let prefixes = fields.get("prefixes").map(|n| prefixes(n, findings)).unwrap_or_default();
         let checks = fields.get("checks").map(|n| checks(n, findings)).unwrap_or_default();
+        let publish = fields.get("publish").map(|n| publish(n, findings)).unwrap_or_default();
         let options = options(&mut fields, findings);
         fields.finish(findings);
         let Some(name) = name else { continue };
         owned.extend(prefixes.iter().cloned().map(|prefix| (name.clone(), prefix)));
         let prefixes = prefixes.into_iter().map(|(prefix, _)| prefix).collect();
-        jails.insert(name, JailSpec { prefixes, checks, options });
+        jails.insert(name, JailSpec { prefixes, checks, publish, options });
     }
     rules::not_a_jails(&owned, tunnel, findings);
     owned.retain(|(_, (prefix, _))| rules::unfit(*prefix).is_none());

@@ -4,3 +4,4 @@ mod check;
 pub(crate) mod fleet;
 mod options;
 pub(crate) mod playbook;
+mod publish;

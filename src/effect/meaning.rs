@@ -12,7 +12,7 @@ use crate::model::PublicKey;
 use crate::model::RemotePath;
 use crate::model::RunId;
 
-/// An edit of rc.conf(5) or of a WireGuard configuration file. Values are `None` where no file sets the variable.
+/// An edit of rc.conf(5), of a WireGuard configuration file or of a pf table's file. Values are `None` where no file sets the variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "edit", rename_all = "snake_case")]
 pub enum Meaning {
@@ -87,5 +87,16 @@ pub enum Meaning {
         remove: Vec<String>,
         /// Lines that come.
         add: Vec<String>,
+    },
+    /// Entries of the file that a pf table is filled from, which has that SHA-256.
+    TableFile {
+        /// The file.
+        path: RemotePath,
+        /// SHA-256 of the file that the plan was made from.
+        sha256: String,
+        /// Entries that come.
+        add: BTreeSet<Prefix>,
+        /// Entries that go.
+        remove: BTreeSet<Prefix>,
     },
 }

@@ -38,6 +38,7 @@ use crate::model::PublicKey;
 use crate::model::RemotePath;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
+use crate::model::TableName;
 
 /// One thing done to one host (or between two).
 #[expect(
@@ -117,6 +118,14 @@ pub enum Effect {
     HandOver(HandOver),
     /// Forget the packet filter's states of a jail's addresses.
     KillStates { host: NodeName, prefixes: Vec<Prefix> },
+    /// Prove that pfctl(8) reads the rules of a jail's anchor.
+    CheckAnchor { host: NodeName, jail: JailName, rules: Vec<String> },
+    /// Replace the translation rules of a jail's anchor, `jailferry/JAIL`; without any the anchor is empty.
+    LoadAnchor { host: NodeName, jail: JailName, before: Vec<String>, rules: Vec<String> },
+    /// Let the anchor come back at boot, or not any more: its file, and its line in the file that pf.conf includes.
+    KeepAnchor { host: NodeName, jail: JailName, rules: Vec<String>, main: RemotePath },
+    /// Put prefixes into a pf table that is there, and take others out.
+    ChangeTable { host: NodeName, table: TableName, add: Vec<Prefix>, remove: Vec<Prefix> },
     /// Forget link-layer addresses of the jail, on a host and inside jails next to it: its interface gets a new one.
     ForgetNeighbours { host: NodeName, addresses: Vec<IpAddr>, jails: Vec<JailName> },
     /// A throw-away jail on the new way.
@@ -431,6 +440,10 @@ impl Effect {
             | Effect::AddAlias { host, .. }
             | Effect::RemoveAlias { host, .. }
             | Effect::KillStates { host, .. }
+            | Effect::CheckAnchor { host, .. }
+            | Effect::LoadAnchor { host, .. }
+            | Effect::KeepAnchor { host, .. }
+            | Effect::ChangeTable { host, .. }
             | Effect::ForgetNeighbours { host, .. }
             | Effect::Lock { host, .. }
             | Effect::StorePlan { host, .. }

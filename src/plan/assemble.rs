@@ -20,6 +20,7 @@ use crate::plan::datasets;
 use crate::plan::direct;
 use crate::plan::finding::Findings;
 use crate::plan::migrate;
+use crate::plan::nat;
 use crate::plan::network;
 use crate::plan::persist;
 use crate::plan::preflight;
@@ -82,6 +83,7 @@ pub fn plan(
         &mut findings,
     );
     let rehearsal = rehearsal::prepare(situation, evidence, jail, &mut findings);
+    let nat = nat::decide(situation, &evidence.fleet, &evidence.hosts, &mut findings);
     let prints = evidence_of(&evidence.hosts);
     let run = run_id(&situation.jail, &situation.target.node, &prints, settings, &format!("{owner} {salt}"));
     let steps = migrate::story(&Cast {
@@ -94,6 +96,7 @@ pub fn plan(
         stale_copy: stale.as_ref(),
         staged: &staged,
         hand_over: &hand_over,
+        nat: &nat,
         checks: &evidence.fleet.jail(&situation.jail).checks,
         rehearsal: &rehearsal,
         settings,

@@ -16,6 +16,7 @@ use crate::model::RunId;
 use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::direct::Link;
+use crate::plan::nat::Nat;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
 use crate::plan::persist;
@@ -46,6 +47,8 @@ pub struct Cast<'a> {
     pub staged: &'a Staged,
     /// The new owners of the prefixes.
     pub hand_over: &'a HandOver,
+    /// Where its addresses are translated.
+    pub nat: &'a Nat,
     /// What is asked of the jail afterwards.
     pub checks: &'a [Check],
     /// What is tried beforehand.

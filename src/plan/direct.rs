@@ -156,6 +156,7 @@ mod tests {
             fib: 0,
             dataset: DatasetName::new("zroot/web").unwrap(),
             interfaces: vec![],
+            egress: NodeName::new("small").unwrap(),
         }
     }
 

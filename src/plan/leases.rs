@@ -117,6 +117,8 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::AddAlias { .. }
         | Effect::RemoveAlias { .. }
         | Effect::HandOver(_)
+        | Effect::LoadAnchor { .. }
+        | Effect::ChangeTable { .. }
         | Effect::RemoveCanary(_)
         | Effect::ForgetNeighbours { .. } => true,
         // A target on which the jail runs keeps it.
@@ -145,6 +147,8 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::CheckJailConfiguration { .. }
         | Effect::KillStates { .. }
         | Effect::MakeCanary(_)
+        | Effect::CheckAnchor { .. }
+        | Effect::KeepAnchor { .. }
         | Effect::Lock { .. }
         | Effect::StorePlan { .. }
         | Effect::Mark { .. }

@@ -23,6 +23,7 @@ use crate::plan::direct;
 use crate::plan::leases;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
+use crate::plan::nat;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
 use crate::plan::persist;
@@ -188,6 +189,7 @@ fn make_ready(cast: &Cast<'_>) -> Vec<Step> {
             expected: cast.staged.expected.clone(),
         },
     ));
+    steps.extend(nat::steps::tried(cast));
     steps
 }
 
@@ -342,6 +344,7 @@ fn prepare_the_target_network(cast: &Cast<'_>) -> Vec<Step> {
     }
     let connected = |c: &RouteChange| gateways.iter().any(|(a, l)| connects(c, *a, *l));
     steps.extend(additions.into_iter().filter(|c| !connected(c)).map(route_step));
+    steps.extend(nat::steps::arrive(cast));
     steps
 }
 
@@ -388,6 +391,7 @@ fn switch(cast: &Cast<'_>) -> Vec<Step> {
         }
         steps.extend(cast.way_from(node, facts).into_iter().map(route_step));
     }
+    steps.extend(nat::steps::leave(cast));
     steps
 }
 
@@ -428,11 +432,13 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
 /// hub's own order: before it, the old state would come back.
 fn forget_connections(cast: &Cast<'_>) -> Vec<Step> {
     let (host, prefixes) = (cast.situation.hub.clone(), cast.situation.prefixes.clone());
-    vec![Step::new(
+    let mut steps = vec![Step::new(
         Phase::CutOver,
         format!("{host} forgets the connections of the stopped copy"),
         Effect::KillStates { host: host.clone(), prefixes },
-    )]
+    )];
+    steps.extend(nat::steps::forget(cast));
+    steps
 }
 
 /// Only once the source has let go, and before anything is mounted at the target: a way back that brings something home

@@ -16,6 +16,7 @@ pub mod leases;
 pub mod leftovers;
 pub mod migrate;
 pub mod naming;
+pub mod nat;
 pub mod network;
 pub mod persist;
 pub mod preflight;

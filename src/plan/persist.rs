@@ -37,6 +37,7 @@ use crate::plan::finding::Findings;
 use crate::plan::leases;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
+use crate::plan::nat;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
 use crate::plan::situation::Situation;
@@ -173,6 +174,7 @@ pub fn jail_list(rc: &RcConf) -> Result<JailList, InvalidRc> {
 pub fn make_it_last(cast: &Cast<'_>, before: &[Step]) -> Vec<Step> {
     let mut steps = Vec::new();
     steps.extend(allowed_ips(cast));
+    steps.extend(nat::steps::last(cast));
     steps.extend(gateways(cast));
     for (node, facts) in cast.hosts {
         steps.extend(routes(cast, node, facts));
@@ -199,6 +201,8 @@ fn still_so(before: &[Step]) -> Vec<Step> {
                     | Effect::AddAlias { .. }
                     | Effect::RemoveAlias { .. }
                     | Effect::HandOver(_)
+                    | Effect::LoadAnchor { .. }
+                    | Effect::ChangeTable { .. }
                     | Effect::Unpark { .. }
                     | Effect::StartJail(_)
             )

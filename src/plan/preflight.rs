@@ -64,7 +64,6 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     forwarding(subject, findings);
     fibs(subject, findings);
     tunnel(subject, findings);
-    packet_filter(subject, findings);
     ownership(subject, findings);
     free_place(subject, findings);
     storage(subject, findings);
@@ -259,6 +258,19 @@ fn fibs(s: &Subject<'_>, findings: &mut Findings) {
     }
     for family in families(s.situation) {
         let default = Prefix::default_route(family);
+        // Translated by the node's own pf, IPv4 must not go into the tunnel; IPv6 keeps its address, which is the hub's.
+        if family == Family::Inet && target.egress == *node {
+            let own = |r: &crate::facts::Route| r.destination == default && r.interface != target.wireguard;
+            if !s.target.routes(target.fib, family).any(own) {
+                findings.error(
+                    "egress",
+                    node,
+                    format!("fleet.yml says `egress: node`, but FIB {} of {node} has no IPv4 default route past {}, so the jail's packets would not leave by {node} itself", target.fib, target.wireguard),
+                    format!("route -n add -inet default GATEWAY -fib {}, and make it last; or take `egress` out of fleet.yml", target.fib),
+                );
+            }
+            continue;
+        }
         let table: Vec<_> = s.target.routes(target.fib, family).collect();
         let through = |prefix: Prefix| table.iter().any(|r| r.destination == prefix && r.interface == target.wireguard);
         let halves = default.halves().is_some_and(|(a, b)| through(a) && through(b));
@@ -324,52 +336,6 @@ fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
             }
         }
     }
-}
-
-/// pf runs on the hub and its NAT covers the jail's IPv4 prefixes already (contract 4.2).
-fn packet_filter(s: &Subject<'_>, findings: &mut Findings) {
-    let hub = &s.situation.hub;
-    if s.hub.pf.enabled != Some(true) {
-        findings.warning(
-            "pf-off",
-            hub,
-            format!("pf is not running on {hub}: nothing translates the jail's IPv4 addresses"),
-            "sysrc pf_enable=YES; service pf start",
-        );
-        return;
-    }
-    for prefix in s.situation.prefixes.iter().filter(|p| p.family() == Family::Inet) {
-        match s.hub.pf.nat.iter().find(|rule| nat_covers(rule, *prefix, s.hub)) {
-            Some(rule) => findings.note("nat-covers", hub, format!("NAT: nothing to do, `{rule}` covers {prefix}")),
-            None => findings.warning(
-                "nat-missing",
-                hub,
-                format!("no NAT rule of {hub} covers {prefix}: the jail has no way out to the IPv4 internet, now or after the move"),
-                format!("add to pf.conf: nat on egress inet from {prefix} to any -> (egress:0)"),
-            ),
-        }
-    }
-}
-
-/// Does `nat on IF inet from X to Y -> Z` translate the prefix? X is any, a prefix, an address or a table.
-pub(super) fn nat_covers(rule: &str, prefix: Prefix, hub: &HostFacts) -> bool {
-    let mut words = rule.split_whitespace();
-    if words.next() != Some("nat") {
-        return false;
-    }
-    let Some(from) = words.skip_while(|w| *w != "from").nth(1) else {
-        return rule.contains(" all ");
-    };
-    if let Some(table) = from.strip_prefix('<').and_then(|t| t.strip_suffix('>')) {
-        return hub
-            .pf
-            .tables
-            .iter()
-            .any(|(name, entries)| name.as_str() == table && entries.iter().any(|e| e.covers(prefix)));
-    }
-    from == "any"
-        || from.parse::<Prefix>().is_ok_and(|p| p.covers(prefix))
-        || from.parse().is_ok_and(|a| Prefix::host(a).covers(prefix))
 }
 
 /// The source owns the prefixes now, and nobody else's lie inside them.

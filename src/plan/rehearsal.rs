@@ -30,6 +30,7 @@ use crate::plan::cast::Cast;
 use crate::plan::checks;
 use crate::plan::finding::Findings;
 use crate::plan::migrate::route_step;
+use crate::plan::nat;
 use crate::plan::network;
 use crate::plan::preflight;
 use crate::plan::situation::Evidence;
@@ -159,7 +160,7 @@ fn taken(situation: &Situation, evidence: &Evidence, network: Prefix, findings: 
 
 /// Families in which a NAT rule covers the jail but not the canary: no answer to the canary would mean nothing.
 fn unlike(situation: &Situation, hub: &HostFacts, rehearsal: &Rehearsal, findings: &mut Findings) -> Vec<Family> {
-    let covers = |prefix: Prefix| hub.pf.nat.iter().any(|rule| preflight::nat_covers(rule, prefix, hub));
+    let covers = |prefix: Prefix| hub.pf.nat.iter().any(|rule| nat::rules::covers(rule, prefix, &hub.pf.tables));
     let jail = situation.prefixes.iter().any(|p| p.family() == Family::Inet && covers(*p));
     let canary = rehearsal.addresses().into_iter().find(|p| p.family() == Family::Inet);
     match canary {
@@ -250,7 +251,7 @@ fn road(cast: &Cast<'_>, end: Option<InterfaceName>, landmark: Option<&Landmark>
 /// No NAT rule of the hub is known to cover what asks that landmark.
 fn no_nat(cast: &Cast<'_>, landmark: &Landmark) -> Option<String> {
     let canary = cast.rehearsal.addresses().into_iter().find(|p| p.family() == Family::Inet)?;
-    let covered = cast.hub.pf.nat.iter().any(|rule| preflight::nat_covers(rule, canary, cast.hub));
+    let covered = cast.hub.pf.nat.iter().any(|rule| nat::rules::covers(rule, canary, &cast.hub.pf.tables));
     (landmark.address().is_ipv4() && !covered)
         .then(|| format!("{}: no nat rule covers {} (pfctl -sn)", cast.situation.hub, canary.network()))
 }
@@ -437,7 +438,8 @@ fn from_the_host(cast: &Cast<'_>) -> Vec<Step> {
         let fit = |address: &IpAddr| {
             let prefix = Prefix::host(*address);
             let owned = network::owner(peers, prefix).is_some_and(|(owner, _)| Some(owner) == key);
-            let translated = || cast.hub.pf.nat.iter().any(|rule| preflight::nat_covers(rule, prefix, cast.hub));
+            let translated =
+                || cast.hub.pf.nat.iter().any(|rule| nat::rules::covers(rule, prefix, &cast.hub.pf.tables));
             Family::of(*address) == family && owned && (family == Family::Inet6 || translated())
         };
         let addresses = bridge.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);

@@ -15,6 +15,7 @@ use crate::model::Prefix;
 use crate::model::RemotePath;
 use crate::plan::direct::Link;
 use crate::plan::finding::Findings;
+use crate::playbook::Egress;
 use crate::playbook::Fleet;
 use crate::playbook::Node;
 
@@ -33,6 +34,8 @@ pub struct Place {
     pub dataset: DatasetName,
     /// The jail's interfaces on the host's side there, such as epair7a.
     pub interfaces: Vec<InterfaceName>,
+    /// The host whose pf translates the jail's IPv4 addresses: the hub, or the node itself.
+    pub egress: NodeName,
 }
 
 /// Where a jail is and where it shall be, before the second round of questions.
@@ -177,6 +180,11 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     let prefixes = if declared.is_empty() { addresses.iter().map(|a| Prefix::host(*a)).collect() } else { declared };
     let fstab = configuration.value("mount.fstab").and_then(|p| RemotePath::new(p).ok());
     let target_file = RemotePath::new(format!("/etc/jail.conf.d/{jail}.conf")).ok()?;
+    let egress = |settings: &Node, node: &NodeName| match settings.egress {
+        Egress::Hub => hub.clone(),
+        Egress::Node => node.clone(),
+    };
+    let (source_egress, target_egress) = (egress(source_node, &source), egress(target_node, target));
     let target_mtu = target_node.mtu.or(source_node.mtu);
     Some(Situation {
         jail: jail.clone(),
@@ -202,6 +210,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
             fib: source_fib,
             dataset: source_dataset,
             interfaces: source_interfaces,
+            egress: source_egress,
         },
         target: Place {
             node: target.clone(),
@@ -210,6 +219,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
             fib: target_fib,
             dataset: target_dataset?,
             interfaces: target_interfaces,
+            egress: target_egress,
         },
     })
 }

@@ -51,6 +51,8 @@ pub fn closes(effect: &Effect) -> bool {
             | Effect::AddAlias { .. }
             | Effect::RemoveAlias { .. }
             | Effect::HandOver(_)
+            | Effect::LoadAnchor { .. }
+            | Effect::ChangeTable { .. }
             | Effect::Unpark { .. }
             | Effect::StartJail(_)
             | Effect::Disarm { .. }

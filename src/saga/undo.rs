@@ -48,6 +48,10 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::RemoveAlias { .. }
         | Effect::HandOver(_)
         | Effect::KillStates { .. }
+        | Effect::CheckAnchor { .. }
+        | Effect::LoadAnchor { .. }
+        | Effect::KeepAnchor { .. }
+        | Effect::ChangeTable { .. }
         | Effect::ForgetNeighbours { .. }
         | Effect::MakeCanary(_)
         | Effect::RemoveCanary(_)

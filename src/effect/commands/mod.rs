@@ -9,6 +9,7 @@ mod jail;
 pub mod lease;
 pub mod lock;
 mod network;
+pub mod pf;
 mod probe;
 pub mod watch;
 mod zfs;
@@ -89,6 +90,10 @@ impl Effect {
             }
             Effect::HandOver(hand_over) => network::hand_over(hand_over),
             Effect::KillStates { host, prefixes } => network::kill_states(host, prefixes),
+            Effect::CheckAnchor { host, jail, rules } => pf::check_anchor(host, jail, rules),
+            Effect::LoadAnchor { host, jail, before, rules } => pf::load_anchor(host, jail, before, rules),
+            Effect::KeepAnchor { host, jail, rules, main } => pf::keep_anchor(host, jail, rules, main),
+            Effect::ChangeTable { host, table, add, remove } => pf::change_table(host, table, add, remove),
             Effect::ForgetNeighbours { host, addresses, jails } => network::forget_neighbours(host, addresses, jails),
             Effect::Lock { host, jail, run, owner } => lock::lock(host, jail, run, owner),
             Effect::StorePlan { host, run } => Work::StorePlan {

@@ -10,12 +10,13 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 22] = [
+const SOURCES: [(&str, &str); 23] = [
     ("files.rs", include_str!("files.rs")),
     ("jail.rs", include_str!("jail.rs")),
     ("lease.rs", include_str!("lease.rs")),
     ("lock.rs", include_str!("lock.rs")),
     ("network.rs", include_str!("network.rs")),
+    ("pf.rs", include_str!("pf.rs")),
     ("probe.rs", include_str!("probe.rs")),
     ("watch.rs", include_str!("watch.rs")),
     ("zfs.rs", include_str!("zfs.rs")),

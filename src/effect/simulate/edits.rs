@@ -58,6 +58,7 @@ impl Host {
                 hooks.extend(add.iter().filter(|line| !hooks.contains(line)).cloned().collect::<Vec<_>>());
                 Ok(())
             }),
+            Meaning::TableFile { path, sha256, add, remove } => self.edit_table_file(path, sha256, add, remove),
         }
     }
 

@@ -13,6 +13,7 @@ pub mod invariants;
 mod jails;
 mod leases;
 mod network;
+pub(crate) mod pf;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -237,6 +238,10 @@ impl World {
                 self.host_mut(host)?.remove_alias(interface, *address, *length)
             }
             Effect::HandOver(hand_over) => self.host_mut(&hand_over.host)?.hand_over(hand_over),
+            Effect::CheckAnchor { host, .. } => self.host(host).map(|_| ()),
+            Effect::LoadAnchor { host, jail, before, rules } => self.host_mut(host)?.load_anchor(jail, before, rules),
+            Effect::KeepAnchor { host, jail, rules, .. } => self.host_mut(host)?.keep_anchor(jail, rules),
+            Effect::ChangeTable { host, table, add, remove } => self.host_mut(host)?.change_table(table, add, remove),
             // The packet filter's states and the neighbours' caches are no part of a world.
             Effect::KillStates { host, .. } | Effect::ForgetNeighbours { host, .. } => self.host(host).map(|_| ()),
             Effect::Lock { host, jail, run, .. } => {

@@ -98,7 +98,12 @@ fn node() -> FakeHost {
         .answers("pfctl", "'-t jailferry_nat -T show'", &stdout("pf-table-show"), 0)
         .answers("pfctl", "'-t private -T show'", "   10.0.0.0/8\n", 0)
         .answers("pfctl", "'-a jailferry -sA'", "  jailferry/web\n  jailferry/old\n", 0)
-        .answers("pfctl", "'-P -a jailferry/web -sn'", "rdr on vtnet0 inet proto tcp from any to (vtnet0) port = 8080 -> 192.168.123.50 port 80\n", 0)
+        .answers(
+            "pfctl",
+            "'-P -a jailferry/web -sn'",
+            "rdr on vtnet0 inet proto tcp from any to (vtnet0) port = 8080 -> 192.168.123.50 port 80\n",
+            0,
+        )
         .answers("pfctl", "'-P -a jailferry/old -sn'", "", 0)
         .answers("jls", "'-q jid vnet'", "1 new\n", 0)
         .answers("jls", "*", &stdout("jls-json-params"), 0)

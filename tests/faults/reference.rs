@@ -54,7 +54,8 @@ fn anonymous(line: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
     for letter in line.chars().chain([' ']) {
-        if letter.is_ascii_alphanumeric() || "+/=".contains(letter) {
+        // A key ends with the only = that can be part of a word.
+        if letter.is_ascii_alphanumeric() || "+/".contains(letter) || letter == '=' && word.len() == 43 {
             word.push(letter);
             continue;
         }

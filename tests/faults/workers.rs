@@ -59,8 +59,7 @@ pub fn run(test: &str, reference: &Reference, cases: Vec<Case>) -> Vec<Row> {
 fn one(name: &str, reference: &Reference, bench: &mut Option<Bench>, case: &Case) -> Row {
     let begin = Instant::now();
     let carried_out = panic::catch_unwind(AssertUnwindSafe(|| {
-        let bench = bench
-            .get_or_insert_with(|| Bench::new(Fleet::lab(name).expect("the first lab could be raised"), reference));
+        let bench = bench.get_or_insert_with(|| Bench::new(Fleet::lab(name).expect("the first lab could be raised")));
         bench.run(reference, case)
     }));
     let came = carried_out.unwrap_or_else(|panic| Came {

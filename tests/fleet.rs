@@ -21,6 +21,8 @@ mod lab;
 mod leases;
 #[path = "fleet/moving.rs"]
 mod moving;
+#[path = "fleet/nat.rs"]
+mod nat;
 #[path = "fleet/promise.rs"]
 mod promise;
 #[path = "fleet/refusals.rs"]

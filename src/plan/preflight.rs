@@ -13,6 +13,7 @@ use crate::model::Family;
 use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::PublicKey;
+use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
 use crate::plan::network;
@@ -267,6 +268,19 @@ fn fibs(s: &Subject<'_>, findings: &mut Findings) {
                     node,
                     format!("fleet.yml says `egress: node`, but FIB {} of {node} has no IPv4 default route past {}, so the jail's packets would not leave by {node} itself", target.fib, target.wireguard),
                     format!("route -n add -inet default GATEWAY -fib {}, and make it last; or take `egress` out of fleet.yml", target.fib),
+                );
+            }
+            let near = |address: &std::net::IpAddr| {
+                let table = s.target.routes(target.fib, family).filter(|r| r.destination.contains(*address));
+                table.max_by_key(|r| r.destination.length()).is_some_and(|r| r.interface == target.wireguard)
+            };
+            let hub = checks::tunnel_addresses(s.hub, &s.situation.hub_wireguard);
+            if let Some(far) = hub.iter().find(|a| a.is_ipv4() && !near(a)) {
+                findings.error(
+                    "egress",
+                    node,
+                    format!("FIB {} of {node} does not lead to the hub ({far}) through {}, so the jail could not answer what comes by the tunnel", target.fib, target.wireguard),
+                    format!("route -n add -inet -net {far}/24 -interface {} -fib {} (the tunnel's network), and make it last", target.wireguard, target.fib),
                 );
             }
             continue;

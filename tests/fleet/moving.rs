@@ -115,7 +115,7 @@ fn leaves_by_the_hub(fleet: &Fleet, jail: &Jail, host: &str) {
 }
 
 /// What may differ after a jail has come home, and why.
-fn kept(line: &str, jail: &str) -> bool {
+pub fn kept(line: &str, jail: &str) -> bool {
     let any = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
     // The copy that big keeps until `finalize`, parked: unmounted, read-only, held, its configuration put aside.
     let copy = [format!("+big: datasets: jfpool/jails/{jail} "), format!("+big: datasets: jfpool/jails/{jail}/data ")];

@@ -144,16 +144,31 @@ fn load(options: &Options, memory: &mut Memory, file: &str, anchor: &str, change
         Err(error) => return fail(format_args!("{file}: {}", errno_text(&error))),
     };
     let shown = if file == "-" { "stdin" } else { file };
-    let parsed = match parse::parse(&content) {
-        Ok(parsed) => parsed,
-        Err(wrong) => {
+    let understood = |content: &str, shown: &str| {
+        parse::parse(content).map_err(|wrong| {
             eprintln!("{shown}:{}: {}", wrong.line, wrong.text);
             if !options.check {
                 eprintln!("pfctl: Syntax error in config file: pf rules not loaded");
             }
-            return 1;
-        }
+            1
+        })
     };
+    let parsed = match understood(&content, shown) {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    // Only the main file's are followed (sbin/pfctl/pfctl.c, pfctl_rules); one that cannot be read stops everything.
+    let mut loaded = Vec::new();
+    for (name, path) in parsed.loads.iter().filter(|_| anchor.is_empty()) {
+        let below = std::fs::read_to_string(path).map_err(|error| {
+            eprintln!("pfctl: {path}: {}", errno_text(&error));
+            1
+        });
+        match below.and_then(|text| understood(&text, path)) {
+            Ok(file) => loaded.push((name.clone(), Ruleset { rules: file.rules })),
+            Err(_) => return fail("load anchors"),
+        }
+    }
     if options.verbose {
         for rule in &parsed.rules {
             println!("{rule}");
@@ -179,6 +194,7 @@ fn load(options: &Options, memory: &mut Memory, file: &str, anchor: &str, change
     }
     let rules = Ruleset { rules: parsed.rules };
     if anchor.is_empty() {
+        memory.anchors.extend(loaded);
         memory.main = rules;
         memory.skip = parsed.skip;
     } else {

@@ -1,6 +1,8 @@
 //! pf's rules as values, and how pfctl(8) prints them.
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -108,7 +110,13 @@ pub struct Ruleset {
     pub rules: Vec<Rule>,
 }
 
+/// `-P`: ports as numbers.
+pub static NUMERIC: AtomicBool = AtomicBool::new(false);
+
 fn service(port: u16, proto: Option<&str>) -> String {
+    if NUMERIC.load(Ordering::Relaxed) {
+        return port.to_string();
+    }
     let wanted = format!("{port}/{}", proto.unwrap_or("tcp"));
     std::fs::read_to_string("/etc/services")
         .unwrap_or_default()

@@ -1,5 +1,7 @@
 //! pfctl(8)'s command line.
 
+use std::sync::atomic::Ordering;
+
 /// What was asked for.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -84,7 +86,8 @@ pub fn read(args: &[String]) -> Result<Options, i32> {
                 'n' => options.check = true,
                 'q' => options.quiet = true,
                 'v' => options.verbose = true,
-                'g' | 'h' | 'm' | 'r' | 'z' | 'P' | 'S' | 'A' | 'N' | 'R' | 'O' => {}
+                'P' => super::model::NUMERIC.store(true, Ordering::Relaxed),
+                'g' | 'h' | 'm' | 'r' | 'z' | 'S' | 'A' | 'N' | 'R' | 'O' => {}
                 'a' | 'f' | 'F' | 'k' | 'K' | 's' | 't' | 'T' | 'i' | 'D' | 'o' | 'p' | 'x' => {
                     let tail = &letters[at + 1..];
                     let value = if tail.is_empty() { rest.next().cloned() } else { Some(tail.to_string()) };

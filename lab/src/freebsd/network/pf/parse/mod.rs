@@ -35,6 +35,8 @@ pub struct File {
     pub tables: Vec<TableLine>,
     /// `set skip on`.
     pub skip: Vec<String>,
+    /// Anchor and file of `load anchor "A" from "F"`.
+    pub loads: Vec<(String, String)>,
 }
 
 struct Parser {
@@ -121,6 +123,15 @@ impl Parser {
         let first = self.bare()?;
         match first.as_str() {
             "set" => self.option(),
+            "include" => self.include(),
+            "load" => {
+                self.expect("anchor")?;
+                let anchor = self.bare()?;
+                self.expect("from")?;
+                let file = self.bare()?;
+                self.file.loads.push((anchor, file));
+                self.end()
+            }
             "table" => self.table(),
             "scrub" => {
                 self.stage(1)?;
@@ -165,6 +176,17 @@ impl Parser {
 
     fn end(&mut self) -> Result<(), Wrong> {
         if *self.peek() == Word::End { Ok(()) } else { self.syntax() }
+    }
+
+    /// The file's lines come in the place of this one; macros of the two do not know each other here.
+    fn include(&mut self) -> Result<(), Wrong> {
+        let path = self.bare()?;
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            return Err(self.wrong(&format!("failed to include file {path}")));
+        };
+        self.end()?;
+        self.words.splice(self.at..self.at, [(0, Word::End)].into_iter().chain(words::split(&text)?));
+        Ok(())
     }
 
     fn option(&mut self) -> Result<(), Wrong> {

@@ -43,6 +43,17 @@ fn errors_with_their_line() {
 }
 
 #[test]
+fn another_file_stands_where_it_is_included() {
+    let folder = std::env::temp_dir().join(format!("lab-pf-include-{}", std::process::id()));
+    std::fs::write(&folder, "load anchor \"jailferry/web\" from \"/etc/web.pf\"\n").expect("written");
+    let text = format!("nat on em0 from 10.0.0.1 to any -> 10.0.0.2\ninclude \"{}\"\npass all\n", folder.display());
+    let file = parse(&text).expect("parses");
+    std::fs::remove_file(&folder).expect("removed");
+    assert_eq!((file.rules.len(), file.loads), (2, vec![("jailferry/web".into(), "/etc/web.pf".into())]));
+    assert!(parse(&text).expect_err("it is gone").text.starts_with("failed to include file "));
+}
+
+#[test]
 fn tables_with_and_without_contents() {
     let file = parse("table <a> persist\ntable <b> { 10.0.0.0/8, !10.1.0.0/16 }\nset skip on lo0\n").expect("parses");
     assert_eq!(file.tables[0].entries, None);

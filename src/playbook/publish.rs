@@ -86,8 +86,8 @@ pub(crate) struct PublishText {
     /// The port of the jail. Without it, the same.
     #[schemars(range(min = 1, max = 65535))]
     to: Option<u16>,
-    /// Where outside: an interface (its addresses, whatever they are) or one address. Without it, the interface of the
-    /// default route.
+    /// Where outside: an interface (its addresses, whatever they are) or one address. Without it, the interface
+    /// that the host's NAT rules name, or that of its default route.
     on: Option<OutsideText>,
 }
 

@@ -163,7 +163,7 @@ fn interface(
             "publish-on",
             host,
             format!("jail {} shall be published on {on}, which {host} does not have", s.situation.jail),
-            format!("correct `on:`; without it, the interface of {host}'s default route is taken"),
+            format!("correct `on:`; without it, the interface of {host}'s NAT rules or default route is taken"),
         );
     }
     found

@@ -12,6 +12,7 @@ pub mod steps;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::effect::commands::pf;
 use crate::facts::HostFacts;
@@ -241,9 +242,16 @@ fn table_is_used(facts: &HostFacts, host: &NodeName, table: &TableName, findings
     used
 }
 
-/// The interface of the default route by which the jail leaves the host: in the FIB of the jail's interfaces where it
-/// runs, in FIB 0 where its packets come out of the tunnel (contract 1.7).
+/// The interface by which the jail leaves the host: the one on which the rules of pf.conf translate, when they name but
+/// one; else that of the default route, in the FIB of the jail's interfaces where it runs, in FIB 0 where its packets
+/// come out of the tunnel (contract 1.7).
 fn way_out(facts: &HostFacts, host: &NodeName, place: &Place, findings: &mut Findings) -> Option<InterfaceName> {
+    let named: BTreeSet<&str> = facts.pf.nat.iter().filter_map(|rule| rules::translates_on(rule)).collect();
+    if let (1, Some(interface)) = (named.len(), named.first().and_then(|n| InterfaceName::new(*n).ok()))
+        && facts.interface(&interface).is_some()
+    {
+        return Some(interface);
+    }
     let fib = if place.node == *host { place.fib } else { 0 };
     let default = Prefix::default_route(Family::Inet);
     let found = facts.routes(fib, Family::Inet).find(|r| r.destination == default).map(|r| r.interface.clone());
@@ -251,8 +259,8 @@ fn way_out(facts: &HostFacts, host: &NodeName, place: &Place, findings: &mut Fin
         findings.error(
             "no-way-out",
             host,
-            format!("{host} has no IPv4 default route in FIB {fib}, so there is no interface to translate the jail's addresses on"),
-            format!("route -n add -inet default GATEWAY -fib {fib}, and make it last"),
+            format!("{host} has no IPv4 default route in FIB {fib} and no single interface in its NAT rules, so it is not known where to translate the jail's addresses"),
+            format!("route -n add -inet default GATEWAY -fib {fib}, and make it last; for a port forward, name the interface: `on:`"),
         );
     }
     found

@@ -25,6 +25,16 @@ pub fn translated_table(rule: &str) -> Option<&str> {
     words.skip_while(|w| *w != "from").nth(1)?.strip_prefix('<')?.strip_suffix('>')
 }
 
+/// The interface of a rule `nat on IF …`.
+#[must_use]
+pub fn translates_on(rule: &str) -> Option<&str> {
+    let mut words = rule.split_whitespace();
+    if words.next() != Some("nat") {
+        return None;
+    }
+    words.skip_while(|w| *w != "on").nth(1)
+}
+
 /// Does `nat on IF inet from X to Y -> Z` translate the prefix? X is any, a prefix, an address or a table.
 #[must_use]
 pub fn covers(rule: &str, prefix: Prefix, tables: &Tables) -> bool {

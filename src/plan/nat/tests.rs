@@ -1,7 +1,5 @@
 //! Which changes follow from which rules and which words of fleet.yml.
 
-use std::collections::BTreeSet;
-
 use super::*;
 use crate::effect::simulate::World;
 use crate::effect::simulate::pf::table_sum;

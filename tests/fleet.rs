@@ -31,6 +31,8 @@ mod refusals;
 mod rollbacks;
 #[path = "fleet/secrets.rs"]
 mod secrets;
+#[path = "fleet/siblings.rs"]
+mod siblings;
 #[path = "fleet/state.rs"]
 mod state;
 #[path = "fleet/tool.rs"]

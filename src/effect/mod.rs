@@ -114,6 +114,10 @@ pub enum Effect {
     AddAlias { host: NodeName, interface: InterfaceName, address: IpAddr, length: u8 },
     /// The end of such an address.
     RemoveAlias { host: NodeName, interface: InterfaceName, address: IpAddr, length: u8 },
+    /// Answer ARP for addresses that are routed elsewhere, or not (`net.link.ether.inet.proxyall`).
+    ProxyArp { host: NodeName, on: bool },
+    /// A host route through a gateway inside a running jail, or its end.
+    JailRoute { host: NodeName, jail: JailName, to: IpAddr, gateway: IpAddr, there: bool },
     /// Change who owns which prefixes: one atomic `wg set`.
     HandOver(HandOver),
     /// Forget the packet filter's states of a jail's addresses.
@@ -438,6 +442,8 @@ impl Effect {
             | Effect::CheckJailConfiguration { host, .. }
             | Effect::Edit { host, .. }
             | Effect::AddAlias { host, .. }
+            | Effect::ProxyArp { host, .. }
+            | Effect::JailRoute { host, .. }
             | Effect::RemoveAlias { host, .. }
             | Effect::KillStates { host, .. }
             | Effect::CheckAnchor { host, .. }

@@ -369,6 +369,7 @@ impl Shape {
             ("net.inet.ip.forwarding", "1"),
             ("net.inet6.ip6.forwarding", "1"),
             ("net.fibs", "2"),
+            ("net.link.ether.inet.proxyall", "0"),
             ("kern.features.vimage", "1"),
             ("kern.securelevel", "-1"),
         ];

@@ -115,6 +115,8 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::AddRoute(_)
         | Effect::DeleteRoute(_)
         | Effect::AddAlias { .. }
+        | Effect::ProxyArp { .. }
+        | Effect::JailRoute { .. }
         | Effect::RemoveAlias { .. }
         | Effect::HandOver(_)
         | Effect::LoadAnchor { .. }

@@ -28,6 +28,7 @@ use crate::plan::network;
 use crate::plan::network::RouteChange;
 use crate::plan::persist;
 use crate::plan::rehearsal;
+use crate::plan::siblings;
 
 /// The whole migration, in order.
 #[must_use]
@@ -473,6 +474,7 @@ fn prove(cast: &Cast<'_>) -> Vec<Step> {
         .collect();
     steps = at_once([leases::confirm(cast), steps]);
     steps.extend(rehearsal::afterwards(cast));
+    steps.extend(siblings::meet(cast));
     if !checks::answering(cast.situation).is_empty() {
         let host = cast.situation.hub.clone();
         steps.push(Step::new(

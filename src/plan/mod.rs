@@ -22,6 +22,7 @@ pub mod persist;
 pub mod preflight;
 pub mod rehearsal;
 pub mod rollback;
+pub mod siblings;
 pub mod situation;
 pub mod staging;
 mod step;

@@ -40,6 +40,7 @@ use crate::plan::naming::label;
 use crate::plan::nat;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
+use crate::plan::siblings;
 use crate::plan::situation::Situation;
 use crate::playbook::Fleet;
 
@@ -179,6 +180,7 @@ pub fn make_it_last(cast: &Cast<'_>, before: &[Step]) -> Vec<Step> {
     for (node, facts) in cast.hosts {
         steps.extend(routes(cast, node, facts));
     }
+    steps.extend(siblings::persist(cast));
     steps.extend(autostart_on(cast));
     steps.extend(storage(cast));
     steps.extend(forgotten_files(cast));
@@ -335,7 +337,7 @@ fn ipv6_at_boot(
 }
 
 /// One variable of /etc/rc.conf from one value to another.
-fn edit_variable(node: &NodeName, variable: &str, old: Option<&str>, new: Option<&str>) -> Option<Step> {
+pub(super) fn edit_variable(node: &NodeName, variable: &str, old: Option<&str>, new: Option<&str>) -> Option<Step> {
     let file = RemotePath::new("/etc/rc.conf").ok()?;
     let script = Variable::new(&file, variable).ok()?.change(old, new).ok()?;
     let what = format!("rc.conf of {node} remembers {variable}");
@@ -391,7 +393,7 @@ fn edit_list(
 /// routes of rc.conf(5) otherwise.
 fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<Step> {
     let situation = cast.situation;
-    let changes = if *node == situation.target.node {
+    let mut changes = if *node == situation.target.node {
         let made_by_alias: Vec<_> = network::missing_gateways(&situation.gateways, &situation.prefixes, facts)
             .iter()
             .filter_map(|(a, l)| network::connected(*a, *l))
@@ -403,6 +405,7 @@ fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<Step> {
     } else {
         cast.way_from(node, facts)
     };
+    changes.extend(siblings::routes(cast, node, facts));
     let mut gone: Vec<RouteSpec> = Vec::new();
     let mut fresh: Vec<RouteSpec> = Vec::new();
     for change in changes {

@@ -17,6 +17,7 @@ use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
 use crate::plan::network;
+use crate::plan::siblings;
 use crate::plan::situation::Situation;
 use crate::playbook;
 
@@ -71,7 +72,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     surroundings(subject, findings);
     boot(subject, findings);
     tls(subject, findings);
-    siblings(subject, findings);
+    siblings::examine(subject, findings);
 }
 
 /// fetch(1) tells success or failure, no status.
@@ -562,28 +563,6 @@ fn storage(s: &Subject<'_>, findings: &mut Findings) {
 #[must_use]
 pub fn bytes(count: u64) -> String {
     bytesize::ByteSize::b(count).display().iec().to_string()
-}
-
-/// Jails that stay in the jail's subnet look for it on their own link, where it no longer is (contract 6.4, 10.8).
-fn siblings(s: &Subject<'_>, findings: &mut Findings) {
-    let node = &s.situation.source.node;
-    let near = |net: &ipnet::IpNet| s.situation.addresses.iter().any(|a| net.contains(a));
-    let names: Vec<&str> = s
-        .source
-        .jails
-        .iter()
-        .filter(|j| j.name != s.situation.jail.as_str() && j.vnet && !j.dying && j.addresses.iter().any(near))
-        .map(|j| j.name.as_str())
-        .collect();
-    if !names.is_empty() {
-        let who = names.join(", ");
-        findings.warning(
-            "siblings",
-            node,
-            format!("{who}, in the jail's own subnet, stays on {node}: the two will look for each other on their own bridges and not meet"),
-            "clients outside are not affected; jails that talk to each other move together, or use /32 and /128 addresses",
-        );
-    }
 }
 
 /// What the jail's configuration names on the host: fstab sources, devfs ruleset, parameters.

@@ -45,6 +45,8 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::AddRoute(_)
         | Effect::DeleteRoute(_)
         | Effect::AddAlias { .. }
+        | Effect::ProxyArp { .. }
+        | Effect::JailRoute { .. }
         | Effect::RemoveAlias { .. }
         | Effect::HandOver(_)
         | Effect::KillStates { .. }

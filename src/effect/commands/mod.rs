@@ -88,6 +88,10 @@ impl Effect {
             Effect::RemoveAlias { host, interface, address, length } => {
                 network::remove_alias(host, interface, *address, *length)
             }
+            Effect::ProxyArp { host, on } => network::proxy_arp(host, *on),
+            Effect::JailRoute { host, jail, to, gateway, there } => {
+                network::jail_route(host, jail, *to, *gateway, *there)
+            }
             Effect::HandOver(hand_over) => network::hand_over(hand_over),
             Effect::KillStates { host, prefixes } => network::kill_states(host, prefixes),
             Effect::CheckAnchor { host, jail, rules } => pf::check_anchor(host, jail, rules),

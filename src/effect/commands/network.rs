@@ -109,6 +109,35 @@ pub(super) fn remove_alias(host: &NodeName, interface: &InterfaceName, address: 
     )
 }
 
+/// Contract 6.4, 10.8.
+pub(super) fn proxy_arp(host: &NodeName, on: bool) -> Work {
+    let value = u8::from(on);
+    run(
+        host,
+        format!(
+            "name=net.link.ether.inet.proxyall\n[ \"$(sysctl -n $name)\" = {value} ] || sysctl $name={value} >/dev/null\n[ \"$(sysctl -n $name)\" = {value} ] || {{ echo \"$name is not {value}\" >&2; exit 21; }}"
+        ),
+    )
+}
+
+/// Contract 10.9. A jail that does not run has no routes; with the tools of the jail itself, as at its own start.
+pub(super) fn jail_route(host: &NodeName, jail: &JailName, to: IpAddr, gateway: IpAddr, there: bool) -> Work {
+    let family = Family::of(to);
+    let seen = format!(
+        "jls -j {jail} jid >/dev/null 2>&1 || exit 0\nseen() {{ jexec -l {jail} netstat --libxo json -rnW -f {family} | tr '{{' '\\n' | sed -n 's/.*\"destination\":\"\\([^\"]*\\)\".*\"gateway\":\"\\([^\"]*\\)\".*/\\1 \\2/p' | awk -v d={to} '$1 == d {{ print $2 }}'; }}\n"
+    );
+    let change = if there {
+        format!(
+            "[ \"$(seen)\" != {gateway} ] || exit 0\njexec -l {jail} route -q -n add -{family} -host {to} {gateway} || :\n[ \"$(seen)\" = {gateway} ] || {{ echo 'the route to {to} in jail {jail} did not take' >&2; exit 21; }}"
+        )
+    } else {
+        format!(
+            "[ \"$(seen)\" = {gateway} ] || exit 0\njexec -l {jail} route -q -n delete -{family} -host {to} {gateway} || :\n[ \"$(seen)\" != {gateway} ] || {{ echo 'the route to {to} in jail {jail} is still there' >&2; exit 21; }}"
+        )
+    };
+    run(host, format!("{seen}{change}"))
+}
+
 fn listed(prefixes: &BTreeSet<Prefix>) -> String {
     prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

@@ -237,6 +237,13 @@ impl World {
             Effect::RemoveAlias { host, interface, address, length } => {
                 self.host_mut(host)?.remove_alias(interface, *address, *length)
             }
+            Effect::ProxyArp { host, on } => {
+                let value = u8::from(*on).to_string();
+                self.host_mut(host)?.facts.sysctls.insert("net.link.ether.inet.proxyall".into(), value);
+                Ok(())
+            }
+            // What is inside a jail goes with it; its tables are no part of a world.
+            Effect::JailRoute { host, .. } => self.host(host).map(|_| ()),
             Effect::HandOver(hand_over) => self.host_mut(&hand_over.host)?.hand_over(hand_over),
             Effect::CheckAnchor { host, .. } => self.host(host).map(|_| ()),
             Effect::LoadAnchor { host, jail, before, rules } => self.host_mut(host)?.load_anchor(jail, before, rules),

@@ -9,12 +9,14 @@ mod aftercare;
 mod bench;
 #[path = "fleet/canary.rs"]
 mod canary;
+#[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/client.rs"]
 mod client;
 #[path = "fleet/direct.rs"]
 mod direct;
 #[path = "fleet/interrupts.rs"]
 mod interrupts;
+#[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/lab.rs"]
 mod lab;
 #[path = "fleet/leases.rs"]
@@ -35,5 +37,6 @@ mod secrets;
 mod siblings;
 #[path = "fleet/state.rs"]
 mod state;
+#[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/tool.rs"]
 mod tool;

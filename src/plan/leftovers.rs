@@ -130,6 +130,11 @@ fn is_copy(kind: TraceKind) -> bool {
 /// The file of lockf(1), which stays so that whoever waits for it and whoever comes new wait for the same file.
 const LOCKF: &str = "/var/run/jailferry.lock";
 
+/// That one, or the file of a jail's turns.
+fn is_of_lockf(file: &str) -> bool {
+    file == LOCKF || file.starts_with("/var/run/jailferry-") && file.ends_with(".turn")
+}
+
 /// Verdict, reason, command.
 type Told = (Verdict, String, Option<Way>);
 
@@ -311,7 +316,7 @@ impl Story<'_> {
             TraceKind::Copy | TraceKind::PartialCopy | TraceKind::MountedCopy => {
                 (Verdict::Unknown, "its mark names no run: somebody has changed it".into(), None)
             }
-            TraceKind::RunFile if trace.name == LOCKF => (
+            TraceKind::RunFile if is_of_lockf(&trace.name) => (
                 Verdict::InUse,
                 "empty; changes of AllowedIPs wait for each other by it, and it goes with the next boot".into(),
                 None,

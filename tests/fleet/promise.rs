@@ -74,6 +74,8 @@ fn reads(argv: &[&str]) -> bool {
             _ => false,
         },
         "zpool" => matches!(args.first(), Some(&("list" | "get" | "status"))),
+        // A question to a page outside.
+        "nc" => !args.contains(&"-l"),
         // Those that run another: the shell's own commands are in the log as well.
         // A script of the base system; what it runs is in the log as well.
         "sh" => matches!(args, ["/bin/freebsd-version", ..]),
@@ -82,6 +84,7 @@ fn reads(argv: &[&str]) -> bool {
         "timeout" => match args {
             ["--foreground", "-k", _, _, "/bin/sh", "-s"] => true,
             ["--foreground", "-k", _, _, rest @ ..] => reads(rest),
+            ["--foreground", _, rest @ ..] => reads(rest),
             [_, rest @ ..] => reads(rest),
             [] => false,
         },
@@ -130,9 +133,9 @@ fn what_a_plan_prints_is_what_runs() {
         assert_eq!(again, once, "{node} was asked something else than for the plan\n{}", told.all);
         let promised = expected.remove(node).unwrap_or_default();
         assert!(!promised.is_empty(), "nothing was planned for {node}");
-        // A host does one thing after the other; streams go one after the other beside that.
-        for streams in [false, true] {
-            let lane = |all: &[String]| all.iter().filter(|c| streams == is_stream(c)).cloned().collect::<Vec<_>>();
+        // A host does one thing after the other; streams and fresh connections go beside that.
+        for wanted in [Lane::Host, Lane::Streams, Lane::Fresh] {
+            let lane = |all: &[String]| all.iter().filter(|c| wanted == lane_of(c)).cloned().collect::<Vec<_>>();
             let (did, said) = (lane(&done), lane(&promised));
             for (at, (did, said)) in did.iter().zip(&said).enumerate() {
                 assert_eq!(did, said, "{node}: command {at} is not the planned one\n{}", told.all);
@@ -142,8 +145,25 @@ fn what_a_plan_prints_is_what_runs() {
     }
 }
 
-fn is_stream(command: &str) -> bool {
-    !command.contains('\n') && (command.starts_with("zfs send ") || command.starts_with("zfs receive "))
+/// The command behind lockf(1), for those that wait for the jail's turn on the host.
+fn unturned(line: &str) -> &str {
+    if line.starts_with("lockf -k -s -t ") { line.splitn(7, ' ').nth(6).unwrap_or_default() } else { line }
+}
+
+/// What keeps the plan's order on a host: streams, fresh connections, and everything else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Host,
+    Streams,
+    Fresh,
+}
+
+fn lane_of(command: &str) -> Lane {
+    match command {
+        "true" => Lane::Fresh,
+        c if !c.contains('\n') && (c.starts_with("zfs send ") || c.starts_with("zfs receive ")) => Lane::Streams,
+        _ => Lane::Host,
+    }
 }
 
 /// The commands as the plan prints them: scripts without what every script is wrapped in, others without timeout(1) and the way to become root.
@@ -153,11 +173,14 @@ fn commands(received: &[Value]) -> Vec<String> {
         if let Some(script) = entry["script"].as_str() {
             let body =
                 script.split_once("main() {\n").and_then(|(_, rest)| rest.strip_suffix("\n}\nmain </dev/null\nexit\n"));
-            all.push(body.unwrap_or_else(|| panic!("a script in an odd wrapping: {script}")).to_owned());
+            let body = body.unwrap_or_else(|| panic!("a script in an odd wrapping: {script}"));
+            // The plan cannot hold itself.
+            let lines = body.lines().map(|l| if l.starts_with("{\"format\":") { "(this plan, as JSON)" } else { l });
+            all.push(lines.collect::<Vec<_>>().join("\n"));
             continue;
         }
         let line = entry["command"].as_str().expect("a command or a script");
-        let bare = line.strip_prefix("exec ").map(|l| l.strip_prefix("sudo -n -- ").unwrap_or(l));
+        let bare = line.strip_prefix("exec ").map(|l| l.strip_prefix("sudo -n -- ").unwrap_or(l)).map(unturned);
         let words = bare.and_then(|l| l.strip_prefix("timeout --foreground -k 10 ")?.split_once(' '));
         let (_, command) = words.unwrap_or_else(|| panic!("a command in an odd wrapping: {line}"));
         // Its script follows.

@@ -35,7 +35,7 @@ fn the_last_increment_cannot_be_received() {
 #[test]
 fn the_hub_refuses_to_hand_over() {
     let Some(fleet) = Fleet::lab("the_hub_refuses_to_hand_over") else { return };
-    let case = Case { fleet: &fleet, step: "small hands ", path: &["spare"] };
+    let case = Case { fleet: &fleet, step: "small hands ", path: &["spare", "big", "spare"] };
     let script = case.command(0);
     let line = script.lines().find(|line| line.contains("wg set")).expect("the hub's script sets AllowedIPs");
     case.rolls_back(

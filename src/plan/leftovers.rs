@@ -354,6 +354,18 @@ impl Story<'_> {
             let why = format!("tells that ifconfig_{bridge}_ipv6 is jailferry's; it goes with the last such address");
             return (Verdict::InUse, why, None);
         }
+        if name == "jailferry_arpproxy" {
+            let why = format!(
+                "tells for which jails arpproxy_all is jailferry's:{value}; it goes when the last of them comes home"
+            );
+            return (Verdict::InUse, why, None);
+        }
+        if name == "jailferry_subnets" {
+            let why = format!(
+                "tells which routes of whole subnets into the tunnel are jailferry's:{value}; they go with the last jail that needs them"
+            );
+            return (Verdict::InUse, why, None);
+        }
         let (list, stem) = match name.strip_prefix("ipv6_route_jailferry_") {
             Some(stem) => ("ipv6_static_routes", stem),
             None => ("static_routes", name.strip_prefix("route_jailferry_").unwrap_or(name)),

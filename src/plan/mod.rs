@@ -194,6 +194,15 @@ impl Step {
         self.work().commands().into_iter().cloned().collect()
     }
 
+    /// The question that is asked only when the step fails, to say why; the last of its commands.
+    #[must_use]
+    pub fn asks_why(&self) -> Option<Command> {
+        match self.work() {
+            Work::Explained { why, .. } => why,
+            _ => None,
+        }
+    }
+
     /// What is carried out.
     #[must_use]
     pub fn work(&self) -> Work {

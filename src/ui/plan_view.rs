@@ -59,8 +59,10 @@ pub fn render(plan: &Plan, paint: Paint) -> String {
                 line(format!("       {}", paint.green(&format!("+ {}: {}", change.what, change.after))));
             }
         }
+        let why = step.asks_why();
         for command in step.commands() {
-            line(listing(&command, "$", paint));
+            let mark = if Some(&command) == why.as_ref() { "if it fails, $" } else { "$" };
+            line(listing(&command, mark, paint));
         }
         if step.undo.is_empty() {
             continue;
@@ -164,13 +166,15 @@ pub fn machine(plan: &Plan) -> serde_json::Value {
         .iter()
         .enumerate()
         .map(|(index, step)| {
+            let why = step.asks_why();
             serde_json::json!({
                 "number": index + 1,
                 "phase": step.phase,
                 "host": step.host(),
                 "title": step.title,
                 "changes": step.changes,
-                "commands": commands(step.commands()),
+                "commands": commands(step.commands().into_iter().filter(|c| Some(c) != why.as_ref()).collect()),
+                "commands_if_it_fails": commands(why.iter().cloned().collect()),
                 "undo": commands(step.undo_commands()),
             })
         })

@@ -62,7 +62,10 @@ fn reads(argv: &[&str]) -> bool {
         "sysctl" | "sysrc" => all(args, |a| !a.contains('=') && a != "-x" && a != "-d"),
         "ifconfig" => matches!(args, ["-a"] | ["-l"] | ["-f", _, "-a"]),
         "jail" => args.contains(&"-e") && !args.contains(&"-c") && !args.contains(&"-r"),
-        "pfctl" => matches!(args, ["-s", _] | ["-t", _, "-T", "show"]) || all(args, |a| a.starts_with("-s")),
+        "pfctl" => {
+            matches!(args, ["-t", _, "-T", "show"])
+                || all(args, |a| !["-f", "-F", "-k", "-K", "-e", "-d", "-T", "-nf"].iter().any(|o| a.starts_with(o)))
+        }
         "devfs" => matches!(args, ["rule", "-s", _, "show"]),
         "service" => matches!(args.last(), Some(&("status" | "onestatus" | "enabled"))) || args == ["-e"],
         "wg" => args.first() == Some(&"show"),

@@ -275,13 +275,18 @@ fn fibs(s: &Subject<'_>, findings: &mut Findings) {
                 let table = s.target.routes(target.fib, family).filter(|r| r.destination.contains(*address));
                 table.max_by_key(|r| r.destination.length()).is_some_and(|r| r.interface == target.wireguard)
             };
+            let network_of = |address: std::net::IpAddr| {
+                let own =
+                    s.hub.interface(&s.situation.hub_wireguard).map(|i| i.addresses.as_slice()).unwrap_or_default();
+                own.iter().find(|n| n.addr() == address).map_or_else(|| Prefix::host(address), |n| Prefix::truncate(*n))
+            };
             let hub = checks::tunnel_addresses(s.hub, &s.situation.hub_wireguard);
             if let Some(far) = hub.iter().find(|a| a.is_ipv4() && !near(a)) {
                 findings.error(
                     "egress",
                     node,
                     format!("FIB {} of {node} does not lead to the hub ({far}) through {}, so the jail could not answer what comes by the tunnel", target.fib, target.wireguard),
-                    format!("route -n add -inet -net {far}/24 -interface {} -fib {} (the tunnel's network), and make it last", target.wireguard, target.fib),
+                    format!("route -n add -inet -net {} -interface {} -fib {} (the tunnel's network), and make it last", network_of(*far), target.wireguard, target.fib),
                 );
             }
             continue;

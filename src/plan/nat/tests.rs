@@ -62,6 +62,8 @@ impl Case {
     fn own_way(mut self, host: &str) -> Case {
         self.fleet.nodes.get_mut(&node(host)).unwrap().egress = Egress::Node;
         let routes = &mut self.world.hosts.get_mut(&node(host)).unwrap().facts.routes;
+        let tunnel = routes[&0].iter().find(|r| r.destination == "10.77.0.0/24".parse().unwrap()).cloned();
+        routes.get_mut(&1).unwrap().extend(tunnel);
         for route in routes.get_mut(&1).unwrap() {
             if route.destination == Prefix::default_route(Family::Inet) {
                 route.interface = InterfaceName::new("vtnet0").unwrap();
@@ -210,4 +212,54 @@ fn a_place_that_the_host_does_not_have_is_named() {
         anchors[0].after,
         ["rdr on bridge0 inet proto tcp from any to 192.168.122.1 port = 8080 -> 192.168.123.50 port 80"]
     );
+}
+
+/// The plan of web's move, as `migrate` would make it.
+fn plan(case: &Case, world: &World, target: &str) -> crate::plan::Plan {
+    let (evidence, situation, findings) = world.evidence(&case.fleet, &jail("web"), &node(target));
+    let settings = crate::playbook::Options::default().settle();
+    crate::plan::assemble::plan(&evidence, &situation.unwrap(), &settings, target, findings).unwrap()
+}
+
+#[test]
+fn undone_the_hosts_are_as_before_and_home_again_too() {
+    let mut case = Case::new().rules("spare", &[]).rules("big", &[BY_TABLE]).table("big", &["192.168.124.0/24"]);
+    case = case.own_way("spare").own_way("big").publishes("web", &[8080]);
+    case.pf("spare").of_jails.insert(jail("web"), vec![OWN.into(), FORWARD.into()]);
+    let start = case.world.clone();
+    let out = plan(&case, &start, "big");
+    assert!(!out.refused(), "{:?}", out.findings);
+    let mut world = start.clone();
+    for (index, step) in out.steps.iter().enumerate().take(out.point_of_no_return()) {
+        let mut back = world.clone();
+        world.apply(&step.effect).unwrap();
+        for from in [&mut back, &mut world.clone()] {
+            for effect in out.steps.iter().take(index + 1).rev().flat_map(|s| &s.undo) {
+                from.apply(effect).unwrap_or_else(|e| panic!("undo of step {} and before: {e}", index + 1));
+            }
+            let pf = |w: &World| w.hosts.values().map(|h| h.facts.pf.clone()).collect::<Vec<_>>();
+            assert_eq!(pf(from), pf(&start), "after the undo of step {} and before", index + 1);
+        }
+    }
+    for step in out.steps.iter().skip(out.point_of_no_return()) {
+        world.apply(&step.effect).unwrap();
+        world.apply(&step.effect).unwrap_or_else(|e| panic!("again: {}: {e}", step.title));
+    }
+    let pf = |world: &World, host: &str| world.hosts[&node(host)].facts.pf.clone();
+    assert_eq!(pf(&world, "spare").of_jails.len(), 0);
+    assert_eq!(pf(&world, "big").of_jails[&jail("web")], [FORWARD], "the table translates");
+    let table = pf(&world, "big").file.unwrap().table_files.into_values().next().unwrap();
+    assert_eq!(table.entries.len(), 2);
+    let files = |world: &World, host: &str| {
+        let ours = |path: &&RemotePath| path.as_str().starts_with("/etc/pf.jailferry.");
+        world.hosts[&node(host)].files.keys().filter(ours).count()
+    };
+    assert_eq!((files(&world, "spare"), files(&world, "big")), (0, 2));
+
+    let home = plan(&case, &world, "spare");
+    for step in &home.steps {
+        world.apply(&step.effect).unwrap_or_else(|e| panic!("{}: {e}", step.title));
+    }
+    assert_eq!((pf(&world, "spare"), pf(&world, "big")), (pf(&start, "spare"), pf(&start, "big")));
+    assert_eq!((files(&world, "spare"), files(&world, "big")), (2, 0));
 }

@@ -125,12 +125,13 @@ fn whatever_is_left_is_told_with_its_reason() {
     let text = fleet.jailferry(&["leftovers"]).exits(0).says("kept until finalize").says(&finalize);
     assert!(text.stdout.contains("since 20"), "{}", text.all);
 
-    // After finalize: only what the network needs while the jail is away, in boot configuration.
+    // After finalize: only what the network needs while the jail is away, in boot configuration, and the empty files of
+    // lockf(1), which go with the next boot.
     fleet.jailferry(&["finalize", &run, "--yes"]).exits(0);
     fleet.jailferry(&["finalize", &run, "--yes"]).exits(0).says("finalized already");
     let finalized = leftovers(&fleet);
     for (what, verdict, _) in &finalized {
-        let boot = what.contains(" variable ") || what.contains(" hook ");
+        let boot = what.contains(" variable ") || what.contains(" hook ") || what.contains(" run-file ");
         assert!(boot && verdict == "in-use", "{what}: {finalized:#?}");
     }
     // Strangers' things with such names, and a name that means harm.

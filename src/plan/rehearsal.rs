@@ -117,7 +117,13 @@ pub fn prepare(situation: &Situation, evidence: &Evidence, jail: &JailFacts, fin
                 format!("look at NAT and pf on {}, or correct `egress_check:` in fleet.yml", situation.hub),
             );
         }
-        rehearsal.landmarks.push((landmark.clone(), seen));
+        let own = own_way(situation, Family::of(landmark.address()));
+        if own && !matches!(answer, Some(Outside::Sees(_) | Outside::Answers)) {
+            continue;
+        }
+        // Another host translates: the jail is seen at another address, and rightly so.
+        let translated = seen.filter(|_| situation.source.egress == situation.target.egress);
+        rehearsal.landmarks.push((landmark.clone(), if landmark.address().is_ipv4() { translated } else { seen }));
     }
     let Some(hub) = evidence.hosts.get(&situation.hub) else { return Rehearsal::default() };
     rehearsal.unlike = unlike(situation, hub, &rehearsal, findings);
@@ -215,12 +221,19 @@ fn canary(cast: &Cast<'_>) -> Option<Canary> {
     })
 }
 
+/// Does the target itself translate what the jail sends outside? The hub has no part in that way, and the canary's
+/// addresses are the hub's to translate.
+fn own_way(situation: &Situation, family: Family) -> bool {
+    family == Family::Inet && situation.target.egress != situation.hub
+}
+
 /// The way between the target's jails and the hub.
 fn road(cast: &Cast<'_>, end: Option<InterfaceName>, landmark: Option<&Landmark>) -> Road {
     let situation = cast.situation;
     let target = &situation.target;
     let mut suspicions = Vec::new();
-    let to_hub = target.node != situation.hub;
+    let own = landmark.is_some_and(|l| own_way(situation, Family::of(l.address())));
+    let to_hub = target.node != situation.hub && !own;
     if let (Some(landmark), true) = (landmark, to_hub) {
         suspicions.extend(no_nat(cast, landmark));
         let own = cast.target_facts().wireguard(&target.wireguard);
@@ -387,7 +400,7 @@ fn trials(cast: &Cast<'_>, canary: &Canary) -> Vec<Step> {
         steps.push(trial(cast, hub, title, one(own, Goal::FromHub { source }, None)));
         let family = Family::of(own);
         for (landmark, seen) in cast.rehearsal.landmarks.iter().filter(|(l, _)| Family::of(l.address()) == family) {
-            if cast.rehearsal.unlike.contains(&family) {
+            if cast.rehearsal.unlike.contains(&family) || own_way(situation, family) {
                 continue;
             }
             let title = format!("{landmark} answers the canary on {target}{}", as_seen(*seen, situation));
@@ -432,7 +445,7 @@ fn from_the_host(cast: &Cast<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     for (landmark, seen) in &cast.rehearsal.landmarks {
         let family = Family::of(landmark.address());
-        if cast.rehearsal.ends.iter().any(|e| Family::of(e.address) == family) {
+        if own_way(situation, family) || cast.rehearsal.ends.iter().any(|e| Family::of(e.address) == family) {
             continue;
         }
         let fit = |address: &IpAddr| {
@@ -464,8 +477,11 @@ pub fn afterwards(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let target = &situation.target.node;
     let mut steps = Vec::new();
-    for (landmark, seen) in cast.rehearsal.landmarks.iter().filter(|(_, seen)| seen.is_some()) {
+    for (landmark, seen) in &cast.rehearsal.landmarks {
         let family = Family::of(landmark.address());
+        if seen.is_none() && !own_way(situation, family) {
+            continue;
+        }
         let Some(own) = checks::answering(situation).into_iter().find(|a| Family::of(*a) == family) else { continue };
         let what = Trial {
             jail: Some(situation.jail.clone()),
@@ -474,7 +490,8 @@ pub fn afterwards(cast: &Cast<'_>) -> Vec<Step> {
             road: road(cast, situation.target.interfaces.first().cloned(), Some(landmark)),
             seconds: PATIENCE,
         };
-        let title = format!("{landmark} answers jail {} on {target} and sees it as before", situation.jail);
+        let as_before = if seen.is_some() { " and sees it as before" } else { "" };
+        let title = format!("{landmark} answers jail {} on {target}{as_before}", situation.jail);
         let mut step = trial(cast, target, title, what);
         step.phase = Phase::Prove;
         steps.push(step);

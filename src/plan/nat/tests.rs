@@ -11,6 +11,7 @@ use crate::plan::fixture::Shape;
 use crate::plan::fixture::jail;
 use crate::plan::fixture::node;
 use crate::plan::fixture::path;
+use crate::plan::fixture::tester;
 use crate::playbook::Egress;
 use crate::playbook::Outside;
 use crate::playbook::Proto;
@@ -218,7 +219,7 @@ fn a_place_that_the_host_does_not_have_is_named() {
 fn plan(case: &Case, world: &World, target: &str) -> crate::plan::Plan {
     let (evidence, situation, findings) = world.evidence(&case.fleet, &jail("web"), &node(target));
     let settings = crate::playbook::Options::default().settle();
-    crate::plan::assemble::plan(&evidence, &situation.unwrap(), &settings, target, findings).unwrap()
+    crate::plan::assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), target, findings).unwrap()
 }
 
 #[test]

@@ -82,8 +82,8 @@ pub fn plan(
         },
         &mut findings,
     );
-    let rehearsal = rehearsal::prepare(situation, evidence, jail, &mut findings);
     let nat = nat::decide(situation, &evidence.fleet, &evidence.hosts, &mut findings);
+    let rehearsal = rehearsal::prepare(situation, evidence, jail, &nat, &mut findings);
     let prints = evidence_of(&evidence.hosts);
     let run = run_id(&situation.jail, &situation.target.node, &prints, settings, &format!("{owner} {salt}"));
     let steps = migrate::story(&Cast {

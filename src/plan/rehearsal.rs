@@ -31,6 +31,7 @@ use crate::plan::checks;
 use crate::plan::finding::Findings;
 use crate::plan::migrate::route_step;
 use crate::plan::nat;
+use crate::plan::nat::Nat;
 use crate::plan::network;
 use crate::plan::preflight;
 use crate::plan::situation::Evidence;
@@ -81,7 +82,13 @@ fn end_of(network: Prefix) -> CanaryEnd {
 
 /// Finds out what can be tried, and says what cannot.
 #[must_use]
-pub fn prepare(situation: &Situation, evidence: &Evidence, jail: &JailFacts, findings: &mut Findings) -> Rehearsal {
+pub fn prepare(
+    situation: &Situation,
+    evidence: &Evidence,
+    jail: &JailFacts,
+    nat: &Nat,
+    findings: &mut Findings,
+) -> Rehearsal {
     let mut rehearsal = Rehearsal::default();
     let fleet = &evidence.fleet;
     let target = &situation.target.node;
@@ -126,7 +133,7 @@ pub fn prepare(situation: &Situation, evidence: &Evidence, jail: &JailFacts, fin
         rehearsal.landmarks.push((landmark.clone(), if landmark.address().is_ipv4() { translated } else { seen }));
     }
     let Some(hub) = evidence.hosts.get(&situation.hub) else { return Rehearsal::default() };
-    rehearsal.unlike = unlike(situation, hub, &rehearsal, findings);
+    rehearsal.unlike = unlike(situation, hub, &rehearsal, nat, findings);
     rehearsal.hand_over = lend(situation, evidence, hub, &rehearsal.addresses());
     if *target != situation.hub && rehearsal.hand_over.is_none() {
         // Without an owner nothing reaches it; why there is none has been found elsewhere.
@@ -165,9 +172,17 @@ fn taken(situation: &Situation, evidence: &Evidence, network: Prefix, findings: 
 }
 
 /// Families in which a NAT rule covers the jail but not the canary: no answer to the canary would mean nothing.
-fn unlike(situation: &Situation, hub: &HostFacts, rehearsal: &Rehearsal, findings: &mut Findings) -> Vec<Family> {
+fn unlike(
+    situation: &Situation,
+    hub: &HostFacts,
+    rehearsal: &Rehearsal,
+    nat: &Nat,
+    findings: &mut Findings,
+) -> Vec<Family> {
     let covers = |prefix: Prefix| hub.pf.nat.iter().any(|rule| nat::rules::covers(rule, prefix, &hub.pf.tables));
-    let jail = situation.prefixes.iter().any(|p| p.family() == Family::Inet && covers(*p));
+    // Covered now, or by a table or an anchor that the move fills.
+    let covered = situation.prefixes.iter().any(|p| p.family() == Family::Inet && covers(*p));
+    let jail = covered || !nat.tables.is_empty() || !nat.anchors.is_empty();
     let canary = rehearsal.addresses().into_iter().find(|p| p.family() == Family::Inet);
     match canary {
         Some(canary) if jail && !covers(canary) => {

@@ -78,7 +78,7 @@ pub const FAULTS: [Fault; 7] = [
     Fault::Twice,
 ];
 
-const PHASES: [&str; 6] = ["copy", "stage", "rehearse", "cut-over", "prove", "persist"];
+const PHASES: [&str; 7] = ["copy", "stage", "arm", "rehearse", "cut-over", "prove", "persist"];
 
 impl Plan {
     pub fn read(plan: &Value, left_out: &[u64]) -> Plan {
@@ -173,7 +173,7 @@ pub fn all(plan: &Plan) -> Vec<Case> {
 pub fn choice(plan: &Plan) -> Vec<Case> {
     let mut cases = Vec::new();
     for (turn, fault) in FAULTS.into_iter().chain(FAULTS).enumerate() {
-        let phase = PHASES[(turn + turn / 6) % PHASES.len()];
+        let phase = PHASES[(turn + turn / PHASES.len()) % PHASES.len()];
         let fit: Vec<Case> =
             plan.steps.iter().filter(|s| s.phase == phase).flat_map(|step| Case::of(step, fault)).collect();
         // Another step each time, so that together they are not all first ones.

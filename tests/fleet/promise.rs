@@ -83,7 +83,10 @@ fn reads(argv: &[&str]) -> bool {
         // A script of the base system; what it runs is in the log as well.
         "sh" => matches!(args, ["/bin/freebsd-version", ..]),
         "sudo" => matches!(args, ["-n", "--", rest @ ..] if reads(rest)),
-        "jexec" | "setfib" => reads(args.get(1..).unwrap_or_default()),
+        "jexec" | "setfib" => match args {
+            ["-l", _, rest @ ..] | [_, rest @ ..] => reads(rest),
+            [] => false,
+        },
         "timeout" => match args {
             ["--foreground", "-k", _, _, "/bin/sh", "-s"] => true,
             ["--foreground", "-k", _, _, rest @ ..] => reads(rest),
@@ -179,7 +182,8 @@ fn commands(received: &[Value]) -> Vec<String> {
             let body = body.unwrap_or_else(|| panic!("a script in an odd wrapping: {script}"));
             // The plan cannot hold itself.
             let lines = body.lines().map(|l| if l.starts_with("{\"format\":") { "(this plan, as JSON)" } else { l });
-            all.push(lines.collect::<Vec<_>>().join("\n"));
+            let whole = lines.collect::<Vec<_>>().join("\n");
+            all.push(if body.ends_with('\n') { format!("{whole}\n") } else { whole });
             continue;
         }
         let line = entry["command"].as_str().expect("a command or a script");

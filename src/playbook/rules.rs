@@ -101,15 +101,15 @@ pub(crate) fn canary(
             let title = format!("{prefix} is no network for the canary");
             let label = format!("its length must be {least} to {most}: it holds a gateway and the canary itself");
             findings.push(refuse(title, label).hint(format!("four addresses are enough, such as {example}")));
-        } else if let Some((_, there)) = before {
-            let title = format!("two {} networks for the canary", prefix.family());
-            findings.push(refuse(title, "one a family".into()).also(there.clone(), "the first"));
         } else if let Some((_, there)) = tunnel.iter().find(|(t, _)| t.overlaps(*prefix)) {
             let finding = refuse("the canary takes addresses of the tunnel".into(), "overlaps the tunnel".into());
             findings.push(finding.also(there.clone(), "the tunnel's own network"));
         } else if let Some((jail, _)) = owner {
             let title = format!("the canary takes addresses of jail `{jail}`");
             findings.push(refuse(title, format!("owned by `{jail}`")).hint("choose addresses that nobody uses"));
+        } else if let Some((_, there)) = before {
+            let title = format!("two {} networks for the canary", prefix.family());
+            findings.push(refuse(title, "one a family".into()).also(there.clone(), "the first"));
         }
     }
 }

@@ -27,7 +27,7 @@ test: setup ## every test, those in the lab included
 	@scripts/test
 
 faults: setup build ## every fault at every step of a move, in labs side by side; a table at the end (about an hour)
-	@$(AS_ROOT) $(CARGO) test --locked --test faults every_fault_at_every_step -- --ignored --nocapture
+	@$(AS_ROOT) $(CARGO) test --locked --test faults every_fault_at_every_step -- --nocapture
 
 acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=path/to/fleet.yml
 	@scripts/acceptance '$(FLEET)'

@@ -157,12 +157,12 @@ impl<'a> Run<'a> {
     pub async fn execute(&mut self) -> Outcome {
         let (beats, hosts) = (self.beats.clone(), self.hosts);
         tokio::select! {
-            outcome = self.from_the_start() => outcome,
+            outcome = self.whole() => outcome,
             () = beats.go_on(hosts) => unreachable!("beats never end"),
         }
     }
 
-    async fn from_the_start(&mut self) -> Outcome {
+    async fn whole(&mut self) -> Outcome {
         let no_return = self.plan.point_of_no_return();
         let mut index = 0;
         while index < no_return {

@@ -179,10 +179,13 @@ fn unlike(
     nat: &Nat,
     findings: &mut Findings,
 ) -> Vec<Family> {
-    let covers = |prefix: Prefix| hub.pf.nat.iter().any(|rule| nat::rules::covers(rule, prefix, &hub.pf.tables));
-    // Covered now, or by a table or an anchor that the move fills.
-    let covered = situation.prefixes.iter().any(|p| p.family() == Family::Inet && covers(*p));
-    let jail = covered || !nat.tables.is_empty() || !nat.anchors.is_empty();
+    let by = |rules: &[String], prefix| rules.iter().any(|rule| nat::rules::covers(rule, prefix, &hub.pf.tables));
+    let covers = |prefix: Prefix| by(&hub.pf.nat, prefix);
+    // Covered now, perhaps by its own anchor, or by a table or an anchor that the move fills.
+    let anchor = hub.pf.of_jails.get(&situation.jail).map(Vec::as_slice).unwrap_or_default();
+    let covered = |p: Prefix| covers(p) || by(anchor, p) || nat.anchors.iter().any(|a| by(&a.after, p));
+    let jail = situation.prefixes.iter().any(|p| p.family() == Family::Inet && covered(*p))
+        || nat.tables.iter().any(|t| !t.add.is_empty());
     let canary = rehearsal.addresses().into_iter().find(|p| p.family() == Family::Inet);
     match canary {
         Some(canary) if jail && !covers(canary) => {

@@ -17,7 +17,7 @@ struct Wrong {
 const WRONG: [Wrong; 6] = [
     Wrong {
         host: "small",
-        make: "sed 's/^nat on .*/nat on $ext_if inet from 10.99.0.0\\/24 to any -> $ext_addr/' /etc/pf.jailferry-testbed.conf >/tmp/pf.wrong; pfctl -q -f /tmp/pf.wrong; rm /tmp/pf.wrong",
+        make: "sed -e '/^nat-anchor/d' -e 's/^nat on .*/nat on $ext_if inet from 10.99.0.0\\/24 to any -> $ext_addr/' /etc/pf.jailferry-testbed.conf >/tmp/pf.wrong; pfctl -q -f /tmp/pf.wrong; rm /tmp/pf.wrong",
         unmake: "pfctl -q -f /etc/pf.jailferry-testbed.conf",
         step: "http://203.0.113.100/ answers the canary",
         cause: "small: no nat rule covers 192.168.123.10",

@@ -189,7 +189,8 @@ impl<'a> Run<'a> {
             match self.forward(together).await {
                 Ok(()) => {}
                 Err((at, StepError::Stopped)) => return self.stopped(at),
-                Err((_, error)) if matches!(step.effect, Effect::Lock { .. }) => {
+                // Held by another run: nothing was changed. Any other failure may have left the lock behind, so it is undone.
+                Err((_, error)) if matches!(step.effect, Effect::Lock { .. }) && is_held_by_another(&error) => {
                     return Outcome::Refused { reason: error.to_string() };
                 }
                 Err((at, error)) => {
@@ -597,6 +598,11 @@ impl<'a> Run<'a> {
             }
         }
     }
+}
+
+/// Exit status 23 of the lock's script.
+fn is_held_by_another(error: &StepError) -> bool {
+    matches!(error, StepError::Remote(RemoteError { kind: Kind::Exit(23), .. }))
 }
 
 /// The host that listens for us once the step is done.

@@ -109,3 +109,18 @@ impl Case<'_> {
         assert_eq!(runs[0]["outcome"], Value::from("rolled-back"), "{runs}");
     }
 }
+
+/// The lock was taken, only its answer was lost: it may not stay and keep everybody from moving the jail.
+#[test]
+fn a_lock_whose_answer_is_lost_does_not_stay() {
+    let Some(fleet) = Fleet::lab("a_lock_whose_answer_is_lost_does_not_stay") else { return };
+    let lab = fleet.in_lab();
+    let before = fleet.states();
+    let at = ["--script", "--match", "web.lock) 2>/dev/null; then exit 0", "--nth", "1", "--when", "after"];
+    let fault = lab.fault("small", &at, "fail:1:answer lost");
+    let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4);
+    assert_eq!(lab.fired(&fault), 1, "the fault did not strike\n{}", told.all);
+    lab.clear_faults("small");
+    assert!(!fleet.try_sh("small", "ls /var/db/jailferry").status.success(), "the lock stayed\n{}", told.all);
+    before.same(&fleet.states(), &told.all);
+}

@@ -56,6 +56,8 @@ pub struct Fault {
     pub part: String,
     /// Matches what comes over SSH (command strings and scripts) instead of single commands.
     pub script: bool,
+    /// Matches only what ends with the part: a script that contains another one is not that one.
+    pub at_end: bool,
     /// Strikes at this match only; none: at every one.
     pub nth: Option<u64>,
     /// Before or after.
@@ -140,7 +142,11 @@ pub fn strike(ctx: &Context, text: &str, script: bool) -> Struck {
         let mut faults = Faults::open(&path)?;
         let mut list = faults.list()?;
         let (mut hit, mut matched) = (Vec::new(), false);
-        for fault in list.iter_mut().filter(|fault| fault.script == script && text.contains(&fault.part)) {
+        let is_meant = |fault: &&mut Fault| {
+            fault.script == script
+                && if fault.at_end { text.ends_with(&fault.part) } else { text.contains(&fault.part) }
+        };
+        for fault in list.iter_mut().filter(is_meant) {
             matched = true;
             fault.seen += 1;
             if fault.nth.is_none_or(|nth| nth == fault.seen) {

@@ -9,6 +9,7 @@ use crate::cli::input;
 use crate::cli::output;
 use crate::cli::prepare;
 use crate::cli::takeover;
+use crate::cli::takeover::Known;
 use crate::effect::Effect;
 use crate::effect::commands::lock;
 use crate::model::NodeName;
@@ -103,12 +104,13 @@ async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> E
     let hub = fleet.fleet.hub.clone();
     let everyone = fleet.fleet.nodes.clone();
     fleet.fleet.nodes.retain(|name, _| *name == hub);
-    let found = match prepare::connect(&fleet).await {
-        Ok(hosts) => takeover::find(&fleet, &hosts, wanted).await,
+    let hosts = match prepare::connect(&fleet).await {
+        Ok(hosts) => hosts,
         Err(exit) => return exit,
     };
-    let mut found = match found {
-        Ok(Some(found)) => found,
+    let mut found = match takeover::find(&fleet, &hosts, wanted).await {
+        Ok(Some(Known::Run(found))) => found,
+        Ok(Some(Known::LockOnly(lock))) => return lock.free(&hosts, &hub, dry_run).await,
         Ok(None) => {
             return match wanted {
                 Some(run) => {

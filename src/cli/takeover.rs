@@ -7,6 +7,7 @@ use crate::cli::Exit;
 use crate::cli::input::FleetFile;
 use crate::cli::output;
 use crate::cli::prepare;
+use crate::effect::Effect;
 use crate::effect::commands::lease;
 use crate::effect::commands::lock;
 use crate::effect::commands::lock::Held;
@@ -27,6 +28,22 @@ use crate::ui::sanitize;
 /// Seconds beyond the longest lease, until the hosts have surely noticed.
 const MARGIN: u64 = 10;
 
+/// Seconds after which an owner with the longest lease there is has surely given a sign of life.
+const LONGEST_BEAT: u64 = 100 + MARGIN;
+
+/// What the hub knows of a run.
+pub(super) enum Known {
+    /// All that is needed.
+    Run(Box<Found>),
+    /// Its lock only.
+    LockOnly(LockOnly),
+}
+
+/// A run that ended, or waits, behind its first step: it has changed nothing else yet.
+pub(super) struct LockOnly {
+    held: Held,
+}
+
 /// A run as the hub knows it, with its plan.
 pub(super) struct Found {
     held: Held,
@@ -37,7 +54,7 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// The exit code to end with; what is wrong has been said.
-pub(super) async fn find(fleet: &FleetFile, hosts: &Hosts, wanted: Option<&str>) -> Result<Option<Found>, Exit> {
+pub(super) async fn find(fleet: &FleetFile, hosts: &Hosts, wanted: Option<&str>) -> Result<Option<Known>, Exit> {
     let hub = fleet.fleet.hub.clone();
     let said = hosts.run(&lock::runs(&hub)).await.map_err(|e| failed(&e))?;
     let mut runs = Held::parse(&said.text());
@@ -49,24 +66,83 @@ pub(super) async fn find(fleet: &FleetFile, hosts: &Hosts, wanted: Option<&str>)
     }
     let Some(held) = runs.pop() else { return Ok(None) };
     if held.stage.is_none() {
-        let mine = format!("rm -f /var/db/jailferry/{}.lock", held.jail);
-        output::complain(&format!(
-            "run {} of {} has the lock of jail {} on {hub}, but left no plan there: it ended before it changed anything, or begins right now. If {} is not at work, this frees the jail, on {hub}: {mine}",
-            held.run, held.owner, held.jail, held.owner
-        ));
-        return Err(Exit::NeedsHuman);
+        return Ok(Some(Known::LockOnly(LockOnly { held })));
     }
     let text = hosts.run(&lock::plan_of(&hub, &held.run)).await.map_err(|e| failed(&e))?;
     let plan: Plan = serde_json::from_slice(&text.stdout).map_err(|error| {
         output::complain(&format!("the plan of run {} on {hub} cannot be read: {error}", held.run));
         Exit::NeedsHuman
     })?;
-    Ok(Some(Found { held, plan }))
+    Ok(Some(Known::Run(Box::new(Found { held, plan }))))
 }
 
 fn failed(error: &RemoteError) -> Exit {
     output::complain(&format!("{error}\nnothing was changed now"));
     Exit::NeedsHuman
+}
+
+impl LockOnly {
+    /// Frees the jail once the run's owner has been silent for long enough.
+    pub(super) async fn free(self, hosts: &Hosts, hub: &NodeName, dry_run: bool) -> Exit {
+        let Held { run, jail, owner, .. } = &self.held;
+        output::error(&format!(
+            "Run {run} of {owner} has the lock of jail {jail} on {hub} and left no plan there: nothing else was changed."
+        ));
+        let unlock = Effect::Unlock { host: hub.clone(), jail: jail.clone(), run: run.clone() }.work();
+        if dry_run {
+            for command in unlock.commands() {
+                output::say(&format!("{}: {}", command.host, command.text()));
+            }
+            return Exit::Done;
+        }
+        let now = match silent(hosts, hub, &self.held, LONGEST_BEAT).await {
+            Ok(now) => now,
+            Err(exit) => return exit,
+        };
+        if now.stage.is_some() {
+            output::complain(&format!("run {run} is alive: it has gone on meanwhile. Nothing was changed"));
+            return Exit::Refused;
+        }
+        let ours = match prepare::owner() {
+            Ok(owner) => owner,
+            Err(exit) => return exit,
+        };
+        let mut commands = vec![lock::take_over(hub, jail, &now, &ours)];
+        commands.extend(unlock.commands().into_iter().cloned());
+        for command in commands {
+            if let Err(error) = hosts.run(&command).await {
+                return failed(&error);
+            }
+        }
+        output::say(&format!("Jail {jail} is free again: run {run} is gone."));
+        Exit::Done
+    }
+}
+
+/// Watches for that long whether the owner of a run is heard. Clocks are not asked: the number that the owner keeps
+/// changing must stay. Gives what the hub knows of the run then.
+async fn silent(hosts: &Hosts, hub: &NodeName, held: &Held, seconds: u64) -> Result<Held, Exit> {
+    let run = &held.run;
+    output::error(&format!(
+        "Watching for {seconds} s whether {} still drives run {run} (and until the hosts have gone back by themselves)",
+        held.owner
+    ));
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let said = hosts.run(&lock::runs(hub)).await.map_err(|e| failed(&e))?;
+    match Held::parse(&said.text()).into_iter().find(|held| held.run == *run) {
+        Some(now) if now.beat == held.beat && now.owner == held.owner => Ok(now),
+        Some(now) => {
+            output::complain(&format!(
+                "run {run} is alive: {} was heard by {hub} meanwhile. Nothing was changed; interrupt it there, or wait until it ends",
+                now.owner
+            ));
+            Err(Exit::Refused)
+        }
+        None => {
+            output::say(&format!("Run {run} has ended meanwhile: nothing to recover."));
+            Err(Exit::Done)
+        }
+    }
 }
 
 impl Found {
@@ -93,40 +169,14 @@ impl Found {
         Ok((states, way))
     }
 
-    /// Waits until its owner has been silent for longer than any lease lasts; refuses when it is heard. Clocks are not
-    /// asked: the number that the owner keeps changing must stay.
+    /// Waits until its owner has been silent for longer than its leases last; refuses when it is heard.
     ///
     /// # Errors
     /// The exit code to end with.
     pub(super) async fn prove_silent(&mut self, hosts: &Hosts) -> Result<(), Exit> {
-        let (hub, run) = (&self.plan.hub, &self.plan.run);
         let seconds = u64::from(self.plan.lease.saturating_mul(2)) + MARGIN;
-        output::error(&format!(
-            "Watching for {seconds} s whether {} still drives run {run} (and until the hosts have gone back by themselves)",
-            self.held.owner
-        ));
-        for _ in 0..seconds {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        let said = hosts.run(&lock::runs(hub)).await.map_err(|e| failed(&e))?;
-        let now = Held::parse(&said.text()).into_iter().find(|held| held.run == *run);
-        match now {
-            Some(now) if now.beat == self.held.beat && now.owner == self.held.owner => {
-                self.held = now;
-                Ok(())
-            }
-            Some(now) => {
-                output::complain(&format!(
-                    "run {run} is alive: {} was heard by {hub} meanwhile. Nothing was changed; interrupt it there, or wait until it ends",
-                    now.owner
-                ));
-                Err(Exit::Refused)
-            }
-            None => {
-                output::say(&format!("Run {run} has ended meanwhile: nothing to recover."));
-                Err(Exit::Done)
-            }
-        }
+        self.held = silent(hosts, &self.plan.hub, &self.held, seconds).await?;
+        Ok(())
     }
 
     /// Takes the run over: the lock on the hub first, then every host of it, so that the old owner is refused everywhere

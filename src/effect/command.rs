@@ -47,6 +47,8 @@ pub struct Command {
 pub struct Guard {
     /// The run.
     pub run: RunId,
+    /// Its jail.
+    pub jail: JailName,
     /// Who drives it. A machine that was taken for dead and comes back is refused (exit status 25).
     pub owner: Owner,
     /// Must the host's lease be alive, too (exit status 24)?
@@ -131,6 +133,14 @@ impl Command {
             self.guard = Some(guard.clone());
         }
         self
+    }
+
+    /// A guarded script that also waits for the jail's turn: what a killed run or a lost connection left at work on the
+    /// host ends before the next owner changes anything there.
+    #[must_use]
+    pub fn exclusive(self, guard: &Guard) -> Command {
+        let guarded = self.guarded(guard);
+        if guarded.guard.is_some() { guarded.in_turn(&guard.jail) } else { guarded }
     }
 
     /// Seconds until the host itself has ended it, whatever it does.

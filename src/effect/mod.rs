@@ -476,18 +476,21 @@ impl Effect {
 }
 
 impl Work {
-    /// Lets every script of it do nothing unless the guard holds.
+    /// Lets every script of it wait for the jail's turn on its host, and do nothing unless the guard holds. What data
+    /// goes through does not wait: the host's other steps run beside it.
     #[must_use]
     pub fn guarded(self, guard: &Guard) -> Work {
         match self {
             Work::Nothing => Work::Nothing,
-            Work::Run(commands) => Work::Run(commands.into_iter().map(|c| c.guarded(guard)).collect()),
+            Work::Run(commands) => Work::Run(commands.into_iter().map(|c| c.exclusive(guard)).collect()),
             Work::Pipe { from, to, estimate } => {
                 Work::Pipe { from: from.guarded(guard), to: to.guarded(guard), estimate }
             }
-            Work::StorePlan { store, host, run } => Work::StorePlan { store: store.guarded(guard), host, run },
-            Work::Explained { tried, why } => Work::Explained { tried: tried.guarded(guard), why },
-            Work::Compare { left, right } => Work::Compare { left: left.guarded(guard), right: right.guarded(guard) },
+            Work::StorePlan { store, host, run } => Work::StorePlan { store: store.exclusive(guard), host, run },
+            Work::Explained { tried, why } => Work::Explained { tried: tried.exclusive(guard), why },
+            Work::Compare { left, right } => {
+                Work::Compare { left: left.exclusive(guard), right: right.exclusive(guard) }
+            }
             Work::Sequence(parts) => Work::Sequence(parts.into_iter().map(|p| p.guarded(guard)).collect()),
             // Programs with arguments and keys; they change nothing that another owner could care for.
             Work::Direct { .. } | Work::AdmitKey { .. } | Work::Fresh(_) => self,

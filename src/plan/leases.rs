@@ -228,7 +228,8 @@ pub(super) fn forget(cast: &Cast<'_>) -> Vec<Step> {
 pub(super) fn guard(cast: &Cast<'_>, steps: &mut [Step]) {
     for step in steps.iter_mut().filter(|s| !matches!(s.effect, Effect::Lock { .. })) {
         let lease = matches!(step.phase, Phase::Rehearse | Phase::CutOver);
-        step.guard = Some(Guard { run: cast.run.clone(), owner: cast.owner.clone(), lease });
+        let (run, jail, owner) = (cast.run.clone(), cast.situation.jail.clone(), cast.owner.clone());
+        step.guard = Some(Guard { run, jail, owner, lease });
     }
 }
 

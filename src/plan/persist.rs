@@ -195,7 +195,7 @@ pub fn make_it_last(cast: &Cast<'_>, before: &[Step]) -> Vec<Step> {
 /// holds at the end is done once more; found done where nothing has happened.
 fn still_so(before: &[Step]) -> Vec<Step> {
     let again = |step: &&Step| {
-        step.phase == Phase::CutOver
+        matches!(step.phase, Phase::CutOver | Phase::Prove)
             && matches!(
                 step.effect,
                 Effect::AddRoute(_)
@@ -205,6 +205,8 @@ fn still_so(before: &[Step]) -> Vec<Step> {
                     | Effect::HandOver(_)
                     | Effect::LoadAnchor { .. }
                     | Effect::ChangeTable { .. }
+                    | Effect::ProxyArp { .. }
+                    | Effect::JailRoute { .. }
                     | Effect::Unpark { .. }
                     | Effect::StartJail(_)
             )

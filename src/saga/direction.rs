@@ -53,6 +53,8 @@ pub fn closes(effect: &Effect) -> bool {
             | Effect::HandOver(_)
             | Effect::LoadAnchor { .. }
             | Effect::ChangeTable { .. }
+            | Effect::ProxyArp { .. }
+            | Effect::JailRoute { .. }
             | Effect::Unpark { .. }
             | Effect::StartJail(_)
             | Effect::Disarm { .. }

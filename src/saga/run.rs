@@ -511,7 +511,7 @@ impl<'a> Run<'a> {
             Work::StorePlan { host, run, .. } => {
                 let store = lease::store_plan(host, run, &serde_json::to_string(self.plan)?);
                 let guard = self.plan.steps.get(number - 1).and_then(|s| s.guard.clone());
-                self.command(&guard.map_or(store.clone(), |guard| store.guarded(&guard))).await?;
+                self.command(&guard.map_or(store.clone(), |guard| store.exclusive(&guard))).await?;
                 Ok(Yield::default())
             }
             Work::Fresh(command) => {

@@ -5,6 +5,8 @@ use std::process::Child;
 use std::time::Duration;
 use std::time::Instant;
 
+use tempfile::TempDir;
+
 use crate::bench::Fleet;
 use crate::bench::NODES;
 use crate::bench::wait_until;
@@ -27,6 +29,9 @@ use crate::tool::Told;
 /// A run that lasts longer hangs.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// How long the hosts wait for a sign of life; long enough for a machine with much to do.
+pub const LEASE: &str = "8s";
+
 /// What the web jail owns.
 const PREFIXES: [&str; 2] = ["192.168.123.50/32", "2001:db8:1:1::50/128"];
 
@@ -36,6 +41,8 @@ const MIGRATE: [&str; 4] = ["migrate", "web", "big", "--yes"];
 pub struct Bench {
     fleet: Fleet,
     before: States,
+    /// The journals of machines that were lost.
+    lost: Vec<TempDir>,
 }
 
 /// What came of a case.
@@ -51,9 +58,10 @@ pub struct Came {
 }
 
 impl Bench {
-    pub fn new(fleet: Fleet) -> Bench {
+    pub fn new(mut fleet: Fleet) -> Bench {
+        fleet.short_lease(LEASE);
         let before = fleet.states();
-        Bench { fleet, before }
+        Bench { fleet, before, lost: Vec::new() }
     }
 
     /// Carries out a case. Panics with what was wrong.
@@ -61,14 +69,14 @@ impl Bench {
         self.fleet.state = tempfile::tempdir().expect("a temporary folder");
         let (fleet, lab) = (&self.fleet, self.fleet.in_lab());
         let plan = reference.plan_in(fleet);
-        let step = plan.step(case.step.number);
+        let steps: Vec<&Step> = case.steps.iter().map(|step| plan.step(step.number)).collect();
         let [url, _] = fleet.urls("web");
         let [sibling, _] = fleet.urls("sib");
         let watch = lab.watch();
         let counting = Client::counting_slowly(fleet, &url, "0.05");
         let beside = Client::counting_slowly(fleet, &sibling, "0.3");
 
-        let faults = order(lab, &plan, step, case.fault);
+        let faults: Vec<lab::Fault> = steps.iter().flat_map(|step| order(lab, &plan, step, case.fault)).collect();
         let child = fleet.start(&MIGRATE);
         let mut told: Vec<Told> = Vec::new();
         if case.fault.kills() {
@@ -76,7 +84,7 @@ impl Bench {
             let journal = evidence::journal(fleet);
             let open = |number: &u64| !evidence::steps(&journal, "done").contains(number);
             let under_way: Vec<u64> = evidence::steps(&journal, "intended").into_iter().filter(open).collect();
-            assert!(under_way.contains(&(step.number as u64)), "killed while steps {under_way:?} were under way");
+            assert!(under_way.contains(&(case.step().number as u64)), "killed while steps {under_way:?} were under way");
         } else {
             told.push(ended(fleet, child));
         }
@@ -88,7 +96,8 @@ impl Bench {
             are_up(fleet);
         }
         let journal = evidence::journal(fleet);
-        for time in struck {
+        let commands = steps.iter().flat_map(|step| case.fault.strikes(step).into_iter().map(move |_| *step));
+        for (step, time) in commands.zip(struck) {
             evidence::struck_during(&journal, step, time);
         }
         if let Some(told) = told.first() {
@@ -98,8 +107,13 @@ impl Bench {
         }
         // At once, however busy the hosts still are with what the killed run had sent them.
         if told.first().is_none_or(|told| told.status == 5) {
-            told.push(recover(fleet, case.then));
+            if case.then == Then::RecoverElsewhere {
+                let elsewhere = tempfile::tempdir().expect("a temporary folder");
+                self.lost.push(std::mem::replace(&mut self.fleet.state, elsewhere));
+            }
+            told.push(self.fleet.jailferry(&["recover"]));
         }
+        let fleet = &self.fleet;
         let last = told.last().expect("something ran");
         if last.status == 5 {
             evidence::never_two(fleet, "web");
@@ -115,7 +129,7 @@ impl Bench {
         counting.lost_nothing(&url);
         let path = evidence::never_two(fleet, "web");
         evidence::owners(&watch, &PREFIXES);
-        let host = step.commands.first().map_or("", |c| c.host.as_str());
+        let host = case.step().commands.first().map_or("", |c| c.host.as_str());
         beside.waits_for(1);
         if !(case.fault == Fault::Rebooted && ["small", "spare"].contains(&host)) {
             assert_eq!(beside.unanswered(), 0, "the sibling did not always answer\n{}", last.all);
@@ -132,6 +146,8 @@ impl Bench {
         let moved = match outcome.as_str() {
             "moved" => true,
             "rolled-back" | "refused" => false,
+            // It had changed nothing, so there is no journal on this machine.
+            "" if case.then == Then::RecoverElsewhere => false,
             other => panic!("the run ended as {other:?}\n{}", last.all),
         };
         if let Some(moves) = case.moves(&reference.plan) {
@@ -170,34 +186,36 @@ impl Bench {
             exits: told.iter().map(|t| t.status).collect(),
             outcome,
             note: String::new(),
-            clean: !moved,
+            clean: !moved && case.fault != Fault::Rebooted,
         }
     }
 }
 
 /// Orders the fault for exactly this step.
 fn order(lab: &Lab, plan: &Plan, step: &Step, fault: Fault) -> Vec<lab::Fault> {
-    let (first, last) = (step.commands.first().expect("a command"), step.commands.last().expect("a command"));
-    let one = |command: &Command, when: &str, action: &str| {
-        let words = match command.is_stream() {
-            true => command.text.clone(),
-            false => format!("main() {{\n{}\n}}\nmain", command.text),
-        };
+    let (when, action) = match fault {
+        Fault::FailsBefore => ("before", "fail:1:a fault before"),
+        Fault::FailsAfter => ("after", "fail:1:a fault after"),
+        Fault::KilledBefore => ("before", "hang"),
+        Fault::KilledAfter => ("after", "hang"),
+        Fault::CutOff => ("before", "drop-ssh"),
+        Fault::Rebooted => ("after", "reboot"),
+        Fault::Twice => ("before", "twice"),
+    };
+    let one = |command: &Command| {
         let file = lab.dir.join("fault-words");
+        // Its end, since the scripts of a lease contain those of other steps.
+        let words = match command.is_script() {
+            true => format!("main() {{\n{}\n}}\nmain </dev/null\nexit\n", command.text),
+            false => command.text.clone(),
+        };
         fs::write(&file, words).expect("the lab's folder is writable");
         let nth = plan.occurrence(step, command).to_string();
         let file = file.display().to_string();
-        lab.fault(&command.host, &["--match-file", &file, "--script", "--nth", &nth, "--when", when], action)
+        let at = ["--match-file", &file, "--script", "--at-end", "--nth", &nth, "--when", when];
+        lab.fault(&command.host, &at, action)
     };
-    match fault {
-        Fault::FailsBefore => vec![one(first, "before", "fail:1:a fault before")],
-        Fault::FailsAfter => vec![one(last, "after", "fail:1:a fault after")],
-        Fault::KilledBefore => vec![one(first, "before", "hang")],
-        Fault::KilledAfter => vec![one(last, "after", "hang")],
-        Fault::CutOff => vec![one(first, "before", "drop-ssh")],
-        Fault::Rebooted => vec![one(last, "after", "reboot")],
-        Fault::Twice => step.commands.iter().map(|command| one(command, "before", "twice")).collect(),
-    }
+    fault.strikes(step).into_iter().map(one).collect()
 }
 
 /// Kills the run once its fault has struck.
@@ -243,7 +261,7 @@ fn aimed(journal: &[serde_json::Value], case: &Case, told: &Told) {
     let failed = evidence::steps(journal, "failed");
     match case.fault {
         Fault::FailsBefore | Fault::FailsAfter => {
-            assert_eq!(failed, [case.step.number as u64], "steps that failed\n{}", told.all);
+            assert_eq!(failed, [case.step().number as u64], "steps that failed\n{}", told.all);
         }
         Fault::Twice => assert!(failed.is_empty(), "steps that failed: {failed:?}\n{}", told.all),
         // Others may fail too: a host that is gone takes away what runs beside.
@@ -253,12 +271,12 @@ fn aimed(journal: &[serde_json::Value], case: &Case, told: &Told) {
 
 /// The exit code that this fault allows at this step.
 fn code(plan: &Plan, case: &Case, told: &Told) {
-    let lasting = case.step.number > plan.undone;
+    let lasting = case.step().number > plan.undone;
     let allowed: &[i32] = match case.fault {
         Fault::Twice => &[0],
         Fault::FailsBefore | Fault::FailsAfter if lasting => &[5],
         // The lock is the first step; without it nothing begins.
-        Fault::FailsBefore | Fault::FailsAfter if case.step.number == 1 => &[3],
+        Fault::FailsBefore | Fault::FailsAfter if case.step().number == 1 => &[3],
         Fault::FailsBefore | Fault::FailsAfter => &[4],
         Fault::CutOff | Fault::Rebooted if lasting => &[0, 5],
         Fault::CutOff | Fault::Rebooted => &[0, 3, 4, 5],
@@ -273,21 +291,6 @@ fn claims(fleet: &Fleet, told: &Told) {
     let runs_on = fleet.runs_on("web");
     for claim in evidence::claims(&said, "web") {
         assert_eq!(runs_on, [claim], "where the jail runs, and where jailferry says\n{}", told.all);
-    }
-}
-
-fn recover(fleet: &Fleet, then: Then) -> Told {
-    match then {
-        Then::Itself | Then::RecoverHere => fleet.jailferry(&["recover"]),
-        // Not switched on yet (matrix.rs): another folder for journals, once nothing of ours runs on any host.
-        Then::RecoverElsewhere => {
-            wait_until("the leases are over", || {
-                let none = |node| fleet.sh(node, "ps -axo command= | grep -c '[j]ailferry' || :").trim() == "0";
-                NODES.into_iter().all(none)
-            });
-            let elsewhere = tempfile::tempdir().expect("a temporary folder");
-            fleet.jailferry_from(elsewhere.path(), &["recover"])
-        }
     }
 }
 

@@ -60,10 +60,11 @@ pub enum Then {
     RecoverElsewhere,
 }
 
-/// One case.
+/// One case: one run with faults in it.
 #[derive(Debug, Clone)]
 pub struct Case {
-    pub step: Step,
+    /// The steps that are struck: one, but for [`Fault::Twice`], which a run survives as often as it comes.
+    pub steps: Vec<Step>,
     pub fault: Fault,
     pub then: Then,
 }
@@ -106,11 +107,9 @@ impl Plan {
         &self.steps[number - 1]
     }
 
-    /// How often the host has received these words when the step sends them for the first time, itself included.
+    /// How often the host has received exactly this when the step sends them for the first time, itself included.
     pub fn occurrence(&self, step: &Step, command: &Command) -> usize {
-        // A script is matched as a whole.
-        let alike = |c: &Command| c.text == command.text || command.is_stream() && c.text.contains(&command.text);
-        let same = |c: &&Command| c.host == command.host && alike(c);
+        let same = |c: &&Command| c.host == command.host && c.text == command.text;
         let before = self.steps.iter().filter(|s| s.number < step.number && !s.left_out).flat_map(|s| &s.commands);
         let earlier = step.commands.iter().take_while(|c| !std::ptr::eq(*c, command));
         1 + before.chain(earlier).filter(same).count()
@@ -118,8 +117,13 @@ impl Plan {
 }
 
 impl Command {
+    /// A script, sent on standard input, not a program with its arguments. Those are streams, and a fresh connection.
+    pub fn is_script(&self) -> bool {
+        !self.is_stream() && self.text != "true"
+    }
+
     /// Data goes through it, so nobody can repeat it.
-    pub fn is_stream(&self) -> bool {
+    fn is_stream(&self) -> bool {
         !self.text.contains('\n') && (self.text.starts_with("zfs send ") || self.text.starts_with("zfs receive "))
     }
 }
@@ -127,6 +131,15 @@ impl Command {
 impl Fault {
     pub fn kills(self) -> bool {
         matches!(self, Fault::KilledBefore | Fault::KilledAfter)
+    }
+
+    /// The commands of the step that it strikes.
+    pub fn strikes(self, step: &Step) -> Vec<&Command> {
+        match self {
+            Fault::FailsBefore | Fault::KilledBefore | Fault::CutOff => step.commands.first().into_iter().collect(),
+            Fault::FailsAfter | Fault::KilledAfter | Fault::Rebooted => step.commands.last().into_iter().collect(),
+            Fault::Twice => step.commands.iter().collect(),
+        }
     }
 
     /// Can this happen to the step? A step without commands, one that a run leaves out, and a stream that nobody sends
@@ -139,24 +152,32 @@ impl Fault {
 
 impl Case {
     fn of(step: &Step, fault: Fault) -> Vec<Case> {
-        let case = |then| Case { step: step.clone(), fault, then };
-        if !fault.fits(step) {
-            return Vec::new();
+        let case = |then| Case { steps: vec![step.clone()], fault, then };
+        match fault {
+            _ if !fault.fits(step) => Vec::new(),
+            Fault::KilledBefore | Fault::KilledAfter => vec![case(Then::RecoverHere), case(Then::RecoverElsewhere)],
+            _ => vec![case(Then::Itself)],
         }
-        if !fault.kills() {
-            return vec![case(Then::Itself)];
-        }
-        // Not before there are leases on the hosts and a journal that another machine can read.
-        let elsewhere = std::env::var_os("JAILFERRY_FAULTS_ELSEWHERE").is_some().then(|| case(Then::RecoverElsewhere));
-        std::iter::once(case(Then::RecoverHere)).chain(elsewhere).collect()
+    }
+
+    /// The step that is struck, the first of them if there are several.
+    pub fn step(&self) -> &Step {
+        &self.steps[0]
     }
 
     /// What must have become of the jail: `Some(true)` it moved, `Some(false)` it did not, `None` either.
     pub fn moves(&self, plan: &Plan) -> Option<bool> {
-        let before = self.step.number <= plan.undone;
+        let before = self.step().number <= plan.undone;
         match self.fault {
             Fault::Twice => Some(true),
             _ if !before => Some(true),
+            // Its effect is that the move is accepted, so it depends on who reads it.
+            // The hub may have written down that the move is accepted, and another machine believes it.
+            Fault::KilledBefore | Fault::KilledAfter
+                if self.step().number == plan.undone && self.then == Then::RecoverElsewhere =>
+            {
+                None
+            }
             Fault::FailsBefore | Fault::FailsAfter | Fault::KilledBefore | Fault::KilledAfter => Some(false),
             // Whether a connection can be had again decides.
             Fault::CutOff | Fault::Rebooted => None,
@@ -164,22 +185,31 @@ impl Case {
     }
 }
 
+/// All steps that can be repeated, in one run.
+fn twice(plan: &Plan) -> Case {
+    let steps = plan.steps.iter().filter(|step| Fault::Twice.fits(step)).cloned().collect();
+    Case { steps, fault: Fault::Twice, then: Then::Itself }
+}
+
 /// Every case.
 pub fn all(plan: &Plan) -> Vec<Case> {
-    plan.steps.iter().flat_map(|step| FAULTS.into_iter().flat_map(|fault| Case::of(step, fault))).collect()
+    let single = |step| FAULTS.into_iter().filter(|f| *f != Fault::Twice).flat_map(move |fault| Case::of(step, fault));
+    std::iter::once(twice(plan)).chain(plan.steps.iter().flat_map(single)).collect()
 }
 
 /// Each fault at two phases, each phase under more than one fault.
 pub fn choice(plan: &Plan) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for (turn, fault) in FAULTS.into_iter().chain(FAULTS).enumerate() {
+    let mut cases = vec![twice(plan)];
+    let single = FAULTS.into_iter().filter(|f| *f != Fault::Twice);
+    for (turn, fault) in single.clone().chain(single).enumerate() {
         let phase = PHASES[(turn + turn / PHASES.len()) % PHASES.len()];
         let fit: Vec<Case> =
             plan.steps.iter().filter(|s| s.phase == phase).flat_map(|step| Case::of(step, fault)).collect();
         // Another step each time, so that together they are not all first ones.
         cases.extend(fit.get(turn * 5 % fit.len().max(1)).cloned());
     }
-    assert!(PHASES.iter().all(|phase| cases.iter().any(|c| c.step.phase == *phase)), "a phase is left out");
+    let struck = |phase: &&str| cases.iter().any(|c| c.fault != Fault::Twice && c.step().phase == **phase);
+    assert!(PHASES.iter().all(|phase| struck(&phase)), "a phase is left out");
     cases
 }
 
@@ -188,9 +218,8 @@ pub fn named(plan: &Plan, wanted: &str) -> Vec<Case> {
     let fits = |case: &Case, pattern: &str| {
         let (step, fault) = pattern.split_once('/').unwrap_or((pattern, "*"));
         let range = step.split_once('-').and_then(|(a, b)| Some(a.parse::<usize>().ok()?..=b.parse::<usize>().ok()?));
-        let step = step == "*"
-            || step == case.step.number.to_string()
-            || range.is_some_and(|range| range.contains(&case.step.number));
+        let number = case.step().number;
+        let step = step == "*" || step == number.to_string() || range.is_some_and(|range| range.contains(&number));
         step && (fault == "*" || fault == case.fault.to_string())
     };
     all(plan).into_iter().filter(|case| wanted.split_whitespace().any(|pattern| fits(case, pattern))).collect()

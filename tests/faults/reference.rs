@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::bench::Fleet;
+use crate::case::LEASE;
 use crate::evidence;
 use crate::matrix::Plan;
 use crate::state::States;
@@ -15,7 +16,8 @@ pub struct Reference {
 }
 
 impl Reference {
-    pub fn of(fleet: Fleet) -> Reference {
+    pub fn of(mut fleet: Fleet) -> Reference {
+        fleet.short_lease(LEASE);
         let json = fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0).json();
         let before = fleet.states();
         fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);

@@ -24,7 +24,10 @@ pub enum Ending {
 /// One case.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
+    /// The step that was struck, the first if there are several.
     pub step: usize,
+    /// How many steps were struck.
+    pub steps: usize,
     pub phase: String,
     pub title: String,
     pub fault: String,
@@ -66,7 +69,7 @@ pub fn print(rows: &[Row]) {
     let mut faults: BTreeMap<String, [usize; 4]> = BTreeMap::new();
     for row in rows {
         for name in [format!("{}, {}", row.fault, row.then), "~all".to_owned()] {
-            faults.entry(name).or_default()[row.ending as usize] += 1;
+            faults.entry(name).or_default()[row.ending as usize] += row.steps;
         }
     }
     println!(

@@ -73,9 +73,10 @@ fn one(name: &str, reference: &Reference, bench: &mut Option<Bench>, case: &Case
         *bench = None;
     }
     Row {
-        step: case.step.number,
-        phase: case.step.phase.clone(),
-        title: case.step.title.clone(),
+        step: case.step().number,
+        steps: case.steps.len(),
+        phase: case.step().phase.clone(),
+        title: case.step().title.clone(),
         fault: case.fault.to_string(),
         then: case.then.to_string(),
         ending: came.ending,

@@ -94,6 +94,13 @@ impl Fleet {
         }
     }
 
+    /// Lets the hosts wait that long for a sign of life, by a fleet.yml beside the first one.
+    pub fn short_lease(&mut self, lease: &str) {
+        let text = fs::read_to_string(&self.file).expect("fleet.yml is text");
+        self.file = self.file.with_file_name("short-lease.yml");
+        fs::write(&self.file, format!("{text}\ndefaults:\n  lease: {lease}\n")).expect("the folder is writable");
+    }
+
     /// The lab; only for fleets of [`Fleet::lab`], or behind [`Fleet::has_lab`].
     pub fn in_lab(&self) -> &Lab {
         self.lab.as_ref().expect("this test asked for a lab")

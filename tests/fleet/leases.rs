@@ -1,6 +1,5 @@
 //! The machine that drives a move is lost: what the hosts do by themselves, and `recover` from another machine.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
@@ -12,17 +11,6 @@ use crate::state::States;
 
 /// How long the hosts wait: the shortest lease there is.
 const LEASE: &str = "5s";
-
-/// fleet.yml with a short lease.
-fn impatient(fleet: &mut Fleet) {
-    let text = fs::read_to_string(&fleet.file).expect("fleet.yml is text");
-    let file = fleet.state.path().join("fleet.yml");
-    let config = fleet.file.with_file_name("ssh_config");
-    // Paths in it are relative to where it was.
-    let text = text.replace("ssh_config: ssh_config", &format!("ssh_config: {}", config.display()));
-    fs::write(&file, format!("{text}\ndefaults:\n  lease: {LEASE}\n")).expect("written");
-    fleet.file = file;
-}
 
 /// Starts the move of web to big and kills the machine that drives it while a command that contains `part` hangs on
 /// `host`; with `script`, while a script does.
@@ -57,7 +45,7 @@ fn home_again(fleet: &Fleet, before: &States, counting: Client<'_>) {
 #[test]
 fn the_source_starts_its_copy_again_when_nobody_is_heard() {
     let Some(mut fleet) = Fleet::lab("the_source_starts_its_copy_again_when_nobody_is_heard") else { return };
-    impatient(&mut fleet);
+    fleet.short_lease(LEASE);
     let before = fleet.states();
     let watch = fleet.in_lab().watch();
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
@@ -75,7 +63,7 @@ fn a_jail_that_runs_at_the_target_stays_there_until_somebody_decides() {
     let Some(mut fleet) = Fleet::lab("a_jail_that_runs_at_the_target_stays_there_until_somebody_decides") else {
         return;
     };
-    impatient(&mut fleet);
+    fleet.short_lease(LEASE);
     let before = fleet.states();
     let watch = fleet.in_lab().watch();
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
@@ -97,7 +85,7 @@ fn a_jail_that_runs_at_the_target_stays_there_until_somebody_decides() {
 #[test]
 fn an_accepted_move_goes_forward_from_another_machine() {
     let Some(mut fleet) = Fleet::lab("an_accepted_move_goes_forward_from_another_machine") else { return };
-    impatient(&mut fleet);
+    fleet.short_lease(LEASE);
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     lost_at(&fleet, "spare", &["--match", "zfs hold"]);
     let told = fleet.jailferry_from(&elsewhere(&fleet), &["recover"]).exits(0).says("jail web runs on big");
@@ -112,7 +100,7 @@ fn an_accepted_move_goes_forward_from_another_machine() {
 #[test]
 fn a_machine_that_was_taken_for_lost_is_refused_when_it_comes_back() {
     let Some(mut fleet) = Fleet::lab("a_machine_that_was_taken_for_lost_is_refused_when_it_comes_back") else { return };
-    impatient(&mut fleet);
+    fleet.short_lease(LEASE);
     let before = fleet.states();
     let lab = fleet.in_lab();
     let watch = lab.watch();

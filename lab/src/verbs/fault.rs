@@ -11,7 +11,7 @@ use crate::faults::When;
 use crate::world::nodes;
 use crate::world::place::Place;
 
-const USAGE: &str = "usage: lab fault NODE add --match PART|--match-file FILE [--script] [--nth N] [--when before|after] --do fail:STATUS[:STDERR]|hang|kill:PATTERN|reboot|drop-ssh|twice
+const USAGE: &str = "usage: lab fault NODE add --match PART|--match-file FILE [--script] [--at-end] [--nth N] [--when before|after] --do fail:STATUS[:STDERR]|hang|kill:PATTERN|reboot|drop-ssh|twice
        lab fault NODE list | clear [ID]";
 
 /// `lab fault NODE add|list|clear`.
@@ -44,7 +44,8 @@ pub fn run(place: &Place, args: &[String]) -> Result<i32> {
 }
 
 fn parse(id: u64, options: &[String]) -> Result<Fault> {
-    let (mut part, mut script, mut nth, mut when, mut action) = (None, false, None, When::Before, None);
+    let (mut part, mut script, mut at_end, mut nth, mut when, mut action) =
+        (None, false, false, None, When::Before, None);
     let mut rest = options.iter();
     while let Some(option) = rest.next() {
         let mut value = || rest.next().with_context(|| format!("{option} needs a value"));
@@ -56,6 +57,7 @@ fn parse(id: u64, options: &[String]) -> Result<Fault> {
                 part = Some(std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?);
             }
             "--script" => script = true,
+            "--at-end" => at_end = true,
             "--nth" => nth = Some(value()?.parse().context("--nth needs a number")?),
             "--when" => {
                 when = match value()?.as_str() {
@@ -72,6 +74,7 @@ fn parse(id: u64, options: &[String]) -> Result<Fault> {
         id,
         part: part.context("--match is missing")?,
         script,
+        at_end,
         nth,
         when,
         action: action.context("--do is missing")?,

@@ -30,7 +30,7 @@ usage: lab [--name N | --dir D] VERB …
   reboot [--hard] NODE    boot a host anew; --hard pulls the plug first
   log NODE [--json] [--ssh | --jails]   every program that was started on the host (what a shell does itself, such as echo or test, starts none); --ssh: command strings
                           and scripts that came over SSH, whole; --jails: when each jail began to be and had ended, to the microsecond
-  fault NODE add --match PART|--match-file FILE [--script] [--nth N] [--when before|after] --do ACTION
+  fault NODE add --match PART|--match-file FILE [--script] [--at-end] [--nth N] [--when before|after] --do ACTION
                           ACTION: fail:STATUS[:STDERR], hang (until it is cleared), kill:PATTERN, reboot, drop-ssh, twice
   fault NODE list | clear [ID]
   watch [--json] [--seconds N]   every change of which jails run where and who owns which prefix at the hub

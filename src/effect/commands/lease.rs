@@ -32,6 +32,10 @@ const BEAT: u32 = 10;
 /// The script answers this when a beat came while it waited for its turn.
 const HEARD: u32 = 99;
 
+/// Is the watcher at work? Its number alone may be another process's since the host has booted; without `-x` the pattern
+/// is looked for in the whole command line (pgrep(1), -f).
+const WATCHED: &str = "pgrep -F $d/pid -f $d/watch.sh >/dev/null 2>&1";
+
 fn folder(run: &RunId) -> String {
     format!("{RUNS}/{run}")
 }
@@ -47,13 +51,14 @@ fn here(command: &str, text: &str) -> String {
 pub(super) fn arm(lease: &Lease) -> Work {
     let d = folder(&lease.run);
     let mut script = format!(
-        "d={d}/lease\nif [ -e $d/lapsed ]; then echo 'nobody was heard for too long: this host has gone back by itself' >&2; exit {LAPSED}; fi\nif pgrep -F $d/pid >/dev/null 2>&1; then exit 0; fi\nmkdir -p $d\nrm -f $d/released $d/stayed $d/reverted $d/log\necho {} > {d}/owner\necho 0 > {d}/beat\n",
-        lease.owner
+        "d={d}/lease\nif [ -e $d/lapsed ]; then echo 'nobody was heard for too long: this host has gone back by itself' >&2; exit {LAPSED}; fi\nif {watched}; then exit 0; fi\nmkdir -p $d\nrm -f $d/released $d/stayed $d/reverted $d/log\necho {} > {d}/owner\necho 0 > {d}/beat\n",
+        lease.owner,
+        watched = WATCHED,
     );
     script.push_str(&here("cat > $d/revert.sh", &revert(lease)));
     script.push_str(&here("cat > $d/watch.sh", &watcher(lease)));
     // -f, or the SSH session would never end; -o keeps what the scripts say (contract 6.2).
-    script.push_str("daemon -f -p $d/pid -o $d/log /bin/sh $d/watch.sh\nn=0\nuntil pgrep -F $d/pid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 100 ] || { echo 'the watcher of the lease did not start' >&2; exit 21; }\n  sleep 0.1\ndone");
+    script.push_str(&format!("daemon -f -p $d/pid -o $d/log /bin/sh $d/watch.sh\nn=0\nuntil {WATCHED}; do\n  n=$((n + 1))\n  [ $n -lt 100 ] || {{ echo 'the watcher of the lease did not start' >&2; exit 21; }}\n  sleep 0.1\ndone"));
     Work::Run(vec![Command::script(&lease.host, SHORT, script).in_turn(&lease.jail)])
 }
 
@@ -133,11 +138,13 @@ pub(super) fn release(host: &NodeName, jail: &JailName, run: &RunId) -> Work {
     Work::Run(vec![Command::script(host, SHORT, script).in_turn(jail)])
 }
 
-/// The end of the lease, whatever became of it; prints what it did by itself. Waits until its watcher is gone.
+/// The end of the lease, whatever became of it; prints what it did by itself. Ends the watcher, which cannot be undoing
+/// anything: it does so in the jail's turn, and the turn is ours. A lockf(1) of it that still waits finds `released`, or
+/// no script at all.
 pub(super) fn disarm(host: &NodeName, jail: &JailName, run: &RunId) -> Work {
     let d = folder(run);
     let script = format!(
-        "d={d}/lease\nif [ -d $d ]; then\n  : > $d/released\n  n=0\n  while pgrep -F $d/pid >/dev/null 2>&1; do\n    n=$((n + 1))\n    [ $n -lt 100 ] || {{ echo 'the watcher of the lease does not end' >&2; exit 21; }}\n    sleep 0.1\n  done\n  if [ -e $d/lapsed ]; then echo \"went back by itself: $(cat $d/lapsed)\"; cat $d/log 2>/dev/null || :; fi\n  rm -rf $d\nfi\nif [ ! -e {d}/stage ]; then rm -rf {d}; fi\nrmdir {RUNS} 2>/dev/null || :"
+        "d={d}/lease\nif [ -d $d ]; then\n  : > $d/released\n  n=0\n  pkill -F $d/pid -f $d/watch.sh >/dev/null 2>&1 || :\n  while {WATCHED}; do\n    n=$((n + 1))\n    [ $n -lt 100 ] || {{ echo 'the watcher of the lease does not end' >&2; exit 21; }}\n    sleep 0.1\n  done\n  if [ -e $d/lapsed ]; then echo \"went back by itself: $(cat $d/lapsed)\"; cat $d/log 2>/dev/null || :; fi\n  rm -rf $d\nfi\nif [ ! -e {d}/stage ]; then rm -rf {d}; fi\nrmdir {RUNS} 2>/dev/null || :"
     );
     Work::Run(vec![Command::script(host, SHORT, script).in_turn(jail)])
 }

@@ -21,7 +21,8 @@ pub(super) fn lock(host: &NodeName, jail: &JailName, run: &RunId, owner: &Owner)
     let script = format!(
         "d={RUNS}/{run}\nmkdir -p $d\n[ -e $d/owner ] || echo {owner} > $d/owner\n[ -e $d/beat ] || echo 0 > $d/beat\nif (set -C; echo \"{run} {owner} 1 since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}) 2>/dev/null; then exit 0; fi\nread holder by fence since < {file} || {{ holder=somebody by=? since=; }}\nif [ \"$holder $by\" = '{run} {owner}' ]; then exit 0; fi\nif [ \"$holder\" != {run} ]; then rm -rf $d; fi\nnow=$(date +%s)\nheard=$(stat -f %m {RUNS}/\"$holder\"/beat 2>/dev/null) || heard=$now\necho \"jail {jail} is being moved by run $holder of $by $since, last heard $((now - heard)) s ago; if that run was interrupted: jailferry recover $holder\" >&2\nexit 23"
     );
-    Work::Run(vec![Command::script(host, SHORT, script)])
+    // In turn: the undo of a lock whose connection was lost must not come before the lock.
+    Work::Run(vec![Command::script(host, SHORT, script).in_turn(jail)])
 }
 
 /// Only our own, with everything that the run has on the hub.
@@ -30,7 +31,7 @@ pub(super) fn unlock(host: &NodeName, jail: &JailName, run: &RunId) -> Work {
     let script = format!(
         "holder=\nif [ -e {file} ]; then read holder rest < {file} || :; fi\nif [ \"$holder\" = {run} ]; then rm -f {file}; fi\nif [ -d {RUNS}/{run} ] && [ ! -d {RUNS}/{run}/lease ]; then rm -rf {RUNS}/{run}; fi\nrmdir {RUNS} 2>/dev/null || :"
     );
-    Work::Run(vec![Command::script(host, SHORT, script)])
+    Work::Run(vec![Command::script(host, SHORT, script).in_turn(jail)])
 }
 
 /// Prints `RUN OWNER FENCE since …`, nothing when nobody has the lock. Whatever a run left may only be touched while it

@@ -208,8 +208,8 @@ pub fn choice(plan: &Plan) -> Vec<Case> {
         // Another step each time, so that together they are not all first ones.
         cases.extend(fit.get(turn * 5 % fit.len().max(1)).cloned());
     }
-    let struck = |phase: &&str| cases.iter().any(|c| c.fault != Fault::Twice && c.step().phase == **phase);
-    assert!(PHASES.iter().all(|phase| struck(&phase)), "a phase is left out");
+    let struck = |phase: &str| cases.iter().any(|c| c.fault != Fault::Twice && c.step().phase == phase);
+    assert!(PHASES.iter().all(|phase| struck(phase)), "a phase is left out");
     cases
 }
 

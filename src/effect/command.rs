@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::effect::shell;
+use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Owner;
@@ -37,6 +38,9 @@ pub struct Command {
     /// one after the other, also when the connection of an earlier such command is long gone.
     #[serde(default)]
     pub turn: Option<JailName>,
+    /// What else it waits for.
+    #[serde(default)]
+    pub lock: Option<Lock>,
     /// What must hold on the host, or the script does nothing.
     #[serde(default)]
     pub guard: Option<Guard>,
@@ -72,6 +76,38 @@ impl Guard {
         text
     }
 }
+
+/// A lock on a host, of whatever jail or run: lockf(1) gives up after its seconds (contract 6.1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lock {
+    /// Its file, which stays.
+    pub file: String,
+    /// Seconds to wait.
+    pub seconds: u32,
+}
+
+impl Lock {
+    /// One edit of configuration on a host at a time, and none while AllowedIPs change, whichever jails move: such a
+    /// script reads, computes and writes.
+    #[must_use]
+    pub fn edits() -> Lock {
+        Lock { file: CHANGES.into(), seconds: 150 }
+    }
+
+    /// One receive into a dataset at a time.
+    #[must_use]
+    pub fn receive(into: &DatasetName) -> Lock {
+        // '%' is in no dataset's name.
+        Lock { file: format!("/var/run/jailferry-{}.receive", into.as_str().replace('/', "%")), seconds: 30 }
+    }
+
+    fn words(&self) -> [String; 6] {
+        ["lockf", "-k", "-s", "-t", &self.seconds.to_string(), &self.file].map(str::to_owned)
+    }
+}
+
+/// The lock of everything on a host that reads, computes and writes.
+pub const CHANGES: &str = "/var/run/jailferry.lock";
 
 /// Where every run has a folder on the hosts it changes.
 pub const RUNS: &str = "/var/db/jailferry";
@@ -116,13 +152,20 @@ impl Command {
     }
 
     fn new(host: &NodeName, timeout: u32, form: Form) -> Command {
-        Command { host: host.clone(), form, timeout, turn: None, guard: None }
+        Command { host: host.clone(), form, timeout, turn: None, lock: None, guard: None }
     }
 
     /// Lets it wait for the jail's turn on the host.
     #[must_use]
     pub fn in_turn(mut self, jail: &JailName) -> Command {
         self.turn = Some(jail.clone());
+        self
+    }
+
+    /// Lets it wait for a lock on the host and keep it while it runs.
+    #[must_use]
+    pub fn under(mut self, lock: Lock) -> Command {
+        self.lock = Some(lock);
         self
     }
 
@@ -146,7 +189,9 @@ impl Command {
     /// Seconds until the host itself has ended it, whatever it does.
     #[must_use]
     pub fn patience(&self) -> u32 {
-        self.timeout.saturating_add(if self.turn.is_some() { TURN } else { 0 })
+        let turn = if self.turn.is_some() { TURN } else { 0 };
+        let lock = self.lock.as_ref().map_or(0, |lock| lock.seconds);
+        self.timeout.saturating_add(turn).saturating_add(lock)
     }
 
     /// The string that ssh hands to the login shell, the same for sh and csh: no newline, no `!`, no redirection.
@@ -169,6 +214,7 @@ impl Command {
             words.extend(["lockf", "-k", "-s", "-t"].map(str::to_owned));
             words.extend([TURN.to_string(), turn_lock(jail)]);
         }
+        words.extend(self.lock.iter().flat_map(Lock::words));
         let seconds = self.timeout.to_string();
         words.extend(["timeout", "--foreground", "-k", "10", &seconds].map(str::to_owned));
         match &self.form {

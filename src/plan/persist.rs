@@ -40,6 +40,7 @@ use crate::plan::naming::label;
 use crate::plan::nat;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
+use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
 use crate::playbook::Fleet;
@@ -581,12 +582,15 @@ fn storage(cast: &Cast<'_>) -> Vec<Step> {
             format!("{} is the live copy now", situation.target.dataset),
             Effect::ClearMark { host: cast.target(), datasets: targets },
         ),
+    ];
+    steps.extend(notices::settled(cast));
+    steps.push(
         Step::new(
             Phase::Persist,
             format!("forget the bookmarks on {}", cast.source()),
             Effect::RemoveBookmark { host: cast.source(), datasets: sources, bookmark: bookmark(cast.run) },
         ),
-    ];
+    );
     for place in [&situation.source, &situation.target] {
         steps.push(Step::new(
             Phase::Persist,

@@ -45,6 +45,9 @@ pub enum Kind {
     /// An earlier command that starts, stops or mounts the same jail is still at work there.
     #[error("waited {0} seconds in vain for an earlier command of jailferry on this jail to end")]
     NoTurn(u32),
+    /// Another command that changes the same is still at work there.
+    #[error("waited {0} seconds in vain for another command of jailferry to let go of {1}")]
+    Locked(u32, String),
     /// The host did not even end it: our own deadline. It may still be running there.
     #[error("did not come back within {0} seconds; it may still be running there")]
     NoReply(u64),
@@ -147,6 +150,12 @@ pub(crate) fn classify(command: &Command, become_root: Become, status: i32, stde
     let not_found = |l: &str| l.ends_with("Command not found.") || l.contains(": not found");
     match status {
         NO_TURN if command.turn.is_some() && duration >= Duration::from_secs(u64::from(TURN) - 1) => Kind::NoTurn(TURN),
+        NO_TURN => match &command.lock {
+            Some(lock) if duration >= Duration::from_secs(u64::from(lock.seconds.saturating_sub(1))) => {
+                Kind::Locked(lock.seconds, lock.file.clone())
+            }
+            _ => Kind::Exit(status),
+        },
         124 | 137 if full_time => Kind::TimedOut(command.timeout),
         126 | 127 => Kind::NotFound(status),
         1 if text.lines().any(|l| l.ends_with(": Command not found.")) => Kind::NotFound(status),

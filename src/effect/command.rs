@@ -41,6 +41,9 @@ pub struct Command {
     /// What else it waits for.
     #[serde(default)]
     pub lock: Option<Lock>,
+    /// Does nothing that it starts outlive it? Then everything of it is ended when its time is over.
+    #[serde(default)]
+    pub whole: bool,
     /// What must hold on the host, or the script does nothing.
     #[serde(default)]
     pub guard: Option<Guard>,
@@ -152,7 +155,7 @@ impl Command {
     }
 
     fn new(host: &NodeName, timeout: u32, form: Form) -> Command {
-        Command { host: host.clone(), form, timeout, turn: None, lock: None, guard: None }
+        Command { host: host.clone(), form, timeout, turn: None, lock: None, whole: false, guard: None }
     }
 
     /// Lets it wait for the jail's turn on the host.
@@ -166,6 +169,14 @@ impl Command {
     #[must_use]
     pub fn under(mut self, lock: Lock) -> Command {
         self.lock = Some(lock);
+        self
+    }
+
+    /// Says that nothing that it starts is to outlive it: no daemon, no jail. When its time is over, what hangs in it is
+    /// ended as well instead of working on with nobody's turn.
+    #[must_use]
+    pub fn whole(mut self) -> Command {
+        self.whole = true;
         self
     }
 
@@ -196,9 +207,9 @@ impl Command {
 
     /// The string that ssh hands to the login shell, the same for sh and csh: no newline, no `!`, no redirection.
     ///
-    /// `timeout --foreground`, since without it FreeBSD's timeout(1) becomes the reaper of everything the command
-    /// leaves running (usr.bin/timeout/timeout.c, PROC_REAP_ACQUIRE) and would wait for, and then kill, the jail that
-    /// it started.
+    /// `timeout --foreground` unless the command is [`whole`](Command::whole), since without it FreeBSD's timeout(1)
+    /// becomes the reaper of everything the command leaves running (usr.bin/timeout/timeout.c, PROC_REAP_ACQUIRE,
+    /// PROC_REAP_KILL) and would wait for, and then kill, the jail that it started.
     #[must_use]
     pub fn remote_line(&self, become_root: Become) -> String {
         let mut words: Vec<String> = vec!["exec".into()];
@@ -214,14 +225,30 @@ impl Command {
             words.extend(["lockf", "-k", "-s", "-t"].map(str::to_owned));
             words.extend([TURN.to_string(), turn_lock(jail)]);
         }
-        words.extend(self.lock.iter().flat_map(Lock::words));
+        words.extend(self.bounded());
+        shell::line(&words)
+    }
+
+    /// What the host itself runs when it carries the command out by itself, in the turn that it has.
+    #[must_use]
+    pub fn on_the_host(&self) -> String {
+        shell::line(&self.bounded())
+    }
+
+    /// The program under its lock and its deadline.
+    fn bounded(&self) -> Vec<String> {
+        let mut words: Vec<String> = self.lock.iter().flat_map(Lock::words).collect();
         let seconds = self.timeout.to_string();
-        words.extend(["timeout", "--foreground", "-k", "10", &seconds].map(str::to_owned));
+        words.push("timeout".into());
+        if !self.whole {
+            words.push("--foreground".into());
+        }
+        words.extend(["-k", "10", &seconds].map(str::to_owned));
         match &self.form {
             Form::Argv(argv) => words.extend(argv.iter().cloned()),
             Form::Script(_) => words.extend(["/bin/sh", "-s"].map(str::to_owned)),
         }
-        shell::line(&words)
+        words
     }
 
     /// What goes to standard input: the script, wrapped so that sh has read all of it before the first command runs
@@ -271,5 +298,12 @@ mod tests {
             "exec timeout --foreground -k 10 3600 zfs receive -s -u zroot/jails/web"
         );
         assert_eq!(argv.stdin(), None);
+        let web = DatasetName::new("zroot/jails/web").unwrap();
+        let alone = argv.whole().under(Lock::receive(&web)).in_turn(&JailName::new("web").unwrap());
+        assert_eq!(
+            alone.remote_line(Become::Doas),
+            "exec doas -n -- lockf -k -s -t 360 /var/run/jailferry-web.turn lockf -k -s -t 30 /var/run/jailferry-zroot%jails%web.receive timeout -k 10 3600 zfs receive -s -u zroot/jails/web"
+        );
+        assert_eq!(alone.patience(), 3600 + 360 + 30);
     }
 }

@@ -33,7 +33,8 @@ pub const STATE_PROPERTY: &str = "org.jailferry:state";
 pub const OWNER_PROPERTY: &str = "org.jailferry:owner";
 
 fn run(host: &NodeName, script: String) -> Work {
-    Work::Run(vec![Command::script(host, SHORT, script)])
+    // None of these tools leaves anything running.
+    Work::Run(vec![Command::script(host, SHORT, script).whole()])
 }
 
 fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> String {
@@ -137,7 +138,7 @@ pub fn receive(transfer: &Transfer) -> Command {
         }
     }
     argv.push(format!("{}@{}", transfer.into, transfer.label));
-    Command::argv(&transfer.to, TRANSFER, argv).under(Lock::receive(&transfer.into))
+    Command::argv(&transfer.to, TRANSFER, argv).whole().under(Lock::receive(&transfer.into))
 }
 
 fn arriving(transfer: &Transfer) -> Notice {
@@ -193,7 +194,7 @@ pub fn redeclare(host: &NodeName, dataset: &DatasetName, run_id: &RunId, owner: 
 
 pub(super) fn transfer(transfer: &Transfer) -> Work {
     let argv = send(&transfer.dataset, &transfer.base, &transfer.label, transfer.raw);
-    let from = Command::argv(&transfer.from, TRANSFER, argv.iter().cloned());
+    let from = Command::argv(&transfer.from, TRANSFER, argv.iter().cloned()).whole();
     let (to, estimate) = (receive(transfer), transfer.estimate);
     match &transfer.way {
         Way::Relay => Work::Pipe { from, to, estimate },
@@ -359,9 +360,9 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
     for (dataset, into) in &back.pairs {
         parts.push(run(&back.to, back_to(into, &back.base, back.label.as_str(), &Of::Snapshot(&back.label))));
         let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
-        let from = Command::argv(&back.from, TRANSFER, argv);
+        let from = Command::argv(&back.from, TRANSFER, argv).whole();
         let target = format!("{into}@{}", back.label);
-        let to = Command::argv(&back.to, TRANSFER, ["zfs", "receive", "-s", "-u", &target]).under(Lock::receive(into));
+        let to = Command::argv(&back.to, TRANSFER, ["zfs", "receive", "-s", "-u", &target]).whole().under(Lock::receive(into));
         parts.push(Work::Pipe { from, to, estimate: None });
     }
     parts.push(run(&back.to, format!("for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));

@@ -74,12 +74,6 @@ pub fn datasets(text: &str) -> Result<(Vec<Dataset>, Vec<String>), FactsError> {
     Ok((found, odd))
 }
 
-/// `NAME\tVALUE` lines.
-#[must_use]
-pub fn pairs(text: &str) -> BTreeMap<String, String> {
-    text.lines().filter_map(|row| row.split_once('\t')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
-}
-
 /// `NAME\tPROPERTY\tVALUE` lines, by name and property.
 #[must_use]
 pub fn marks(text: &str) -> BTreeMap<(String, String), String> {

@@ -1,0 +1,153 @@
+//! Things that hang, run full, or come in each other's way: what is told, what goes on, and what is put right.
+
+use std::process::Child;
+
+use crate::bench::Fleet;
+use crate::bench::wait_until;
+use crate::client::Client;
+use crate::lab::Fault;
+
+/// The third process with a receive's words on its command line is zfs(8) itself, behind lockf(1) and timeout(1).
+const RECEIVE: [&str; 4] = ["--match", "zfs receive -s -u -x mountpoint", "--nth", "3"];
+
+/// Of a send, timeout(1) is the first.
+const SEND: [&str; 4] = ["--match", "zfs send -L -e -c -p jfpool/jails/web@", "--nth", "2"];
+
+fn started_until(fleet: &Fleet, fault: &Fault) -> Child {
+    let child = fleet.start(&["migrate", "web", "big", "--yes"]);
+    wait_until("the fault strikes", || fleet.in_lab().fired(fault) > 0);
+    child
+}
+
+/// The command lines of a host's processes with these words, wrappers left out.
+fn at_work(fleet: &Fleet, host: &str, words: &str) -> Vec<String> {
+    let all = fleet.sh(host, "ps -axww -o command=");
+    all.lines().filter(|l| l.starts_with("zfs ") && l.contains(words)).map(str::to_owned).collect()
+}
+
+fn killed(mut child: Child) {
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+}
+
+/// The machine that drove the run is gone and its receive and send still hang: `leftovers` names them, `recover` ends
+/// them and nothing else.
+#[test]
+fn transfers_that_outlive_their_machine_are_ended_by_recover() {
+    let Some(fleet) = Fleet::lab("transfers_that_outlive_their_machine_are_ended_by_recover") else { return };
+    let lab = fleet.in_lab();
+    let before = fleet.states();
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    // Somebody else receives on the same host, by the same options.
+    let foreign = "zfs receive -s -u jfpool/other";
+    fleet.sh("big", &format!("daemon -f -p /var/run/foreign.pid sh -c 'sleep 600 | {foreign}'"));
+    for (host, at, words) in [("big", RECEIVE, "zfs receive"), ("spare", SEND, "zfs send")] {
+        let fault = lab.fault(host, &at, "hang");
+        killed(started_until(&fleet, &fault));
+        let left = at_work(&fleet, host, "@jailferry-web-");
+        assert!(left.iter().any(|l| l.starts_with(words)), "{left:?}");
+        let told = fleet.jailferry(&["leftovers"]).exits(0).says("jailferry recover web-");
+        assert!(told.stdout.lines().any(|l| l.contains("process ") && l.contains(words)), "{}", told.all);
+        assert!(told.stdout.contains("note on dataset jfpool/jails/web"), "{}", told.all);
+
+        // It still hangs, and so it does until somebody ends it.
+        let told = fleet.jailferry(&["recover"]).exits(0).says("jail web runs on spare");
+        assert_eq!(at_work(&fleet, host, "@jailferry-web-"), Vec::<String>::new(), "{}", told.all);
+        assert_eq!(at_work(&fleet, "big", foreign), [foreign], "{}", told.all);
+        lab.clear_faults(host);
+        assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+        before.same(&fleet.states(), &told.all);
+    }
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    fleet.sh("big", "pkill -f '^zfs receive -s -u jfpool/other$' || :; pkill -f '^sleep 600$' || :");
+}
+
+/// Whoever has only one of the hosts learns from it which run it was and whose.
+#[test]
+fn a_host_alone_tells_whose_a_run_is() {
+    let Some(fleet) = Fleet::lab("a_host_alone_tells_whose_a_run_is") else { return };
+    let lab = fleet.in_lab();
+    let before = fleet.states();
+    let fault = lab.fault("spare", &SEND, "hang");
+    killed(started_until(&fleet, &fault));
+    lab.clear_faults("spare");
+    // The hub has lost its disk, and another machine asks.
+    fleet.sh("small", "mv /var/db/jailferry /var/db/lost");
+    let elsewhere = fleet.state.path().join("elsewhere");
+    let owner = fleet.sh("spare", "zfs get -Hp -o value org.jailferry:owner jfpool/jails/web");
+    let told = fleet.jailferry_from(&elsewhere, &["leftovers"]).exits(0).says(owner.trim());
+    assert!(told.stdout.contains("moves it to big"), "{}", told.all);
+    fleet.jailferry_from(&elsewhere, &["recover"]).exits(5).says(owner.trim()).says("moves it to big");
+    fleet.sh("small", "mv /var/db/lost /var/db/jailferry");
+    let told = fleet.jailferry(&["recover"]).exits(0).says("jail web runs on spare");
+    before.same(&fleet.states(), &told.all);
+    fleet.jailferry_from(&elsewhere, &["recover"]).exits(0).says("nothing to recover");
+}
+
+/// One receive into a dataset at a time, whoever began the other.
+#[test]
+fn a_receive_waits_for_another_into_the_same_dataset() {
+    let Some(fleet) = Fleet::lab("a_receive_waits_for_another_into_the_same_dataset") else { return };
+    let before = fleet.states();
+    fleet.sh("big", "daemon -f lockf -k '/var/run/jailferry-jfpool%jails%web.receive' sleep 600");
+    let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4).says("jail web runs on spare");
+    assert!(told.all.contains("waited 30 seconds in vain"), "{}", told.all);
+    fleet.sh("big", "pkill -f '^sleep 600$'");
+    before.same(&fleet.states(), &told.all);
+}
+
+/// What came of a fault in the first copy, while the jail goes on at the source.
+fn copy_fails(fleet: &Fleet, why: &str) {
+    let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4).says("jail web runs on spare");
+    assert!(told.all.contains(why), "expected {why:?}\n{}", told.all);
+    assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+    fleet.answers_from("web", "spare");
+}
+
+#[test]
+fn a_full_pool_and_a_killed_receive_leave_nothing() {
+    let Some(fleet) = Fleet::lab("a_full_pool_and_a_killed_receive_leave_nothing") else { return };
+    let lab = fleet.in_lab();
+    let before = fleet.states();
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+
+    lab.fault("big", &RECEIVE, "kill:zfs receive -s -u -x mountpoint");
+    copy_fails(&fleet, "was ended by a signal on the host");
+    lab.clear_faults("big");
+    before.same(&fleet.states(), "after a receive that was killed");
+
+    // The plan finds room enough; then somebody else takes it.
+    let blob = "$(zfs get -Hp -o value mountpoint jfpool/jails/web)/blob";
+    fleet.sh("spare", &format!("dd if=/dev/urandom of={blob} bs=1048576 count=8 2>/dev/null"));
+    let fault = lab.fault("big", &RECEIVE, "hang");
+    let args = ["migrate", "web", "big", "--yes"];
+    let child = started_until(&fleet, &fault);
+    fleet.sh("big", "zfs set quota=$(($(zfs get -Hp -o value used jfpool/jails) + 2097152)) jfpool/jails");
+    lab.clear_faults("big");
+    let told = fleet.finished(child, &args).exits(4).says("jail web runs on spare").says("space");
+    fleet.sh("big", "zfs set quota=none jfpool/jails");
+    fleet.sh("spare", &format!("rm {blob}"));
+    assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+    before.same(&fleet.states(), &told.all);
+    counting.lost_nothing(&fleet.urls("web")[0]);
+}
+
+/// Nothing can be undone on a host that is not there; `recover` does it when it is.
+#[test]
+fn a_target_that_boots_during_the_first_copy() {
+    let Some(fleet) = Fleet::lab("a_target_that_boots_during_the_first_copy") else { return };
+    let lab = fleet.in_lab();
+    let before = fleet.states();
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    let fault = lab.fault("big", &RECEIVE, "reboot");
+    let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]);
+    assert!(lab.fired(&fault) > 0 && [4, 5].contains(&told.status), "{}", told.all);
+    lab.clear_faults("big");
+    assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+    wait_until("big is back", || fleet.try_sh("big", "true").status.success());
+    if told.status == 5 {
+        fleet.jailferry(&["recover"]).exits(0).says("jail web runs on spare");
+    }
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    before.same(&fleet.states(), &told.all);
+}

@@ -1,6 +1,8 @@
 //! Things that hang, run full, or come in each other's way: what is told, what goes on, and what is put right.
 
+use std::path::Path;
 use std::process::Child;
+use std::process::Command;
 
 use crate::bench::Fleet;
 use crate::bench::wait_until;
@@ -150,4 +152,135 @@ fn a_target_that_boots_during_the_first_copy() {
     }
     counting.lost_nothing(&fleet.urls("web")[0]);
     before.same(&fleet.states(), &told.all);
+}
+
+/// A target whose pool does not write any more is refused; one that stops in the middle is waited for, then told.
+#[test]
+fn a_suspended_pool_is_told_and_put_right_later() {
+    let Some(fleet) = Fleet::lab("a_suspended_pool_is_told_and_put_right_later") else { return };
+    let lab = fleet.in_lab();
+    let pool = |verb: &str| assert!(lab.verb(&["pool", "big", verb]).status.success());
+    let before = fleet.states();
+    pool("suspend");
+    fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(3).says("SUSPENDED");
+    pool("resume");
+
+    let fault = lab.fault("big", &RECEIVE, "hang");
+    let args = ["migrate", "web", "big", "--yes"];
+    let child = started_until(&fleet, &fault);
+    pool("suspend");
+    lab.clear_faults("big");
+    let told = fleet.finished(child, &args).exits(5).says("for 120 seconds").says("jail web runs on spare again");
+    assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+    fleet.answers_from("web", "spare");
+    pool("resume");
+    let told = fleet.jailferry(&["recover"]).exits(0).says("jail web runs on spare");
+    before.same(&fleet.states(), &told.all);
+}
+
+/// The hub is not to be reached from the switch on: the rest goes back, and the hub by itself or with `recover`.
+#[test]
+fn a_hub_that_is_away_from_the_switch_on() {
+    let Some(mut fleet) = Fleet::lab("a_hub_that_is_away_from_the_switch_on") else { return };
+    fleet.short_lease("5s");
+    let lab = fleet.in_lab();
+    let before = fleet.states();
+    let watch = lab.watch();
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    let fault = lab.fault("small", &["--script", "--match", "AllowedIPs did not take", "--nth", "1"], "cut");
+    let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(5).says("jail web runs on spare again");
+    assert!(lab.fired(&fault) > 0, "{}", told.all);
+    assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+    lab.clear_faults("small");
+    let told = fleet.jailferry(&["recover"]).exits(0).says("jail web runs on spare");
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    fleet.answers_from("web", "spare");
+    watch.never_two("web", "192.168.123.0/24");
+    before.same(&fleet.states(), &told.all);
+}
+
+/// What was written at the target is only brought home to a source that is there: until then nobody runs the jail.
+#[test]
+fn a_source_that_is_away_after_the_switch() {
+    let Some(fleet) = Fleet::lab("a_source_that_is_away_after_the_switch") else { return };
+    let lab = fleet.in_lab();
+    let before = fleet.states();
+    let watch = lab.watch();
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    // The source lets a fresh connection in: asked when the jail runs at the target already.
+    let gone = lab.fault("big", &["--match", "jail -f /etc/jail.conf.d/web.conf -c", "--when", "after"], "hang");
+    let args = ["migrate", "web", "big", "--yes"];
+    let child = started_until(&fleet, &gone);
+    let cut = lab.fault("spare", &["--match", "cat /var/db/jailferry/web-"], "cut");
+    wait_until("the source is cut off", || lab.fired(&cut) > 0);
+    lab.clear_faults("big");
+    wait_until("the jail has stopped at the target", || fleet.try_sh("big", "! jls -j web jid").status.success());
+    lab.clear_faults("spare");
+    let told = fleet.finished(child, &args).exits(4).says("jail web runs on spare");
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    fleet.answers_from("web", "spare");
+    watch.never_two("web", "192.168.123.0/24");
+    before.same(&fleet.states(), &told.all);
+}
+
+/// Leases count sleeps and deadlines are counted, so that a host's clock may be wrong by a day and may jump.
+#[test]
+fn clocks_may_be_wrong_and_jump() {
+    let Some(fleet) = Fleet::lab("clocks_may_be_wrong_and_jump") else { return };
+    let lab = fleet.in_lab();
+    let clock = |host: &str, seconds: &str| assert!(lab.verb(&["clock", host, seconds]).status.success());
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    clock("spare", "86400");
+    clock("big", "-86400");
+    let fault = lab.fault("big", &["--match", "zfs mount jfpool/jails/web", "--nth", "1"], "hang");
+    let args = ["migrate", "web", "big", "--yes"];
+    let child = started_until(&fleet, &fault);
+    clock("spare", "-86400");
+    clock("big", "86400");
+    lab.clear_faults("big");
+    let told = fleet.finished(child, &args).exits(0);
+    assert_eq!(fleet.runs_on("web"), ["big"], "{}", told.all);
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    let run = fleet.jailferry(&["runs", "--json"]).exits(0).json()[0]["run"].as_str().expect("an id").to_owned();
+    fleet.jailferry(&["rollback", &run, "--yes"]).exits(0);
+    assert_eq!(fleet.runs_on("web"), ["spare"]);
+}
+
+/// A folder of state on a disk of its own, that is full but for so many bytes.
+struct Full<'a>(&'a Path);
+
+impl Full<'_> {
+    fn new(folder: &Path, left: u64) -> Full<'_> {
+        std::fs::create_dir_all(folder).expect("a folder");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder).status();
+        assert!(mounted.expect("mount(8) runs").success());
+        std::fs::write(folder.join("filler"), vec![0; usize::try_from((4 << 20) - left).expect("small")]).expect("room");
+        Full(folder)
+    }
+}
+
+impl Drop for Full<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+/// Without a journal nothing could be recovered, so nothing goes on.
+#[test]
+fn a_full_disk_of_the_control_machine_stops_the_run() {
+    let Some(fleet) = Fleet::lab("a_full_disk_of_the_control_machine_stops_the_run") else { return };
+    let before = fleet.states();
+    let plan = fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0).stdout.len() as u64;
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    // Not even the plan fits; or it does, and the first commands.
+    for (left, code, says) in [(16 << 10, 70, "nothing was changed"), (plan * 2, 4, "jail web runs on spare")] {
+        let folder = fleet.state.path().join(format!("full-{left}"));
+        let full = Full::new(&folder, left);
+        let told = fleet.jailferry_from(&folder, &["migrate", "web", "big", "--yes"]);
+        let told = told.exits(code).says(says).says("No space left on device");
+        assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+        before.same(&fleet.states(), &told.all);
+        drop(full);
+    }
+    counting.lost_nothing(&fleet.urls("web")[0]);
 }

@@ -223,7 +223,7 @@ pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id
     run(
         host,
         format!(
-            "{}for d in {}; do\n  zfs receive -A $d >/dev/null 2>&1 || :\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || continue\n  [ \"$(zfs list -Hp -r -t filesystem,volume -o name $d)\" = \"$d\" ] || {{ echo \"$d has children\" >&2; exit 22; }}\n  zfs unmount $d 2>/dev/null || :\n  end=$(($(date +%s) + 10))\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy -r $d 2>/dev/null; do\n    if [ \"$(date +%s)\" -ge $end ]; then zfs destroy -r $d; fi\n    sleep 0.2\n    zfs receive -A $d >/dev/null 2>&1 || :\n  done\ndone",
+            "{}for d in {}; do\n  zfs receive -A $d >/dev/null 2>&1 || :\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || continue\n  [ \"$(zfs list -Hp -r -t filesystem,volume -o name $d)\" = \"$d\" ] || {{ echo \"$d has children\" >&2; exit 22; }}\n  zfs unmount $d 2>/dev/null || :\n  n=0\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy -r $d 2>/dev/null; do\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs destroy -r $d; fi\n    sleep 0.2\n    zfs receive -A $d >/dev/null 2>&1 || :\n  done\ndone",
             ending::end(&patterns),
             names(datasets.iter().rev())
         ),
@@ -278,8 +278,8 @@ pub(super) fn compare_guids(
 /// Children first. The root's own mounts (devfs, nullfs) are gone with the jail. `readonly` before `canmount`, so
 /// that nothing can write even if a later line fails.
 pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work {
-    // Sockets and the last processes of a removed jail can keep a dataset busy for a moment (contract 0.13).
-    let mut script = "away() {\n  end=$(($(date +%s) + 10))\n  while [ \"$(zfs get -Hp -o value mounted $1)\" = yes ]; do\n    if zfs unmount $1 2>/dev/null; then break; fi\n    if [ \"$(date +%s)\" -ge $end ]; then zfs unmount $1; fi\n    sleep 0.2\n  done\n}\n".to_owned();
+    // Counted in sleeps, since a clock may jump. Sockets and the last processes of a removed jail can keep a dataset busy for a moment (contract 0.13).
+    let mut script = "away() {\n  n=0\n  while [ \"$(zfs get -Hp -o value mounted $1)\" = yes ]; do\n    if zfs unmount $1 2>/dev/null; then break; fi\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs unmount $1; fi\n    sleep 0.2\n  done\n}\n".to_owned();
     for parked in datasets.iter().rev() {
         let d = &parked.dataset;
         if parked.mounted {

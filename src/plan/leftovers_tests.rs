@@ -32,7 +32,15 @@ fn fleet() -> Fleetwide {
 }
 
 fn trace(kind: TraceKind, name: &str, run: Option<&RunId>) -> Trace {
-    Trace { kind, name: name.into(), since: Some(1_700_000_000), run: run.cloned(), jail: None, owner: None, notice: None }
+    Trace {
+        kind,
+        name: name.into(),
+        since: Some(1_700_000_000),
+        run: run.cloned(),
+        jail: None,
+        owner: None,
+        notice: None,
+    }
 }
 
 fn told(host: &str, traces: Vec<Trace>, known: &[Known]) -> Vec<Leftover> {

@@ -112,12 +112,20 @@ mod tests {
                     assert_eq!(source.peer, Some(node(to)));
                     if copied {
                         let target = written(&world, to, root).unwrap();
-                        assert_eq!((&target.run, target.owner.as_ref()), (&plan.run, Some(&tester())), "{}", step.title);
+                        assert_eq!(
+                            (&target.run, target.owner.as_ref()),
+                            (&plan.run, Some(&tester())),
+                            "{}",
+                            step.title
+                        );
                         assert_eq!(target.peer, Some(node(from)));
                     }
                 }
             }
-            assert_eq!(written(&world, from, root).map(|n| (n.run, n.standing)), Some((plan.run.clone(), Standing::Parked)));
+            assert_eq!(
+                written(&world, from, root).map(|n| (n.run, n.standing)),
+                Some((plan.run.clone(), Standing::Parked))
+            );
             assert_eq!(written(&world, to, root), None);
             earlier = Some(plan.run);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::effect::command::Become;
 use crate::effect::command::Command;
+use crate::effect::command::Lock;
 use crate::effect::command::NO_TURN;
 use crate::effect::command::TURN;
 use crate::model::NodeName;
@@ -46,8 +47,8 @@ pub enum Kind {
     #[error("waited {0} seconds in vain for an earlier command of jailferry on this jail to end")]
     NoTurn(u32),
     /// Another command that changes the same is still at work there.
-    #[error("waited {0} seconds in vain for another command of jailferry to let go of {1}")]
-    Locked(u32, String),
+    #[error("waited {} seconds in vain for another command of jailferry to let go of {}", .0.seconds, .0.file)]
+    Locked(Box<Lock>),
     /// The host did not even end it: our own deadline. It may still be running there.
     #[error("did not come back within {0} seconds; it may still be running there")]
     NoReply(u64),
@@ -152,7 +153,7 @@ pub(crate) fn classify(command: &Command, become_root: Become, status: i32, stde
         NO_TURN if command.turn.is_some() && duration >= Duration::from_secs(u64::from(TURN) - 1) => Kind::NoTurn(TURN),
         NO_TURN => match &command.lock {
             Some(lock) if duration >= Duration::from_secs(u64::from(lock.seconds.saturating_sub(1))) => {
-                Kind::Locked(lock.seconds, lock.file.clone())
+                Kind::Locked(Box::new(lock.clone()))
             }
             _ => Kind::Exit(status),
         },

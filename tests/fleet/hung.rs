@@ -254,7 +254,8 @@ impl Full<'_> {
         std::fs::create_dir_all(folder).expect("a folder");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder).status();
         assert!(mounted.expect("mount(8) runs").success());
-        std::fs::write(folder.join("filler"), vec![0; usize::try_from((4 << 20) - left).expect("small")]).expect("room");
+        std::fs::write(folder.join("filler"), vec![0; usize::try_from((4 << 20) - left).expect("small")])
+            .expect("room");
         Full(folder)
     }
 }
@@ -270,10 +271,16 @@ impl Drop for Full<'_> {
 fn a_full_disk_of_the_control_machine_stops_the_run() {
     let Some(fleet) = Fleet::lab("a_full_disk_of_the_control_machine_stops_the_run") else { return };
     let before = fleet.states();
-    let plan = fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0).stdout.len() as u64;
+    // How long a journal's first line is, with the plan in it.
+    fleet.in_lab().fail("spare", "zfs snapshot -r", Some(1), "not yet");
+    fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4);
+    fleet.in_lab().clear_faults("spare");
+    let journal = std::fs::read_to_string(fleet.journals().pop().expect("a journal")).expect("text");
+    let plan = journal.lines().next().expect("a line").len() as u64;
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     // Not even the plan fits; or it does, and the first commands.
-    for (left, code, says) in [(16 << 10, 70, "nothing was changed"), (plan * 2, 4, "jail web runs on spare")] {
+    for (left, code, says) in [(16 << 10, 70, "nothing was changed"), (plan + (48 << 10), 4, "jail web runs on spare")]
+    {
         let folder = fleet.state.path().join(format!("full-{left}"));
         let full = Full::new(&folder, left);
         let told = fleet.jailferry_from(&folder, &["migrate", "web", "big", "--yes"]);

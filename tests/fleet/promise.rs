@@ -155,11 +155,7 @@ fn what_a_plan_prints_is_what_runs() {
 
 /// The command behind lockf(1), for those that wait for the jail's turn on the host, and for others.
 fn unturned(line: &str) -> &str {
-    if line.starts_with("lockf -k -s -t ") {
-        unturned(line.splitn(7, ' ').nth(6).unwrap_or_default())
-    } else {
-        line
-    }
+    if line.starts_with("lockf -k -s -t ") { unturned(line.splitn(7, ' ').nth(6).unwrap_or_default()) } else { line }
 }
 
 /// What keeps the plan's order on a host: streams, fresh connections, and everything else.

@@ -362,7 +362,9 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
         let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
         let from = Command::argv(&back.from, TRANSFER, argv).whole();
         let target = format!("{into}@{}", back.label);
-        let to = Command::argv(&back.to, TRANSFER, ["zfs", "receive", "-s", "-u", &target]).whole().under(Lock::receive(into));
+        let to = Command::argv(&back.to, TRANSFER, ["zfs", "receive", "-s", "-u", &target])
+            .whole()
+            .under(Lock::receive(into));
         parts.push(Work::Pipe { from, to, estimate: None });
     }
     parts.push(run(&back.to, format!("for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));

@@ -130,8 +130,12 @@ fn configuration_file(row: &str) -> Option<Trace> {
     let (since, path) = stat(row)?;
     if let Some(end) = path.strip_prefix("/etc/pf.jailferry.") {
         let jail = end.strip_suffix(".conf").and_then(|jail| JailName::new(jail).ok());
-        return (jail.is_some() || path == pf::INDEX)
-            .then(|| Trace { since, run: None, jail, ..plain(TraceKind::RulesFile, path) });
+        return (jail.is_some() || path == pf::INDEX).then(|| Trace {
+            since,
+            run: None,
+            jail,
+            ..plain(TraceKind::RulesFile, path)
+        });
     }
     let name = path.rsplit('/').next()?;
     let (stem, end) = name.rsplit_once(".jailferry")?;
@@ -237,8 +241,14 @@ mod tests {
         assert_eq!(kind("/etc/pf.jailferry.web.conf"), Some(TraceKind::RulesFile));
         assert_eq!(kind("/etc/pf.jailferry.conf"), Some(TraceKind::RulesFile));
         assert_eq!(kind("/etc/.pf.jailferry.web.conf.jailferry-stage"), Some(TraceKind::StagedFile));
-        for other in ["/usr/local/etc/jailferry", "/etc/pf.jailferry.web", "/etc/pf.jailferry.a b.conf", "/etc/pf.jailferry-mine.conf", "/etc/jailferry/fleet.yml", "relative"]
-        {
+        for other in [
+            "/usr/local/etc/jailferry",
+            "/etc/pf.jailferry.web",
+            "/etc/pf.jailferry.a b.conf",
+            "/etc/pf.jailferry-mine.conf",
+            "/etc/jailferry/fleet.yml",
+            "relative",
+        ] {
             assert_eq!(kind(other), None, "{other}");
         }
     }

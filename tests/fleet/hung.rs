@@ -165,6 +165,9 @@ fn a_suspended_pool_is_told_and_put_right_later() {
     fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(3).says("SUSPENDED");
     pool("resume");
 
+    // More than the pipes in between hold.
+    let blob = "$(zfs get -Hp -o value mountpoint jfpool/jails/web)/blob";
+    fleet.sh("spare", &format!("dd if=/dev/urandom of={blob} bs=1048576 count=24 2>/dev/null"));
     let fault = lab.fault("big", &RECEIVE, "hang");
     let args = ["migrate", "web", "big", "--yes"];
     let child = started_until(&fleet, &fault);
@@ -175,6 +178,7 @@ fn a_suspended_pool_is_told_and_put_right_later() {
     fleet.answers_from("web", "spare");
     pool("resume");
     let told = fleet.jailferry(&["recover"]).exits(0).says("jail web runs on spare");
+    fleet.sh("spare", &format!("rm {blob}"));
     before.same(&fleet.states(), &told.all);
 }
 

@@ -18,6 +18,10 @@ const SHOWN_LINES: usize = 8;
 /// Lines of a script that an error message carries; the journal has all of them.
 const SHOWN_SCRIPT: usize = 3;
 
+/// Characters of each: a plan is one line, and the reason stands behind it. One line by itself may be longer, so that the
+/// dataset at the end of a transfer's is seen.
+const SHOWN_WIDTH: [usize; 2] = [240, 800];
+
 /// A command that failed on a host.
 #[derive(Debug)]
 pub struct RemoteError {
@@ -123,8 +127,9 @@ impl fmt::Display for RemoteError {
         let told = self.command.contains('\n') && !self.stderr.is_empty();
         if !self.command.is_empty() && !told {
             let lines: Vec<&str> = self.command.lines().filter(|l| !l.trim().is_empty()).collect();
-            let shown =
-                lines.iter().take(SHOWN_SCRIPT).map(|l| sanitize::line(l.trim())).collect::<Vec<_>>().join("; ");
+            let width = if lines.len() > 1 { SHOWN_WIDTH[0] } else { SHOWN_WIDTH[1] };
+            let shown: Vec<String> = lines.iter().take(SHOWN_SCRIPT).map(|l| shortened(l.trim(), width)).collect();
+            let shown = shown.join("; ");
             let more = if lines.len() > SHOWN_SCRIPT { "; …" } else { "" };
             write!(f, "`{shown}{more}` ")?;
         }
@@ -136,6 +141,15 @@ impl fmt::Display for RemoteError {
             write!(f, ": {}", self.stderr)?;
         }
         Ok(())
+    }
+}
+
+/// A line as it is, or its beginning.
+fn shortened(line: &str, width: usize) -> String {
+    let line = sanitize::line(line);
+    match line.char_indices().nth(width) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
     }
 }
 
@@ -207,6 +221,9 @@ mod tests {
         let command = Command::argv(&big, 60, ["zfs", "list", "it's"]);
         let error = RemoteError::of(&command, Kind::Exit(1), b"\x1b[2Jcannot open\n");
         assert_eq!(error.to_string(), r"big: `zfs list 'it'\''s'` failed with exit status 1: \u{1b}[2Jcannot open");
+        let long = Command::script(&big, 60, format!("cat <<'END'\n{}\nEND", "x".repeat(1000)));
+        let error = RemoteError::of(&long, Kind::Log(std::io::Error::other("full")), b"");
+        assert!(error.to_string().len() < 500 && error.to_string().contains("(full)"), "{error}");
         let script = Command::script(&big, 60, "one\ntwo\n\nthree\nfour");
         let error = RemoteError::of(&script, Kind::ConnectionLost, b"");
         assert!(error.to_string().starts_with("big: `one; two; three; …` lost its connection"), "{error}");

@@ -2,6 +2,7 @@
 //! whose that is. None of it is written while nobody answers.
 
 use crate::effect::Effect;
+use crate::facts::HostFacts;
 use crate::model::DatasetName;
 use crate::model::NodeName;
 use crate::model::Notice;
@@ -9,6 +10,8 @@ use crate::model::Standing;
 use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
+use crate::plan::finding::Findings;
+use crate::plan::situation::Situation;
 
 fn notice(cast: &Cast<'_>, standing: Standing) -> Notice {
     let peer = match standing {
@@ -25,6 +28,22 @@ fn declare(cast: &Cast<'_>, standing: Standing) -> (NodeName, DatasetName, Effec
     };
     let effect = Effect::Declare { host: host.clone(), dataset: dataset.clone(), notice: notice(cast, standing) };
     (host, dataset, effect)
+}
+
+/// A run that has not ended is written there: usually its lock stops the new one, but a hub may have lost its disk.
+pub fn examine(situation: &Situation, source: &HostFacts, target: &HostFacts, findings: &mut Findings) {
+    for (place, facts) in [(&situation.source, source), (&situation.target, target)] {
+        let (node, dataset) = (&place.node, &place.dataset);
+        let Some(notice) = facts.dataset(dataset).and_then(|d| d.notice.as_ref()) else { continue };
+        if notice.standing != Standing::Parked {
+            findings.warning(
+                "run-noted",
+                node,
+                format!("{dataset} on {node} says: {}", notice.told()),
+                format!("if that run was interrupted: jailferry recover {}; if nothing is left of it: zfs inherit org.jailferry:state {dataset}", notice.run),
+            );
+        }
+    }
 }
 
 /// Before anything is copied.
@@ -129,6 +148,15 @@ mod tests {
             assert_eq!(written(&world, to, root), None);
             earlier = Some(plan.run);
         }
+        // A run that stopped behind its first note: whoever plans anew reads of it.
+        let stopped = planned(&world, "big", "stopped");
+        assert!(!stopped.findings.iter().any(|f| f.code == "run-noted"), "{:?}", stopped.findings);
+        let first = stopped.steps.iter().find(|s| matches!(s.effect, Effect::Declare { .. })).unwrap();
+        world.apply(&first.effect).unwrap();
+        let another = planned(&world, "big", "another");
+        let told = another.findings.iter().find(|f| f.code == "run-noted").unwrap();
+        assert!(told.what.contains(stopped.run.as_str()) && told.what.contains("tests@here-0"), "{}", told.what);
+        first.undo.iter().for_each(|effect| world.apply(effect).unwrap());
         // Going back from the middle of a third move leaves the older copy's word.
         let plan = planned(&world, "big", "again");
         let steps = &plan.steps[..plan.point_of_no_return()];

@@ -64,6 +64,29 @@ fn transfers_that_outlive_their_machine_are_ended_by_recover() {
     fleet.sh("big", "pkill -f '^zfs receive -s -u jfpool/other$' || :; pkill -f '^sleep 600$' || :");
 }
 
+/// From node to node nothing ends when the machine is gone: the source goes on sending.
+#[test]
+fn a_direct_transfer_that_outlives_its_machine_is_ended_at_both_ends() {
+    let Some(fleet) = Fleet::lab("a_direct_transfer_that_outlives_its_machine_is_ended_at_both_ends") else { return };
+    let lab = fleet.in_lab();
+    let before = fleet.states();
+    let blob = "$(zfs get -Hp -o value mountpoint jfpool/jails/web)/blob";
+    fleet.sh("spare", &format!("dd if=/dev/urandom of={blob} bs=1048576 count=24 2>/dev/null"));
+    let fault = lab.fault("big", &RECEIVE, "hang");
+    let child = fleet.start(&["migrate", "web", "big", "--transfer", "direct", "--yes"]);
+    wait_until("the receive hangs", || lab.fired(&fault) > 0);
+    wait_until("the source sends", || !at_work(&fleet, "spare", "@jailferry-web-").is_empty());
+    killed(child);
+    assert!(!at_work(&fleet, "spare", "@jailferry-web-").is_empty(), "the send has ended by itself");
+    let told = fleet.jailferry(&["recover"]).exits(0).says("jail web runs on spare");
+    for host in ["spare", "big"] {
+        assert_eq!(at_work(&fleet, host, "@jailferry-web-"), Vec::<String>::new(), "{}", told.all);
+    }
+    lab.clear_faults("big");
+    fleet.sh("spare", &format!("rm {blob}"));
+    before.same(&fleet.states(), &told.all);
+}
+
 /// Whoever has only one of the hosts learns from it which run it was and whose.
 #[test]
 fn a_host_alone_tells_whose_a_run_is() {

@@ -123,7 +123,9 @@ enum Flow {
     SenderSilent,
     ReceiverStuck,
     /// Everything went through, but an end does not come to its end.
-    Unended { sending: bool },
+    Unended {
+        sending: bool,
+    },
     /// Bytes still move, but the commands' own time is over.
     Late,
     Broken(std::io::Error),

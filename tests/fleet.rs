@@ -14,6 +14,8 @@ mod canary;
 mod client;
 #[path = "fleet/direct.rs"]
 mod direct;
+#[path = "fleet/hung.rs"]
+mod hung;
 #[path = "fleet/interrupts.rs"]
 mod interrupts;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]

@@ -43,6 +43,8 @@ pub enum Action {
     Reboot,
     /// All SSH connections of the host are cut; the command goes on.
     DropSsh,
+    /// All SSH connections of the host are cut and none is made until the fault is cleared; the command goes on.
+    Cut,
     /// It runs two times, one after the other; only the second answers. So runs what is repeated because its answer was lost.
     Twice,
 }
@@ -182,7 +184,7 @@ pub fn happen(ctx: &Context, faults: &[Fault]) -> Option<i32> {
             Action::Twice => {}
             Action::Hang => wait_until_cleared(&ctx.state.join("faults"), fault.id),
             Action::Kill { pattern } => kill_matching(|_, line| line.contains(pattern.as_str())),
-            Action::DropSsh => kill_matching(|name, _| name.starts_with("sshd")),
+            Action::DropSsh | Action::Cut => kill_matching(|name, _| name.starts_with("sshd")),
             Action::Reboot => {
                 let request = Request::Reboot { node: ctx.host.name.clone(), hard: true, wait: false };
                 match control::ask(&ctx.state.join("control"), &request) {
@@ -196,6 +198,15 @@ pub fn happen(ctx: &Context, faults: &[Fault]) -> Option<i32> {
         }
     }
     None
+}
+
+/// Does a fault keep everybody out of the host?
+pub fn is_cut(path: &Path) -> bool {
+    if std::fs::metadata(path).map_or(0, |meta| meta.len()) == 0 {
+        return false;
+    }
+    let list = Faults::open(path).and_then(|mut faults| faults.list());
+    list.is_ok_and(|list| list.iter().any(|fault| fault.action == Action::Cut && fault.fired > 0))
 }
 
 fn wait_until_cleared(path: &Path, id: u64) {

@@ -36,10 +36,9 @@ pub(super) async fn leftovers(global: &Global) -> Exit {
         Ok(runs) => runs,
         Err(exit) => return exit,
     };
-    let asked = fleet.fleet.nodes.keys().map(|node| ask(&fleet, node));
     let mut answered: BTreeMap<NodeName, Traces> = BTreeMap::new();
     let mut silent = false;
-    for (node, answer) in join_all(asked).await {
+    for (node, answer) in asked(&fleet).await {
         match answer {
             Ok(traces) => drop(answered.insert(node, traces)),
             Err(error) => {
@@ -70,6 +69,11 @@ pub(super) async fn leftovers(global: &Global) -> Exit {
         return Exit::Refused;
     }
     Exit::Done
+}
+
+/// What each host of the fleet tells, or why it does not.
+pub(super) async fn asked(fleet: &FleetFile) -> Vec<(NodeName, Result<Traces, String>)> {
+    join_all(fleet.fleet.nodes.keys().map(|node| ask(fleet, node))).await
 }
 
 /// One host by itself: what others keep can be told while it cannot be reached.

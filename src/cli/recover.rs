@@ -6,6 +6,8 @@ use crate::cli::Exit;
 use crate::cli::Global;
 use crate::cli::execute;
 use crate::cli::input;
+use crate::cli::input::FleetFile;
+use crate::cli::leftovers;
 use crate::cli::output;
 use crate::cli::prepare;
 use crate::cli::takeover;
@@ -14,6 +16,7 @@ use crate::effect::Effect;
 use crate::effect::commands::lock;
 use crate::model::NodeName;
 use crate::model::RunId;
+use crate::model::Standing;
 use crate::plan::Plan;
 use crate::saga::Journal;
 use crate::saga::Record;
@@ -106,12 +109,21 @@ async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> E
     fleet.fleet.nodes.retain(|name, _| *name == hub);
     let hosts = match prepare::connect(&fleet).await {
         Ok(hosts) => hosts,
-        Err(exit) => return exit,
+        Err(exit) => {
+            fleet.fleet.nodes = everyone;
+            fleet.fleet.nodes.retain(|name, _| *name != hub);
+            let _ = noted_elsewhere(&fleet, wanted).await;
+            return exit;
+        }
     };
     let mut found = match takeover::find(&fleet, &hosts, wanted).await {
         Ok(Some(Known::Run(found))) => found,
         Ok(Some(Known::LockOnly(lock))) => return lock.free(&hosts, &hub, dry_run).await,
         Ok(None) => {
+            fleet.fleet.nodes = everyone;
+            if noted_elsewhere(&fleet, wanted).await {
+                return Exit::NeedsHuman;
+            }
             return match wanted {
                 Some(run) => {
                     let run = sanitize::line(run);
@@ -174,6 +186,31 @@ async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> E
     tell(&plan, &way);
     let renderer = Renderer::choose(global.json, output::colour(std::io::IsTerminal::is_terminal(&std::io::stdout())));
     execute::carry_out(&plan, &hosts, &renderer, journal, Some(&way)).await
+}
+
+/// The hub knows of no run, or does not answer: tells what is written on the jails' datasets of runs that have not ended.
+/// Is there any?
+async fn noted_elsewhere(fleet: &FleetFile, wanted: Option<&str>) -> bool {
+    let mut any = false;
+    for (node, answer) in leftovers::asked(fleet).await {
+        let Ok(traces) = answer else { continue };
+        let told = traces.traces.iter().filter_map(|t| Some((&t.name, t.notice.as_ref()?)));
+        for (dataset, notice) in told.filter(|(_, n)| wanted.is_none_or(|w| w == n.run.as_str())) {
+            if notice.standing == Standing::Parked {
+                continue;
+            }
+            any = true;
+            let told = format!("{dataset} on {node}: {}", notice.told());
+            output::complain(&sanitize::line(&told));
+        }
+    }
+    if any {
+        output::complain(&format!(
+            "{} does not tell its plan, so that only the machine that drove it can recover it; `jailferry leftovers` lists what it left",
+            fleet.fleet.hub
+        ));
+    }
+    any
 }
 
 /// The run does not hold its jail's lock: its traces are somebody else's business now.

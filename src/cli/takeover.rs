@@ -1,6 +1,7 @@
 //! A run whose journal is not on this machine: its plan comes from the hub, and its owner must have fallen silent.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cli::Exit;
@@ -8,6 +9,7 @@ use crate::cli::input::FleetFile;
 use crate::cli::output;
 use crate::cli::prepare;
 use crate::effect::Effect;
+use crate::effect::commands;
 use crate::effect::commands::lease;
 use crate::effect::commands::lock;
 use crate::effect::commands::lock::Held;
@@ -192,6 +194,18 @@ impl Found {
             [&self.plan.source, &self.plan.target].into_iter().filter(|n| **n != self.plan.hub).cloned().collect();
         for host in &others {
             hosts.run(&lease::adopt(host, &jail, &run, &owner)).await.map_err(|e| failed(&e))?;
+        }
+        let declared: BTreeSet<_> = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.effect {
+                Effect::Declare { host, dataset, .. } => Some((host, dataset)),
+                _ => None,
+            })
+            .collect();
+        for (host, dataset) in declared {
+            hosts.run(&commands::redeclare(host, dataset, &run, &owner)).await.map_err(|e| failed(&e))?;
         }
         // Only now is what the hosts say final.
         let (states, way) = self.direction(hosts).await?;

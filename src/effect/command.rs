@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::effect::shell;
+use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Owner;
@@ -37,6 +38,12 @@ pub struct Command {
     /// one after the other, also when the connection of an earlier such command is long gone.
     #[serde(default)]
     pub turn: Option<JailName>,
+    /// What else it waits for.
+    #[serde(default)]
+    pub lock: Option<Lock>,
+    /// Does nothing that it starts outlive it? Then everything of it is ended when its time is over.
+    #[serde(default)]
+    pub whole: bool,
     /// What must hold on the host, or the script does nothing.
     #[serde(default)]
     pub guard: Option<Guard>,
@@ -72,6 +79,38 @@ impl Guard {
         text
     }
 }
+
+/// A lock on a host, of whatever jail or run: lockf(1) gives up after its seconds (contract 6.1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lock {
+    /// Its file, which stays.
+    pub file: String,
+    /// Seconds to wait.
+    pub seconds: u32,
+}
+
+impl Lock {
+    /// One edit of configuration on a host at a time, and none while AllowedIPs change, whichever jails move: such a
+    /// script reads, computes and writes.
+    #[must_use]
+    pub fn edits() -> Lock {
+        Lock { file: CHANGES.into(), seconds: 150 }
+    }
+
+    /// One receive into a dataset at a time.
+    #[must_use]
+    pub fn receive(into: &DatasetName) -> Lock {
+        // '%' is in no dataset's name.
+        Lock { file: format!("/var/run/jailferry-{}.receive", into.as_str().replace('/', "%")), seconds: 30 }
+    }
+
+    fn words(&self) -> [String; 6] {
+        ["lockf", "-k", "-s", "-t", &self.seconds.to_string(), &self.file].map(str::to_owned)
+    }
+}
+
+/// The lock of everything on a host that reads, computes and writes.
+pub const CHANGES: &str = "/var/run/jailferry.lock";
 
 /// Where every run has a folder on the hosts it changes.
 pub const RUNS: &str = "/var/db/jailferry";
@@ -116,13 +155,28 @@ impl Command {
     }
 
     fn new(host: &NodeName, timeout: u32, form: Form) -> Command {
-        Command { host: host.clone(), form, timeout, turn: None, guard: None }
+        Command { host: host.clone(), form, timeout, turn: None, lock: None, whole: false, guard: None }
     }
 
     /// Lets it wait for the jail's turn on the host.
     #[must_use]
     pub fn in_turn(mut self, jail: &JailName) -> Command {
         self.turn = Some(jail.clone());
+        self
+    }
+
+    /// Lets it wait for a lock on the host and keep it while it runs.
+    #[must_use]
+    pub fn under(mut self, lock: Lock) -> Command {
+        self.lock = Some(lock);
+        self
+    }
+
+    /// Says that nothing that it starts is to outlive it: no daemon, no jail. When its time is over, what hangs in it is
+    /// ended as well instead of working on with nobody's turn.
+    #[must_use]
+    pub fn whole(mut self) -> Command {
+        self.whole = true;
         self
     }
 
@@ -146,14 +200,16 @@ impl Command {
     /// Seconds until the host itself has ended it, whatever it does.
     #[must_use]
     pub fn patience(&self) -> u32 {
-        self.timeout.saturating_add(if self.turn.is_some() { TURN } else { 0 })
+        let turn = if self.turn.is_some() { TURN } else { 0 };
+        let lock = self.lock.as_ref().map_or(0, |lock| lock.seconds);
+        self.timeout.saturating_add(turn).saturating_add(lock)
     }
 
     /// The string that ssh hands to the login shell, the same for sh and csh: no newline, no `!`, no redirection.
     ///
-    /// `timeout --foreground`, since without it FreeBSD's timeout(1) becomes the reaper of everything the command
-    /// leaves running (usr.bin/timeout/timeout.c, PROC_REAP_ACQUIRE) and would wait for, and then kill, the jail that
-    /// it started.
+    /// `timeout --foreground` unless the command is [`whole`](Command::whole), since without it FreeBSD's timeout(1)
+    /// becomes the reaper of everything the command leaves running (usr.bin/timeout/timeout.c, PROC_REAP_ACQUIRE,
+    /// PROC_REAP_KILL) and would wait for, and then kill, the jail that it started.
     #[must_use]
     pub fn remote_line(&self, become_root: Become) -> String {
         let mut words: Vec<String> = vec!["exec".into()];
@@ -169,13 +225,30 @@ impl Command {
             words.extend(["lockf", "-k", "-s", "-t"].map(str::to_owned));
             words.extend([TURN.to_string(), turn_lock(jail)]);
         }
+        words.extend(self.bounded());
+        shell::line(&words)
+    }
+
+    /// What the host itself runs when it carries the command out by itself, in the turn that it has.
+    #[must_use]
+    pub fn on_the_host(&self) -> String {
+        shell::line(&self.bounded())
+    }
+
+    /// The program under its lock and its deadline.
+    fn bounded(&self) -> Vec<String> {
+        let mut words: Vec<String> = self.lock.iter().flat_map(Lock::words).collect();
         let seconds = self.timeout.to_string();
-        words.extend(["timeout", "--foreground", "-k", "10", &seconds].map(str::to_owned));
+        words.push("timeout".into());
+        if !self.whole {
+            words.push("--foreground".into());
+        }
+        words.extend(["-k", "10", &seconds].map(str::to_owned));
         match &self.form {
             Form::Argv(argv) => words.extend(argv.iter().cloned()),
             Form::Script(_) => words.extend(["/bin/sh", "-s"].map(str::to_owned)),
         }
-        shell::line(&words)
+        words
     }
 
     /// What goes to standard input: the script, wrapped so that sh has read all of it before the first command runs
@@ -225,5 +298,12 @@ mod tests {
             "exec timeout --foreground -k 10 3600 zfs receive -s -u zroot/jails/web"
         );
         assert_eq!(argv.stdin(), None);
+        let web = DatasetName::new("zroot/jails/web").unwrap();
+        let alone = argv.whole().under(Lock::receive(&web)).in_turn(&JailName::new("web").unwrap());
+        assert_eq!(
+            alone.remote_line(Become::Doas),
+            "exec doas -n -- lockf -k -s -t 360 /var/run/jailferry-web.turn lockf -k -s -t 30 /var/run/jailferry-zroot%jails%web.receive timeout -k 10 3600 zfs receive -s -u zroot/jails/web"
+        );
+        assert_eq!(alone.patience(), 3600 + 360 + 30);
     }
 }

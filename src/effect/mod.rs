@@ -32,6 +32,7 @@ use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Notice;
 use crate::model::Owner;
 use crate::model::Prefix;
 use crate::model::PublicKey;
@@ -86,6 +87,10 @@ pub enum Effect {
     Tidy { host: NodeName, dataset: DatasetName, jail: JailName, keep: SnapshotLabel },
     /// Remove our mark from datasets that are now the live copy.
     ClearMark { host: NodeName, datasets: Vec<DatasetName> },
+    /// Write on a dataset which run moves it and whose that is, for whoever has only this host left.
+    Declare { host: NodeName, dataset: DatasetName, notice: Notice },
+    /// The end of what that run wrote on a dataset.
+    Withdraw { host: NodeName, dataset: DatasetName, run: RunId },
     /// Send what was written at the target back to the source; only ever used to undo a start.
     BringBack(BringBack),
     /// Nothing forward; the step exists for its undo.
@@ -177,6 +182,9 @@ pub struct Transfer {
     pub base: Base,
     /// The run it belongs to.
     pub run: RunId,
+    /// Whose run it is, to be written on the top dataset while it is received.
+    #[serde(default)]
+    pub owner: Option<Owner>,
     /// Send encrypted blocks as they are.
     pub raw: bool,
     /// Bytes expected, for the progress bar.
@@ -434,6 +442,8 @@ impl Effect {
             | Effect::Unpark { host, .. }
             | Effect::Tidy { host, .. }
             | Effect::ClearMark { host, .. }
+            | Effect::Declare { host, .. }
+            | Effect::Withdraw { host, .. }
             | Effect::KeepWayBack { host }
             | Effect::WriteFile { host, .. }
             | Effect::RemoveFile { host, .. }

@@ -104,7 +104,7 @@ fn datasets(facts: &HostFacts) -> BTreeSet<String> {
         json!({
             "name": d.name, "kind": d.kind, "guid": d.guid, "mountpoint": d.mountpoint, "canmount": d.canmount,
             "mounted": d.mounted, "origin": d.origin, "encrypted": d.encrypted, "key": d.key_available,
-            "jailed": d.jailed, "readonly": d.readonly, "run": d.run,
+            "jailed": d.jailed, "readonly": d.readonly, "run": d.run, "notice": d.notice,
         })
     }))
 }

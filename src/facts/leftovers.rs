@@ -4,6 +4,8 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::model::JailName;
+use crate::model::Notice;
+use crate::model::Owner;
 use crate::model::RunId;
 
 /// Everything of ours on one host, and which jails run there.
@@ -30,6 +32,10 @@ pub struct Trace {
     pub run: Option<RunId>,
     /// The jail whose name it carries.
     pub jail: Option<JailName>,
+    /// Whose that run is, where it says so.
+    pub owner: Option<Owner>,
+    /// What the run has written on a dataset.
+    pub notice: Option<Notice>,
 }
 
 /// What a trace is.
@@ -48,12 +54,16 @@ pub enum TraceKind {
     PartialCopy,
     /// A dataset with our mark that is mounted.
     MountedCopy,
+    /// A dataset on which a run has written that it moves it, and nothing else.
+    Notice,
     /// A configuration file put aside, so that no tool starts the jail by it.
     FileAside,
     /// A file that was about to take another one's place.
     StagedFile,
     /// What a WireGuard file was before a run.
     Backup,
+    /// Translation rules of a jail for the next boot, or the list of such files.
+    RulesFile,
     /// The lock of a jail.
     Lock,
     /// Another file in /var/db/jailferry.
@@ -87,9 +97,11 @@ impl TraceKind {
             TraceKind::Copy => "parked copy",
             TraceKind::PartialCopy => "half a copy",
             TraceKind::MountedCopy => "marked dataset",
+            TraceKind::Notice => "note on dataset",
             TraceKind::FileAside => "file put aside",
             TraceKind::StagedFile => "staged file",
             TraceKind::Backup => "backup",
+            TraceKind::RulesFile => "pf rules for boot",
             TraceKind::Lock => "lock",
             TraceKind::StateFile => "file of a run",
             TraceKind::RunFile => "file of a run",

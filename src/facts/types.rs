@@ -12,6 +12,7 @@ use crate::model::DatasetName;
 use crate::model::Guid;
 use crate::model::InterfaceName;
 use crate::model::JailName;
+use crate::model::Notice;
 use crate::model::Prefix;
 use crate::model::PublicKey;
 use crate::model::RemotePath;
@@ -290,6 +291,9 @@ pub struct Dataset {
     pub readonly: bool,
     /// Value of our user property `org.jailferry:run` when set locally or received, on datasets of ours.
     pub run: Option<String>,
+    /// What a run has written on it about itself.
+    #[serde(default)]
+    pub notice: Option<Notice>,
 }
 
 /// One pool.

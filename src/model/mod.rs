@@ -6,6 +6,7 @@
 pub mod dataset;
 pub mod landmark;
 pub mod names;
+pub mod notice;
 pub mod prefix;
 
 pub use dataset::Guid;
@@ -24,6 +25,8 @@ pub use names::RunId;
 pub use names::SnapshotLabel;
 pub use names::SshDestination;
 pub use names::TableName;
+pub use notice::Notice;
+pub use notice::Standing;
 pub use prefix::Family;
 pub use prefix::InvalidPrefix;
 pub use prefix::Prefix;

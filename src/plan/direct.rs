@@ -189,6 +189,7 @@ mod tests {
             into: DatasetName::new("zroot/web").unwrap(),
             label: SnapshotLabel::new("s").unwrap(),
             base,
+            owner: None,
             run: RunId::new("web-0123abcd").unwrap(),
             raw: false,
             estimate: None,

@@ -452,6 +452,7 @@ impl Shape {
             jailed: false,
             readonly: false,
             run: None,
+            notice: None,
         };
         let pool = dataset(shape.parent).pool().to_owned();
         let mut all = vec![one(&pool, &format!("/{pool}")), one(shape.parent, shape.mount)];

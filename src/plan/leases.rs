@@ -19,6 +19,7 @@ use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::checks;
+use crate::plan::notices;
 
 /// Steps that keep the plan and how far it is on the hub.
 pub(super) fn store_the_plan(cast: &Cast<'_>) -> Step {
@@ -142,6 +143,8 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::RollBackReceived { .. }
         | Effect::CompareGuids { .. }
         | Effect::Tidy { .. }
+        | Effect::Declare { .. }
+        | Effect::Withdraw { .. }
         | Effect::KeepWayBack { .. }
         | Effect::WriteFile { .. }
         | Effect::RemoveFile { .. }
@@ -194,6 +197,8 @@ pub(super) fn accept(cast: &Cast<'_>) -> Vec<Step> {
         );
         steps.push(if steps.is_empty() { step } else { step.alongside() });
     }
+    let arrived = notices::arrived(cast);
+    steps.push(if steps.is_empty() { arrived } else { arrived.alongside() });
     steps.push(mark(cast, Phase::Prove, Stage::Accepted, Stage::CutOver));
     steps
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::effect::Effect;
+use crate::effect::commands::pf;
 use crate::effect::shell;
 use crate::facts::leftovers::Trace;
 use crate::facts::leftovers::TraceKind;
@@ -16,6 +17,7 @@ use crate::facts::leftovers::Traces;
 use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Owner;
 use crate::model::RunId;
 use crate::plan::Plan;
 use crate::plan::naming::label;
@@ -74,6 +76,8 @@ pub struct Leftover {
     pub since: Option<i64>,
     /// Of which run.
     pub run: Option<RunId>,
+    /// Whose that run is, where the host says so.
+    pub owner: Option<Owner>,
     /// Of which jail.
     pub jail: Option<JailName>,
     /// How it stands with it.
@@ -98,7 +102,11 @@ pub struct Fleetwide {
 /// Every trace of a host with its reason, in the order in which a person would look. `known`: oldest first.
 #[must_use]
 pub fn explain(host: &NodeName, traces: &Traces, known: &[Known], fleet: &Fleetwide) -> Vec<Leftover> {
-    let mut list: Vec<Leftover> = traces.traces.iter().map(|t| Story { host, known, fleet }.of(t)).collect();
+    // What one trace of a run says of its owner holds for all of them.
+    let owned = |t: &Trace| Some((t.run.clone()?, t.owner.clone()?));
+    let owners: BTreeMap<RunId, Owner> = traces.traces.iter().filter_map(owned).collect();
+    let story = Story { host, known, fleet, owners: &owners };
+    let mut list: Vec<Leftover> = traces.traces.iter().map(|t| story.of(t)).collect();
     let doomed: Vec<String> = list
         .iter()
         .filter(|l| l.verdict == Verdict::Nobodys && is_copy(l.kind) && l.command.is_some())
@@ -130,9 +138,10 @@ fn is_copy(kind: TraceKind) -> bool {
 /// The file of lockf(1), which stays so that whoever waits for it and whoever comes new wait for the same file.
 const LOCKF: &str = "/var/run/jailferry.lock";
 
-/// That one, or the file of a jail's turns.
+/// That one, or the file of a jail's turns, or of the receives into a dataset.
 fn is_of_lockf(file: &str) -> bool {
-    file == LOCKF || file.starts_with("/var/run/jailferry-") && file.ends_with(".turn")
+    let turns = [".turn", ".receive"].iter().any(|end| file.ends_with(end));
+    file == LOCKF || file.starts_with("/var/run/jailferry-") && turns
 }
 
 /// Verdict, reason, command.
@@ -150,6 +159,7 @@ struct Story<'a> {
     host: &'a NodeName,
     known: &'a [Known],
     fleet: &'a Fleetwide,
+    owners: &'a BTreeMap<RunId, Owner>,
 }
 
 impl Story<'_> {
@@ -170,6 +180,7 @@ impl Story<'_> {
             kind: trace.kind,
             name: trace.name.clone(),
             since: trace.since,
+            owner: owner.as_ref().and_then(|run| self.owners.get(run)).cloned(),
             run: owner,
             jail,
             verdict,
@@ -200,10 +211,7 @@ impl Story<'_> {
 
     fn of_run(&self, trace: &Trace, run: &RunId) -> Told {
         let Some(known) = self.known(run) else {
-            let why = format!(
-                "of run {run}, of which this machine has no journal: ask where it was started (jailferry runs, finalize, recover)"
-            );
-            return (Verdict::Unknown, why, None);
+            return (Verdict::Unknown, self.of_elsewhere(trace, run), None);
         };
         match known.fate {
             Fate::UnderWay => (Verdict::InUse, format!("run {run} is under way"), None),
@@ -218,6 +226,20 @@ impl Story<'_> {
             },
             Fate::Over => self.over(trace, &format!("run {run} is over and keeps nothing")),
         }
+    }
+
+    /// Of a run of another machine: what the host itself says of it.
+    fn of_elsewhere(&self, trace: &Trace, run: &RunId) -> String {
+        let owner = self.owners.get(run);
+        let who = owner.map(|o| format!(" of {o}")).unwrap_or_default();
+        let what = match &trace.notice {
+            Some(notice) => notice.told(),
+            None => format!("of run {run}{who}"),
+        };
+        let ask = owner.map_or_else(|| "ask where it was started".to_owned(), |o| format!("ask {o}"));
+        format!(
+            "{what}; this machine has no journal of that run: {ask} (jailferry runs, finalize), or, when it was interrupted, jailferry recover {run}"
+        )
     }
 
     /// Why a run that moved its jail keeps it; `None` when it does not.
@@ -268,6 +290,9 @@ impl Story<'_> {
                 format!("{why}; it is mounted, so only the mark on it is too much"),
                 Some(Way::There(format!("zfs inherit org.jailferry:run {name}"))),
             ),
+            TraceKind::Notice => {
+                there(format!("zfs inherit org.jailferry:state {name}; zfs inherit org.jailferry:owner {name}"))
+            }
             // It may be all that is left of the jail's configuration.
             TraceKind::FileAside => (
                 Verdict::Unknown,
@@ -280,7 +305,7 @@ impl Story<'_> {
                 Some(run) => there(format!("sed -i '' '/ jailferry-{run}$/d' {name}")),
                 None => (Verdict::Unknown, why.to_owned(), None),
             },
-            TraceKind::Variable | TraceKind::Hook => (Verdict::Unknown, why.to_owned(), None),
+            TraceKind::Variable | TraceKind::Hook | TraceKind::RulesFile => (Verdict::Unknown, why.to_owned(), None),
             TraceKind::Anchor => there(format!("pfctl -a {name} -F all")),
             TraceKind::Jail => there(format!("jail -R {name}")),
             TraceKind::Interface => there(format!("ifconfig {name} destroy")),
@@ -309,16 +334,29 @@ impl Story<'_> {
                 }
                 _ => self.over(trace, "its jail runs nowhere"),
             },
+            TraceKind::RulesFile => match &trace.jail {
+                Some(jail) => {
+                    let what = format!(
+                        "brings jail {jail}'s rules in pf back after a reboot; its line in {} goes before it",
+                        pf::INDEX
+                    );
+                    self.for_the_network(|name| name == jail.as_str(), jail.as_str(), &what)
+                }
+                None => {
+                    let why = "names the rules of jails that pf loads at boot; pf.conf may include it".to_owned();
+                    (Verdict::InUse, why, None)
+                }
+            },
             TraceKind::FileAside => {
                 let why = "put aside so that no tool starts the jail by it, by a run that this machine does not know";
                 (Verdict::Unknown, why.into(), None)
             }
-            TraceKind::Copy | TraceKind::PartialCopy | TraceKind::MountedCopy => {
+            TraceKind::Copy | TraceKind::PartialCopy | TraceKind::MountedCopy | TraceKind::Notice => {
                 (Verdict::Unknown, "its mark names no run: somebody has changed it".into(), None)
             }
             TraceKind::RunFile if is_of_lockf(&trace.name) => (
                 Verdict::InUse,
-                "empty; changes of AllowedIPs wait for each other by it, and it goes with the next boot".into(),
+                "empty; what changes the same thing on this host waits for each other by it, and it goes with the next boot".into(),
                 None,
             ),
             _ if self.known.iter().any(|k| k.fate == Fate::UnderWay) => {

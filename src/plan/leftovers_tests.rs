@@ -32,7 +32,15 @@ fn fleet() -> Fleetwide {
 }
 
 fn trace(kind: TraceKind, name: &str, run: Option<&RunId>) -> Trace {
-    Trace { kind, name: name.into(), since: Some(1_700_000_000), run: run.cloned(), jail: None }
+    Trace {
+        kind,
+        name: name.into(),
+        since: Some(1_700_000_000),
+        run: run.cloned(),
+        jail: None,
+        owner: None,
+        notice: None,
+    }
 }
 
 fn told(host: &str, traces: Vec<Trace>, known: &[Known]) -> Vec<Leftover> {
@@ -110,16 +118,50 @@ fn the_network_keeps_what_its_jails_need() {
     assert_eq!(variable("route_jailferry_$(id)_0: x").command, None);
 }
 
-const KINDS: [TraceKind; 19] = [
+#[test]
+fn a_host_alone_tells_whose_a_dataset_is() {
+    let plan = plan();
+    let (run, owner) = (&plan.run, tester());
+    let state = format!("{run}:arriving:spare");
+    let notice = crate::model::Notice::read(&state, owner.as_str());
+    let copy = Trace { owner: Some(owner.clone()), notice, ..trace(TraceKind::Copy, "jfpool/jails/web", Some(run)) };
+    let snapshot = trace(TraceKind::Snapshot, &format!("jfpool/jails/web@jailferry-{run}-0"), Some(run));
+    for leftover in told("big", vec![copy.clone(), snapshot], &[]) {
+        assert_eq!((leftover.verdict, leftover.owner.as_ref()), (Verdict::Unknown, Some(&owner)), "{leftover:?}");
+        assert!(leftover.why.contains(owner.as_str()) && leftover.why.contains(run.as_str()), "{}", leftover.why);
+        assert!(leftover.why.contains("recover"), "{}", leftover.why);
+    }
+    let live = Trace { kind: TraceKind::Notice, ..copy };
+    let [over] = <[_; 1]>::try_from(told("big", vec![live], &known(&plan, Fate::Over))).unwrap();
+    let command = "zfs inherit org.jailferry:state jfpool/jails/web; zfs inherit org.jailferry:owner jfpool/jails/web";
+    assert_eq!((over.verdict, over.command.as_deref()), (Verdict::Nobodys, Some(command)));
+}
+
+#[test]
+fn rules_for_the_next_boot_are_in_use_while_their_jail_runs() {
+    let rules = |jail: &str| {
+        let jail = JailName::new(jail).unwrap();
+        let name = crate::effect::commands::pf::anchor_file(&jail);
+        told("big", vec![Trace { jail: Some(jail), ..trace(TraceKind::RulesFile, &name, None) }], &[]).pop().unwrap()
+    };
+    assert_eq!((rules("web").verdict, rules("web").command), (Verdict::InUse, None));
+    assert_eq!(rules("gone").verdict, Verdict::Unknown);
+    let receive = trace(TraceKind::RunFile, "/var/run/jailferry-zroot%web.receive", None);
+    assert_eq!(told("big", vec![receive], &[]).pop().unwrap().verdict, Verdict::InUse);
+}
+
+const KINDS: [TraceKind; 21] = [
     TraceKind::Snapshot,
     TraceKind::Bookmark,
     TraceKind::Hold,
     TraceKind::Copy,
     TraceKind::PartialCopy,
     TraceKind::MountedCopy,
+    TraceKind::Notice,
     TraceKind::FileAside,
     TraceKind::StagedFile,
     TraceKind::Backup,
+    TraceKind::RulesFile,
     TraceKind::Lock,
     TraceKind::StateFile,
     TraceKind::RunFile,

@@ -26,6 +26,7 @@ use crate::plan::naming::label;
 use crate::plan::nat;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
+use crate::plan::notices;
 use crate::plan::persist;
 use crate::plan::rehearsal;
 use crate::plan::siblings;
@@ -37,6 +38,7 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     // The jail runs at the source.
     steps.push(take_the_lock(cast));
     steps.push(leases::store_the_plan(cast));
+    steps.push(notices::leaving(cast));
     steps.extend(copy_everything(cast));
     for round in 1..=cast.settings.rounds {
         steps.extend(catch_up(cast, round));
@@ -128,6 +130,9 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             // Nothing to undo: what goes was in no snapshot of a copy that nobody used.
             let title = format!("make sure that {target} on {} is as it was at @{base}", cast.target());
             steps.push(Step::new(Phase::Copy, title, undo.clone()));
+        }
+        if moving.older.is_some() && *target == cast.situation.target.dataset {
+            steps.push(notices::arriving(cast));
         }
         let transfer = transfer(cast, moving, moving.base.clone(), label(cast.run, "0"), Some(0));
         steps.push(Step::new(Phase::Copy, title, Effect::Transfer(transfer)).undo(undo).change(change));
@@ -531,6 +536,7 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         label,
         base,
         run: cast.run.clone(),
+        owner: (moving.target.dataset == cast.situation.target.dataset).then(|| cast.owner.clone()),
         raw: moving.raw,
         round,
         way: Way::Relay,

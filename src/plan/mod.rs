@@ -18,6 +18,7 @@ pub mod migrate;
 pub mod naming;
 pub mod nat;
 pub mod network;
+pub mod notices;
 pub mod persist;
 pub mod preflight;
 pub mod rehearsal;
@@ -173,7 +174,15 @@ impl Plan {
             match &mut step.effect {
                 Effect::Lock { owner: old, .. } => *old = owner.clone(),
                 Effect::Arm(lease) => lease.owner = owner.clone(),
+                Effect::Declare { notice, .. } => notice.owner = Some(owner.clone()),
                 _ => {}
+            }
+            for effect in &mut step.undo {
+                if let Effect::Declare { notice, .. } = effect
+                    && notice.run == self.run
+                {
+                    notice.owner = Some(owner.clone());
+                }
             }
         }
         self

@@ -40,6 +40,7 @@ use crate::plan::naming::label;
 use crate::plan::nat;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
+use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
 use crate::playbook::Fleet;
@@ -575,18 +576,17 @@ fn storage(cast: &Cast<'_>) -> Vec<Step> {
     let last = label(cast.run, "final");
     let sources: Vec<DatasetName> = cast.datasets.iter().map(|d| d.source.dataset.clone()).collect();
     let targets: Vec<DatasetName> = cast.datasets.iter().map(|d| d.target.dataset.clone()).collect();
-    let mut steps = vec![
-        Step::new(
-            Phase::Persist,
-            format!("{} is the live copy now", situation.target.dataset),
-            Effect::ClearMark { host: cast.target(), datasets: targets },
-        ),
-        Step::new(
-            Phase::Persist,
-            format!("forget the bookmarks on {}", cast.source()),
-            Effect::RemoveBookmark { host: cast.source(), datasets: sources, bookmark: bookmark(cast.run) },
-        ),
-    ];
+    let mut steps = vec![Step::new(
+        Phase::Persist,
+        format!("{} is the live copy now", situation.target.dataset),
+        Effect::ClearMark { host: cast.target(), datasets: targets },
+    )];
+    steps.extend(notices::settled(cast));
+    steps.push(Step::new(
+        Phase::Persist,
+        format!("forget the bookmarks on {}", cast.source()),
+        Effect::RemoveBookmark { host: cast.source(), datasets: sources, bookmark: bookmark(cast.run) },
+    ));
     for place in [&situation.source, &situation.target] {
         steps.push(Step::new(
             Phase::Persist,

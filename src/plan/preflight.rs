@@ -17,6 +17,7 @@ use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
 use crate::plan::network;
+use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
 use crate::playbook;
@@ -69,6 +70,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     ownership(subject, findings);
     free_place(subject, findings);
     storage(subject, findings);
+    notices::examine(subject.situation, subject.source, subject.target, findings);
     surroundings(subject, findings);
     boot(subject, findings);
     tls(subject, findings);

@@ -34,6 +34,10 @@ const BUFFER: usize = 256 << 10;
 /// How long the ends may take to say why, once the copy has failed and their streams are closed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// How often the watchdog's time the ends have for themselves once the last byte has gone through: a receiver still
+/// writes what is on its way, and waits for its pool.
+pub(crate) const CLOSING: u32 = 3;
+
 /// A copy that is done: both ends ended with status 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
@@ -76,6 +80,14 @@ pub enum Cause {
         /// How long.
         seconds: u64,
     },
+    /// Everything went through, and then it did not end.
+    #[error("{host}: has not ended {seconds} seconds after the last byte")]
+    Unended {
+        /// The host that hangs.
+        host: NodeName,
+        /// How long.
+        seconds: u64,
+    },
     /// Bytes still moved when the commands' time was over.
     #[error("the copy from {0} to {1} was not done in the time that its commands have")]
     Late(NodeName, NodeName),
@@ -110,6 +122,10 @@ enum Flow {
     Refused,
     SenderSilent,
     ReceiverStuck,
+    /// Everything went through, but an end does not come to its end.
+    Unended {
+        sending: bool,
+    },
     /// Bytes still move, but the commands' own time is over.
     Late,
     Broken(std::io::Error),
@@ -154,7 +170,7 @@ impl Hosts {
         let (mut said, mut answered, mut received) = (Vec::new(), Vec::new(), Vec::new());
         let mut bytes = 0;
         let (gone, receiver_gone) = watch::channel(false);
-        let (failed, failure) = oneshot::channel();
+        let (over, patience) = oneshot::channel();
 
         let flow = async {
             let (Some(mut out), Some(mut into)) = pipes else {
@@ -165,10 +181,8 @@ impl Hosts {
                 progress(bytes);
             });
             let flow = timeout_at(deadline, relayed).await.unwrap_or(Flow::Late);
-            if !matches!(flow, Flow::End) {
-                // Nobody listens when both ends are gone already.
-                let _ = failed.send(());
-            }
+            // Nobody listens when both ends are gone already.
+            let _ = over.send(if matches!(flow, Flow::End) { watchdog * CLOSING } else { LAST_WORDS });
             flow
         };
         let streams = async {
@@ -185,11 +199,15 @@ impl Hosts {
         let streams = async {
             let mut streams = pin!(timeout_at(deadline, streams));
             tokio::select! {
-                _ = &mut streams => {}
-                Ok(()) = failure => drop(timeout(LAST_WORDS, streams).await),
+                ended = &mut streams => ended.is_ok(),
+                Ok(patience) = patience => timeout(patience, streams).await.is_ok(),
             }
         };
-        let (flow, ()) = tokio::join!(flow, streams);
+        let (flow, ended) = tokio::join!(flow, streams);
+        let flow = match flow {
+            Flow::End if !ended => Flow::Unended { sending: *gone.borrow() },
+            other => other,
+        };
 
         let patience = if matches!(flow, Flow::End) { deadline } else { Instant::now() + LAST_WORDS };
         let patience = patience.max(Instant::now() + Duration::from_secs(1));
@@ -309,6 +327,11 @@ fn judge(
         (Flow::Refused, source, None) => Some((Cause::TargetLeft(to.host.clone()), source)),
         (Flow::SenderSilent, source, target) => Some((stalled(&from.host, true), source.or(target))),
         (Flow::ReceiverStuck, source, target) => Some((stalled(&to.host, false), target.or(source))),
+        (Flow::Unended { sending }, source, target) => {
+            let (host, besides) = if sending { (&from.host, source.or(target)) } else { (&to.host, target.or(source)) };
+            let seconds = (watchdog * CLOSING).as_secs();
+            Some((Cause::Unended { host: host.clone(), seconds }, besides))
+        }
         (Flow::Late, source, target) => Some((Cause::Late(from.host.clone(), to.host.clone()), source.or(target))),
         (Flow::Broken(error), source, target) => Some((Cause::Local(error), source.or(target))),
     }

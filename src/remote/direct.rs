@@ -14,6 +14,7 @@ use crate::effect::direct::SshPublicKey;
 use crate::effect::direct::Unusable;
 use crate::effect::direct::UserName;
 use crate::model::NodeName;
+use crate::remote::copy::CLOSING;
 use crate::remote::copy::Cause;
 use crate::remote::copy::Copied;
 use crate::remote::copy::CopyError;
@@ -84,7 +85,7 @@ impl Hosts {
             let mut buffer = vec![0; 16 << 10];
             let mut moved = Instant::now();
             loop {
-                let patience = if counted.over { deadline } else { deadline.min(moved + watchdog) };
+                let patience = deadline.min(moved + if counted.over { watchdog * CLOSING } else { watchdog });
                 let Ok(read) = timeout_at(patience, stderr.read(&mut buffer)).await else {
                     return Err(Kind::NoReply(patience.duration_since(started).as_secs()));
                 };
@@ -93,8 +94,9 @@ impl Hosts {
                     return Ok(());
                 }
                 let before = counted.bytes;
+                let open = !counted.over;
                 counted.read(buffer.get(..count).unwrap_or_default());
-                if counted.bytes > before {
+                if counted.bytes > before || open && counted.over {
                     moved = Instant::now();
                     progress(counted.bytes);
                 } else if !counted.over && moved.elapsed() >= watchdog {
@@ -112,6 +114,7 @@ impl Hosts {
         };
         let read = streams.await;
         let stalled = matches!(read, Err(Kind::NoReply(_))) && Instant::now() < deadline;
+        let closing = counted.over;
         let result = match read {
             Ok(_) => timeout(Duration::from_secs(run::GRACE_SECONDS), run::status(&master, child))
                 .await
@@ -129,6 +132,9 @@ impl Hosts {
             bytes,
         })?;
         let cause = match result {
+            Err(_) if stalled && closing => {
+                Cause::Unended { host: to.host.clone(), seconds: (watchdog * CLOSING).as_secs() }
+            }
             Err(_) if stalled => Cause::Stalled { host: send.host.clone(), sending: true, seconds: watchdog.as_secs() },
             Err(kind) => failed(kind, &counted.said),
             Ok(0) => match statuses(&answer) {

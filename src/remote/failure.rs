@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::effect::command::Become;
 use crate::effect::command::Command;
+use crate::effect::command::Lock;
 use crate::effect::command::NO_TURN;
 use crate::effect::command::TURN;
 use crate::model::NodeName;
@@ -16,6 +17,10 @@ const SHOWN_LINES: usize = 8;
 
 /// Lines of a script that an error message carries; the journal has all of them.
 const SHOWN_SCRIPT: usize = 3;
+
+/// Characters of each: a plan is one line, and the reason stands behind it. One line by itself may be longer, so that the
+/// dataset at the end of a transfer's is seen.
+const SHOWN_WIDTH: [usize; 2] = [240, 800];
 
 /// A command that failed on a host.
 #[derive(Debug)]
@@ -45,6 +50,9 @@ pub enum Kind {
     /// An earlier command that starts, stops or mounts the same jail is still at work there.
     #[error("waited {0} seconds in vain for an earlier command of jailferry on this jail to end")]
     NoTurn(u32),
+    /// Another command that changes the same is still at work there.
+    #[error("waited {} seconds in vain for another command of jailferry to let go of {}", .0.seconds, .0.file)]
+    Locked(Box<Lock>),
     /// The host did not even end it: our own deadline. It may still be running there.
     #[error("did not come back within {0} seconds; it may still be running there")]
     NoReply(u64),
@@ -119,8 +127,9 @@ impl fmt::Display for RemoteError {
         let told = self.command.contains('\n') && !self.stderr.is_empty();
         if !self.command.is_empty() && !told {
             let lines: Vec<&str> = self.command.lines().filter(|l| !l.trim().is_empty()).collect();
-            let shown =
-                lines.iter().take(SHOWN_SCRIPT).map(|l| sanitize::line(l.trim())).collect::<Vec<_>>().join("; ");
+            let width = if lines.len() > 1 { SHOWN_WIDTH[0] } else { SHOWN_WIDTH[1] };
+            let shown: Vec<String> = lines.iter().take(SHOWN_SCRIPT).map(|l| shortened(l.trim(), width)).collect();
+            let shown = shown.join("; ");
             let more = if lines.len() > SHOWN_SCRIPT { "; …" } else { "" };
             write!(f, "`{shown}{more}` ")?;
         }
@@ -132,6 +141,15 @@ impl fmt::Display for RemoteError {
             write!(f, ": {}", self.stderr)?;
         }
         Ok(())
+    }
+}
+
+/// A line as it is, or its beginning.
+fn shortened(line: &str, width: usize) -> String {
+    let line = sanitize::line(line);
+    match line.char_indices().nth(width) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
     }
 }
 
@@ -147,6 +165,12 @@ pub(crate) fn classify(command: &Command, become_root: Become, status: i32, stde
     let not_found = |l: &str| l.ends_with("Command not found.") || l.contains(": not found");
     match status {
         NO_TURN if command.turn.is_some() && duration >= Duration::from_secs(u64::from(TURN) - 1) => Kind::NoTurn(TURN),
+        NO_TURN => match &command.lock {
+            Some(lock) if duration >= Duration::from_secs(u64::from(lock.seconds.saturating_sub(1))) => {
+                Kind::Locked(Box::new(lock.clone()))
+            }
+            _ => Kind::Exit(status),
+        },
         124 | 137 if full_time => Kind::TimedOut(command.timeout),
         126 | 127 => Kind::NotFound(status),
         1 if text.lines().any(|l| l.ends_with(": Command not found.")) => Kind::NotFound(status),
@@ -197,6 +221,9 @@ mod tests {
         let command = Command::argv(&big, 60, ["zfs", "list", "it's"]);
         let error = RemoteError::of(&command, Kind::Exit(1), b"\x1b[2Jcannot open\n");
         assert_eq!(error.to_string(), r"big: `zfs list 'it'\''s'` failed with exit status 1: \u{1b}[2Jcannot open");
+        let long = Command::script(&big, 60, format!("cat <<'END'\n{}\nEND", "x".repeat(1000)));
+        let error = RemoteError::of(&long, Kind::Log(std::io::Error::other("full")), b"");
+        assert!(error.to_string().len() < 500 && error.to_string().contains("(full)"), "{error}");
         let script = Command::script(&big, 60, "one\ntwo\n\nthree\nfour");
         let error = RemoteError::of(&script, Kind::ConnectionLost, b"");
         assert!(error.to_string().starts_with("big: `one; two; three; …` lost its connection"), "{error}");

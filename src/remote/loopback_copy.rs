@@ -84,6 +84,11 @@ async fn a_stream_that_stands_still_is_given_up() {
     let stuck = argv("b", &["sleep", "20"]);
     let error = hosts.copy(&argv("a", &["cat", "/dev/zero"]), &stuck, |_| {}, watchdog).await.unwrap_err();
     assert!(matches!(&error.cause, Cause::Stalled { sending: false, .. }), "{error}");
+    // Everything was taken, and then it hangs: as a receive does whose pool is suspended.
+    let hung = argv("b", &["sh", "-c", "cat >/dev/null; exec sleep 60"]);
+    let error = hosts.copy(&argv("a", &["echo", "all"]), &hung, |_| {}, watchdog).await.unwrap_err();
+    assert!(matches!(&error.cause, Cause::Unended { seconds: 6, .. }), "{error}");
+    assert!(error.to_string().starts_with("b: has not ended 6 seconds after the last byte"), "{error}");
 }
 
 /// Issue 5 asks for 0.95 of what a shell pipe of two ssh does: `cargo test --release -- --ignored --nocapture relay`.

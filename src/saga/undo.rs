@@ -36,6 +36,8 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::CompareGuids { .. }
         | Effect::Tidy { .. }
         | Effect::ClearMark { .. }
+        | Effect::Declare { .. }
+        | Effect::Withdraw { .. }
         | Effect::KeepWayBack { .. }
         | Effect::WriteFile { .. }
         | Effect::RemoveFile { .. }

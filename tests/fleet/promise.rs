@@ -91,6 +91,8 @@ fn reads(argv: &[&str]) -> bool {
             ["--foreground", "-k", _, _, "/bin/sh", "-s"] => true,
             ["--foreground", "-k", _, _, rest @ ..] => reads(rest),
             ["--foreground", _, rest @ ..] => reads(rest),
+            ["-k", _, _, "/bin/sh", "-s"] => true,
+            ["-k", _, _, rest @ ..] => reads(rest),
             [_, rest @ ..] => reads(rest),
             [] => false,
         },
@@ -151,9 +153,9 @@ fn what_a_plan_prints_is_what_runs() {
     }
 }
 
-/// The command behind lockf(1), for those that wait for the jail's turn on the host.
+/// The command behind lockf(1), for those that wait for the jail's turn on the host, and for others.
 fn unturned(line: &str) -> &str {
-    if line.starts_with("lockf -k -s -t ") { line.splitn(7, ' ').nth(6).unwrap_or_default() } else { line }
+    if line.starts_with("lockf -k -s -t ") { unturned(line.splitn(7, ' ').nth(6).unwrap_or_default()) } else { line }
 }
 
 /// What keeps the plan's order on a host: streams, fresh connections, and everything else.
@@ -188,7 +190,8 @@ fn commands(received: &[Value]) -> Vec<String> {
         }
         let line = entry["command"].as_str().expect("a command or a script");
         let bare = line.strip_prefix("exec ").map(|l| l.strip_prefix("sudo -n -- ").unwrap_or(l)).map(unturned);
-        let words = bare.and_then(|l| l.strip_prefix("timeout --foreground -k 10 ")?.split_once(' '));
+        let timed = |l: &'static str| bare.and_then(|b| b.strip_prefix(l)?.split_once(' '));
+        let words = timed("timeout --foreground -k 10 ").or_else(|| timed("timeout -k 10 "));
         let (_, command) = words.unwrap_or_else(|| panic!("a command in an odd wrapping: {line}"));
         // Its script follows.
         if command != "/bin/sh -s" {

@@ -11,7 +11,7 @@ use crate::faults::When;
 use crate::world::nodes;
 use crate::world::place::Place;
 
-const USAGE: &str = "usage: lab fault NODE add --match PART|--match-file FILE [--script] [--at-end] [--nth N] [--when before|after] --do fail:STATUS[:STDERR]|hang|kill:PATTERN|reboot|drop-ssh|twice
+const USAGE: &str = "usage: lab fault NODE add --match PART|--match-file FILE [--script] [--at-end] [--nth N] [--when before|after] --do fail:STATUS[:STDERR]|hang|kill:PATTERN|reboot|drop-ssh|cut|twice
        lab fault NODE list | clear [ID]";
 
 /// `lab fault NODE add|list|clear`.
@@ -95,7 +95,8 @@ fn parse_action(text: &str) -> Result<Action> {
         "kill" if !value.is_empty() => Action::Kill { pattern: value.into() },
         "reboot" => Action::Reboot,
         "drop-ssh" => Action::DropSsh,
+        "cut" => Action::Cut,
         "twice" => Action::Twice,
-        _ => bail!("--do {text}: fail:STATUS[:STDERR], hang, kill:PATTERN, reboot, drop-ssh or twice"),
+        _ => bail!("--do {text}: fail:STATUS[:STDERR], hang, kill:PATTERN, reboot, drop-ssh, cut or twice"),
     })
 }

@@ -3,6 +3,7 @@
 mod down;
 mod fault;
 mod log;
+mod misfortune;
 mod prepare;
 mod reboot;
 mod shell;
@@ -31,8 +32,10 @@ usage: lab [--name N | --dir D] VERB …
   log NODE [--json] [--ssh | --jails]   every program that was started on the host (what a shell does itself, such as echo or test, starts none); --ssh: command strings
                           and scripts that came over SSH, whole; --jails: when each jail began to be and had ended, to the microsecond
   fault NODE add --match PART|--match-file FILE [--script] [--at-end] [--nth N] [--when before|after] --do ACTION
-                          ACTION: fail:STATUS[:STDERR], hang (until it is cleared), kill:PATTERN, reboot, drop-ssh, twice
+                          ACTION: fail:STATUS[:STDERR], hang (until it is cleared), kill:PATTERN, reboot, drop-ssh, cut (drop-ssh, and nobody gets in until it is cleared), twice
   fault NODE list | clear [ID]
+  clock NODE SECONDS      the host's clock is wrong by so much from now on (0: right again)
+  pool NODE suspend|resume   what writes to the host's pool waits, and cannot be ended, until it is resumed
   watch [--json] [--seconds N]   every change of which jails run where and who owns which prefix at the hub
   as NAME ARGS …          run a FreeBSD command of the lab right here (for tests)";
 
@@ -78,6 +81,8 @@ fn try_run(args: &[String]) -> Result<i32> {
                 "client" => shell::client(&place, rest),
                 "reboot" => reboot::run(&place, rest),
                 "log" => log::run(&place, rest),
+                "clock" => misfortune::clock(&place, rest),
+                "pool" => misfortune::pool(&place, rest),
                 "fault" => fault::run(&place, rest),
                 "watch" => watch::run(&place, rest),
                 other => {

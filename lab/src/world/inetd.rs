@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
+use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use nix::sys::wait::waitpid;
 
 use super::nodes::JUMP_PORT;
 use super::spawn;
+use crate::faults;
 use crate::net::tool;
 
 /// Where SSH connections come from.
@@ -79,6 +81,10 @@ fn accept(door: Door) -> Result<OwnedFd> {
 }
 
 fn answer(connection: OwnedFd) -> Result<()> {
+    // The connection is closed again at once.
+    if faults::is_cut(Path::new("/.lab/faults")) {
+        return Ok(());
+    }
     let log = fs::File::options().create(true).append(true).open("/var/log/sshd.log")?;
     let connection: Stdio = connection.into();
     let mut sshd = Command::new(tool("sshd"));

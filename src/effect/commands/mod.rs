@@ -4,6 +4,7 @@
 //! (read-back), 22 it is not ours to touch, 23 it is in the way.
 
 pub mod canary;
+mod ending;
 mod files;
 mod jail;
 pub mod lease;
@@ -18,12 +19,16 @@ mod zfs;
 mod portability_tests;
 
 pub use files::sha256;
+pub use zfs::OWNER_PROPERTY;
 pub use zfs::RUN_PROPERTY;
+pub use zfs::STATE_PROPERTY;
 pub use zfs::receive;
+pub use zfs::redeclare;
 
 use crate::effect::Effect;
 use crate::effect::Work;
 use crate::effect::command::Command;
+use crate::effect::command::Lock;
 use crate::effect::direct::SshPublicKey;
 
 /// Seconds for a script that only changes kernel tables, properties or small files: on an emulated machine each of its
@@ -68,6 +73,8 @@ impl Effect {
             Effect::Unpark { host, datasets } => zfs::unpark(host, datasets),
             Effect::Tidy { host, dataset, jail, keep } => zfs::tidy(host, dataset, jail, keep),
             Effect::ClearMark { host, datasets } => zfs::clear_mark(host, datasets),
+            Effect::Declare { host, dataset, notice } => zfs::declare(host, dataset, notice),
+            Effect::Withdraw { host, dataset, run } => zfs::withdraw(host, dataset, run),
             Effect::BringBack(back) => zfs::bring_back(back),
             Effect::KeepWayBack { .. } => Work::Nothing,
             Effect::WriteFile { host, path, text, mode, replaces } => {
@@ -79,7 +86,9 @@ impl Effect {
             Effect::CheckJailConfiguration { host, jail, file, expected } => jail::check(host, jail, file, expected),
             Effect::StopJail(place) => jail::stop(place),
             Effect::StartJail(place) => jail::start(place),
-            Effect::Edit { host, script, .. } => Work::Run(vec![Command::script(host, SHORT, script.as_str())]),
+            Effect::Edit { host, script, .. } => {
+                Work::Run(vec![Command::script(host, SHORT, script.as_str()).under(Lock::edits())])
+            }
             Effect::AddRoute(route) => network::add_route(route),
             Effect::DeleteRoute(route) => network::delete_route(route),
             Effect::AddAlias { host, interface, address, length } => {

@@ -15,7 +15,8 @@ use crate::model::NodeName;
 use crate::model::Prefix;
 
 fn run(host: &NodeName, script: String) -> Work {
-    Work::Run(vec![Command::script(host, SHORT, script)])
+    // None of these tools leaves anything running.
+    Work::Run(vec![Command::script(host, SHORT, script).whole()])
 }
 
 /// `-host A` or `-net P`; explicit masks everywhere (contract 1.1).

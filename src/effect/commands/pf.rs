@@ -54,7 +54,8 @@ fn printing(name: &str, lines: &[String]) -> String {
 }
 
 fn run(host: &NodeName, script: String) -> Work {
-    Work::Run(vec![Command::script(host, SHORT, script)])
+    // None of these tools leaves anything running.
+    Work::Run(vec![Command::script(host, SHORT, script).whole()])
 }
 
 /// pfctl(8) reads the rules and changes nothing.

@@ -8,20 +8,33 @@ use crate::effect::Transfer;
 use crate::effect::Way;
 use crate::effect::Work;
 use crate::effect::command::Command;
+use crate::effect::command::Lock;
 use crate::effect::commands::SHORT;
 use crate::effect::commands::TRANSFER;
+use crate::effect::commands::ending;
+use crate::effect::commands::ending::Of;
 use crate::effect::shell;
 use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Notice;
+use crate::model::Owner;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
+use crate::model::Standing;
 
 /// Our user property: on a copy that is not the live one, the run it belongs to.
 pub const RUN_PROPERTY: &str = "org.jailferry:run";
 
+/// Our user property: how it stands with a jail's top dataset ([`Notice::state`]).
+pub const STATE_PROPERTY: &str = "org.jailferry:state";
+
+/// Our user property: whose run that is.
+pub const OWNER_PROPERTY: &str = "org.jailferry:owner";
+
 fn run(host: &NodeName, script: String) -> Work {
-    Work::Run(vec![Command::script(host, SHORT, script)])
+    // None of these tools leaves anything running.
+    Work::Run(vec![Command::script(host, SHORT, script).whole()])
 }
 
 fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> String {
@@ -38,7 +51,8 @@ pub(super) fn snapshot(host: &NodeName, dataset: &DatasetName, label: &SnapshotL
     )
 }
 
-/// By exact name on each dataset; releases our hold first, if there is one; never `-R`, never `-f`.
+/// By exact name on each dataset; ends a send of ours that keeps it busy and releases our hold first, if there is one;
+/// never `-R`, never `-f`.
 pub(super) fn destroy_snapshot(
     host: &NodeName,
     dataset: &DatasetName,
@@ -49,7 +63,8 @@ pub(super) fn destroy_snapshot(
     run(
         host,
         format!(
-            "for s in $(zfs list -Hp -r -t snapshot -o name {dataset} | grep '@{label}$' || :); do\n{release}  zfs destroy $s\ndone"
+            "{end}for s in $(zfs list -Hp -r -t snapshot -o name {dataset} | grep '@{label}$' || :); do\n{release}  zfs destroy $s\ndone",
+            end = ending::end(&[ending::sends(dataset, &Of::Snapshot(label))]),
         ),
     )
 }
@@ -109,21 +124,77 @@ fn send(dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) ->
 }
 
 /// Unmounted, resumable, inert (contract 5.5); never `-F`. Each stream carries one dataset, so the properties given
-/// here reach it as the top dataset of its stream.
+/// here reach it as the top dataset of its stream; what the source's own notice says comes with `-p` and is overridden.
+/// The snapshot's name, which the stream carries anyway (zfs-receive(8)), makes every receive tell whose it is. One
+/// receive into a dataset at a time: what a killed run has left at work there ends first.
 #[must_use]
 pub fn receive(transfer: &Transfer) -> Command {
     let mut argv: Vec<String> = ["zfs", "receive", "-s", "-u"].map(str::to_owned).into();
     if transfer.base == Base::Nothing {
         argv.extend(["-x", "mountpoint", "-o", "readonly=on", "-o", "canmount=noauto", "-o"].map(str::to_owned));
         argv.push(format!("{RUN_PROPERTY}={}", transfer.run));
+        if transfer.owner.is_some() {
+            argv.extend(notes(&arriving(transfer)).into_iter().flat_map(|note| ["-o".to_owned(), note]));
+        }
     }
-    argv.push(transfer.into.to_string());
-    Command::argv(&transfer.to, TRANSFER, argv)
+    argv.push(format!("{}@{}", transfer.into, transfer.label));
+    Command::argv(&transfer.to, TRANSFER, argv).whole().under(Lock::receive(&transfer.into))
+}
+
+fn arriving(transfer: &Transfer) -> Notice {
+    Notice {
+        run: transfer.run.clone(),
+        owner: transfer.owner.clone(),
+        standing: Standing::Arriving,
+        peer: Some(transfer.from.clone()),
+    }
+}
+
+/// `PROPERTY=VALUE` of a notice; none of it needs to be quoted.
+fn notes(notice: &Notice) -> Vec<String> {
+    let mut notes = vec![format!("{STATE_PROPERTY}={}", notice.state())];
+    notes.extend(notice.owner.as_ref().map(|owner| format!("{OWNER_PROPERTY}={owner}")));
+    notes
+}
+
+/// One `zfs set` for both; without an owner nobody is named.
+pub(super) fn declare(host: &NodeName, dataset: &DatasetName, notice: &Notice) -> Work {
+    let forget = match notice.owner {
+        Some(_) => String::new(),
+        None => format!("zfs inherit {OWNER_PROPERTY} {dataset}\n"),
+    };
+    run(
+        host,
+        format!(
+            "zfs set {} {dataset}\n{forget}[ \"$(zfs get -Hp -o value {STATE_PROPERTY} {dataset})\" = {state} ] || exit 21",
+            notes(notice).join(" "),
+            state = notice.state(),
+        ),
+    )
+}
+
+/// Only what this run has written. `inherit` without -S also hides a value that came with a stream (zfs-inherit(8)).
+pub(super) fn withdraw(host: &NodeName, dataset: &DatasetName, run_id: &RunId) -> Work {
+    run(
+        host,
+        format!(
+            "case $(zfs get -Hp -o value {STATE_PROPERTY} {dataset} 2>/dev/null || :) in\n{run_id}:*)\n  zfs inherit {STATE_PROPERTY} {dataset}\n  zfs inherit {OWNER_PROPERTY} {dataset} ;;\nesac"
+        ),
+    )
+}
+
+/// Makes another machine the owner in what its run has written on a dataset.
+#[must_use]
+pub fn redeclare(host: &NodeName, dataset: &DatasetName, run_id: &RunId, owner: &Owner) -> Command {
+    let script = format!(
+        "case $(zfs get -Hp -o value {STATE_PROPERTY} {dataset} 2>/dev/null || :) in\n{run_id}:*) zfs set {OWNER_PROPERTY}={owner} {dataset} ;;\nesac"
+    );
+    Command::script(host, SHORT, script)
 }
 
 pub(super) fn transfer(transfer: &Transfer) -> Work {
     let argv = send(&transfer.dataset, &transfer.base, &transfer.label, transfer.raw);
-    let from = Command::argv(&transfer.from, TRANSFER, argv.iter().cloned());
+    let from = Command::argv(&transfer.from, TRANSFER, argv.iter().cloned()).whole();
     let (to, estimate) = (receive(transfer), transfer.estimate);
     match &transfer.way {
         Way::Relay => Work::Pipe { from, to, estimate },
@@ -143,13 +214,17 @@ pub(super) fn rename(host: &NodeName, from: &DatasetName, to: &DatasetName) -> W
     )
 }
 
-/// Children first. A dataset without our mark of this very run is none that it received, and left alone. A receive whose sender is gone
-/// may take a moment to end, and keeps its dataset busy until then.
+/// Children first. A dataset without our mark of this very run is none that it received, and left alone. A receive of
+/// ours that is still at work is ended first; its dataset may stay busy for a moment.
 pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id: &RunId) -> Work {
+    let of = Of::Run(run_id);
+    let patterns: Vec<String> =
+        datasets.iter().flat_map(|d| [ending::receives(d, &of), ending::sends(d, &of)]).collect();
     run(
         host,
         format!(
-            "for d in {}; do\n  zfs receive -A $d >/dev/null 2>&1 || :\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || continue\n  [ \"$(zfs list -Hp -r -t filesystem,volume -o name $d)\" = \"$d\" ] || {{ echo \"$d has children\" >&2; exit 22; }}\n  zfs unmount $d 2>/dev/null || :\n  end=$(($(date +%s) + 10))\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy -r $d 2>/dev/null; do\n    if [ \"$(date +%s)\" -ge $end ]; then zfs destroy -r $d; fi\n    sleep 0.2\n    zfs receive -A $d >/dev/null 2>&1 || :\n  done\ndone",
+            "{}for d in {}; do\n  zfs receive -A $d >/dev/null 2>&1 || :\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || continue\n  [ \"$(zfs list -Hp -r -t filesystem,volume -o name $d)\" = \"$d\" ] || {{ echo \"$d has children\" >&2; exit 22; }}\n  zfs unmount $d 2>/dev/null || :\n  n=0\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy -r $d 2>/dev/null; do\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs destroy -r $d; fi\n    sleep 0.2\n    zfs receive -A $d >/dev/null 2>&1 || :\n  done\ndone",
+            ending::end(&patterns),
             names(datasets.iter().rev())
         ),
     )
@@ -172,13 +247,14 @@ pub(super) fn destroy_parked(host: &NodeName, datasets: &[DatasetName], run_id: 
 /// without a snapshot goes too: access times that were still in memory when the copy was unmounted are enough for
 /// `zfs receive` to refuse an increment (contract 5.5, "has been modified").
 pub(super) fn roll_back_received(host: &NodeName, dataset: &DatasetName, base: &SnapshotLabel, run_id: &RunId) -> Work {
-    run(host, back_to(dataset, base, &format!("jailferry-{run_id}-*")))
+    run(host, back_to(dataset, base, &format!("jailferry-{run_id}-*"), &Of::Run(run_id)))
 }
 
-/// `ours`: the pattern, as in case of sh(1), of the labels that may go.
-fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &str) -> String {
+/// `ours`: the pattern, as in case of sh(1), of the labels that may go; `of`: whose receives are ended first.
+fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &str, of: &Of<'_>) -> String {
+    let end = ending::end(&[ending::receives(dataset, of)]);
     format!(
-        "zfs receive -A {dataset} >/dev/null 2>&1 || :\nnewer=$(zfs list -Hp -t snapshot -d 1 -s createtxg -o name {dataset} | awk -v base={dataset}@{base} 'after {{ print }} $0 == base {{ after = 1 }}')\nfor s in $newer; do\n  case $s in *@{ours}) ;; *) echo \"$s is newer than @{base} and not of this run\" >&2; exit 22;; esac\ndone\nzfs unmount {dataset} 2>/dev/null || :\nzfs rollback -r {dataset}@{base}"
+        "{end}zfs receive -A {dataset} >/dev/null 2>&1 || :\nnewer=$(zfs list -Hp -t snapshot -d 1 -s createtxg -o name {dataset} | awk -v base={dataset}@{base} 'after {{ print }} $0 == base {{ after = 1 }}')\nfor s in $newer; do\n  case $s in *@{ours}) ;; *) echo \"$s is newer than @{base} and not of this run\" >&2; exit 22;; esac\ndone\nzfs unmount {dataset} 2>/dev/null || :\nzfs rollback -r {dataset}@{base}"
     )
 }
 
@@ -202,8 +278,8 @@ pub(super) fn compare_guids(
 /// Children first. The root's own mounts (devfs, nullfs) are gone with the jail. `readonly` before `canmount`, so
 /// that nothing can write even if a later line fails.
 pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work {
-    // Sockets and the last processes of a removed jail can keep a dataset busy for a moment (contract 0.13).
-    let mut script = "away() {\n  end=$(($(date +%s) + 10))\n  while [ \"$(zfs get -Hp -o value mounted $1)\" = yes ]; do\n    if zfs unmount $1 2>/dev/null; then break; fi\n    if [ \"$(date +%s)\" -ge $end ]; then zfs unmount $1; fi\n    sleep 0.2\n  done\n}\n".to_owned();
+    // Counted in sleeps, since a clock may jump. Sockets and the last processes of a removed jail can keep a dataset busy for a moment (contract 0.13).
+    let mut script = "away() {\n  n=0\n  while [ \"$(zfs get -Hp -o value mounted $1)\" = yes ]; do\n    if zfs unmount $1 2>/dev/null; then break; fi\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs unmount $1; fi\n    sleep 0.2\n  done\n}\n".to_owned();
     for parked in datasets.iter().rev() {
         let d = &parked.dataset;
         if parked.mounted {
@@ -282,10 +358,13 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
     );
     let mut parts = vec![parked, snapshot(&back.from, root, &back.label)];
     for (dataset, into) in &back.pairs {
-        parts.push(run(&back.to, back_to(into, &back.base, back.label.as_str())));
+        parts.push(run(&back.to, back_to(into, &back.base, back.label.as_str(), &Of::Snapshot(&back.label))));
         let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
-        let from = Command::argv(&back.from, TRANSFER, argv);
-        let to = Command::argv(&back.to, TRANSFER, ["zfs", "receive", "-s", "-u", into.as_str()]);
+        let from = Command::argv(&back.from, TRANSFER, argv).whole();
+        let target = format!("{into}@{}", back.label);
+        let to = Command::argv(&back.to, TRANSFER, ["zfs", "receive", "-s", "-u", &target])
+            .whole()
+            .under(Lock::receive(into));
         parts.push(Work::Pipe { from, to, estimate: None });
     }
     parts.push(run(&back.to, format!("for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::effect::commands::OWNER_PROPERTY;
 use crate::effect::commands::RUN_PROPERTY;
+use crate::effect::commands::STATE_PROPERTY;
 use crate::effect::simulate::Dataset;
 use crate::effect::simulate::Host;
 use crate::effect::simulate::Snapshot;
@@ -21,6 +23,7 @@ use crate::model;
 use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Notice;
 use crate::model::RemotePath;
 use crate::plan::finding::Findings;
 use crate::plan::situation;
@@ -103,6 +106,10 @@ impl Host {
             local.insert("mountpoint".into(), like.mountpoint.clone());
             local.insert("readonly".into(), if like.readonly { "on" } else { "off" }.into());
             local.extend(like.run.clone().map(|run| (RUN_PROPERTY.to_owned(), run)));
+            if let Some(notice) = &like.notice {
+                local.insert(STATE_PROPERTY.into(), notice.state());
+                local.extend(notice.owner.as_ref().map(|owner| (OWNER_PROPERTY.to_owned(), owner.to_string())));
+            }
             let (mounted, name) = (like.mounted, like.name.clone());
             let (received, bookmarks) = (BTreeMap::new(), BTreeMap::new());
             storage.insert(name, Dataset { like, local, received, mounted, content: 0, snapshots: vec![], bookmarks });
@@ -196,6 +203,9 @@ impl Host {
             mounted: dataset.mounted,
             readonly: self.is_readonly(name),
             run: dataset.own(RUN_PROPERTY).cloned(),
+            notice: dataset.own(STATE_PROPERTY).and_then(|state| {
+                Notice::read(state, dataset.own(OWNER_PROPERTY).map(String::as_str).unwrap_or_default())
+            }),
             ..dataset.like.clone()
         }
     }

@@ -212,6 +212,11 @@ impl World {
             Effect::Unpark { host, datasets } => self.host_mut(host)?.unpark(datasets),
             Effect::Tidy { host, dataset, jail, keep } => self.host_mut(host)?.tidy(dataset, jail, keep),
             Effect::ClearMark { host, datasets } => self.host_mut(host)?.clear_mark(datasets),
+            Effect::Declare { host, dataset, notice } => self.host_mut(host)?.declare(dataset, notice),
+            Effect::Withdraw { host, dataset, run } => {
+                self.host_mut(host)?.withdraw(dataset, run);
+                Ok(())
+            }
             Effect::BringBack(back) => self.bring_back(back),
             Effect::KeepWayBack { host } => self.host(host).map(|_| ()),
             Effect::WriteFile { host, path, text, mode, replaces } => {

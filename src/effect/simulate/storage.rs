@@ -5,7 +5,9 @@ use crate::effect::BringBack;
 use crate::effect::Parked;
 use crate::effect::PropertyState;
 use crate::effect::Transfer;
+use crate::effect::commands::OWNER_PROPERTY;
 use crate::effect::commands::RUN_PROPERTY;
+use crate::effect::commands::STATE_PROPERTY;
 use crate::effect::simulate::Dataset;
 use crate::effect::simulate::Host;
 use crate::effect::simulate::SimulationError;
@@ -16,8 +18,10 @@ use crate::model::DatasetName;
 use crate::model::Guid;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Notice;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
+use crate::model::Standing;
 
 type Done = Result<(), SimulationError>;
 
@@ -334,6 +338,27 @@ impl Host {
         Ok(())
     }
 
+    pub(super) fn declare(&mut self, name: &DatasetName, notice: &Notice) -> Done {
+        let dataset = self.dataset_mut(name)?;
+        dataset.local.insert(STATE_PROPERTY.into(), notice.state());
+        match &notice.owner {
+            Some(owner) => drop(dataset.local.insert(OWNER_PROPERTY.into(), owner.to_string())),
+            None => drop(dataset.local.remove(OWNER_PROPERTY)),
+        }
+        Ok(())
+    }
+
+    pub(super) fn withdraw(&mut self, name: &DatasetName, run: &RunId) {
+        let Some(dataset) = self.storage.get_mut(name) else { return };
+        if dataset.own(STATE_PROPERTY).is_some_and(|s| s.starts_with(&format!("{run}:"))) {
+            // `zfs inherit` without -S hides a received value, too.
+            for property in [STATE_PROPERTY, OWNER_PROPERTY] {
+                dataset.local.remove(property);
+                dataset.received.remove(property);
+            }
+        }
+    }
+
     pub(super) fn clear_mark(&mut self, datasets: &[DatasetName]) -> Done {
         for name in datasets {
             let dataset = self.dataset_mut(name)?;
@@ -391,7 +416,7 @@ impl World {
             (&transfer.to, &transfer.into),
             &transfer.base,
             &transfer.label,
-            Some(&transfer.run),
+            Some(transfer),
         )
     }
 
@@ -401,7 +426,7 @@ impl World {
         (to, into): (&NodeName, &DatasetName),
         base: &Base,
         label: &SnapshotLabel,
-        run: Option<&RunId>,
+        transfer: Option<&Transfer>,
     ) -> Done {
         let source = self.host(from)?.dataset(name)?.clone();
         let Some(sent) = source.at(label) else { return no_snapshot(name, label) };
@@ -434,7 +459,15 @@ impl World {
             for (property, value) in [("readonly", "on"), ("canmount", "noauto")] {
                 local.insert(property.to_owned(), value.to_owned());
             }
-            local.extend(run.map(|run| (RUN_PROPERTY.to_owned(), run.to_string())));
+            if let Some(Transfer { run, owner, from, .. }) = transfer {
+                local.insert(RUN_PROPERTY.to_owned(), run.to_string());
+                if let Some(owner) = owner {
+                    let (standing, peer) = (Standing::Arriving, Some(from.clone()));
+                    let notice = Notice { run: run.clone(), owner: None, standing, peer };
+                    local.insert(STATE_PROPERTY.to_owned(), notice.state());
+                    local.insert(OWNER_PROPERTY.to_owned(), owner.to_string());
+                }
+            }
             let like = crate::facts::Dataset { name: into.clone(), guid: Guid(0x6000_0000 + number), ..source.like };
             let content = arrived.content;
             let new = Dataset {

@@ -15,6 +15,9 @@ use super::rc;
 use super::sysctl;
 use super::wireguard;
 use super::zfs;
+use crate::effect::commands::OWNER_PROPERTY;
+use crate::effect::commands::RUN_PROPERTY;
+use crate::effect::commands::STATE_PROPERTY;
 use crate::facts::Dataset;
 use crate::facts::HostFacts;
 use crate::facts::Identity;
@@ -27,6 +30,7 @@ use crate::facts::WireGuard;
 use crate::facts::WireGuardFile;
 use crate::facts::ZfsVersion;
 use crate::model::InterfaceName;
+use crate::model::Notice;
 use crate::model::Prefix;
 use crate::model::PublicKey;
 use crate::model::TableName;
@@ -256,9 +260,12 @@ fn storage(frames: &Frames, unreadable: &mut Unreadable) -> Result<Storage, Fact
         .into_iter()
         .map(|name| (printable(&format!("zfs list {name}"), 300), "a name that jailferry does not handle".to_owned()));
     unreadable.extend(odd);
-    let runs = zfs::pairs(&text("zfs-run")?);
+    let marks = zfs::marks(&text("zfs-run")?);
     for dataset in &mut datasets {
-        dataset.run = runs.get(dataset.name.as_str()).cloned();
+        let of = |property: &str| marks.get(&(dataset.name.to_string(), property.to_owned())).cloned();
+        let owner = of(OWNER_PROPERTY).unwrap_or_default();
+        (dataset.run, dataset.notice) =
+            (of(RUN_PROPERTY), of(STATE_PROPERTY).and_then(|state| Notice::read(&state, &owner)));
     }
     let mut pools = zfs::pools(&text("zpool-list")?)?;
     for pool in &mut pools {

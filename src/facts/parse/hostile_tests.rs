@@ -29,7 +29,7 @@ fn feed(text: &str) {
     }
     let _ = (rc::variables(text), sysctl::values(text), mount::mounts_below(text, "/usr/jails/web"));
     let _ = (zfs::datasets(text), zfs::snapshots(text), zfs::properties(text), zfs::pools(text));
-    let _ = (zfs::pairs(text), zfs::features(text), zfs::version(text));
+    let _ = (zfs::marks(text), zfs::features(text), zfs::version(text));
 }
 
 const RECORDINGS: [&str; 16] = [

@@ -5,10 +5,13 @@ use super::error::line;
 use super::frames::Frame;
 use super::frames::Frames;
 use super::zfs;
+use crate::effect::commands::pf;
 use crate::facts::leftovers::Trace;
 use crate::facts::leftovers::TraceKind;
 use crate::facts::leftovers::Traces;
 use crate::model::JailName;
+use crate::model::Notice;
+use crate::model::Owner;
 use crate::model::RunId;
 
 /// Reads a host's answer to [`crate::facts::questions::leftover_questions`].
@@ -69,7 +72,7 @@ fn is_own(name: &str) -> bool {
 }
 
 fn plain(kind: TraceKind, name: &str) -> Trace {
-    Trace { kind, name: name.to_owned(), since: None, run: run_in(name), jail: None }
+    Trace { kind, name: name.to_owned(), since: None, run: run_in(name), jail: None, owner: None, notice: None }
 }
 
 /// The run in `jailferry-RUN`, with or without `-SUFFIX` or `.SUFFIX` behind it, wherever it stands.
@@ -101,13 +104,19 @@ fn hold(row: &str) -> Option<Trace> {
 
 fn marked(row: &str) -> Option<Trace> {
     let columns: Vec<&str> = row.split('\t').collect();
-    let [name, run, since, mounted, token] = columns.as_slice() else { return None };
-    let kind = match (*mounted, *token) {
-        ("yes", _) => TraceKind::MountedCopy,
-        (_, "-" | "") => TraceKind::Copy,
+    let [name, run, state, owner, since, mounted, token] = columns.as_slice() else { return None };
+    let kind = match (*run, *mounted, *token) {
+        ("-", ..) => TraceKind::Notice,
+        (_, "yes", _) => TraceKind::MountedCopy,
+        (_, _, "-" | "") => TraceKind::Copy,
         _ => TraceKind::PartialCopy,
     };
-    Some(Trace { since: since.parse().ok(), run: RunId::new(*run).ok(), ..plain(kind, name) })
+    let notice = Notice::read(state, owner);
+    let run = RunId::new(*run).ok();
+    // An older copy that is being brought up to date: what is said of it is the newer run's.
+    let run = notice.as_ref().map(|n| n.run.clone()).or(run);
+    let owner = notice.as_ref().and_then(|n| n.owner.clone());
+    Some(Trace { since: since.parse().ok(), run, owner, notice, ..plain(kind, name) })
 }
 
 /// `%m%t%N` of stat(1).
@@ -116,9 +125,18 @@ fn stat(row: &str) -> Option<(Option<i64>, &str)> {
     path.starts_with('/').then(|| (since.parse().ok(), path))
 }
 
-/// Only names that jailferry gives (files.rs, frame.rs, persist.rs); a file of another form is somebody else's.
+/// Only names that jailferry gives (files.rs, frame.rs, persist.rs, pf.rs); a file of another form is somebody else's.
 fn configuration_file(row: &str) -> Option<Trace> {
     let (since, path) = stat(row)?;
+    if let Some(end) = path.strip_prefix("/etc/pf.jailferry.") {
+        let jail = end.strip_suffix(".conf").and_then(|jail| JailName::new(jail).ok());
+        return (jail.is_some() || path == pf::INDEX).then(|| Trace {
+            since,
+            run: None,
+            jail,
+            ..plain(TraceKind::RulesFile, path)
+        });
+    }
     let name = path.rsplit('/').next()?;
     let (stem, end) = name.rsplit_once(".jailferry")?;
     let hidden = stem.starts_with('.') && stem.len() > 1;
@@ -143,8 +161,10 @@ fn own_file(kind: TraceKind, row: &str) -> Option<Trace> {
 fn lock(row: &str) -> Option<Trace> {
     let (path, line) = row.split_once('\t')?;
     let jail = path.rsplit('/').next()?.strip_suffix(".lock").and_then(|j| JailName::new(j).ok());
-    let run = line.split(' ').next().and_then(|run| RunId::new(run).ok());
-    Some(Trace { run, jail, ..plain(TraceKind::Lock, path) })
+    let mut words = line.split(' ');
+    let run = words.next().and_then(|run| RunId::new(run).ok());
+    let owner = words.next().and_then(|owner| Owner::new(owner).ok());
+    Some(Trace { run, jail, owner, ..plain(TraceKind::Lock, path) })
 }
 
 fn key(row: &str) -> Option<Trace> {
@@ -174,12 +194,15 @@ fn anchor(row: &str) -> Option<Trace> {
     Some(Trace { jail, ..plain(TraceKind::Anchor, row) })
 }
 
-/// The program itself, and the ssh(1) that it started, are no leftovers of it.
+/// The program itself, and the ssh(1) that it started, are no leftovers of it; what is wrapped around a transfer ends
+/// with it.
 fn process(row: &str) -> Option<Trace> {
     let (pid, command) = row.trim_start().split_once(' ')?;
     pid.parse::<u32>().ok()?;
     let program = command.split_whitespace().next()?.trim_end_matches(':');
-    let own = matches!(program.rsplit('/').next()?, "jailferry" | "ssh" | "sudo" | "doas" | "mdo");
+    let program = program.rsplit('/').next()?;
+    let wraps = matches!(program, "lockf" | "timeout") && command.contains(" zfs ");
+    let own = wraps || matches!(program, "jailferry" | "ssh" | "sudo" | "doas" | "mdo");
     (!own).then(|| plain(TraceKind::Process, row.trim_start()))
 }
 
@@ -215,8 +238,17 @@ mod tests {
         assert_eq!(kind("/etc/jail.conf.d/.web.conf.jailferry-stage"), Some(TraceKind::StagedFile));
         assert_eq!(kind("/etc/wireguard/.wg0.conf.jailferry-web-0123abcd"), Some(TraceKind::StagedFile));
         assert_eq!(kind("/etc/wireguard/wg0.conf.jailferry-web-0123abcd"), Some(TraceKind::Backup));
-        for other in ["/usr/local/etc/jailferry", "/etc/pf.jailferry-mine.conf", "/etc/jailferry/fleet.yml", "relative"]
-        {
+        assert_eq!(kind("/etc/pf.jailferry.web.conf"), Some(TraceKind::RulesFile));
+        assert_eq!(kind("/etc/pf.jailferry.conf"), Some(TraceKind::RulesFile));
+        assert_eq!(kind("/etc/.pf.jailferry.web.conf.jailferry-stage"), Some(TraceKind::StagedFile));
+        for other in [
+            "/usr/local/etc/jailferry",
+            "/etc/pf.jailferry.web",
+            "/etc/pf.jailferry.a b.conf",
+            "/etc/pf.jailferry-mine.conf",
+            "/etc/jailferry/fleet.yml",
+            "relative",
+        ] {
             assert_eq!(kind(other), None, "{other}");
         }
     }
@@ -225,6 +257,9 @@ mod tests {
     fn the_program_itself_is_none() {
         assert_eq!(process("12 /usr/local/bin/jailferry leftovers"), None);
         assert_eq!(process("12 ssh: /tmp/jailferry-x/control [mux]"), None);
+        assert_eq!(process("12 lockf -k -s -t 30 x timeout 9 zfs receive zroot/web@jailferry-web-0123abcd-0"), None);
+        let left = process("12 zfs receive -s -u zroot/web@jailferry-web-0123abcd-0").unwrap();
+        assert_eq!(left.run.map(|r| r.to_string()).as_deref(), Some("web-0123abcd"));
         assert!(process("  12 daemon: ping[3] -o /var/run/jailferry-web-0123abcd.watch").is_some());
     }
 }

@@ -113,7 +113,7 @@ fn node() -> FakeHost {
         .answers("sysrc", "-a", &stdout("sysrc-f").lines().skip(3).map(|l| format!("{l}\n")).collect::<String>(), 0)
         .answers("zfs", "version", &stdout("zfs-version"), 0)
         .answers("zfs", "'list '*", zfs, 0)
-        .answers("zfs", "'get '*", "zroot/jails/web\tweb-00000001\n", 0)
+        .answers("zfs", "'get '*", "zroot/jails/web\torg.jailferry:run\tweb-00000001\n", 0)
         .answers("zpool", "'list -H -o name'", "zroot\n", 0)
         .answers("zpool", "'list '*", &stdout("zpool-list"), 0)
         .answers("zpool", "'get '*", &stdout("zpool-features"), 0)
@@ -356,12 +356,24 @@ fn host_with_leftovers() -> FakeHost {
     let host = FakeHost::new();
     let snapshots = "zroot/web@daily\t1700000000\nzroot/web@jailferry-web-0123abcd-final\t1700000001\n\
         zroot/$(reboot)@jailferry-x\t1700000002\nzroot/web#jailferry-web-0123abcd\t1700000003\n";
+    let mark = |name: &str, property: &str, value: &str| format!("{name}\torg.jailferry:{property}\t{value}\n");
+    let marks = [
+        mark("zroot/web", "run", "web-0123abcd"),
+        mark("zroot/web", "state", "web-0123abcd:parked:big"),
+        mark("zroot/web", "owner", "anna@laptop-1"),
+        mark("zroot/half", "run", "web-0123abcd"),
+        mark("zroot/live", "state", "web-0123abcd:leaving:big"),
+        mark("zroot/odd", "state", "$(reboot)"),
+    ]
+    .concat();
     host.answers("zfs", "version", &stdout("zfs-version"), 0)
         .answers("zfs", "'list -Hp -t snapshot,bookmark '*", snapshots, 0)
         .answers("zfs", "'list -Hp -t snapshot '*", "zroot/web@jailferry-web-0123abcd-final\t1\nzroot/a b@x\t1\n", 0)
         .answers("zfs", "'holds -H zroot/web@jailferry-web-0123abcd-final'", &stdout("zfs-holds"), 0)
-        .answers("zfs", "'get '*", "zroot/web\tweb-0123abcd\nzroot/half\tweb-0123abcd\n", 0)
+        .answers("zfs", "'get '*", &marks, 0)
         .answers("zfs", "*' zroot/half'", "1700000005\tno\t1-abc\n", 0)
+        .answers("zfs", "*' zroot/live'", "1700000006\tyes\t-\n", 0)
+        .answers("zfs", "*' zroot/odd'", "1700000007\tyes\t-\n", 0)
         .answers("zfs", "*' zroot/web'", "1700000004\tno\t-\n", 0)
         .answers("sysrc", "-a", "route_jailferry_web_0: -host 192.168.123.50\nhostname: x\njail_list: jailferry_\n", 0)
         .answers("pfctl", "'-v -sA'", "  jailferry\n  jailferry/web\n  jailferry/old\n", 0)
@@ -393,6 +405,8 @@ fn leftovers_are_found_by_their_names() {
             "hold on zroot/jails/web@jailferry-r1-1 ",
             "parked copy zroot/web web-0123abcd",
             "half a copy zroot/half web-0123abcd",
+            "note on dataset zroot/live web-0123abcd",
+            "note on dataset zroot/odd ",
             "rc.conf variable route_jailferry_web_0: -host 192.168.123.50 ",
             "pf anchor jailferry/web ",
             "jail jailferry_canary ",
@@ -401,6 +415,8 @@ fn leftovers_are_found_by_their_names() {
         ]
     );
     assert_eq!(traces.traces[0].since, Some(1_700_000_001));
+    assert_eq!(traces.traces[4].owner.as_ref().map(|o| o.as_str()), Some("anna@laptop-1"));
+    assert_eq!(traces.traces[6].notice.as_ref().unwrap().told(), "run web-0123abcd moves it to big");
 }
 
 #[test]

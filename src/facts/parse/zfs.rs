@@ -68,15 +68,20 @@ pub fn datasets(text: &str) -> Result<(Vec<Dataset>, Vec<String>), FactsError> {
             jailed: *jailed == "on",
             readonly: *readonly == "on",
             run: None,
+            notice: None,
         });
     }
     Ok((found, odd))
 }
 
-/// `NAME\tVALUE` lines.
+/// `NAME\tPROPERTY\tVALUE` lines, by name and property.
 #[must_use]
-pub fn pairs(text: &str) -> BTreeMap<String, String> {
-    text.lines().filter_map(|row| row.split_once('\t')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+pub fn marks(text: &str) -> BTreeMap<(String, String), String> {
+    let row = |row: &str| {
+        let mut columns = row.splitn(3, '\t').map(str::to_owned);
+        Some(((columns.next()?, columns.next()?), columns.next()?))
+    };
+    text.lines().filter_map(row).collect()
 }
 
 /// Snapshots by dataset, in the order of the listing (`-s createtxg`).

@@ -98,7 +98,8 @@ done
 
 ask zfs-version '' zfs version
 ask zfs-list '' zfs list -Hp -t filesystem,volume -o name,type,guid,used,referenced,available,mountpoint,canmount,mounted,origin,encryption,keystatus,jailed,readonly
-ask zfs-run '' zfs get -Hp -t filesystem,volume -s local,received -o name,value org.jailferry:run
+ask zfs-run '' zfs get -Hp -t filesystem,volume -s local,received -o name,property,value \
+	org.jailferry:run,org.jailferry:state,org.jailferry:owner
 ask zpool-list '' zpool list -Hp -o name,size,alloc,free,health
 zpool list -H -o name 2>/dev/null | while read -r pool; do
 	ask zpool-get "$pool" zpool get -Hp -o property,value,source all "$pool"

@@ -9,12 +9,22 @@ ours_holding() {
 	printf '%s\n' "$all" | awk -F '\t' '$2 > 0 && $1 ~ /^[A-Za-z0-9_.:@\/-]+$/ { print $1 }' |
 		xargs -r zfs holds -H | awk -F '\t' '$2 ~ /^jailferry-/ { print $1 "\t" $2 }'
 }
+# One row a dataset; `-` where a property is not set.
 ours_marked() {
-	all=$(zfs get -Hp -t filesystem,volume -s local,received -o name,value org.jailferry:run) || return
-	printf '%s\n' "$all" | while IFS='	' read -r name run; do
-		[ -n "$name" ] || continue
+	all=$(zfs get -Hp -t filesystem,volume -s local,received -o name,property,value \
+		org.jailferry:run,org.jailferry:state,org.jailferry:owner) || return
+	printf '%s\n' "$all" | awk -F '\t' '
+		NF == 3 && !($1 in known) { known[$1]; order[++count] = $1 }
+		NF == 3 { value[$1, $2] = $3 }
+		function of(name, property) {
+			return ((name, "org.jailferry:" property) in value) ? value[name, "org.jailferry:" property] : "-"
+		}
+		END {
+			for (i = 1; i <= count; i++)
+				print order[i] "\t" of(order[i], "run") "\t" of(order[i], "state") "\t" of(order[i], "owner")
+		}' | while IFS='	' read -r name marks; do
 		more=$(zfs list -Hp -o creation,mounted,receive_resume_token "$name" </dev/null) || continue
-		printf '%s\t%s\t%s\n' "$name" "$run" "$more"
+		printf '%s\t%s\t%s\n' "$name" "$marks" "$more"
 	done
 }
 # stat(1): %m is the time of the last change, %t a tab. Names with a newline come apart and are no names of ours.

@@ -143,7 +143,7 @@ pub fn dd(_ctx: &Context, args: &[String]) -> i32 {
 }
 
 /// date(1): `-r SECONDS`, `-j`, `-u`, `-f FORMAT`, `-v±N[ymwdHMS]`.
-pub fn date(_ctx: &Context, args: &[String]) -> i32 {
+pub fn date(ctx: &Context, args: &[String]) -> i32 {
     let usage = || {
         eprintln!(
             "usage: date [-jnRu] [-I[date|hours|minutes|seconds]] [-f input_fmt]\n            [-r filename|seconds] [-v[+|-]val[y|m|w|d|H|M|S]]\n            [[[[[cc]yy]mm]dd]HH]MM[.SS] [new_date] [+output_fmt]"
@@ -168,6 +168,12 @@ pub fn date(_ctx: &Context, args: &[String]) -> i32 {
     } else if let Some(format) = options.value('f') {
         let Some(text) = operands.next() else { return usage() };
         when = if format == "%s" { format!("@{text}") } else { text.replace('T', " ") };
+    }
+    // `lab clock`
+    let wrong = std::fs::read_to_string(ctx.state.join("clock")).ok().and_then(|text| text.trim().parse::<i64>().ok());
+    if let Some(wrong) = wrong.filter(|_| !options.has('r') && !options.has('f')) {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        when = format!("@{}", i64::try_from(now.as_secs()).unwrap_or_default() + wrong);
     }
     for (_, shift) in options.given.iter().filter(|(flag, _)| *flag == 'v') {
         let shift = shift.as_deref().unwrap_or_default();

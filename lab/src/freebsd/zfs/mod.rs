@@ -17,6 +17,7 @@ mod session;
 mod sizes;
 mod store;
 mod stream;
+mod suspension;
 mod token;
 mod tree;
 mod unpack;

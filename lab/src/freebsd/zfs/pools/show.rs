@@ -9,6 +9,7 @@ use super::super::session::Session;
 use super::super::session::silent;
 use super::super::sizes;
 use super::super::store::Store;
+use super::super::suspension;
 use super::super::usage;
 use super::super::verbs::list;
 
@@ -95,7 +96,7 @@ fn value(view: View, name: &str, pool: &Pool, property: &str, raw: bool) -> Opti
             let percent = allocated * 100 / pool.size.max(1);
             computed(if raw { percent.to_string() } else { format!("{percent}%") })
         }
-        "health" => computed("ONLINE".into()),
+        "health" => computed(suspension::health(view.store).into()),
         "guid" => computed(pool.guid.to_string()),
         "load_guid" => computed((pool.guid ^ 0x5555).to_string()),
         "dedupratio" | "dedup" => computed(if raw { "1.00" } else { "1.00x" }.into()),
@@ -232,7 +233,7 @@ pub fn status(session: &mut Session, args: &[String]) -> Done {
     let (names, missing) = pools(session, view, &options.rest);
     if names.is_empty() && !missing {
         session.warn("no pools available");
-    } else if options.has('x') && !missing {
+    } else if options.has('x') && !missing && suspension::health(view.store) == "ONLINE" {
         session.say(match options.rest.as_slice() {
             [name] => format!("pool '{name}' is healthy"),
             _ => "all pools are healthy".into(),
@@ -241,7 +242,8 @@ pub fn status(session: &mut Session, args: &[String]) -> Done {
         for name in &names {
             let vdev = view.state.pools.get(name).map(|pool| pool.vdev.clone()).unwrap_or_default();
             let width = (vdev.len() + 2).max(name.len()).max(10);
-            session.say(format!("  pool: {name}\n state: ONLINE\nconfig:\n"));
+            let state = suspension::health(view.store);
+            session.say(format!("  pool: {name}\n state: {state}\nconfig:\n"));
             session.say(format!("\t{:width$}  STATE     READ WRITE CKSUM", "NAME"));
             session.say(format!("\t{name:width$}  ONLINE       0     0     0"));
             session.say(format!("\t  {vdev:below$}  ONLINE       0     0     0", below = width - 2));

@@ -20,6 +20,7 @@ use super::session::Done;
 use super::session::Fail;
 use super::session::Session;
 use super::session::fail;
+use super::suspension;
 use super::usage;
 
 /// Runs `zfs VERB ARGS`.
@@ -28,6 +29,9 @@ pub fn run(session: &mut Session, args: &[String]) -> Done {
         return Err(usage::all("zfs", "missing command"));
     };
     let rest = &args[1..];
+    if !matches!(usage::canonical(verb), "version" | "list" | "get" | "holds" | "-?" | "--help" | "-h") {
+        suspension::wait(session.ctx);
+    }
     match usage::canonical(verb) {
         "version" | "-V" | "--version" => {
             for line in ["zfs-2.1.9-FreeBSD_g92e0d9d18", "zfs-kmod-2.1.9-FreeBSD_g92e0d9d18"] {

@@ -14,6 +14,7 @@ pub mod finding;
 pub(crate) mod fixture;
 pub mod leases;
 pub mod leftovers;
+pub mod mesh;
 pub mod migrate;
 pub mod naming;
 pub mod nat;

@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn codes(plan: &Plan) -> Vec<(&str, String)> {
-        plan.findings.iter().map(|f| (f.code, format!("{f:?}"))).collect()
+        plan.findings.iter().map(|f| (f.code.as_str(), format!("{f:?}"))).collect()
     }
 
     fn with_mesh(pairs: &[(usize, usize)]) -> Shape {

@@ -34,8 +34,8 @@ fn peer_of<'a>(interface: &'a WireGuard, node: &HostFacts) -> Option<&'a PublicK
     interface.peers.iter().map(|p| &p.public_key).find(|key| node.wireguard.iter().any(|w| w.public_key == **key))
 }
 
-/// Who shall have the prefixes on that interface: the target where it is a peer, otherwise the hub, which passes them
-/// on; nobody on the target itself.
+/// Who shall have the prefixes on that interface: the target where it is a peer, otherwise whoever gets everything
+/// else there, or the hub; nobody on the target itself.
 ///
 /// A target that is a peer answers straight (its own AllowedIPs say so), and what it sends is only taken from the peer that
 /// has its addresses: leaving them with the hub would lose the answers.
@@ -49,7 +49,15 @@ fn owner<'a>(
         return None;
     }
     let peer = |of: &NodeName| hosts.get(of).and_then(|facts| peer_of(interface, facts));
-    peer(&situation.target.node).or_else(|| peer(&situation.hub))
+    peer(&situation.target.node).or_else(|| way_out(interface, situation)).or_else(|| peer(&situation.hub))
+}
+
+/// The peer that gets everything else, such as a second hub: it passes on what the first one would.
+fn way_out<'a>(interface: &'a WireGuard, situation: &Situation) -> Option<&'a PublicKey> {
+    let has_all = |allowed: &std::collections::BTreeSet<Prefix>| {
+        situation.prefixes.iter().all(|p| allowed.iter().any(|a| a.length() <= 1 && a.covers(*p)))
+    };
+    interface.peers.iter().find(|p| has_all(&p.allowed)).map(|p| &p.public_key)
 }
 
 /// What changes on those hosts, one entry an interface that changes.

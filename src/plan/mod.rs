@@ -8,6 +8,8 @@ pub mod cast;
 pub mod checks;
 pub mod datasets;
 pub mod direct;
+#[cfg(test)]
+mod fib_tests;
 pub mod finalize;
 pub mod finding;
 #[cfg(test)]

@@ -405,7 +405,7 @@ fn nodes_with_tunnels_to_each_other() {
     shape.nodes.push(NodeShape { name: "tiny", ..shape.nodes[2].clone() });
     // Not tiny's own network.
     shape.jails[2].whole = Some(30);
-    for mesh in [vec![(1, 2)], vec![(1, 3)], vec![(2, 3)], vec![(1, 2), (1, 3), (2, 3)]] {
+    for mesh in [vec![(1, 2)], vec![(1, 3)], vec![(1, 3), (2, 3)], vec![(1, 2), (1, 3), (2, 3)]] {
         shape.mesh = mesh;
         walk(&shape, &jail("web"), &[2]).unwrap_or_else(|e| panic!("{:?}: {e}", shape.mesh));
         walk(&shape, &jail("db"), &[2, 3, 0]).unwrap_or_else(|e| panic!("{:?}: {e}", shape.mesh));

@@ -196,7 +196,8 @@ impl Cast<'_> {
         let leaving = self.leaving(node);
         let bridges: Vec<&InterfaceName> =
             facts.interfaces.iter().filter(|i| i.groups.iter().any(|g| g == "bridge")).map(|i| &i.name).collect();
-        let looked_up = if is_hub { std::collections::BTreeSet::new() } else { network::lookup_fibs(facts, Some(&tunnel)) };
+        let looked_up =
+            if is_hub { std::collections::BTreeSet::new() } else { network::lookup_fibs(facts, Some(&tunnel)) };
         for fib in looked_up.into_iter().chain(other_fibs(facts, &tunnel)) {
             for prefix in &situation.prefixes {
                 let table = without_connected(facts, fib, *prefix, &leaving);

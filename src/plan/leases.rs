@@ -95,10 +95,9 @@ fn stays(cast: &Cast<'_>, host: &NodeName) -> Stays {
         return Stays::WhileJailRuns;
     }
     match checks::answering(cast.situation).first() {
-        Some(address) => Stays::WhileAnswers {
-            address: *address,
-            source: checks::from_hub(cast.situation, host, *address),
-        },
+        Some(address) => {
+            Stays::WhileAnswers { address: *address, source: checks::from_hub(cast.situation, host, *address) }
+        }
         None => Stays::Never,
     }
 }

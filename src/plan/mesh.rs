@@ -19,12 +19,7 @@ use crate::plan::situation::Situation;
 
 /// Does this interface lead straight to other nodes of the fleet, and not only to the hub?
 #[must_use]
-pub fn is_mesh(
-    node: &NodeName,
-    interface: &WireGuard,
-    hub: &NodeName,
-    hosts: &BTreeMap<NodeName, HostFacts>,
-) -> bool {
+pub fn is_mesh(node: &NodeName, interface: &WireGuard, hub: &NodeName, hosts: &BTreeMap<NodeName, HostFacts>) -> bool {
     node != hub
         && interface.peers.iter().any(|p| node_of(hosts, &p.public_key).is_some_and(|n| n != *hub && n != *node))
 }

@@ -23,6 +23,8 @@ mod interrupts;
 mod lab;
 #[path = "fleet/leases.rs"]
 mod leases;
+#[path = "fleet/mesh.rs"]
+mod mesh;
 #[path = "fleet/moving.rs"]
 mod moving;
 #[path = "fleet/nat.rs"]

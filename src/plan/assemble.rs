@@ -19,6 +19,7 @@ use crate::plan::cast::Cast;
 use crate::plan::datasets;
 use crate::plan::direct;
 use crate::plan::finding::Findings;
+use crate::plan::mesh;
 use crate::plan::migrate;
 use crate::plan::nat;
 use crate::plan::network;
@@ -68,6 +69,8 @@ pub fn plan(
     let staged = staging::stage(situation, jail, there, &mut findings);
     let wireguard_files = persist::wireguard_files(situation, &evidence.fleet, &evidence.hosts, &mut findings);
     let hand_over = owners(situation, evidence, hub, target, &mut findings);
+    let mesh = mesh::hand_overs(situation, &evidence.hosts, &mut findings);
+    mesh::claimed_twice(situation, &evidence.hosts, &mut findings);
     preflight::examine(
         &preflight::Subject {
             situation,
@@ -96,6 +99,7 @@ pub fn plan(
         stale_copy: stale.as_ref(),
         staged: &staged,
         hand_over: &hand_over,
+        mesh: &mesh,
         nat: &nat,
         checks: &evidence.fleet.jail(&situation.jail).checks,
         rehearsal: &rehearsal,

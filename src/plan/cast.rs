@@ -47,6 +47,8 @@ pub struct Cast<'a> {
     pub staged: &'a Staged,
     /// The new owners of the prefixes.
     pub hand_over: &'a HandOver,
+    /// The same on hosts besides the hub that route to other nodes by AllowedIPs of their own.
+    pub mesh: &'a [HandOver],
     /// Where its addresses are translated.
     pub nat: &'a Nat,
     /// What is asked of the jail afterwards.
@@ -168,22 +170,35 @@ impl Cast<'_> {
                 changes.extend(network::route_changes(node, &table, *prefix, interface, fib));
             }
         }
+        if *node != self.situation.target.node {
+            return changes;
+        }
+        // Where the host's other FIBs knew another way while the jail was elsewhere (net.add_addr_allfibs=1), that goes.
+        for fib in other_fibs(facts, tunnel) {
+            for prefix in prefixes {
+                let table = without_connected(facts, fib, *prefix, leaving);
+                changes.extend(network::way_home(node, &table, *prefix, interface, fib));
+            }
+        }
         changes
     }
 
     /// Route changes on a host other than the target: the hub always leads into the tunnel; the source and other
     /// hosts only where they would otherwise look on their own bridge, or remember an older place.
+    ///
+    /// In every FIB: with net.add_addr_allfibs=1 each of them has the bridge's network (contract 1.8).
     pub(crate) fn way_from(&self, node: &NodeName, facts: &HostFacts) -> Vec<RouteChange> {
         let situation = self.situation;
-        if *node == situation.hub {
-            return self.routes_on(node, &situation.hub_wireguard);
-        }
-        let Some(tunnel) = self.tunnel_of(node, facts) else { return Vec::new() };
+        let is_hub = *node == situation.hub;
+        let mut changes = if is_hub { self.routes_on(node, &situation.hub_wireguard) } else { Vec::new() };
+        let tunnel = if is_hub { Some(situation.hub_wireguard.clone()) } else { self.tunnel_of(node, facts) };
+        let Some(tunnel) = tunnel else { return changes };
         let leaving = self.leaving(node);
         let bridges: Vec<&InterfaceName> =
             facts.interfaces.iter().filter(|i| i.groups.iter().any(|g| g == "bridge")).map(|i| &i.name).collect();
-        let mut changes = Vec::new();
-        for fib in network::lookup_fibs(facts, Some(&tunnel)) {
+        let looked_up =
+            if is_hub { std::collections::BTreeSet::new() } else { network::lookup_fibs(facts, Some(&tunnel)) };
+        for fib in looked_up.into_iter().chain(other_fibs(facts, &tunnel)) {
             for prefix in &situation.prefixes {
                 let table = without_connected(facts, fib, *prefix, &leaving);
                 changes.extend(network::way_elsewhere(node, &table, *prefix, &bridges, &tunnel, fib));
@@ -200,6 +215,12 @@ impl Cast<'_> {
         let hub_key = &self.hub.wireguard(&self.situation.hub_wireguard)?.public_key;
         facts.wireguard.iter().find(|w| w.peers.iter().any(|p| p.public_key == *hub_key)).map(|w| w.interface.clone())
     }
+}
+
+/// FIBs besides those in which the host itself and what comes by the tunnel are looked up.
+fn other_fibs(facts: &HostFacts, tunnel: &InterfaceName) -> Vec<u16> {
+    let looked_up = network::lookup_fibs(facts, Some(tunnel));
+    facts.routes.keys().copied().filter(|fib| !looked_up.contains(fib)).collect()
 }
 
 /// One FIB's routes of the prefix's family, but for the connected ones that are about to go.

@@ -48,6 +48,10 @@ pub(crate) struct Shape {
     pub(crate) jails: Vec<JailShape>,
     /// Networks of the canary.
     pub(crate) canary: Vec<&'static str>,
+    /// Nodes with a tunnel straight to each other, as pairs of indices.
+    pub(crate) mesh: Vec<(usize, usize)>,
+    /// net.add_addr_allfibs=1: every FIB has the networks of all bridges.
+    pub(crate) all_fibs: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -230,6 +234,8 @@ impl Shape {
                 jail("mail", 0, None, 3),
             ],
             canary: vec!["192.168.123.8/30", "2001:db8:1:1::8/126"],
+            mesh: Vec::new(),
+            all_fibs: false,
         }
     }
 
@@ -355,12 +361,23 @@ impl Shape {
             members: vec![],
             groups: vec!["epair".into()],
         }));
-        let peers = if hub {
+        if self.all_fibs && shape.fib != 0 {
+            let connected: Vec<Route> =
+                routes.get(&0).into_iter().flatten().filter(|r| r.flags == "U").cloned().collect();
+            routes.get_mut(&shape.fib).unwrap().extend(connected);
+        }
+        let mut peers: Vec<Peer> = if hub {
             (1..self.nodes.len()).map(|other| self.peer(other)).collect()
         } else {
             let allowed = BTreeSet::from([p("0.0.0.0/0"), p("::/0")]);
             vec![Peer { public_key: key(0), allowed, latest_handshake: 1_700_000_000, endpoint: None }]
         };
+        for (a, b) in &self.mesh {
+            let other = if *a == index { *b } else { *a };
+            if (*a == index || *b == index) && other != index && other != 0 && !hub {
+                peers.push(self.peer(other));
+            }
+        }
         let listed = peers.iter().map(|p: &Peer| (p.public_key.clone(), p.allowed.clone())).collect();
         let autostart: Vec<&str> = here.iter().filter(|j| j.autostart).map(|j| j.name).collect();
         let (list, enable) = (autostart.join(" "), if autostart.is_empty() { "NO" } else { "YES" });
@@ -369,6 +386,7 @@ impl Shape {
             ("net.inet.ip.forwarding", "1"),
             ("net.inet6.ip6.forwarding", "1"),
             ("net.fibs", "2"),
+            ("net.add_addr_allfibs", if self.all_fibs { "1" } else { "0" }),
             ("net.link.ether.inet.proxyall", "0"),
             ("kern.features.vimage", "1"),
             ("kern.securelevel", "-1"),

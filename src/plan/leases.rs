@@ -34,7 +34,8 @@ pub(super) fn store_the_plan(cast: &Cast<'_>) -> Step {
 /// The hosts in the order in which they are armed.
 fn hosts(cast: &Cast<'_>) -> Vec<NodeName> {
     let mut hosts = vec![cast.source()];
-    for host in [cast.target(), cast.situation.hub.clone()] {
+    let mesh = cast.mesh.iter().map(|h| h.host.clone());
+    for host in [cast.target(), cast.situation.hub.clone()].into_iter().chain(mesh) {
         if !hosts.contains(&host) {
             hosts.push(host);
         }
@@ -95,10 +96,9 @@ fn stays(cast: &Cast<'_>, host: &NodeName) -> Stays {
         return Stays::WhileJailRuns;
     }
     match checks::answering(cast.situation).first() {
-        Some(address) => Stays::WhileAnswers {
-            address: *address,
-            source: checks::from_hub(cast.situation, &cast.situation.hub, *address),
-        },
+        Some(address) => {
+            Stays::WhileAnswers { address: *address, source: checks::from_hub(cast.situation, host, *address) }
+        }
         None => Stays::Never,
     }
 }

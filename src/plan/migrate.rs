@@ -7,6 +7,7 @@
 use crate::effect::Base;
 use crate::effect::BringBack;
 use crate::effect::Effect;
+use crate::effect::HandOver;
 use crate::effect::Parked;
 use crate::effect::RouteSpec;
 use crate::effect::Transfer;
@@ -354,30 +355,12 @@ fn prepare_the_target_network(cast: &Cast<'_>) -> Vec<Step> {
     steps
 }
 
-/// One `wg set` on the hub gives the prefixes to the target; the others learn the way.
+/// One `wg set` on the hub, and on each host with peers of its own, gives the prefixes to the target; the others learn the
+/// way.
 fn switch(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
-    let mut steps = Vec::new();
-    if !cast.hand_over.peers.is_empty() {
-        let list = |p: &std::collections::BTreeSet<crate::model::Prefix>| {
-            p.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-        };
-        let mut step = Step::new(
-            Phase::CutOver,
-            format!("{} hands {} to {}", situation.hub, cast.prefixes(), situation.target.node),
-            Effect::HandOver(cast.hand_over.clone()),
-        )
-        .undo(Effect::HandOver(cast.hand_over.inverse()));
-        for peer in &cast.hand_over.peers {
-            let name = peer.node.as_ref().map_or_else(|| peer.public_key.short().to_owned(), ToString::to_string);
-            step = step.change(Change::new(
-                format!("AllowedIPs of {name} on {} {}", situation.hub, situation.hub_wireguard),
-                list(&peer.before),
-                list(&peer.after),
-            ));
-        }
-        steps.push(step);
-    }
+    let hand_overs = std::iter::once(cast.hand_over).chain(cast.mesh).filter(|h| !h.peers.is_empty());
+    let mut steps: Vec<Step> = hand_overs.map(|hand_over| hand_over_step(cast, hand_over)).collect();
     for (address, length) in persist::departing_gateways(cast) {
         let interface = situation.source.bridge.clone();
         let host = situation.source.node.clone();
@@ -399,6 +382,31 @@ fn switch(cast: &Cast<'_>) -> Vec<Step> {
     }
     steps.extend(nat::steps::leave(cast));
     steps
+}
+
+/// What undoes it puts the lists back only where they are as this step left them.
+fn hand_over_step(cast: &Cast<'_>, hand_over: &HandOver) -> Step {
+    let HandOver { host, interface, peers } = hand_over;
+    let list = |p: &std::collections::BTreeSet<crate::model::Prefix>| {
+        p.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let target = &cast.situation.target.node;
+    let title = if *host == *target && *host != cast.situation.hub {
+        format!("{host} no longer looks for {} behind its peers", cast.prefixes())
+    } else {
+        format!("{host} hands {} to {target}", cast.prefixes())
+    };
+    let mut step = Step::new(Phase::CutOver, title, Effect::HandOver(hand_over.clone()))
+        .undo(Effect::HandOver(hand_over.inverse()));
+    for peer in peers {
+        let name = peer.node.as_ref().map_or_else(|| peer.public_key.short().to_owned(), ToString::to_string);
+        step = step.change(Change::new(
+            format!("AllowedIPs of {name} on {host} {interface}"),
+            list(&peer.before),
+            list(&peer.after),
+        ));
+    }
+    step
 }
 
 /// Mount, start, and forget the connections that the stopped jail had.

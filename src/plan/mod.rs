@@ -8,12 +8,15 @@ pub mod cast;
 pub mod checks;
 pub mod datasets;
 pub mod direct;
+#[cfg(test)]
+mod fib_tests;
 pub mod finalize;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod leases;
 pub mod leftovers;
+pub mod mesh;
 pub mod migrate;
 pub mod naming;
 pub mod nat;

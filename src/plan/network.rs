@@ -152,6 +152,19 @@ pub fn way_elsewhere(
         .collect()
 }
 
+/// In a FIB of the target where nothing needs a route of its own: what led elsewhere while the jail was away goes.
+#[must_use]
+pub fn way_home(
+    host: &NodeName,
+    table: &[Route],
+    prefix: Prefix,
+    bridge: &InterfaceName,
+    fib: u16,
+) -> Vec<RouteChange> {
+    let changes = route_changes(host, table, prefix, bridge, fib).into_iter();
+    changes.filter(|change| matches!(change, RouteChange::Delete(_))).collect()
+}
+
 /// Whether the host's own bridge covers the prefix, so that it would look for the jail there (contract 1.8).
 #[must_use]
 pub fn looks_local(table: &[Route], prefix: Prefix, bridge: &InterfaceName) -> bool {

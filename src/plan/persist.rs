@@ -18,6 +18,7 @@ use crate::configuration::wireguard_conf::Target;
 use crate::configuration::wireguard_conf::edit_hooks;
 use crate::configuration::wireguard_conf::set_allowed_ips;
 use crate::effect::Effect;
+use crate::effect::HandOver;
 use crate::effect::RouteSpec;
 use crate::effect::meaning::Meaning;
 use crate::facts::HostFacts;
@@ -35,6 +36,7 @@ use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
 use crate::plan::leases;
+use crate::plan::mesh;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
 use crate::plan::nat;
@@ -216,13 +218,21 @@ fn still_so(before: &[Step]) -> Vec<Step> {
     before.iter().filter(again).map(once_more).collect()
 }
 
-/// The hub's file says what the hub does. The peers' lists in the file may hold more than the interface; only what
-/// changed is changed.
+/// The files of the hub, and of hosts with peers of their own, say what the hosts do.
 fn allowed_ips(cast: &Cast<'_>) -> Vec<Step> {
-    let host = cast.situation.hub.clone();
-    let Some(file) = cast.wireguard_files.get(&host) else { return Vec::new() };
-    let peers: Vec<PeerPrefixes> = cast
-        .hand_over
+    let hub = cast.wireguard_files.get(&cast.situation.hub).and_then(|file| allowed_ips_of(cast, cast.hand_over, file));
+    let mesh = cast.mesh.iter().filter_map(|hand_over| {
+        let kept = cast.wireguard_files.get(&hand_over.host).filter(|f| f.interface == hand_over.interface);
+        let file = kept.or_else(|| mesh::file(cast.hosts.get(&hand_over.host)?, &hand_over.interface))?;
+        allowed_ips_of(cast, hand_over, file)
+    });
+    hub.into_iter().chain(mesh).collect()
+}
+
+/// The peers' lists in the file may hold more than the interface; only what changed is changed.
+fn allowed_ips_of(cast: &Cast<'_>, hand_over: &HandOver, file: &WireGuardFile) -> Option<Step> {
+    let host = hand_over.host.clone();
+    let peers: Vec<PeerPrefixes> = hand_over
         .peers
         .iter()
         .filter_map(|change| {
@@ -234,14 +244,14 @@ fn allowed_ips(cast: &Cast<'_>) -> Vec<Step> {
         })
         .collect();
     if peers.is_empty() {
-        return Vec::new();
+        return None;
     }
     let target = Target { path: file.path.clone(), sha256: file.sha256.clone(), run: cast.run.clone() };
     let what = format!("{host} keeps the new AllowedIPs in {}", file.path);
     let script = set_allowed_ips(&target, &peers);
     let peers = peers.into_iter().map(|p| (p.peer, p.prefixes)).collect();
     let meaning = Meaning::AllowedIps { path: target.path, sha256: target.sha256, run: target.run, peers };
-    vec![Step::new(Phase::Persist, what.clone(), Effect::Edit { host, what, script, meaning })]
+    Some(Step::new(Phase::Persist, what.clone(), Effect::Edit { host, what, script, meaning }))
 }
 
 /// Gateway addresses of ours on the source that no jail there needs any more.

@@ -10,9 +10,11 @@ use crate::facts::JailFacts;
 use crate::facts::PathKind;
 use crate::facts::TargetFacts;
 use crate::model::Family;
+use crate::model::InterfaceName;
 use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::PublicKey;
+use crate::model::longest_match;
 use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
@@ -293,10 +295,15 @@ fn fibs(s: &Subject<'_>, findings: &mut Findings) {
             }
             continue;
         }
-        let table: Vec<_> = s.target.routes(target.fib, family).collect();
-        let through = |prefix: Prefix| table.iter().any(|r| r.destination == prefix && r.interface == target.wireguard);
-        let halves = default.halves().is_some_and(|(a, b)| through(a) && through(b));
-        if !through(default) && !halves {
+        let by = past_the_tunnel(s.target, target.fib, default, &target.wireguard);
+        if let Some(Some((halved, other))) = by.iter().find(|out| out.is_some()) {
+            findings.error(
+                "egress",
+                node,
+                format!("FIB {} of {node} sends {halved} out of {other}, not of {}, so the jail's answers would leave past the hub", target.fib, target.wireguard),
+                format!("route -n delete -{family} -net {halved} -fib {}, and route -n add -{family} -net {halved} -interface {} -fib {}; make it last", target.fib, target.wireguard, target.fib),
+            );
+        } else if !by.is_empty() {
             findings.error(
                 "egress",
                 node,
@@ -305,6 +312,23 @@ fn fibs(s: &Subject<'_>, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// Where a FIB sends the halves of everything that do not leave by `tunnel`, by longest match: a default route does not
+/// count where two halves lie over it (contract 1.7). `None`: there is no route at all.
+fn past_the_tunnel(
+    facts: &HostFacts,
+    fib: u16,
+    everything: Prefix,
+    tunnel: &InterfaceName,
+) -> Vec<Option<(Prefix, InterfaceName)>> {
+    let halves = everything.halves().map_or_else(|| vec![everything], |(a, b)| vec![a, b]);
+    let table = || facts.routes(fib, everything.family()).map(|r| (r.destination, &r.interface));
+    let found = halves.into_iter().map(|half| longest_match(table(), half));
+    found
+        .filter(|out| out.is_none_or(|(_, interface)| interface != tunnel))
+        .map(|out| out.map(|(by, interface)| (by, interface.clone())))
+        .collect()
 }
 
 /// The hub knows the target and has heard of it lately; so does the source, or it is the hub.

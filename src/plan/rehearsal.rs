@@ -446,7 +446,12 @@ fn address_of_the_hub(cast: &Cast<'_>, family: Family) -> Option<IpAddr> {
     let others = cast.hub.interfaces.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);
     let gateways = &cast.situation.gateways;
     let others = others.filter(|a| !a.is_loopback() && !gateways.contains(a));
-    cast.hub_addresses().into_iter().chain(others).find(|a| Family::of(*a) == family)
+    // Not a gateway that the target answers for itself, as it does once a jail of the hub lives there.
+    let own = |address: &IpAddr| {
+        let target = &cast.target_facts().interfaces;
+        target.iter().flat_map(|i| &i.addresses).any(|a| a.addr() == *address)
+    };
+    cast.hub_addresses().into_iter().chain(others).find(|a| Family::of(*a) == family && !own(a))
 }
 
 /// Families without a canary: the target itself asks outside, in the jails' FIB, from an address of its bridge that the

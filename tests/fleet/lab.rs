@@ -78,7 +78,7 @@ impl Lab {
         self.command(args).output().expect("the lab's program runs")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.arg("--dir").arg(&self.dir).args(args);
         command

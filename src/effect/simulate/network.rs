@@ -58,6 +58,15 @@ impl Host {
         Ok(())
     }
 
+    /// The FIBs that get an interface's connected routes: all of them with net.add_addr_allfibs=1 (contract 1.6).
+    fn fibs_of_addresses(&self, own: u16) -> Vec<u16> {
+        if self.facts.sysctl("net.add_addr_allfibs") == Some(1) {
+            self.facts.routes.keys().copied().collect()
+        } else {
+            vec![own]
+        }
+    }
+
     fn interface_mut(&mut self, name: &InterfaceName) -> Result<&mut Interface, SimulationError> {
         let found = self.facts.interfaces.iter_mut().find(|i| i.name == *name);
         found.ok_or_else(|| SimulationError::Refused(format!("ifconfig: interface {name} does not exist")))
@@ -77,9 +86,11 @@ impl Host {
         let fib = found.fib;
         let network = Prefix::truncate(net);
         if !network.is_host() {
-            self.table(fib).retain(|r| r.destination != network);
-            let interface = interface.clone();
-            self.put_route(fib, Route { destination: network, interface, gateway: None, flags: "U".into() });
+            for fib in self.fibs_of_addresses(fib) {
+                self.table(fib).retain(|r| r.destination != network);
+                let interface = interface.clone();
+                self.put_route(fib, Route { destination: network, interface, gateway: None, flags: "U".into() });
+            }
         }
         Ok(())
     }
@@ -95,7 +106,9 @@ impl Host {
         let other = found.addresses.iter().any(|a| Prefix::truncate(*a) == network);
         if !network.is_host() && !other {
             let connected = |r: &Route| r.destination == network && r.interface == *interface && !r.flags.contains('S');
-            self.table(fib).retain(|r| !connected(r));
+            for fib in self.fibs_of_addresses(fib) {
+                self.table(fib).retain(|r| !connected(r));
+            }
         }
         Ok(())
     }

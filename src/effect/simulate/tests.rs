@@ -243,7 +243,9 @@ fn vanished(
 ) -> Result<(), String> {
     let mut world = from.clone();
     // The source waits twice as long as the others.
-    for host in [&plan.target, &plan.hub, &plan.source] {
+    let others = world.hosts.keys().filter(|h| **h != plan.source && **h != plan.target && **h != plan.hub);
+    let others: Vec<NodeName> = others.cloned().collect();
+    for host in [&plan.target, &plan.hub].into_iter().chain(&others).chain([&plan.source]) {
         world.lapse(host, &plan.run);
         check_always(&world, plan, addresses).map_err(|e| format!("{host} went back: {e}"))?;
     }
@@ -396,6 +398,35 @@ fn hosts_whose_files_belong_to_wg_quick() {
     walk(&shape, &jail("db"), &[0, 2]).unwrap_or_else(|e| panic!("{e}"));
 }
 
+/// Hosts with peers of their own and every arrangement of jails' FIBs: nobody keeps an old way, and nothing is left.
+#[test]
+fn nodes_with_tunnels_to_each_other() {
+    let mut shape = Shape::testbed();
+    shape.nodes.push(NodeShape { name: "tiny", ..shape.nodes[2].clone() });
+    // Not tiny's own network.
+    shape.jails[2].whole = Some(30);
+    for mesh in [vec![(1, 2)], vec![(1, 3)], vec![(1, 3), (2, 3)], vec![(1, 2), (1, 3), (2, 3)]] {
+        shape.mesh = mesh;
+        walk(&shape, &jail("web"), &[2]).unwrap_or_else(|e| panic!("{:?}: {e}", shape.mesh));
+        walk(&shape, &jail("db"), &[2, 3, 0]).unwrap_or_else(|e| panic!("{:?}: {e}", shape.mesh));
+        walk(&shape, &jail("mail"), &[1, 2]).unwrap_or_else(|e| panic!("{:?}: {e}", shape.mesh));
+    }
+}
+
+#[test]
+fn fibs_that_all_have_the_networks_of_the_bridges() {
+    let mut shape = Shape::testbed();
+    shape.all_fibs = true;
+    walk(&shape, &jail("web"), &[2, 0]).unwrap_or_else(|e| panic!("{e}"));
+    walk(&shape, &jail("db"), &[2, 0]).unwrap_or_else(|e| panic!("{e}"));
+    let plan = plan(&shape.world(), &shape, &jail("web"), &node("big"), 0);
+    let fibs = plan.steps.iter().filter_map(|s| match &s.effect {
+        Effect::AddRoute(route) if route.host == node("spare") && s.phase == Phase::CutOver => Some(route.fib),
+        _ => None,
+    });
+    assert_eq!(fibs.collect::<std::collections::BTreeSet<_>>(), [0, 1].into());
+}
+
 const NODES: [&str; 4] = ["small", "spare", "big", "tiny"];
 const JAILS: [&str; 4] = ["web", "sib", "db", "mail"];
 
@@ -434,10 +465,17 @@ fn a_fleet() -> impl Strategy<Value = (Shape, usize, Vec<usize>)> {
         let all: Vec<_> = (0..nodes).map(|i| a_node(NODES[i])).collect();
         let inhabitants: Vec<_> = (0..jails).map(|i| a_jail(i, nodes)).collect();
         let stops = proptest::collection::vec(0..nodes, 1..=3);
-        (all, inhabitants, 0..jails, stops, any::<bool>()).prop_map(|(nodes, jails, moved, stops, tried)| {
-            let canary = if tried { Shape::testbed().canary } else { Vec::new() };
-            (Shape { nodes, jails, canary }, moved, stops)
-        })
+        let mesh = proptest::collection::vec((1..nodes, 1..nodes), 0..=3);
+        (all, inhabitants, 0..jails, stops, any::<bool>(), mesh, any::<bool>()).prop_map(
+            |(nodes, jails, moved, stops, tried, mesh, all_fibs)| {
+                let canary = if tried { Shape::testbed().canary } else { Vec::new() };
+                let mut pairs: Vec<_> = mesh.into_iter().filter(|(a, b)| a != b).collect();
+                pairs.iter_mut().for_each(|(a, b)| (*a, *b) = ((*a).min(*b), (*a).max(*b)));
+                pairs.sort_unstable();
+                pairs.dedup();
+                (Shape { nodes, jails, canary, mesh: pairs, all_fibs }, moved, stops)
+            },
+        )
     })
 }
 
@@ -450,4 +488,88 @@ proptest! {
         let walked = walk(&shape, &jail(shape.jails[moved].name), &stops);
         prop_assert!(walked.is_ok(), "{}", walked.unwrap_err());
     }
+
+    /// Several jails move about and come home in any order. At every stop the network is as if each jail had gone there
+    /// straight from home, and at the end as it was.
+    #[test]
+    fn the_network_only_remembers_where_jails_are((shape, _, _) in a_fleet(), moves in moves()) {
+        let strolled = stroll(&shape, &moves);
+        prop_assert!(strolled.is_ok(), "{}", strolled.unwrap_err());
+    }
+}
+
+/// Which jail goes to which node, both as numbers of which the fleet's size is the modulus.
+fn moves() -> impl Strategy<Value = Vec<(usize, usize)>> {
+    proptest::collection::vec((0..4usize, 0..4usize), 1..=5)
+}
+
+/// Carries a plan out, without looking at every step.
+fn go(world: &mut World, shape: &Shape, name: &JailName, there: &NodeName, salt: u32) -> Result<(), String> {
+    if running_copies(world, name) == [there.clone()] {
+        return Ok(());
+    }
+    for step in plan(world, shape, name, there, salt).steps {
+        world.apply(&step.effect).map_err(|e| format!("{name} to {there}: {}: {e}", step.title))?;
+    }
+    check_at(world, shape, name, there)
+}
+
+/// AllowedIPs, routes and addresses: what says where a packet goes, now and after a reboot.
+fn layout(world: &World) -> BTreeMap<NodeName, Vec<String>> {
+    let of = |host: &Host| {
+        let mut lines = Vec::new();
+        for wireguard in &host.facts.wireguard {
+            lines.extend(wireguard.peers.iter().map(|p| format!("peer {} {:?}", p.public_key, p.allowed)));
+        }
+        for file in &host.facts.wireguard_files {
+            lines.extend(file.peers.iter().map(|p| format!("file {} {p:?}", file.path)));
+        }
+        for (fib, table) in &host.facts.routes {
+            lines.extend(table.iter().map(|r| format!("FIB {fib} {} {} {}", r.destination, r.interface, r.flags)));
+        }
+        for interface in &host.facts.interfaces {
+            lines.extend(interface.addresses.iter().map(|a| format!("address {a} {}", interface.name)));
+        }
+        lines.sort();
+        lines
+    };
+    world.hosts.iter().map(|(node, host)| (node.clone(), of(host))).collect()
+}
+
+fn same_layout(what: &str, expected: &World, found: &World) -> Result<(), String> {
+    let (expected, found) = (layout(expected), layout(found));
+    for (node, lines) in &expected {
+        let missing: Vec<_> = lines.iter().filter(|l| !found[node].contains(l)).collect();
+        let debris: Vec<_> = found[node].iter().filter(|l| !lines.contains(l)).collect();
+        if !missing.is_empty() || !debris.is_empty() {
+            return Err(format!("{what}: {node} lacks {missing:#?}, has {debris:#?}"));
+        }
+    }
+    Ok(())
+}
+
+fn stroll(shape: &Shape, moves: &[(usize, usize)]) -> Result<(), String> {
+    let start = shape.world();
+    let mut world = start.clone();
+    let mut places: BTreeMap<usize, usize> = shape.jails.iter().enumerate().map(|(i, j)| (i, j.home)).collect();
+    let mut salt = 0;
+    for (moved, to) in moves {
+        let (moved, to) = (moved % shape.jails.len(), to % shape.nodes.len());
+        salt += 1;
+        go(&mut world, shape, &jail(shape.jails[moved].name), &node(shape.nodes[to].name), salt)?;
+        places.insert(moved, to);
+        let mut straight = start.clone();
+        for (index, place) in &places {
+            salt += 1;
+            go(&mut straight, shape, &jail(shape.jails[*index].name), &node(shape.nodes[*place].name), salt)?;
+        }
+        same_layout(&format!("after {moves:?} up to {moved} to {to}"), &straight, &world)?;
+    }
+    // Home in the order in which they went last.
+    for (moved, _) in moves.iter().rev() {
+        let shape_of_it = &shape.jails[moved % shape.jails.len()];
+        salt += 1;
+        go(&mut world, shape, &jail(shape_of_it.name), &node(shape.nodes[shape_of_it.home].name), salt)?;
+    }
+    same_layout(&format!("home after {moves:?}"), &start, &world)
 }

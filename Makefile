@@ -26,7 +26,7 @@ demo: setup build ## raise a lab, move a jail there and back under a client's ey
 test: setup ## every test, those in the lab included
 	@scripts/test
 
-faults: setup build ## every fault at every step of a move, in labs side by side; a table at the end (about an hour)
+faults: setup build ## every fault at every step of a move, in labs side by side; a table at the end (several hours)
 	@$(AS_ROOT) $(CARGO) test --locked --test faults every_fault_at_every_step -- --nocapture
 
 acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=path/to/fleet.yml

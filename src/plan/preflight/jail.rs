@@ -1,0 +1,105 @@
+//! What the jail brings with it: mounts, parameters, devices, its start at boot, its checks.
+
+use crate::facts::PathKind;
+use crate::plan::finding::Findings;
+use crate::plan::preflight::Subject;
+use crate::playbook;
+
+/// fetch(1) tells success or failure, no status.
+pub(super) fn tls(s: &Subject<'_>, findings: &mut Findings) {
+    for check in s.checks {
+        if let playbook::Probe::Http { target: playbook::HttpTarget::Url(url), status, .. } = &check.probe
+            && url.starts_with("https://")
+            && *status != 200
+        {
+            findings.error(
+                "https-status",
+                &s.situation.hub,
+                format!(
+                    "{url} shall answer with status {status}, but over TLS only 200 can be told with the base system"
+                ),
+                "check another URL, or plain HTTP",
+            );
+        }
+    }
+}
+
+/// What the jail's configuration names on the host: fstab sources, devfs ruleset, parameters.
+pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
+    let node = &s.situation.target.node;
+    if s.situation.fstab.is_some() && s.jail.fstab.is_none() {
+        findings.error(
+            "no-fstab",
+            &s.situation.source.node,
+            "the jail's configuration names an fstab that does not exist on the source: the jail could not be started again, here or there",
+            "restore the file, or correct mount.fstab",
+        );
+    }
+    for (path, kind) in &s.there.paths {
+        let within = path.is_within(&s.situation.path)
+            || *path == s.situation.target_file
+            || s.situation.fstab.as_ref() == Some(path);
+        if *kind == PathKind::Absent && !within {
+            findings.error(
+                "missing-source",
+                node,
+                format!("{path}, which the jail mounts, does not exist on {node}"),
+                format!("provide it on {node} (for a thin jail, the same release)"),
+            );
+        }
+    }
+    for parameter in &s.there.unknown_parameters {
+        findings.error(
+            "unknown-parameter",
+            node,
+            format!("the kernel of {node} does not know the jail parameter {parameter}: jail(8) would refuse to start the jail"),
+            "remove it from the jail's configuration, or upgrade the target",
+        );
+    }
+    for ruleset in &s.there.undefined_rulesets {
+        findings.error(
+            "no-ruleset",
+            node,
+            format!("devfs ruleset {ruleset} is not defined on {node}"),
+            "define it in /etc/devfs.rules and run: service devfs restart",
+        );
+    }
+    if s.situation.epair.is_some_and(|(from, to)| from != to) && !s.jail.inner_rc_interfaces.is_empty() {
+        findings.error(
+            "inner-interface",
+            node,
+            format!(
+                "the jail's own /etc/rc.conf names {}, but that unit is taken on {node}",
+                s.jail.inner_rc_interfaces.join(", ")
+            ),
+            "free the unit on the target, or rename the interface inside the jail to a name of its own",
+        );
+    }
+}
+
+/// The traps of jail_list (contract 0.14).
+pub(super) fn boot(s: &Subject<'_>, findings: &mut Findings) {
+    if !s.situation.autostart {
+        findings.note(
+            "no-autostart",
+            &s.situation.source.node,
+            format!(
+                "jail {} does not start at boot on {}, and will not on {}",
+                s.situation.jail, s.situation.source.node, s.situation.target.node
+            ),
+        );
+        return;
+    }
+    let rc = &s.target.rc;
+    if rc.jail_enable
+        && rc.jail_list.is_empty()
+        && s.target.jail_configurations.iter().any(|c| c.file.as_str() == "/etc/jail.conf")
+    {
+        findings.error(
+            "empty-jail-list",
+            &s.situation.target.node,
+            format!("jail_list is empty on {}, so every jail of /etc/jail.conf starts at boot; adding one name would stop the others from starting", s.situation.target.node),
+            "list them: sysrc jail_list=\"a b c\"",
+        );
+    }
+}

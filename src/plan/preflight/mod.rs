@@ -1,0 +1,68 @@
+//! What speaks against a move, all of it at once, before anything is touched.
+//!
+//! One file a subject; each says what is wrong, what it would mean for the jail, and what to do.
+
+mod identity;
+mod jail;
+mod network;
+mod place;
+mod software;
+mod storage;
+mod tunnel;
+
+use std::collections::BTreeMap;
+
+use crate::facts::HostFacts;
+use crate::facts::JailFacts;
+use crate::facts::TargetFacts;
+use crate::model::NodeName;
+use crate::plan::datasets::DatasetMove;
+use crate::plan::finding::Findings;
+use crate::plan::notices;
+use crate::plan::siblings;
+use crate::plan::situation::Situation;
+use crate::playbook;
+
+pub use identity::hosts;
+pub(super) use network::families;
+pub use storage::bytes;
+
+/// What the preflight looks at.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Where things are.
+    pub situation: &'a Situation,
+    /// Every host of the fleet.
+    pub hosts: &'a BTreeMap<NodeName, HostFacts>,
+    /// The source.
+    pub source: &'a HostFacts,
+    /// The target.
+    pub target: &'a HostFacts,
+    /// The hub.
+    pub hub: &'a HostFacts,
+    /// The jail, as the source tells.
+    pub jail: &'a JailFacts,
+    /// Its place, as the target tells.
+    pub there: &'a TargetFacts,
+    /// Its datasets.
+    pub datasets: &'a [DatasetMove],
+    /// What fleet.yml asks of it.
+    pub checks: &'a [playbook::Check],
+}
+
+/// All findings.
+pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
+    software::versions(subject, findings);
+    software::tools(subject, findings);
+    network::forwarding(subject, findings);
+    network::fibs(subject, findings);
+    tunnel::tunnel(subject, findings);
+    tunnel::ownership(subject, findings);
+    place::free_place(subject, findings);
+    storage::storage(subject, findings);
+    notices::examine(subject.situation, subject.source, subject.target, findings);
+    jail::surroundings(subject, findings);
+    jail::boot(subject, findings);
+    jail::tls(subject, findings);
+    siblings::examine(subject, findings);
+}

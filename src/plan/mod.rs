@@ -44,6 +44,8 @@ use crate::model::Owner;
 use crate::model::RunId;
 
 pub use finding::Finding;
+pub use finding::Fix;
+pub use finding::Remedy;
 pub use finding::Severity;
 
 /// Where a plan stands: the phases of a move, in order.

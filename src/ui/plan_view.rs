@@ -94,6 +94,9 @@ pub fn findings(findings: &[Finding], paint: Paint) -> String {
             let label = if mark == "note" { "note" } else { "fix" };
             let _ = writeln!(out, "    {label}: {}", finding.fix);
         }
+        for remedy in &finding.commands {
+            let _ = writeln!(out, "      {}# {}", remedy.host, remedy.command);
+        }
     }
     out
 }

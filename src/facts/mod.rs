@@ -13,6 +13,7 @@ pub mod questions;
 mod recordings;
 mod second_round;
 mod types;
+mod upkeep;
 
 pub use second_round::JailDataset;
 pub use second_round::JailFacts;
@@ -39,3 +40,6 @@ pub use types::TableFile;
 pub use types::WireGuard;
 pub use types::WireGuardFile;
 pub use types::ZfsVersion;
+pub use upkeep::Boot;
+pub use upkeep::PermanentArp;
+pub use upkeep::Room;

@@ -13,6 +13,7 @@ use super::netstat;
 use super::pf;
 use super::rc;
 use super::sysctl;
+use super::upkeep;
 use super::wireguard;
 use super::zfs;
 use crate::effect::commands::OWNER_PROPERTY;
@@ -81,6 +82,9 @@ pub fn parse_host(answer: &[u8]) -> Result<HostFacts, Vec<FactsError>> {
             zfs,
             commands: commands?,
             moving: moving(&frames),
+            room: upkeep::room(&frames),
+            boot: upkeep::boot(&frames),
+            permanent_arp: upkeep::permanent_arp(&frames),
             unreadable,
         })
     })();
@@ -207,6 +211,7 @@ fn packet_filter(frames: &Frames) -> Result<Pf, FactsError> {
         enabled,
         nat: pf::rules(&text("pf-nat")?),
         anchors: pf::anchors(&text("pf-rules")?),
+        blocks: pf::rules(&text("pf-rules")?).iter().any(|r| r.starts_with("block ")),
         tables,
         of_jails,
         file: pf::file(frames),
@@ -225,7 +230,10 @@ fn running_jails(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<Run
         let addresses = frames.about("jail-ifconfig", &jid).and_then(Frame::success);
         let addresses = addresses.and_then(|f| ifconfig::interfaces(&f.question(), &f.text()));
         let addresses = note(unreadable, &format!("jexec {} ifconfig", jail.name), addresses);
-        let usable = addresses.into_iter().flatten().flat_map(|i| i.addresses).filter(|a| !a.addr().is_loopback());
+        let interfaces = addresses.unwrap_or_default();
+        let mtus = interfaces.iter().filter(|i| i.addresses.iter().any(|a| !a.addr().is_loopback())).map(|i| i.mtu);
+        jail.mtu = mtus.max();
+        let usable = interfaces.into_iter().flat_map(|i| i.addresses).filter(|a| !a.addr().is_loopback());
         jail.addresses = usable.collect();
         for family in ["inet", "inet6"] {
             let routes = frames.about("jail-netstat", &format!("{jid} {family}")).and_then(Frame::success);
@@ -269,7 +277,9 @@ fn storage(frames: &Frames, unreadable: &mut Unreadable) -> Result<Storage, Fact
     }
     let mut pools = zfs::pools(&text("zpool-list")?)?;
     for pool in &mut pools {
-        pool.features = zfs::features(&frames.about("zpool-get", &pool.name)?.success()?.text());
+        let properties = frames.about("zpool-get", &pool.name)?.success()?.text();
+        pool.features = zfs::features(&properties);
+        pool.readonly = properties.lines().any(|row| row.starts_with("readonly\ton\t"));
     }
     Ok(Storage { datasets, pools, zfs: Some(version) })
 }

@@ -18,6 +18,7 @@ mod prefix;
 mod rc;
 mod second_round;
 mod sysctl;
+mod upkeep;
 mod wireguard;
 mod zfs;
 

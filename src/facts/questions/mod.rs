@@ -17,6 +17,7 @@ const ASK: &str = include_str!("ask.sh");
 pub(super) const WIREGUARD: &str = include_str!("wireguard.sh");
 const RC: &str = include_str!("rc.sh");
 const PF: &str = include_str!("pf.sh");
+const UPKEEP: &str = include_str!("upkeep.sh");
 const HOST: &str = include_str!("host.sh");
 const FILE: &str = include_str!("file.sh");
 const DATASETS: &str = include_str!("datasets.sh");
@@ -31,7 +32,7 @@ pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,avai
 /// The first round: everything that [`crate::facts::HostFacts`] holds.
 #[must_use]
 pub fn host_questions() -> String {
-    format!("{ASK}{WIREGUARD}{RC}{PF}{HOST}")
+    format!("{ASK}{WIREGUARD}{RC}{PF}{HOST}{UPKEEP}{END}")
 }
 
 /// Everything of ours on a host: what [`crate::facts::leftovers::Traces`] holds.

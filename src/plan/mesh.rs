@@ -15,6 +15,7 @@ use crate::model::PublicKey;
 use crate::plan::assemble::node_of;
 use crate::plan::finding::Findings;
 use crate::plan::network;
+use crate::plan::persist;
 use crate::plan::situation::Situation;
 
 /// Does this interface lead straight to other nodes of the fleet, and not only to the hub?
@@ -100,16 +101,7 @@ pub fn file<'a>(facts: &'a HostFacts, interface: &crate::model::InterfaceName) -
 
 fn examine_file(node: &NodeName, interface: &WireGuard, facts: &HostFacts, findings: &mut Findings) {
     match file(facts, &interface.interface) {
-        Some(file) if file.save_config => findings.error(
-            "save-config",
-            node,
-            format!(
-                "{} has SaveConfig = true: wg-quick rewrites it at down, and runtime and file would fight",
-                file.path
-            ),
-            "remove SaveConfig from the file",
-        ),
-        Some(_) => {}
+        Some(file) => persist::refuse_save_config(node, file, findings),
         None => findings.error(
             "no-wireguard-file",
             node,

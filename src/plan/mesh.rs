@@ -158,6 +158,7 @@ mod tests {
     use crate::plan::fixture::jail;
     use crate::plan::fixture::node;
     use crate::plan::fixture::tester;
+    use crate::plan::leases;
     use crate::playbook::Options;
 
     fn p(text: &str) -> Prefix {
@@ -213,6 +214,8 @@ mod tests {
             Effect::Arm(lease) if lease.host == node("big") => Some(lease),
             _ => None,
         });
+        // Whoever takes the run over is to be its owner there, too.
+        assert!(leases::beats(&plan.steps).contains_key(&node("big")));
         assert!(armed.unwrap().reverts.iter().any(|e| matches!(e, Effect::HandOver(h) if h.host == node("big"))));
     }
 

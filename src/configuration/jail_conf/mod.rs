@@ -3,7 +3,7 @@
 //! The steps, one file each: [`token`] splits the text without losing a byte, [`tree`] finds statements and blocks,
 //! [`value`] resolves variables and remembers where each character was written, [`matching`] finds what must change in
 //! a value, [`rewrite`](mod@rewrite) edits those places and nothing else. [`extract`](mod@extract) makes a file of its own out of a
-//! shared /etc/jail.conf, [`list`] reads what `jail -e` prints.
+//! shared /etc/jail.conf, [`ways`](mod@ways) gives a jail routes at its start, [`list`] reads what `jail -e` prints.
 
 pub mod extract;
 pub mod fib;
@@ -15,6 +15,7 @@ pub mod rewrite;
 pub mod token;
 pub mod tree;
 pub mod value;
+pub mod ways;
 
 pub use extract::Extracted;
 pub use extract::extract;
@@ -28,6 +29,8 @@ pub use rewrite::Rewritten;
 pub use rewrite::inner_names;
 pub use rewrite::rewrite;
 pub use tree::SyntaxError;
+pub use ways::NoWay;
+pub use ways::Way;
 
 #[cfg(test)]
 mod tests;

@@ -41,6 +41,9 @@ pub struct HostFacts {
     pub jails: Vec<RunningJail>,
     /// Jails that are configured on the host (`jail -e`), running or not.
     pub jail_configurations: Vec<JailConfiguration>,
+    /// The text of each file that configures jails, as far as it is UTF-8 and was read whole.
+    #[serde(default)]
+    pub jail_files: BTreeMap<RemotePath, String>,
     /// The parts of rc.conf that matter.
     pub rc: RcConf,
     /// All filesystems and volumes.

@@ -429,6 +429,7 @@ impl Shape {
             moving: BTreeMap::new(),
             jails: here.iter().map(|j| j.running(shape.mount)).collect(),
             jail_configurations: vec![],
+            jail_files: BTreeMap::new(),
             rc: RcConf {
                 jail_enable: !autostart.is_empty(),
                 jail_list: autostart.iter().map(|j| (*j).to_owned()).collect(),

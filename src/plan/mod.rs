@@ -30,6 +30,7 @@ pub mod siblings;
 pub mod situation;
 pub mod staging;
 mod step;
+pub mod ways;
 
 use serde::Deserialize;
 use serde::Serialize;

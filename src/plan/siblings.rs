@@ -2,7 +2,7 @@
 //!
 //! IPv4: proxy ARP on both hosts, with the /32 into the tunnel where they stay and the subnet into the tunnel where the
 //! jail is (contract 6.4, 10.8). IPv6: proxy neighbour discovery does not work on 13.2, so a host route through the
-//! gateway inside each of them (contract 10.9); those last as long as the jail that has them runs.
+//! gateway inside each of them (contract 10.9), which [`ways`] makes last.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -26,6 +26,8 @@ use crate::plan::network;
 use crate::plan::network::RouteChange;
 use crate::plan::persist;
 use crate::plan::preflight::Subject;
+use crate::plan::situation::Situation;
+use crate::plan::ways;
 
 /// rc.conf(5)'s own variable, and ours that lists the jails for which we set it.
 const PROXY: &str = "arpproxy_all";
@@ -37,20 +39,19 @@ const SUBNETS: &str = "jailferry_subnets";
 const SYSCTL: &str = "net.link.ether.inet.proxyall";
 
 /// A pair of addresses on one subnet: the jail's and a sibling's.
-struct Pair {
-    jail: JailName,
-    /// The sibling's address with its length.
-    address: IpAddr,
+pub(super) struct Pair {
+    pub(super) jail: JailName,
+    /// The sibling's address.
+    pub(super) address: IpAddr,
     network: Prefix,
     /// The jail's own address in that network.
-    own: IpAddr,
+    pub(super) own: IpAddr,
     /// The sibling's default gateway in that family.
-    gateway: Option<IpAddr>,
+    pub(super) gateway: Option<IpAddr>,
 }
 
 /// The running jails of a host next to one of the jail's addresses.
-fn pairs(cast: &Cast<'_>, facts: &HostFacts) -> Vec<Pair> {
-    let situation = cast.situation;
+pub(super) fn pairs(situation: &Situation, facts: &HostFacts) -> Vec<Pair> {
     let near = |jail: &RunningJail| {
         let Ok(name) = JailName::new(jail.name.as_str()) else { return Vec::new() };
         let gateway = |family| jail.gateways.iter().copied().find(|g| Family::of(*g) == family);
@@ -72,7 +73,7 @@ fn away<'a>(cast: &'a Cast<'_>) -> Vec<(&'a NodeName, &'a HostFacts, Vec<Pair>)>
     cast.hosts
         .iter()
         .filter(|(node, _)| **node != cast.situation.target.node)
-        .map(|(node, facts)| (node, facts, pairs(cast, facts)))
+        .map(|(node, facts)| (node, facts, pairs(cast.situation, facts)))
         .filter(|(_, _, pairs)| !pairs.is_empty())
         .collect()
 }
@@ -211,7 +212,7 @@ pub fn meet(cast: &Cast<'_>) -> Vec<Step> {
         }
     }
     let Some(facts) = cast.hosts.get(target) else { return steps };
-    for pair in pairs(cast, facts).iter().filter(|p| p.own.is_ipv6()) {
+    for pair in pairs(situation, facts).iter().filter(|p| p.own.is_ipv6()) {
         steps.extend(pair.gateway.map(|gateway| jail_route(target, &pair.jail, pair.own, gateway, false)));
     }
     steps.iter_mut().for_each(|s| s.phase = Phase::Prove);
@@ -264,6 +265,7 @@ pub(super) fn persist(cast: &Cast<'_>) -> Vec<Step> {
             text(&after).as_deref(),
         ));
     }
+    steps.extend(ways::persist(cast));
     steps
 }
 
@@ -296,12 +298,7 @@ pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
         ),
     );
     if six {
-        findings.warning(
-            "siblings-inet6",
-            &situation.target.node,
-            format!("the IPv6 routes between {who} and jail {} are made inside the jails and last until the jail that has them starts again", situation.jail),
-            "add them to the jails' own start (ipv6_static_routes in their rc.conf), or use /128 addresses with a default route",
-        );
+        ways::examine(situation, s.hosts, findings);
     }
     for (node, facts) in
         [(&situation.hub, s.hub), (&situation.target.node, s.target), (&situation.source.node, s.source)]

@@ -1,13 +1,18 @@
 //! The jail's files as the target needs them: its configuration rewritten token by token, its fstab.
 
+use std::collections::BTreeMap;
+
 use crate::configuration::jail_conf;
 use crate::configuration::jail_conf::Rewrite;
+use crate::facts::HostFacts;
 use crate::facts::JailFacts;
 use crate::facts::TargetFacts;
+use crate::model::NodeName;
 use crate::model::RemotePath;
 use crate::plan::Change;
 use crate::plan::finding::Findings;
 use crate::plan::situation::Situation;
+use crate::plan::ways;
 
 /// A file to write at the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +38,13 @@ pub struct Staged {
 
 /// Rewrites what names the source's bridge, FIB and epair unit; everything else, comments included, stays.
 #[must_use]
-pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findings: &mut Findings) -> Staged {
+pub fn stage(
+    situation: &Situation,
+    hosts: &BTreeMap<NodeName, HostFacts>,
+    jail: &JailFacts,
+    there: &TargetFacts,
+    findings: &mut Findings,
+) -> Staged {
     let mut staged = Staged::default();
     let source = &situation.source.node;
     if let Some((path, file)) = &jail.fstab {
@@ -77,6 +88,7 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
             return staged;
         }
     };
+    let (own, routes) = without_ways(situation, own);
     let (from, to) = (&situation.source, &situation.target);
     let wanted = Rewrite {
         epair: situation.epair.filter(|(a, b)| a != b),
@@ -125,6 +137,17 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
             _ => findings.warning("configuration", source, text, "check the rewritten file in the plan"),
         }
     }
+    let wanted = ways::of_the_moved(situation, hosts, &jail.configuration.text);
+    let text = match jail_conf::ways::change(&rewritten.text, &situation.jail, &wanted) {
+        Ok(edits) => jail_conf::apply(&rewritten.text, edits),
+        Err(why) => {
+            if !wanted.is_empty() {
+                let why = format!("{}: {why}", jail.configuration_file);
+                ways::warn(&to.node, &situation.jail, &why, findings);
+            }
+            rewritten.text
+        }
+    };
     let changes = rewritten
         .changes
         .iter()
@@ -135,6 +158,7 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
                 c.after.trim(),
             )
         })
+        .chain(ways::changes(&to.node, &situation.target_file, &situation.jail, &routes, &wanted))
         .collect();
     staged.expected.push(("path".into(), situation.path.to_string()));
     let vnet: Vec<String> =
@@ -144,9 +168,18 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
     }
     staged.files.push(StagedFile {
         path: situation.target_file.clone(),
-        text: rewritten.text,
+        text,
         mode: jail.configuration.mode.clone(),
         changes,
     });
     staged
+}
+
+/// The text without the ways that the jail had at the source, which the target's take the place of, and those ways.
+fn without_ways(situation: &Situation, text: String) -> (String, Vec<jail_conf::Way>) {
+    let ways = jail_conf::ways::ways(&text, &situation.jail);
+    match jail_conf::ways::change(&text, &situation.jail, &[]) {
+        Ok(edits) => (jail_conf::apply(&text, edits), ways),
+        Err(_) => (text, Vec::new()),
+    }
 }

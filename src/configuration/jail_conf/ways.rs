@@ -47,7 +47,8 @@ pub enum NoWay {
 
 impl Way {
     /// The command that makes it, when `jail` has started.
-    fn command(&self, jail: &JailName) -> String {
+    #[must_use]
+    pub fn command(&self, jail: &JailName) -> String {
         let Way { to, gateway, of } = self;
         let family = Family::of(*to);
         format!("/usr/sbin/jexec {jail} /sbin/route -q -n add -{family} -host {to} {gateway} || : jailferry {of}")
@@ -117,9 +118,9 @@ fn reached(before: &str, after: &str, jail: &JailName, wanted: &[Way]) -> Result
         let mut ours = Vec::new();
         let mut rest = Vec::new();
         for (name, values) in Scope::of(document, jail).effective() {
-            let (mine, others): (Vec<_>, Vec<_>) = values.into_iter().partition(|v| {
-                name == PARAMETER && v.as_ref().is_some_and(|v| Way::of_command(v, jail).is_some())
-            });
+            let (mine, others): (Vec<_>, Vec<_>) = values
+                .into_iter()
+                .partition(|v| name == PARAMETER && v.as_ref().is_some_and(|v| Way::of_command(v, jail).is_some()));
             ours.extend(mine.iter().flatten().filter_map(|v| Way::of_command(v, jail)));
             if name != PARAMETER || !others.is_empty() {
                 rest.push((name, others));
@@ -236,7 +237,8 @@ mod tests {
 
     /// Files as people write them: all in one line, without a newline at the end, with comments anywhere.
     fn file() -> impl Strategy<Value = String> {
-        let blank = prop_oneof![Just(" "), Just("\n"), Just("\n\t"), Just(""), Just("\n# a } comment\n"), Just(" /* x */ ")];
+        let blank =
+            prop_oneof![Just(" "), Just("\n"), Just("\n\t"), Just(""), Just("\n# a } comment\n"), Just(" /* x */ ")];
         let statement = prop_oneof![
             Just("persist;"),
             Just("path = \"/j/sib\";"),

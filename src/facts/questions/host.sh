@@ -77,9 +77,11 @@ if [ -n "$vnet" ]; then
 	done
 fi
 separator=$(printf '\037')
+with_digest() { sha256 -q "$1" && cat "$1"; }
 for file in /etc/jail.*.conf /etc/jail.conf.d/*.conf /etc/jail.conf /usr/local/bastille/jails/*/jail.conf; do
 	[ -f "$file" ] || continue
 	ask jail-e "$file" jail -f "$file" -e "$separator"
+	ask jail-file "$file" with_digest "$file"
 done
 
 for file in /var/db/jailferry/*.lock; do

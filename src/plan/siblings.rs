@@ -106,11 +106,11 @@ struct Proxy {
     after: Vec<String>,
 }
 
-fn proxy(cast: &Cast<'_>, facts: &HostFacts, needed: bool) -> Proxy {
+fn proxy(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts, needed: bool) -> Proxy {
     let before = marked(facts, MARK);
     let jail = cast.situation.jail.to_string();
     let on = facts.sysctl(SYSCTL) == Some(1);
-    let mut after: Vec<String> = before.iter().filter(|j| **j != jail).cloned().collect();
+    let mut after: Vec<String> = before.iter().filter(|j| **j != jail && still_apart(cast, node, j)).cloned().collect();
     // Where somebody else has switched it on it is not ours to remember, nor to switch off.
     if needed && (!on || !before.is_empty()) {
         after.push(jail);
@@ -121,6 +121,24 @@ fn proxy(cast: &Cast<'_>, facts: &HostFacts, needed: bool) -> Proxy {
         _ => None,
     };
     Proxy { switch, before, after }
+}
+
+/// Will another moved jail still have a sibling elsewhere, one of the two being on that host? One that runs nowhere may
+/// have.
+fn still_apart(cast: &Cast<'_>, node: &NodeName, jail: &str) -> bool {
+    let place = |host, other: &RunningJail| -> &NodeName {
+        if other.name == cast.situation.jail.as_str() { &cast.situation.target.node } else { host }
+    };
+    let all = || {
+        let jails = cast.hosts.iter().flat_map(|(host, facts)| facts.jails.iter().map(move |j| (host, j)));
+        jails.filter(|(_, j)| j.vnet && !j.dying).map(|(host, j)| (place(host, j), j))
+    };
+    let Some((home, own)) = all().find(|(_, j)| j.name == jail) else { return true };
+    let near = |other: &RunningJail| {
+        let networks = || other.addresses.iter().filter(|net| net.addr().is_ipv4());
+        networks().any(|net| own.addresses.iter().any(|a| net.contains(&a.addr())))
+    };
+    all().any(|(there, j)| j.name != jail && there != home && (home == node || there == node) && near(j))
 }
 
 /// Route changes of a host: the siblings' subnets lead into the tunnel where the jail is, and no longer where it was.
@@ -179,7 +197,7 @@ pub fn meet(cast: &Cast<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     for (node, facts) in cast.hosts {
         steps.extend(routes(cast, node, facts).into_iter().map(route_step));
-        if let Some(on) = proxy(cast, facts, needed.contains(node)).switch {
+        if let Some(on) = proxy(cast, node, facts, needed.contains(node)).switch {
             let (title, before, after) = if on {
                 (format!("{node} answers for jails that are elsewhere (proxy ARP)"), "0", "1")
             } else {
@@ -246,7 +264,7 @@ pub(super) fn persist(cast: &Cast<'_>) -> Vec<Step> {
         if old != new.as_ref() {
             steps.extend(persist::edit_variable(node, SUBNETS, old.map(String::as_str), new.as_deref()));
         }
-        let Proxy { before, after, .. } = proxy(cast, facts, needed.contains(node));
+        let Proxy { before, after, .. } = proxy(cast, node, facts, needed.contains(node));
         if before == after {
             continue;
         }

@@ -142,6 +142,7 @@ pub async fn evidence(
         });
         paths.extend(sources.into_iter().filter_map(|path| RemotePath::new(path).ok()));
     }
+    paths.extend(configuration.as_ref().and_then(preflight::log_folder));
     let mut files = vec![situation.target_file.clone()];
     files.extend(situation.fstab.clone());
     let there = questions::TargetQuestions {

@@ -231,6 +231,7 @@ impl Host {
             mounts: Vec::new(),
             userland: Some(self.facts.identity.userland.clone()),
             inner_rc_interfaces: Vec::new(),
+            beside: BTreeSet::new(),
             outside: BTreeMap::new(),
         })
     }

@@ -79,6 +79,7 @@ pub fn parse_host(answer: &[u8]) -> Result<HostFacts, Vec<FactsError>> {
             jails: jails?,
             jail_configurations,
             jail_files,
+            boot_off: boot_off(&frames),
             rc: rc?,
             datasets,
             pools,
@@ -254,6 +255,12 @@ fn jail_files(frames: &Frames, unreadable: &mut Unreadable) -> BTreeMap<RemotePa
         Ok((path, files::with_digest(&frame.subject, &frame.success()?.output)?))
     };
     frames.all("jail-file").filter_map(|f| note(unreadable, &f.subject, read(f))).collect()
+}
+
+/// `boot=off` in settings.conf of a jail's folder.
+fn boot_off(frames: &Frames) -> BTreeSet<RemotePath> {
+    let off = frames.all("bastille-boot").filter(|f| f.status == 0 && f.word() == "off");
+    off.filter_map(|f| RemotePath::new(f.subject.rsplit_once('/')?.0).ok()).collect()
 }
 
 struct Storage {

@@ -108,7 +108,7 @@ for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do
 	[ -f "$file" ] || continue
 	ask hooks "$file" ours_hooked "$file"
 done
-for file in /etc/jail.*.conf /etc/jail.conf.d/*.conf /etc/jail.conf /usr/local/bastille/jails/*/jail.conf; do
+for file in /etc/jail.*.conf /etc/jail.conf.d/*.conf /etc/jail.conf "$(bastille_jails)"/*/jail.conf; do
 	[ -f "$file" ] || continue
 	ask ways "$file" ours_at_start "$file"
 done

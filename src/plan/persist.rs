@@ -73,16 +73,8 @@ pub fn wireguard_files(
             None => Some(&f.interface) == tunnel,
         });
         if let Some(file) = found {
-            if file.save_config && *node == situation.hub {
-                findings.error(
-                    "save-config",
-                    node,
-                    format!(
-                        "{} has SaveConfig = true: wg-quick rewrites it at down, and runtime and file would fight",
-                        file.path
-                    ),
-                    "remove SaveConfig from the file",
-                );
+            if *node == situation.hub {
+                refuse_save_config(node, file, findings);
             }
             files.insert(node.clone(), file.clone());
         } else if *node == situation.hub {
@@ -164,6 +156,21 @@ fn still_so(before: &[Step]) -> Vec<Step> {
     };
     let once_more = |step: &Step| Step::new(Phase::Persist, format!("still so: {}", step.title), step.effect.clone());
     before.iter().filter(again).map(once_more).collect()
+}
+
+/// A file that the interface itself rewrites is none to keep anything in (wg-quick(8), SaveConfig).
+pub(super) fn refuse_save_config(node: &NodeName, file: &WireGuardFile, findings: &mut Findings) {
+    if file.save_config {
+        findings.error(
+            "save-config",
+            node,
+            format!(
+                "{} has SaveConfig = true: wg-quick rewrites it at down, and runtime and file would fight",
+                file.path
+            ),
+            "remove SaveConfig from the file",
+        );
+    }
 }
 
 /// The files of the hub, and of hosts with peers of their own, say what the hosts do.

@@ -26,12 +26,18 @@ impl End {
 #[must_use]
 pub fn ends(configuration: &JailConfiguration) -> Vec<End> {
     let lists = ["exec.prepare", "exec.prestart", "exec.created"];
-    let texts = lists.iter().flat_map(|list| configuration.values(list).unwrap_or_default());
+    let texts: Vec<String> = lists.iter().flat_map(|list| configuration.values(list).unwrap_or_default()).collect();
     let commands: Vec<Vec<ShellWord>> =
-        texts.flat_map(|text| matching::commands(&text.chars().collect::<Vec<_>>())).collect();
+        texts.iter().flat_map(|text| matching::commands(&text.chars().collect::<Vec<_>>())).collect();
     let inside = configuration.values("vnet.interface").unwrap_or_default();
     let names = inside.iter().flat_map(|value| value.split([' ', ','])).filter(|name| !name.is_empty());
-    names.filter_map(|name| end(name, &commands)).collect()
+    names.filter_map(|name| end(name, &commands).or_else(|| twin(name, &texts))).collect()
+}
+
+/// Of an epair that ifconfig(8) chooses the unit of.
+fn twin(inside: &str, texts: &[String]) -> Option<End> {
+    let name = texts.iter().find_map(|text| matching::twin(text, inside))?;
+    Some(End { name: InterfaceName::new(name).ok()?, unit: None })
 }
 
 fn end(inside: &str, commands: &[Vec<ShellWord>]) -> Option<End> {
@@ -86,6 +92,9 @@ mod tests {
             \"ifconfig epair0b up name e0b_web\",\"ifconfig e0a_web description \\\"vnet0 host interface\\\"\"";
         assert_eq!(of("e0b_web", named), [("e0a_web".into(), Some(0))]);
         assert_eq!(of("e0b_bastille3", "\"jib addm bastille3 em0\""), [("e0a_bastille3".into(), None)]);
+        let any = "\"epair0=$(ifconfig epair create) && ifconfig ${epair0} up name e0a_web && ifconfig ${epair0%a}b up name e0b_web\",\
+            \"ifconfig bridge0 addm e0a_web\"";
+        assert_eq!(of("e0b_web", any), [("e0a_web".into(), None)]);
         assert_eq!(of("epair1b,epair2b", "true").len(), 2);
         assert_eq!(of("vtnet1", "true"), []);
         assert_eq!(of("e0b_web", "true"), []);

@@ -156,9 +156,9 @@ pub fn stage(
     if from.fib == 0
         && to.fib != 0
         && named(&own).is_ok_and(|r| r.text == own)
-        && let Some((_, unit)) = situation.epair
         && let [end] = to.interfaces.as_slice()
     {
+        let unit = situation.epair.map(|(_, unit)| unit);
         match jail_conf::add_fib(&rewritten.text, &situation.jail, unit, end, to.fib) {
             Ok(added) => {
                 rewritten.text = added.text;

@@ -3,6 +3,7 @@
 use crate::bench::Fleet;
 use crate::bench::text;
 use crate::bench::wait_until;
+use crate::state::States;
 
 /// Bastille's place on a host: its settings, an rc script that starts jails as that of 1.4 does, and a release.
 const INSTALL: &str = r#"
@@ -42,6 +43,18 @@ mkdir usr
 for dir in bin sbin lib libexec usr/bin usr/sbin usr/lib usr/libexec; do cp -R "/$dir" "$dir"; done
 "#;
 
+/// How Bastille before 1.0 makes the interfaces, and how it does since.
+const OF_A_UNIT: &str = r#"
+  exec.prestart += "ifconfig epair0 create";
+  exec.prestart += "ifconfig bridge0 addm epair0a";
+  exec.prestart += "ifconfig epair0a up name e0a_web";
+  exec.prestart += "ifconfig epair0b up name e0b_web";
+"#;
+const OF_ANY_UNIT: &str = r#"
+  exec.prestart += "epair0=\$(ifconfig epair create) && ifconfig \${epair0} up name e0a_web && ifconfig \${epair0%a}b up name e0b_web";
+  exec.prestart += "ifconfig bridge0 addm e0a_web";
+"#;
+
 /// Makes web one of Bastille's.
 const CONVERT: &str = r#"
 jail -q -f /etc/jail.conf.d/web.conf -r web >/dev/null
@@ -77,10 +90,7 @@ web {
 
   vnet;
   vnet.interface = e0b_web;
-  exec.prestart += "ifconfig epair0 create";
-  exec.prestart += "ifconfig bridge0 addm epair0a";
-  exec.prestart += "ifconfig epair0a up name e0a_web";
-  exec.prestart += "ifconfig epair0b up name e0b_web";
+INTERFACES
   exec.prestart += "ifconfig e0a_web description \"vnet0 host interface for Bastille jail web\"";
   exec.prestart += "ifconfig e0a_web fib 1";
   exec.prestart += "cp /var/db/jailferry-testbed/name ${path}/var/run/host";
@@ -100,11 +110,13 @@ END
 jail -f $folder/jail.conf -c web
 "#;
 
+const CONF: &str = "cat /jf/bastille/jails/web/jail.conf";
+
 #[test]
 fn a_thin_jail_of_bastille_moves_to_big_and_home_again() {
     let Some(fleet) = Fleet::lab("a_thin_jail_of_bastille_moves_to_big_and_home_again") else { return };
     fleet.sh("spare", INSTALL);
-    fleet.sh("spare", CONVERT);
+    fleet.sh("spare", &CONVERT.replace("INTERFACES", OF_A_UNIT.trim()));
     fleet.answers_from("web", "spare");
 
     // What big lacks is told before anything is touched, with what puts it right.
@@ -121,11 +133,10 @@ fn a_thin_jail_of_bastille_moves_to_big_and_home_again() {
     // Unit 0 is taken there.
     fleet.sh("big", "ifconfig epair0 create >/dev/null");
 
-    let conf = "cat /jf/bastille/jails/web/jail.conf";
-    let (before, files) = (fleet.states(), fleet.sh("spare", conf));
+    let (before, files) = (fleet.states(), fleet.sh("spare", CONF));
     fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
     runs_on(&fleet, "big");
-    let there = fleet.sh("big", conf);
+    let there = fleet.sh("big", CONF);
     assert!(there.contains("ifconfig epair1a up name e0a_web"), "{there}");
     assert!(there.contains("jailferry sib"), "{there}");
     fleet.sh("spare", "[ ! -e /jf/bastille/jails/web/jail.conf ]");
@@ -137,11 +148,37 @@ fn a_thin_jail_of_bastille_moves_to_big_and_home_again() {
     // Gone with the boot; the unit stays what it is.
     fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
     runs_on(&fleet, "spare");
-    let home = fleet.sh("spare", conf);
+    let home = fleet.sh("spare", CONF);
     assert_eq!(home.replace("epair1", "epair0"), files, "{home}");
     reboot(&fleet, "spare");
     runs_on(&fleet, "spare");
-    before.same_but(&fleet.states(), "after coming home", |line| {
+    same(&before, &fleet.states());
+}
+
+#[test]
+fn an_epair_of_whatever_unit_gets_the_fib_of_the_target() {
+    let Some(fleet) = Fleet::lab("an_epair_of_whatever_unit_gets_the_fib_of_the_target") else { return };
+    for host in ["spare", "big"] {
+        fleet.sh(host, INSTALL);
+    }
+    fleet.sh("spare", &CONVERT.replace("INTERFACES", OF_ANY_UNIT.trim()));
+    fleet.answers_from("web", "spare");
+    let files = fleet.sh("spare", CONF);
+    let before = fleet.states();
+    fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
+    runs_on(&fleet, "big");
+    assert!(fleet.sh("big", "ifconfig e0a_web").contains("fib: 1"));
+    reboot(&fleet, "big");
+    runs_on(&fleet, "big");
+    fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
+    runs_on(&fleet, "spare");
+    assert_eq!(fleet.sh("spare", CONF), files);
+    same(&before, &fleet.states());
+}
+
+/// Home again, but for what every move leaves until `finalize`.
+fn same(before: &States, after: &States) {
+    before.same_but(after, "after coming home", |line| {
         let copy = line.starts_with("+big: datasets: jfpool/bastille/jails/web");
         let base = line.contains("jfpool/bastille/jails/web") && line.contains("@jailferry-web-");
         let log = line.contains("+small: ") && line.contains("/wireguard/") && line.contains(".jailferry-web-");

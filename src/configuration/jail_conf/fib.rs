@@ -22,7 +22,7 @@ use crate::model::JailName;
 pub fn add_fib(
     text: &str,
     jail: &JailName,
-    unit: u32,
+    unit: Option<u32>,
     end: &InterfaceName,
     fib: u16,
 ) -> Result<Rewritten, SyntaxError> {
@@ -33,8 +33,8 @@ pub fn add_fib(
         Ok(Rewritten { text: text.to_owned(), changes: Vec::new(), findings: vec![finding] })
     };
     let Some(block) = document.own_block(jail) else { return nothing("the file has no block of the jail's own") };
-    let Some(parameter) = host_list(&scope, unit) else {
-        return nothing(&format!("no command on the host configures epair{unit}a"));
+    let Some(parameter) = host_list(&scope, unit, end) else {
+        return nothing(&format!("no command on the host configures {end}"));
     };
     let command = format!("exec.{parameter} += \"ifconfig {end} fib {fib}\";");
     let last = block.statements.iter().rev().find(|s| s.name == format!("exec.{parameter}"));
@@ -54,14 +54,18 @@ pub fn add_fib(
     Ok(Rewritten { text: new, changes, findings })
 }
 
-/// The first list of commands run on the host at start that names the host's end of the epair.
-fn host_list(scope: &Scope<'_, '_>, unit: u32) -> Option<&'static str> {
+/// The first list of commands run on the host at start that names the host's end of the epair, by its unit if it has one.
+fn host_list(scope: &Scope<'_, '_>, unit: Option<u32>, end: &InterfaceName) -> Option<&'static str> {
     let values = scope.effective();
+    let names = |command: &String| match unit {
+        Some(unit) => matching::units(command).contains(&unit),
+        None => {
+            let words = matching::commands(&command.chars().collect::<Vec<_>>());
+            words.iter().flatten().any(|word| word.text == end.as_str())
+        }
+    };
     ["prepare", "prestart", "created"].into_iter().find(|list| {
-        values.iter().any(|(name, commands)| {
-            *name == format!("exec.{list}")
-                && commands.iter().flatten().any(|command| matching::units(command).contains(&unit))
-        })
+        values.iter().any(|(name, commands)| *name == format!("exec.{list}") && commands.iter().flatten().any(names))
     })
 }
 

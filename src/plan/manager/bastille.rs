@@ -3,7 +3,7 @@
 //! the old one once they are mounted.
 //!
 //! At boot its rc script starts whatever has a jail.conf (0.x: and is in `bastille_list`, ALL by default) unless its
-//! settings say `boot=off` (1.0). What is not mounted has no jail.conf, so `canmount=noauto` of the folder's dataset keeps
+//! settings say `boot=off` (1.0). What is not mounted has no jail.conf, so `canmount=noauto` of its datasets keeps
 //! any version from starting the jail. Jails are started and stopped with jail(8), as Bastille does.
 
 use crate::effect::Effect;
@@ -64,9 +64,10 @@ impl Bastille<'_> {
     }
 }
 
-/// Mounted now, but not by the next boot.
-fn not_at_boot(live: Parked) -> Parked {
-    Parked { canmount: PropertyState::Local("noauto".into()), ..live }
+/// Mounted now, but not by the next boot. All of them: a root that is mounted without its folder would be hidden by it.
+fn not_at_boot(live: Vec<Parked>) -> Vec<Parked> {
+    let noauto = |live: Parked| Parked { canmount: PropertyState::Local("noauto".into()), ..live };
+    live.into_iter().map(noauto).collect()
 }
 
 impl Manages for Bastille<'_> {
@@ -110,21 +111,20 @@ impl Manages for Bastille<'_> {
     }
 
     fn arrived(&self, live: Vec<Parked>) -> Vec<Parked> {
-        let mut live = live.into_iter();
-        live.next().map(not_at_boot).into_iter().chain(live).collect()
+        not_at_boot(live)
     }
 
     fn autostart_off(&self, cast: &Cast<'_>) -> Vec<Step> {
-        let Some(on) = cast.datasets.first().map(|d| d.source.clone()) else { return Vec::new() };
+        let on: Vec<Parked> = cast.datasets.iter().map(|d| d.source.clone()).collect();
         let off = not_at_boot(on.clone());
-        let (host, jail, dataset) = (cast.source(), &cast.situation.jail, on.dataset.clone());
+        let (host, jail, dataset) = (cast.source(), &cast.situation.jail, &cast.situation.source.dataset);
         vec![
             Step::new(
                 Phase::CutOver,
                 format!("jail {jail} no longer starts at boot on {host}: {dataset} is not mounted by itself"),
-                Effect::Unpark { host: host.clone(), datasets: vec![off] },
+                Effect::Unpark { host: host.clone(), datasets: off },
             )
-            .undo(Effect::Unpark { host: host.clone(), datasets: vec![on] })
+            .undo(Effect::Unpark { host: host.clone(), datasets: on })
             .change(Change::new(format!("canmount of {dataset} on {host}"), "as it was", "noauto")),
         ]
     }
@@ -148,13 +148,13 @@ impl Manages for Bastille<'_> {
 
     /// Behind the second look, which finds the dataset as the cut-over left it.
     fn settle(&self, cast: &Cast<'_>) -> Vec<Step> {
-        let Some(live) = cast.datasets.first().map(|d| d.target.clone()) else { return Vec::new() };
-        let (host, dataset) = (cast.target(), live.dataset.clone());
+        let live: Vec<Parked> = cast.datasets.iter().map(|d| d.target.clone()).collect();
+        let (host, dataset) = (cast.target(), &cast.situation.target.dataset);
         vec![
             Step::new(
                 Phase::Persist,
                 format!("{dataset} is mounted at boot on {host}, so that Bastille finds jail {}", cast.situation.jail),
-                Effect::Unpark { host: host.clone(), datasets: vec![live] },
+                Effect::Unpark { host: host.clone(), datasets: live },
             )
             .change(Change::new(
                 format!("canmount of {dataset} on {host}"),

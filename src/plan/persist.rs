@@ -154,8 +154,15 @@ fn still_so(before: &[Step]) -> Vec<Step> {
                     | Effect::StartJail(_)
             )
     };
+    // What kept the source's datasets from the next boot while the jail still ran is over when they are put away.
+    let put_away = |step: &Step| match &step.effect {
+        Effect::Unpark { host, .. } => {
+            before.iter().any(|later| matches!(&later.effect, Effect::Park { host: there, .. } if there == host))
+        }
+        _ => false,
+    };
     let once_more = |step: &Step| Step::new(Phase::Persist, format!("still so: {}", step.title), step.effect.clone());
-    before.iter().filter(again).map(once_more).collect()
+    before.iter().filter(again).filter(|step| !put_away(step)).map(once_more).collect()
 }
 
 /// A file that the interface itself rewrites is none to keep anything in (wg-quick(8), SaveConfig).

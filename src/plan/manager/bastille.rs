@@ -210,6 +210,12 @@ impl Manages for Bastille<'_> {
         }
     }
 
+    /// A release that was destroyed may leave its empty directory.
+    fn needs(&self, source: String) -> Vec<String> {
+        let shell = source.contains("/releases/").then(|| format!("{}/bin/sh", source.trim_end_matches('/')));
+        std::iter::once(source).chain(shell).collect()
+    }
+
     fn provide(&self, path: &RemotePath, node: &NodeName) -> String {
         match path.as_str().split_once("/releases/") {
             Some((_, release)) => {

@@ -81,6 +81,11 @@ pub(super) trait Manages {
     /// What speaks against the move.
     fn examine(&self, subject: &Subject<'_>, findings: &mut Findings);
 
+    /// What must be there at the target where the jail mounts this directory of the host.
+    fn needs(&self, source: String) -> Vec<String> {
+        vec![source]
+    }
+
     /// How the target gets something that the jail mounts and that is not there.
     fn provide(&self, path: &RemotePath, node: &NodeName) -> String {
         let _ = path;
@@ -96,6 +101,12 @@ impl Manager {
             Some(folder) => Manager::Bastille(folder),
             None => Manager::Plain,
         }
+    }
+
+    /// What must be there at the target where the jail mounts this directory of the host.
+    #[must_use]
+    pub fn needs(&self, source: String) -> Vec<String> {
+        self.says().needs(source)
     }
 
     pub(super) fn says(&self) -> Box<dyn Manages + '_> {

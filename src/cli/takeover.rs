@@ -16,6 +16,7 @@ use crate::effect::commands::lock::Held;
 use crate::model::NodeName;
 use crate::model::Owner;
 use crate::plan::Plan;
+use crate::plan::leases;
 use crate::remote::Hosts;
 use crate::remote::RemoteError;
 use crate::saga::Header;
@@ -190,9 +191,9 @@ impl Found {
         let owner = prepare::owner()?;
         let (jail, run) = (self.plan.jail.clone(), self.plan.run.clone());
         hosts.run(&lock::take_over(&self.plan.hub, &jail, &self.held, &owner)).await.map_err(|e| failed(&e))?;
-        let others: Vec<NodeName> =
-            [&self.plan.source, &self.plan.target].into_iter().filter(|n| **n != self.plan.hub).cloned().collect();
-        for host in &others {
+        // Every host that is armed and so knows an owner: source, target, and those with peers of their own.
+        let armed = leases::beats(&self.plan.steps).into_keys();
+        for host in &armed.filter(|host| *host != self.plan.hub).collect::<Vec<NodeName>>() {
             hosts.run(&lease::adopt(host, &jail, &run, &owner)).await.map_err(|e| failed(&e))?;
         }
         let declared: BTreeSet<_> = self

@@ -15,6 +15,7 @@ use crate::model::PublicKey;
 use crate::plan::assemble::node_of;
 use crate::plan::finding::Findings;
 use crate::plan::network;
+use crate::plan::persist;
 use crate::plan::situation::Situation;
 
 /// Does this interface lead straight to other nodes of the fleet, and not only to the hub?
@@ -100,16 +101,7 @@ pub fn file<'a>(facts: &'a HostFacts, interface: &crate::model::InterfaceName) -
 
 fn examine_file(node: &NodeName, interface: &WireGuard, facts: &HostFacts, findings: &mut Findings) {
     match file(facts, &interface.interface) {
-        Some(file) if file.save_config => findings.error(
-            "save-config",
-            node,
-            format!(
-                "{} has SaveConfig = true: wg-quick rewrites it at down, and runtime and file would fight",
-                file.path
-            ),
-            "remove SaveConfig from the file",
-        ),
-        Some(_) => {}
+        Some(file) => persist::refuse_save_config(node, file, findings),
         None => findings.error(
             "no-wireguard-file",
             node,
@@ -166,6 +158,7 @@ mod tests {
     use crate::plan::fixture::jail;
     use crate::plan::fixture::node;
     use crate::plan::fixture::tester;
+    use crate::plan::leases;
     use crate::playbook::Options;
 
     fn p(text: &str) -> Prefix {
@@ -221,6 +214,8 @@ mod tests {
             Effect::Arm(lease) if lease.host == node("big") => Some(lease),
             _ => None,
         });
+        // Whoever takes the run over is to be its owner there, too.
+        assert!(leases::beats(&plan.steps).contains_key(&node("big")));
         assert!(armed.unwrap().reverts.iter().any(|e| matches!(e, Effect::HandOver(h) if h.host == node("big"))));
     }
 

@@ -59,13 +59,14 @@ pub fn plan_of(host: &NodeName, run: &RunId) -> Command {
     Command::argv(host, SHORT, ["cat".to_owned(), format!("{RUNS}/{run}/plan.json")])
 }
 
-/// Makes another machine the owner, with the next fencing number: only when lock and beat are still what was seen.
+/// Makes another machine the owner, with the next fencing number: only when lock and beat are still what was seen. A lock
+/// whose folder is gone has no beat, and [`runs`] says `-`.
 #[must_use]
 pub fn take_over(host: &NodeName, jail: &JailName, seen: &Held, owner: &Owner) -> Command {
     let (file, run) = (file(jail), &seen.run);
     let fence = seen.fence.saturating_add(1);
     let script = format!(
-        "read run by fence rest < {file}\n[ \"$run $by $fence\" = '{run} {} {}' ] || {{ echo \"the lock has changed: $run $by $fence\" >&2; exit 20; }}\n[ \"$(cat {RUNS}/{run}/beat)\" = '{}' ] || {{ echo \"$by is alive\" >&2; exit 23; }}\necho \"{run} {owner} {fence} since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}.new\nmv -f {file}.new {file}\necho {owner} > {RUNS}/{run}/owner.new\nmv -f {RUNS}/{run}/owner.new {RUNS}/{run}/owner",
+        "read run by fence rest < {file}\n[ \"$run $by $fence\" = '{run} {} {}' ] || {{ echo \"the lock has changed: $run $by $fence\" >&2; exit 20; }}\nmkdir -p {RUNS}/{run}\nbeat=$(cat {RUNS}/{run}/beat 2>/dev/null) || beat=-\n[ \"$beat\" = '{}' ] || {{ echo \"$by is alive\" >&2; exit 23; }}\necho \"{run} {owner} {fence} since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}.new\nmv -f {file}.new {file}\necho {owner} > {RUNS}/{run}/owner.new\nmv -f {RUNS}/{run}/owner.new {RUNS}/{run}/owner",
         seen.owner, seen.fence, seen.beat
     );
     Command::script(host, SHORT, script).in_turn(jail)

@@ -1,6 +1,9 @@
 //! What the jail brings with it: mounts, parameters, devices, its start at boot, its checks.
 
+use crate::configuration::jail_conf::matching;
+use crate::facts::JailConfiguration;
 use crate::facts::PathKind;
+use crate::model::RemotePath;
 use crate::plan::finding::Findings;
 use crate::plan::preflight::Subject;
 use crate::playbook;
@@ -24,6 +27,13 @@ pub(super) fn tls(s: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
+/// Where the jail's console is logged; jail(8) makes the file, not its folder.
+#[must_use]
+pub fn log_folder(configuration: &JailConfiguration) -> Option<RemotePath> {
+    let file = configuration.value("exec.consolelog")?;
+    RemotePath::new(file.rsplit_once('/')?.0).ok()
+}
+
 /// What the jail's configuration names on the host: fstab sources, devfs ruleset, parameters.
 pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
     let node = &s.situation.target.node;
@@ -35,7 +45,19 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
             "restore the file, or correct mount.fstab",
         );
     }
+    let log_folder = s.source.jail_configuration(&s.situation.jail).and_then(log_folder);
     for (path, kind) in &s.there.paths {
+        if Some(path) == log_folder.as_ref() {
+            if *kind == PathKind::Absent {
+                findings.error(
+                    "no-log-folder",
+                    node,
+                    format!("exec.consolelog of the jail lies in {path}, which does not exist on {node}: jail(8) would not start the jail"),
+                    format!("mkdir -p {path}"),
+                );
+            }
+            continue;
+        }
         let within = path.is_within(&s.situation.path)
             || *path == s.situation.target_file
             || s.situation.fstab.as_ref() == Some(path);
@@ -44,7 +66,7 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
                 "missing-source",
                 node,
                 format!("{path}, which the jail mounts, does not exist on {node}"),
-                format!("provide it on {node} (for a thin jail, the same release)"),
+                s.situation.manager.says().provide(path, node),
             );
         }
     }
@@ -64,20 +86,20 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
             "define it in /etc/devfs.rules and run: service devfs restart",
         );
     }
-    if s.situation.epair.is_some_and(|(from, to)| from != to) && !s.jail.inner_rc_interfaces.is_empty() {
+    let follows =
+        |name: &&String| s.situation.epair.is_some_and(|(unit, to)| unit != to && matching::units(name) == [unit]);
+    let named: Vec<&str> = s.jail.inner_rc_interfaces.iter().filter(follows).map(String::as_str).collect();
+    if !named.is_empty() {
         findings.error(
             "inner-interface",
             node,
-            format!(
-                "the jail's own /etc/rc.conf names {}, but that unit is taken on {node}",
-                s.jail.inner_rc_interfaces.join(", ")
-            ),
+            format!("the jail's own /etc/rc.conf names {}, but that unit is taken on {node}", named.join(", ")),
             "free the unit on the target, or rename the interface inside the jail to a name of its own",
         );
     }
 }
 
-/// The traps of jail_list (contract 0.14).
+/// Whether it comes up by itself.
 pub(super) fn boot(s: &Subject<'_>, findings: &mut Findings) {
     if !s.situation.autostart {
         findings.note(
@@ -88,18 +110,6 @@ pub(super) fn boot(s: &Subject<'_>, findings: &mut Findings) {
                 s.situation.jail, s.situation.source.node, s.situation.target.node
             ),
         );
-        return;
     }
-    let rc = &s.target.rc;
-    if rc.jail_enable
-        && rc.jail_list.is_empty()
-        && s.target.jail_configurations.iter().any(|c| c.file.as_str() == "/etc/jail.conf")
-    {
-        findings.error(
-            "empty-jail-list",
-            &s.situation.target.node,
-            format!("jail_list is empty on {}, so every jail of /etc/jail.conf starts at boot; adding one name would stop the others from starting", s.situation.target.node),
-            "list them: sysrc jail_list=\"a b c\"",
-        );
-    }
+    s.situation.manager.says().examine(s, findings);
 }

@@ -24,6 +24,7 @@ use crate::plan::situation::Situation;
 use crate::playbook;
 
 pub use identity::hosts;
+pub use jail::log_folder;
 pub(super) use network::families;
 pub use storage::bytes;
 

@@ -42,6 +42,17 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             "move it aside",
         );
     }
+    // Bare ones get a free unit instead.
+    for interface in s.situation.target.interfaces.iter().filter(|i| s.target.interface(i).is_some()) {
+        findings.error(
+            "interface-taken",
+            node,
+            format!(
+                "{node} has an interface {interface} already, which is what the jail's configuration calls its own"
+            ),
+            format!("if nothing uses it: ifconfig {interface} destroy; otherwise rename one of the two"),
+        );
+    }
     if let Some(dataset) = s.target.dataset_at(s.situation.path.as_str()) {
         findings.error(
             "path-taken",

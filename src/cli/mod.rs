@@ -9,6 +9,7 @@ pub mod prepare;
 pub mod words;
 
 mod check;
+mod doctor;
 mod execute;
 mod facts;
 mod finalize;
@@ -49,6 +50,7 @@ const EXAMPLES: &str = "Examples:
   jailferry migrate jail web to node big     the same, and do it after a question
   jailferry migrate web big --yes            the filler words may be left out; no question
   jailferry check                            is fleet.yml right? asks no host
+  jailferry doctor                           what would refuse or endanger any move, with its fix
   jailferry facts big                        what jailferry knows of a node
   jailferry runs                             what was done, with outcomes
   jailferry recover                          after any interruption: forward or back
@@ -134,6 +136,22 @@ enum Verb {
         /// Files to check [default: the fleet]
         files: Vec<PathBuf>,
     },
+    /// Ask all nodes for everything that would refuse or endanger a move, and say how to put it right
+    #[command(
+        after_long_help = "Plans every move of every jail to every other node and looks at what the hosts would forget at their next
+boot. Each fault is told once, with its host, the moves it affects, and the lines to type. Changes nothing. Errors would
+have a move refused (exit code 3); with warnings alone, and when all is well, the exit code is 0.
+
+Examples:
+  jailferry doctor
+  jailferry doctor big"
+    )]
+    Doctor {
+        /// Only these nodes, and moves from and to them [default: all]
+        nodes: Vec<String>,
+        #[command(flatten)]
+        how: How,
+    },
     /// Show what the nodes say
     Facts {
         /// Only this node
@@ -217,6 +235,7 @@ pub async fn main() -> Exit {
         Verb::Plan { words, how } => plan::plan(&global, &words, &how.options()).await,
         Verb::Run { playbook, dry_run, yes } => playbook::run(&global, &playbook, dry_run, yes).await,
         Verb::Check { files } => check::check(&global, &files),
+        Verb::Doctor { nodes, how } => doctor::doctor(&global, &nodes, &how.options()).await,
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,
         Verb::Recover { run, dry_run } => recover::recover(&global, run.as_deref(), dry_run).await,
         Verb::Rollback { run, dry_run, yes, how } => {

@@ -12,6 +12,7 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 use crate::model::common_base;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::situation::Situation;
 
 /// One dataset of the jail on both hosts.
@@ -163,7 +164,9 @@ fn base_of(
             "dataset-exists",
             node,
             format!("{into} exists on {node} and is not a copy that jailferry left there"),
-            format!("look at it; if it is not needed: zfs rename {into} {into}.old"),
+            Fix::new("look at it; if it is not needed, put it aside, unmounted")
+                .run(format!("zfs rename -u {into} {into}.old"))
+                .run(format!("zfs set canmount=noauto {into}.old")),
         );
         return (Base::Nothing, None);
     };
@@ -172,7 +175,7 @@ fn base_of(
             "copy-mounted",
             node,
             format!("{into}, an older copy left by run {mark}, is mounted on {node}"),
-            format!("unmount it: zfs unmount {into}"),
+            Fix::new("unmount it").run(format!("zfs unmount {into}")),
         );
     }
     // Without a common snapshot the whole old copy is put aside (see `stale_copy`), and this one starts from nothing.

@@ -65,6 +65,13 @@ impl Fix {
         self
     }
 
+    /// A line to type before all others.
+    #[must_use]
+    pub fn before(mut self, command: impl Into<String>) -> Fix {
+        self.commands.insert(0, (None, command.into()));
+        self
+    }
+
     /// A line to type on another host.
     #[must_use]
     pub fn run_on(mut self, host: &NodeName, command: impl Into<String>) -> Fix {

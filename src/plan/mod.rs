@@ -8,6 +8,7 @@ pub mod cast;
 pub mod checks;
 pub mod datasets;
 pub mod direct;
+pub mod doctor;
 pub mod ends;
 #[cfg(test)]
 mod fib_tests;
@@ -32,6 +33,7 @@ pub mod siblings;
 pub mod situation;
 pub mod staging;
 mod step;
+pub mod upkeep;
 pub mod ways;
 
 use serde::Deserialize;

@@ -24,6 +24,7 @@ use crate::model::Prefix;
 use crate::model::RemotePath;
 use crate::model::TableName;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::situation::Place;
 use crate::plan::situation::Situation;
 use crate::playbook::Fleet;
@@ -115,11 +116,11 @@ fn arrive(s: &Subject<'_>, nat: &mut Nat, findings: &mut Findings) {
     let own = *host != s.situation.hub;
     if facts.pf.enabled != Some(true) {
         let what = format!("pf is not running on {host}: nothing translates the jail's IPv4 addresses");
-        let fix = "sysrc pf_enable=YES; service pf start";
+        let fix = || Fix::new("start it, now and at each boot").run("sysrc pf_enable=YES").run("service pf start");
         if own || !s.publish.is_empty() || s.table_of(host).is_some() {
-            findings.error("pf-off", host, what, fix);
+            findings.error("pf-off", host, what, fix());
         } else {
-            findings.warning("pf-off", host, what, fix);
+            findings.warning("pf-off", host, what, fix());
         }
         return;
     }
@@ -153,7 +154,7 @@ fn arrive(s: &Subject<'_>, nat: &mut Nat, findings: &mut Findings) {
                 "nat-missing",
                 host,
                 format!("no NAT rule of {host} covers {prefix}: the jail has no way out to the IPv4 internet, now or after the move"),
-                format!("add to pf.conf: nat on egress inet from {prefix} to any -> (egress:0)"),
+                format!("add to {main}, behind its other translation rules: nat on egress inet from {prefix} to any -> (egress:0); then pfctl -nf {main} && pfctl -f {main} (states stay)", main = main_file(facts)),
             );
         }
     }

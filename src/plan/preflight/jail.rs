@@ -5,6 +5,7 @@ use crate::facts::JailConfiguration;
 use crate::facts::PathKind;
 use crate::model::RemotePath;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
 use crate::playbook;
 
@@ -53,7 +54,7 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
                     "no-log-folder",
                     node,
                     format!("exec.consolelog of the jail lies in {path}, which does not exist on {node}: jail(8) would not start the jail"),
-                    format!("mkdir -p {path}"),
+                    Fix::new("make it").run(format!("mkdir -p {path}")),
                 );
             }
             continue;
@@ -83,7 +84,8 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
             "no-ruleset",
             node,
             format!("devfs ruleset {ruleset} is not defined on {node}"),
-            "define it in /etc/devfs.rules and run: service devfs restart",
+            Fix::new(format!("define it as on the source: a section [NAME={ruleset}] in /etc/devfs.rules (devfs.rules(5)); then load it"))
+                .run("service devfs restart"),
         );
     }
     let follows =

@@ -9,6 +9,7 @@ mod place;
 mod software;
 mod storage;
 mod tunnel;
+mod way;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ use crate::plan::finding::Findings;
 use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
+use crate::plan::upkeep;
+use crate::plan::upkeep::Host;
 use crate::playbook;
 
 pub use identity::hosts;
@@ -66,4 +69,28 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     jail::boot(subject, findings);
     jail::tls(subject, findings);
     siblings::examine(subject, findings);
+    way::routes(subject, findings);
+    way::neighbours(subject, findings);
+    way::twice(subject, findings);
+    way::gateway(subject, findings);
+    way::mtu(subject, findings);
+    way::interfaces(subject, findings);
+    way::bridge_filter(subject, findings);
+    upkeep(subject, findings);
+}
+
+/// The hosts that take part, as such.
+fn upkeep(s: &Subject<'_>, findings: &mut Findings) {
+    let (hub, source, target) = (&s.situation.hub, &s.situation.source, &s.situation.target);
+    for (place, facts) in [(source, s.source), (target, s.target)] {
+        let is_hub = place.node == *hub;
+        let host =
+            Host { node: &place.node, facts, bridge: Some(&place.bridge), tunnel: Some(&place.wireguard), is_hub };
+        upkeep::needs(&host, findings);
+    }
+    if source.node != *hub && target.node != *hub {
+        let host =
+            Host { node: hub, facts: s.hub, bridge: None, tunnel: Some(&s.situation.hub_wireguard), is_hub: true };
+        upkeep::needs(&host, findings);
+    }
 }

@@ -7,7 +7,9 @@ use crate::model::Prefix;
 use crate::model::longest_match;
 use crate::plan::checks;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
+use crate::plan::situation::Place;
 use crate::plan::situation::Situation;
 
 /// Packets must be forwarded on the hub and on the target.
@@ -23,7 +25,9 @@ pub(super) fn forwarding(s: &Subject<'_>, findings: &mut Findings) {
                     "forwarding-off",
                     node,
                     format!("{name} is not 1 on {node}, so the jail's packets would stop there"),
-                    format!("sysctl {name}=1; sysrc {variable}=YES"),
+                    Fix::new("let it forward, now and after each boot")
+                        .run(format!("sysctl {name}=1"))
+                        .run(format!("sysrc {variable}=YES")),
                 );
             }
         }
@@ -47,7 +51,9 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
             "no-fib",
             node,
             format!("the jail shall use FIB {} on {node}, but net.fibs is {fibs}: ifconfig would only warn and the traffic would leave past the tunnel", target.fib),
-            format!("sysctl net.fibs={}; echo 'net.fibs={}' >> /boot/loader.conf", target.fib + 1, target.fib + 1),
+            Fix::new("make more FIBs, now and at each boot (loader.conf(5))")
+                .run(format!("sysctl net.fibs={}", target.fib + 1))
+                .run(format!("echo 'net.fibs={}' >> /boot/loader.conf", target.fib + 1)),
         );
         return;
     }
@@ -64,7 +70,7 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
                     "egress",
                     node,
                     format!("fleet.yml says `egress: node`, but FIB {} of {node} has no IPv4 default route past {}, so the jail's packets would not leave by {node} itself", target.fib, target.wireguard),
-                    format!("route -n add -inet default GATEWAY -fib {}, and make it last; or take `egress` out of fleet.yml", target.fib),
+                    format!("route -n add -inet default GATEWAY -fib {f}, and the same in static_routes of rc.conf(5); or take `egress` out of fleet.yml", f = target.fib),
                 );
             }
             let near = |address: &std::net::IpAddr| {
@@ -82,7 +88,7 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
                     "egress",
                     node,
                     format!("FIB {} of {node} does not lead to the hub ({far}) through {}, so the jail could not answer what comes by the tunnel", target.fib, target.wireguard),
-                    format!("route -n add -inet -net {} -interface {} -fib {} (the tunnel's network), and make it last", network_of(*far), target.wireguard, target.fib),
+                    route(network_of(*far), target, "lead the tunnel's network into the tunnel"),
                 );
             }
             continue;
@@ -93,17 +99,40 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
                 "egress",
                 node,
                 format!("FIB {} of {node} sends {halved} out of {other}, not of {}, so the jail's answers would leave past the hub", target.fib, target.wireguard),
-                format!("route -n delete -{family} -net {halved} -fib {}, and route -n add -{family} -net {halved} -interface {} -fib {}; make it last", target.fib, target.wireguard, target.fib),
+replaced(*halved, s.target, target),
             );
         } else if !by.is_empty() {
             findings.error(
                 "egress",
                 node,
                 format!("FIB {} of {node} has no {family} default route through {}, so the jail's answers would leave past the hub", target.fib, target.wireguard),
-                format!("route -n add -{family} -net {default} -interface {} -fib {}, and make it last", target.wireguard, target.fib),
+                route(default, target, "lead it into the tunnel"),
             );
         }
     }
+}
+
+/// A route into the tunnel, and what makes it again at boot.
+fn route(prefix: Prefix, target: &Place, words: &str) -> Fix {
+    let (tunnel, fib, family) = (&target.wireguard, target.fib, prefix.family());
+    let variable = match family {
+        Family::Inet => "static_routes",
+        Family::Inet6 => "ipv6_static_routes",
+    };
+    Fix::new(format!(
+        "{words}; at boot the same by {variable} of rc.conf(5), or as PostUp where wg-quick(8) makes {tunnel}"
+    ))
+    .run(format!("route -n add -{family} -net {prefix} -interface {tunnel} -fib {fib}"))
+}
+
+/// The same where another route of that very prefix has to go first; where a wider one lies there, it may stay.
+fn replaced(prefix: Prefix, facts: &HostFacts, target: &Place) -> Fix {
+    let (fib, family) = (target.fib, prefix.family());
+    let exact = facts.routes(fib, family).find(|r| r.destination == prefix);
+    let fix = route(prefix, target, "lead it into the tunnel");
+    let Some(old) = exact else { return fix };
+    let by = old.gateway.map(|g| format!(" {g}")).unwrap_or_default();
+    fix.before(format!("route -n delete -{family} -net {prefix}{by} -fib {fib}"))
 }
 
 /// Where a FIB sends the halves of everything that do not leave by `tunnel`, by longest match: a default route does not

@@ -1,6 +1,8 @@
 //! Room for the jail on the target: its name, addresses, files and mount point.
 
+use crate::model::Family;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
 
 /// Name, addresses, files and mount point are free on the target.
@@ -12,7 +14,7 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             "name-taken",
             node,
             format!("a jail {jail} exists on {node}, possibly dying"),
-            format!("look at jls -d on {node}"),
+            "look at jls -d: a dying jail ends once its sockets have (jail(8)); one that was left over is ended with jail -R",
         );
     }
     for running in &s.target.jails {
@@ -22,9 +24,23 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
                     "address-taken",
                     node,
                     format!("jail {} on {node} has {address}, which belongs to jail {jail}", running.name),
-                    "give one of them another address",
+                    format!("give one of them another address, or stop {} if it is a leftover", running.name),
                 );
             }
+        }
+    }
+    for (node, facts) in [(&s.situation.hub, s.hub), (node, s.target)] {
+        let own = facts.interfaces.iter().flat_map(|i| i.addresses.iter().map(move |a| (&i.name, a.addr())));
+        for (interface, address) in own.filter(|(_, a)| s.situation.addresses.contains(a)) {
+            findings.error(
+                "address-of-host",
+                node,
+                format!("{node} itself has {address}, an address of jail {jail}, on {interface}: what is sent to the jail would end there"),
+                Fix::new("take it off that interface, now and in rc.conf(5)").run(format!(
+                    "ifconfig {interface} {} {address} -alias",
+                    Family::of(address)
+                )),
+            );
         }
     }
     if let Some(existing) = s.target.jail_configuration(jail) {
@@ -32,14 +48,14 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             "configuration-exists",
             node,
             format!("{} on {node} defines a jail {jail} already", existing.file),
-            format!("if it is a leftover, move it aside: mv {f} {f}.old", f = existing.file),
+            aside(existing.file.as_str(), "if it is a leftover, move it aside"),
         );
     } else if s.there.files.contains_key(&s.situation.target_file) {
         findings.error(
             "file-exists",
             node,
             format!("{} exists on {node}, though it defines no jail {jail}", s.situation.target_file),
-            "move it aside",
+            aside(s.situation.target_file.as_str(), "move it aside"),
         );
     }
     // Bare ones get a free unit instead.
@@ -50,7 +66,8 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             format!(
                 "{node} has an interface {interface} already, which is what the jail's configuration calls its own"
             ),
-            format!("if nothing uses it: ifconfig {interface} destroy; otherwise rename one of the two"),
+            Fix::new("if nothing uses it, destroy it; otherwise rename one of the two")
+                .run(format!("ifconfig {interface} destroy")),
         );
     }
     if let Some(dataset) = s.target.dataset_at(s.situation.path.as_str()) {
@@ -58,7 +75,12 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             "path-taken",
             node,
             format!("{} is mounted at {} on {node}, where the jail's root shall be", dataset.name, s.situation.path),
-            format!("give it another mount point: zfs set mountpoint=… {}", dataset.name),
+            Fix::new("give it another mount point, or none").run(format!("zfs set mountpoint=none {}", dataset.name)),
         );
     }
+}
+
+/// A file that nothing includes any more (jail.conf.d is read by `*.conf`).
+fn aside(file: &str, words: &str) -> Fix {
+    Fix::new(words).run(format!("mv {file} {file}.old"))
 }

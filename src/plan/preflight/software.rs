@@ -3,6 +3,7 @@
 use crate::facts::HostFacts;
 use crate::model::NodeName;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
 
 /// A jail's userland must not be newer than the kernel it runs on (contract 7).
@@ -18,15 +19,23 @@ pub(super) fn versions(s: &Subject<'_>, findings: &mut Findings) {
         );
     }
     if b.installed != b.running {
-        findings.error(
-            "reboot-pending",
-            target,
-            format!(
-                "{target} runs kernel {} but {} is installed: modules on disk do not match",
-                b.running, b.installed
-            ),
-            format!("reboot {target} first"),
+        // What is loaded already goes on working; modules of another kernel cannot be loaded.
+        let loaded = ["if_bridge", "if_epair"].iter().all(|module| s.target.modules.contains(*module));
+        let what = format!(
+            "{target} runs kernel {} but {} is installed: modules on disk do not match",
+            b.running, b.installed
         );
+        let fix = format!("reboot {target} at a good moment (shutdown -r now)");
+        if loaded {
+            findings.warning(
+                "reboot-pending",
+                target,
+                format!("{what}, though those that a jail needs are loaded"),
+                fix,
+            );
+        } else {
+            findings.error("reboot-pending", target, format!("{what}, and a jail's interfaces need some"), fix);
+        }
     }
     if let Some(userland) = &s.jail.userland
         && let (Some(jail), Some(kernel)) = (release(userland), release(&b.running))
@@ -36,7 +45,7 @@ pub(super) fn versions(s: &Subject<'_>, findings: &mut Findings) {
             "userland-newer",
             target,
             format!("the jail's userland is {userland}, newer than {target}'s kernel {}", b.running),
-            format!("upgrade {target} first"),
+            format!("upgrade {target} first (freebsd-update(8)), then reboot it"),
         );
     }
     if s.target.sysctls.get("kern.features.vimage").is_none_or(|v| v.trim() != "1") {
@@ -59,9 +68,9 @@ fn release(text: &str) -> Option<(u32, u32)> {
 /// Commands and modules that steps need.
 pub(super) fn tools(s: &Subject<'_>, findings: &mut Findings) {
     let needs: [(&NodeName, &HostFacts, &[&str]); 3] = [
-        (&s.situation.hub, s.hub, &["wg", "lockf", "timeout"]),
-        (&s.situation.source.node, s.source, &["timeout"]),
-        (&s.situation.target.node, s.target, &["timeout", "fetch"]),
+        (&s.situation.hub, s.hub, &["wg", "lockf", "timeout", "daemon", "sha256"]),
+        (&s.situation.source.node, s.source, &["timeout", "daemon", "sha256"]),
+        (&s.situation.target.node, s.target, &["timeout", "fetch", "daemon", "sha256"]),
     ];
     for (node, facts, commands) in needs {
         for command in commands {
@@ -70,7 +79,7 @@ pub(super) fn tools(s: &Subject<'_>, findings: &mut Findings) {
                     "no-command",
                     node,
                     format!("{node} has no {command}"),
-                    "the base system of FreeBSD 13.2 or newer has it; is this host one?",
+                    "the base system of FreeBSD 13.2 or newer has it below /sbin, /bin, /usr/sbin and /usr/bin; put it back there",
                 );
             }
         }
@@ -86,7 +95,8 @@ pub(super) fn tools(s: &Subject<'_>, findings: &mut Findings) {
                     "module {module} is not loaded on {}, and its securelevel forbids loading it",
                     s.situation.target.node
                 ),
-                format!("sysrc kld_list+={module}, then reboot"),
+                Fix::new("load it at boot, before the securelevel is raised: then reboot")
+                    .run(format!("sysrc kld_list+={module}")),
             );
         }
     }

@@ -1,7 +1,11 @@
 //! Pools, space and the datasets themselves.
 
 use crate::effect::Base;
+use crate::facts::Dataset;
+use crate::model::NodeName;
+use crate::model::RemotePath;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
 
 /// Stream-relevant pool features (contract 5.6).
@@ -22,27 +26,56 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
     let pool = s.situation.target.dataset.pool();
     let source_pool = s.source.pools.iter().find(|p| p.name == s.situation.source.dataset.pool());
     let Some(target_pool) = s.target.pools.iter().find(|p| p.name == pool) else {
-        findings.error("no-pool", node, format!("{node} has no pool {pool}"), "correct `parent:` in fleet.yml");
+        findings.error(
+            "no-pool",
+            node,
+            format!("{node} has no pool {pool}"),
+            format!("correct `parent:` of {node} in fleet.yml, or import the pool (zpool import {pool})"),
+        );
         return;
     };
-    if target_pool.health != "ONLINE" {
-        findings.error(
+    let (health, what) = (target_pool.health.as_str(), format!("pool {pool} on {node} is {}", target_pool.health));
+    match health {
+        "ONLINE" => {}
+        // zpool-status(8): it works, with fewer copies than it should have.
+        "DEGRADED" => findings.warning(
             "pool-health",
             node,
-            format!("pool {pool} on {node} is {}", target_pool.health),
-            format!("repair it first: zpool status {pool}"),
+            format!("{what}: it works, but the next disk that fails may take the jail with it"),
+            format!("repair it: zpool status {pool} says what is missing (zpool replace, zpool online)"),
+        ),
+        "SUSPENDED" => findings.error(
+            "pool-health",
+            node,
+            format!("{what}: nothing can be written to it, and commands on it hang"),
+            Fix::new(format!("when its disks are back (zpool status {pool}), let it go on"))
+                .run(format!("zpool clear {pool}")),
+        ),
+        _ => findings.error(
+            "pool-health",
+            node,
+            format!("{what}: the jail cannot be received there"),
+            format!("repair it first: zpool status {pool} says what is missing"),
+        ),
+    }
+    if target_pool.readonly {
+        findings.error(
+            "pool-read-only",
+            node,
+            format!("pool {pool} on {node} is imported read-only: the jail cannot be received there"),
+            Fix::new("import it again, read-write")
+                .run(format!("zpool export {pool}"))
+                .run(format!("zpool import {pool}")),
         );
+    }
+    let parent = s.situation.target.dataset.as_str().rsplit_once('/').map(|(parent, _)| parent);
+    let parent = parent.and_then(|parent| s.target.datasets.iter().find(|d| d.name.as_str() == parent));
+    if let Some(parent) = parent {
+        examine_parent(parent, node, &s.situation.path, findings);
     }
     let needed: u64 = s.datasets.iter().filter(|d| d.base == Base::Nothing).map(|d| d.estimate).sum();
     let with_margin = needed.saturating_add(needed / 5).saturating_add(16 << 20);
-    let available = s
-        .situation
-        .target
-        .dataset
-        .as_str()
-        .rsplit_once('/')
-        .and_then(|(parent, _)| s.target.datasets.iter().find(|d| d.name.as_str() == parent))
-        .map_or(target_pool.free, |parent| parent.available);
+    let available = parent.map_or(target_pool.free, |parent| parent.available);
     if available < with_margin {
         findings.error(
             "no-space",
@@ -52,7 +85,7 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
                 bytes(with_margin),
                 bytes(available)
             ),
-            "make room; the source keeps its own copy until `finalize`",
+            format!("make room: `zfs list -o space -r {pool}` says what takes it, `zfs get -r quota,reservation {pool}` what is kept for others; the source keeps its own copy until `finalize`"),
         );
     }
     if let Some(source_pool) = source_pool {
@@ -67,7 +100,10 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
                         "pool {} uses feature {feature}, which pool {pool} on {node} does not have enabled",
                         source_pool.name
                     ),
-                    format!("zpool set feature@{feature}=enabled {pool}"),
+                    Fix::new(
+                        "enable it; older systems can no longer import the pool once it is used (zpool-features(7))",
+                    )
+                    .run(format!("zpool set feature@{feature}=enabled {pool}")),
                 );
             }
         }
@@ -104,6 +140,37 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
                 );
             }
         }
+    }
+}
+
+/// The dataset below which the jail's shall lie.
+fn examine_parent(parent: &Dataset, node: &NodeName, path: &RemotePath, findings: &mut Findings) {
+    let name = &parent.name;
+    // A mount point is made in the filesystem it lies in (zfs-mount(8)).
+    let holds = parent.mounted && path.as_str().starts_with(&format!("{}/", parent.mountpoint.trim_end_matches('/')));
+    if parent.readonly && holds {
+        findings.error(
+            "parent-read-only",
+            node,
+            format!("{name} on {node} is read-only, so the jail's mount point {path} cannot be made in it"),
+            Fix::new("let it be written to").run(format!("zfs set readonly=off {name}")),
+        );
+    }
+    if parent.encrypted && !parent.key_available {
+        findings.error(
+            "parent-locked",
+            node,
+            format!("{name} on {node} is encrypted and its key is not loaded: nothing can be received below it"),
+            Fix::new("load its key").run(format!("zfs load-key {name}")),
+        );
+    }
+    if !parent.mounted && parent.canmount == "on" && parent.mountpoint.starts_with('/') {
+        findings.warning(
+            "parent-unmounted",
+            node,
+            format!("{name} on {node} is not mounted: mounted later, it would hide the jail's files"),
+            Fix::new("mount it").run(format!("zfs mount {name}")),
+        );
     }
 }
 

@@ -1,10 +1,19 @@
 //! The tunnel and who owns which prefix at the hub.
 
+use std::collections::BTreeSet;
+
+use crate::facts::HostFacts;
+use crate::facts::Peer;
+use crate::model::Family;
+use crate::model::InterfaceName;
 use crate::model::Prefix;
+use crate::model::PublicKey;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::network;
 use crate::plan::preflight::Subject;
 use crate::plan::preflight::network::families;
+use crate::plan::situation::Place;
 
 /// Seconds after which a handshake is too old: WireGuard renews it every two minutes of traffic (contract 3.4).
 const HANDSHAKE_FRESH: i64 = 180;
@@ -26,7 +35,7 @@ pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
                     "{} of {hub} has no peer with the public key of {} ({})",
                     s.situation.hub_wireguard, place.node, own.public_key
                 ),
-                format!("add a [Peer] section for {} to the hub's WireGuard configuration", place.node),
+                introduce(s, place, facts, &own.public_key),
             );
             continue;
         };
@@ -37,13 +46,33 @@ pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
                 "no-handshake",
                 hub,
                 format!("the last handshake of {} with {hub} was {when}: the tunnel is down", place.node),
-                format!(
-                    "on {}: look at `wg show {}`; a node behind NAT needs PersistentKeepalive = 25",
+                Fix::new(format!(
+                    "let {} send something, and look whether `wg show {}` there tells of a handshake then: if so, it is behind NAT and needs PersistentKeepalive = 25 below [Peer] in its file as well; if not, its Endpoint, the hub's UDP port or a firewall is wrong",
                     place.node, place.wireguard
+                ))
+                .run_on(
+                    &place.node,
+                    format!("wg set {} peer {} persistent-keepalive 25", place.wireguard, interface.public_key),
                 ),
             );
         }
         let there = own.peers.iter().find(|p| p.public_key == interface.public_key);
+        if there.is_none() {
+            findings.error(
+                "unknown-hub",
+                &place.node,
+                format!(
+                    "{} of {} has no peer with the public key of {hub} ({}): nothing of the hub's is let in",
+                    place.wireguard, place.node, interface.public_key
+                ),
+                format!(
+                    "correct the PublicKey of the hub in {}: PublicKey = {}",
+                    file_of(facts, &place.wireguard),
+                    interface.public_key
+                ),
+            );
+            continue;
+        }
         for family in families(s.situation) {
             let everything = Prefix::default_route(family);
             let covers = there.is_some_and(|p| {
@@ -55,7 +84,7 @@ pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
                     "narrow-tunnel",
                     &place.node,
                     format!("{} of {} does not accept every {family} address from the hub: clients outside its AllowedIPs cannot reach the jail there", place.wireguard, place.node),
-                    format!("AllowedIPs = 0.0.0.0/0, ::/0 for the peer {hub} (with Table = off)"),
+                    accept_all(facts, place, &interface.public_key),
                 );
             }
         }
@@ -95,16 +124,13 @@ pub(super) fn ownership(s: &Subject<'_>, findings: &mut Findings) {
                     key.short(),
                     s.situation.source.node
                 ),
-                "correct AllowedIPs on the hub, or `prefixes:` of the jail in fleet.yml",
+                give(s, *prefix),
             ),
             None => findings.error(
                 "no-owner",
                 hub,
                 format!("no peer of {hub} has {prefix} in its AllowedIPs, so nobody outside reaches the jail now"),
-                format!(
-                    "add it to the AllowedIPs of {}, or correct `prefixes:` of the jail in fleet.yml",
-                    s.situation.source.node
-                ),
+                give(s, *prefix),
             ),
         }
     }
@@ -126,4 +152,68 @@ pub(super) fn ownership(s: &Subject<'_>, findings: &mut Findings) {
             "add them to `prefixes:` of the jail in fleet.yml",
         );
     }
+}
+
+/// The WireGuard file of an interface, for sentences.
+fn file_of(facts: &HostFacts, interface: &InterfaceName) -> String {
+    let found = facts.wireguard_files.iter().find(|f| f.interface == *interface);
+    found.map_or_else(|| format!("the configuration file of {interface}"), |f| f.path.to_string())
+}
+
+/// wg(8) replaces the whole list (contract 0.8), so all of it is said.
+fn set_allowed(interface: &InterfaceName, key: &PublicKey, allowed: &BTreeSet<Prefix>) -> String {
+    let list: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+    format!("wg set {interface} peer {key} allowed-ips {}", list.join(","))
+}
+
+fn lasting(facts: &HostFacts, interface: &InterfaceName, key: &PublicKey, allowed: &BTreeSet<Prefix>) -> String {
+    let list: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+    format!(
+        "to last, below [Peer] in {}: PublicKey = {key} with AllowedIPs = {}",
+        file_of(facts, interface),
+        list.join(", ")
+    )
+}
+
+/// The hub learns of a node: its address in the tunnel, and the networks of its bridge that nobody else has.
+fn introduce(s: &Subject<'_>, place: &Place, facts: &HostFacts, key: &PublicKey) -> Fix {
+    let interface = &s.situation.hub_wireguard;
+    let known: Vec<&Peer> = s.hub.wireguard(interface).into_iter().flat_map(|w| &w.peers).collect();
+    let in_tunnel = facts.interface(&place.wireguard).into_iter().flat_map(|i| &i.addresses);
+    let on_bridge = facts.interface(&place.bridge).into_iter().flat_map(|i| &i.addresses);
+    let networks = on_bridge.filter(|n| Prefix::truncate(**n).length() < Prefix::host(n.addr()).length());
+    let networks = networks.map(|n| Prefix::truncate(*n)).filter(|n| !known.iter().any(|p| p.allowed.contains(n)));
+    let allowed: BTreeSet<Prefix> = in_tunnel.map(|n| Prefix::host(n.addr())).chain(networks).collect();
+    Fix::new(format!("make {} a peer of the hub; {}", place.node, lasting(s.hub, interface, key, &allowed)))
+        .run(set_allowed(interface, key, &allowed))
+}
+
+/// The node takes whatever comes from the hub.
+fn accept_all(facts: &HostFacts, place: &Place, hub: &PublicKey) -> Fix {
+    let peers = facts.wireguard(&place.wireguard).map(|w| w.peers.as_slice()).unwrap_or_default();
+    let mut allowed = peers.iter().find(|p| p.public_key == *hub).map(|p| p.allowed.clone()).unwrap_or_default();
+    allowed.extend([Family::Inet, Family::Inet6].map(Prefix::default_route));
+    let last = lasting(facts, &place.wireguard, hub, &allowed);
+    Fix::new(format!("let everything in that comes from the hub; {last} (wg-quick(8) also needs Table = off)"))
+        .run(set_allowed(&place.wireguard, hub, &allowed))
+}
+
+/// The hub gives the source what its jail owns. A list that names a prefix takes it from the peer that had it.
+fn give(s: &Subject<'_>, prefix: Prefix) -> Fix {
+    let (hub, interface) = (s.hub, &s.situation.hub_wireguard);
+    let key = s.source.wireguard(&s.situation.source.wireguard).map(|w| &w.public_key);
+    let peer = hub.wireguard(interface).and_then(|w| w.peers.iter().find(|p| Some(&p.public_key) == key));
+    let node = &s.situation.source.node;
+    let Some(peer) = peer else { return Fix::new(format!("make {node} a peer of the hub first")) };
+    let mut allowed = peer.allowed.clone();
+    allowed.extend(s.situation.prefixes.iter().copied().filter(|p| {
+        *p == prefix
+            || network::owner(&hub.wireguard(interface).map(|w| w.peers.clone()).unwrap_or_default(), *p)
+                .is_none_or(|(k, _)| *k != peer.public_key)
+    }));
+    Fix::new(format!(
+        "give it to {node} (or correct `prefixes:` of the jail in fleet.yml); {}",
+        lasting(hub, interface, &peer.public_key, &allowed)
+    ))
+    .run(set_allowed(interface, &peer.public_key, &allowed))
 }

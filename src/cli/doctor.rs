@@ -143,19 +143,22 @@ async fn plan_all(
             let mut of_jail: Option<JailFacts> = None;
             let mut found = Vec::new();
             for one in moves {
-                let findings = plan_one(&mut evidence, &mut of_jail, hosts, &one, options, owner).await;
-                found.push((one, findings));
+                let (planned, findings) = plan_one(&mut evidence, &mut of_jail, hosts, &one, options, owner).await;
+                found.push((one, planned, findings));
             }
             found
         }
     });
-    for (one, findings) in join_all(asked).await.into_iter().flatten() {
+    for (one, planned, findings) in join_all(asked).await.into_iter().flatten() {
         report.add(findings, Some(&one));
+        if planned {
+            report.planned.insert(one);
+        }
     }
     report.moves = moves;
 }
 
-/// What the plan of one move finds.
+/// What the plan of one move finds, and whether there could be a plan.
 async fn plan_one(
     evidence: &mut Evidence,
     of_jail: &mut Option<JailFacts>,
@@ -163,14 +166,14 @@ async fn plan_one(
     one: &Move,
     options: &Options,
     owner: &Owner,
-) -> Vec<Finding> {
+) -> (bool, Vec<Finding>) {
     let mut findings = Findings::default();
     let Some(situation) = situation::resolve(evidence, &one.jail, &one.target, &mut findings) else {
-        return findings.into_sorted();
+        return (false, findings.into_sorted());
     };
     let silent = |node: &NodeName, error: gather::GatherError, mut findings: Findings| {
         findings.error("no-facts", node, error.to_string(), "look at what the message names");
-        findings.into_sorted()
+        (false, findings.into_sorted())
     };
     let (source, target) = (&situation.source.node, &situation.target.node);
     let jail = match of_jail.take() {
@@ -191,7 +194,7 @@ async fn plan_one(
         evidence.link = crate::cli::link::ask(hosts, evidence, &situation, &mut findings).await;
     }
     match assemble::plan(evidence, &situation, &settings, owner, "doctor", findings) {
-        Ok(plan) => plan.findings,
-        Err(findings) => findings,
+        Ok(plan) => (true, plan.findings),
+        Err(findings) => (false, findings),
     }
 }

@@ -3,6 +3,7 @@
 use crate::effect::Base;
 use crate::effect::Parked;
 use crate::effect::PropertyState;
+use crate::facts::DatasetKind;
 use crate::facts::HostFacts;
 use crate::facts::JailDataset;
 use crate::facts::JailFacts;
@@ -147,6 +148,19 @@ pub fn stale_name(root: &DatasetName, run: &RunId) -> Option<DatasetName> {
     DatasetName::new(format!("{root}.jailferry-{run}")).ok()
 }
 
+/// Out of the way, and not mounted at the next boot either.
+fn aside(dataset: &DatasetName, target: &HostFacts) -> Fix {
+    let fix = Fix::new("look at it; if it is not needed, put it aside, unmounted");
+    let fix = match target.dataset(dataset) {
+        Some(facts) if facts.kind == DatasetKind::Filesystem => {
+            let fix = fix.run(format!("zfs set canmount=noauto {dataset}"));
+            if facts.mounted { fix.run(format!("zfs unmount {dataset}")) } else { fix }
+        }
+        _ => fix,
+    };
+    fix.run(format!("zfs rename {dataset} {dataset}.old"))
+}
+
 /// What the target has: nothing, or an older copy of ours that shares a snapshot by GUID. Anything else is not ours.
 fn base_of(
     situation: &Situation,
@@ -164,9 +178,7 @@ fn base_of(
             "dataset-exists",
             node,
             format!("{into} exists on {node} and is not a copy that jailferry left there"),
-            Fix::new("look at it; if it is not needed, put it aside, unmounted")
-                .run(format!("zfs rename -u {into} {into}.old"))
-                .run(format!("zfs set canmount=noauto {into}.old")),
+            aside(into, target),
         );
         return (Base::Nothing, None);
     };

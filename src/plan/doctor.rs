@@ -49,8 +49,10 @@ pub struct Report {
     pub examined: BTreeSet<NodeName>,
     /// Hosts that did not; what they lack is not known.
     pub unexamined: BTreeSet<NodeName>,
-    /// Moves that were planned.
+    /// Moves that were looked at.
     pub moves: BTreeSet<Move>,
+    /// Those of which enough is known to plan them.
+    pub planned: BTreeSet<Move>,
     /// Worst first, by host.
     pub faults: Vec<Fault>,
     /// Jails and nodes that were left out, and why.
@@ -94,11 +96,13 @@ impl Report {
         if moves.is_empty() {
             return String::new();
         }
-        if *moves == self.moves {
+        // Of moves that cannot even be planned, no other fault can be told.
+        let all = if moves.is_subset(&self.planned) { &self.planned } else { &self.moves };
+        if moves == all {
             return "every move".to_owned();
         }
         let same = |which: &dyn Fn(&Move) -> bool| {
-            moves.len() > 1 && *moves == self.moves.iter().filter(|m| which(m)).cloned().collect()
+            moves.len() > 1 && *moves == all.iter().filter(|m| which(m)).cloned().collect()
         };
         for node in &self.examined {
             let (to, from) = (|m: &Move| m.target == *node, |m: &Move| m.source.as_ref() == Some(node));
@@ -208,4 +212,136 @@ pub fn moves(
         }
     }
     (moves, left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
+
+    fn examined(change: impl Fn(&mut HostFacts)) -> Report {
+        let mut world = Shape::testbed().world();
+        let fleet = Shape::testbed().fleet();
+        let mut report = Report::default();
+        for host in world.hosts.values_mut() {
+            change(&mut host.facts);
+        }
+        let hosts: BTreeMap<NodeName, HostFacts> =
+            world.hosts.iter().map(|(name, host)| (name.clone(), host.facts.clone())).collect();
+        let only: BTreeSet<NodeName> = hosts.keys().cloned().collect();
+        report.examined = only.clone();
+        let (of_hosts, known) = of_hosts(&fleet, &hosts, &only);
+        assert!(known, "{of_hosts:?}");
+        report.add(of_hosts, None);
+        let (moves, left_out) = moves(&fleet, &hosts, &only);
+        assert_eq!(left_out, Vec::<String>::new());
+        for one in &moves {
+            let (evidence, situation, findings) = world.evidence(&fleet, &one.jail, &one.target);
+            let plan = crate::plan::assemble::plan(
+                &evidence,
+                &situation.unwrap(),
+                &Options::default().settle(),
+                &tester(),
+                "doctor",
+                findings,
+            );
+            report.planned.insert(one.clone());
+            report.add(plan.unwrap().findings, Some(one));
+        }
+        report.moves = moves;
+        report.sort();
+        report
+    }
+
+    fn on(host: &str, change: impl Fn(&mut HostFacts)) -> Report {
+        examined(|facts| {
+            if facts.identity.hostname == host {
+                change(facts);
+            }
+        })
+    }
+
+    fn told<'a>(report: &'a Report, code: &str) -> Vec<&'a Fault> {
+        report.faults.iter().filter(|f| f.finding.code == code).collect()
+    }
+
+    #[test]
+    fn a_sound_fleet_has_no_errors_and_every_jail_moves_everywhere() {
+        let report = examined(|_| ());
+        assert_eq!(report.count().0, 0, "{:#?}", report.faults);
+        assert!(report.moves.iter().any(|m| m.jail == jail("web") && m.target == node("big")), "{:?}", report.moves);
+        assert!(report.moves.iter().all(|m| m.source.as_ref() != Some(&m.target)));
+    }
+
+    #[test]
+    fn a_fault_of_a_host_is_said_once_with_the_moves_it_affects() {
+        let report = on("big", |facts| {
+            facts.sysctls.insert("net.inet.ip.forwarding".into(), "0".into());
+        });
+        let [fault] = told(&report, "forwarding-off")[..] else { panic!("{:#?}", report.faults) };
+        assert_eq!(report.affected(fault), "every move to big");
+        let commands: Vec<&str> = fault.finding.commands.iter().map(|r| r.command.as_str()).collect();
+        assert_eq!(commands, ["sysctl net.inet.ip.forwarding=1", "sysrc gateway_enable=YES"]);
+        assert_eq!(fault.finding.commands[0].host, node("big"));
+    }
+
+    /// Each fault that the facts of one host can have, and the code that names it.
+    #[test]
+    fn faults_of_hosts_are_named() {
+        type Change = fn(&mut HostFacts);
+        let cases: [(&str, &str, Severity, Change); 20] = [
+            ("big", "read-only", Severity::Error, |f| f.room.values_mut().for_each(|r| r.writable = false)),
+            ("small", "full", Severity::Error, |f| f.room.values_mut().for_each(|r| r.free = 4096)),
+            ("big", "securelevel", Severity::Warning, |f| {
+                f.sysctls.insert("kern.securelevel".into(), "3".into());
+                f.pf.enabled = Some(true);
+            }),
+            ("big", "in-a-jail", Severity::Warning, |f| {
+                f.sysctls.insert("security.jail.jailed".into(), "1".into());
+            }),
+            ("big", "bridge-down", Severity::Error, |f| {
+                f.interfaces.iter_mut().filter(|i| i.name.as_str() == "bridge0").for_each(|i| i.up = false);
+            }),
+            ("small", "tunnel-down", Severity::Error, |f| {
+                f.interfaces.iter_mut().filter(|i| i.name.as_str() == "wg0").for_each(|i| i.up = false);
+            }),
+            ("big", "clocks-apart", Severity::Warning, |f| f.identity.clock += 3600),
+            ("big", "unreadable", Severity::Warning, |f| {
+                f.unreadable.insert("jail -e /etc/jail.conf.d/old.conf".into(), "syntax error".into());
+            }),
+            ("big", "forwarding-forgotten", Severity::Warning, |f| f.boot.tools.clear()),
+            ("big", "fibs-forgotten", Severity::Warning, |f| {
+                f.boot.tools.clear();
+                f.boot.settings.clear();
+            }),
+            ("small", "pf-forgotten", Severity::Warning, |f| {
+                f.boot.tools.clear();
+                f.pf.enabled = Some(true);
+            }),
+            ("big", "tunnel-forgotten", Severity::Warning, |f| f.boot.tools.clear()),
+            ("big", "bridge-forgotten", Severity::Warning, |f| f.boot.tools.clear()),
+            ("big", "address-forgotten", Severity::Warning, |f| f.boot.tools.clear()),
+            ("big", "route-forgotten", Severity::Warning, |f| f.boot.tools.clear()),
+            ("spare", "jails-off", Severity::Warning, |f| f.rc.jail_enable = false),
+            ("small", "file-differs", Severity::Warning, |f| {
+                f.wireguard_files[0].peers[0].1.clear();
+            }),
+            ("small", "peer-forgotten", Severity::Warning, |f| {
+                f.wireguard_files[0].peers.remove(0);
+            }),
+            ("big", "pool-read-only", Severity::Error, |f| f.pools[0].readonly = true),
+            ("big", "reboot-pending", Severity::Warning, |f| f.identity.installed = "13.2-RELEASE-p9".into()),
+        ];
+        for (host, code, severity, change) in cases {
+            let report = on(host, change);
+            let found = told(&report, code);
+            assert!(!found.is_empty(), "{code}: {:#?}", report.faults);
+            assert!(found.iter().all(|f| f.finding.severity == severity && !f.finding.fix.is_empty()), "{found:#?}");
+            assert!(found.iter().all(|f| f.finding.host == Some(node(host))), "{found:#?}");
+        }
+    }
 }

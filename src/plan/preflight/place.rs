@@ -70,7 +70,9 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
                 .run(format!("ifconfig {interface} destroy")),
         );
     }
-    if let Some(dataset) = s.target.dataset_at(s.situation.path.as_str()) {
+    // The jail's own dataset there is looked at elsewhere.
+    let at = s.target.dataset_at(s.situation.path.as_str());
+    if let Some(dataset) = at.filter(|d| d.name != s.situation.target.dataset) {
         findings.error(
             "path-taken",
             node,

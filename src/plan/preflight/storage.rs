@@ -152,7 +152,7 @@ fn examine_parent(parent: &Dataset, node: &NodeName, path: &RemotePath, findings
         findings.error(
             "parent-read-only",
             node,
-            format!("{name} on {node} is read-only, so the jail's mount point {path} cannot be made in it"),
+            format!("{name} on {node} is read-only, so no mount point of a jail can be made in it"),
             Fix::new("let it be written to").run(format!("zfs set readonly=off {name}")),
         );
     }

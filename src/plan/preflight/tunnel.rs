@@ -190,29 +190,32 @@ fn introduce(s: &Subject<'_>, place: &Place, facts: &HostFacts, key: &PublicKey)
 
 /// The node takes whatever comes from the hub.
 fn accept_all(facts: &HostFacts, place: &Place, hub: &PublicKey) -> Fix {
-    let peers = facts.wireguard(&place.wireguard).map(|w| w.peers.as_slice()).unwrap_or_default();
-    let mut allowed = peers.iter().find(|p| p.public_key == *hub).map(|p| p.allowed.clone()).unwrap_or_default();
-    allowed.extend([Family::Inet, Family::Inet6].map(Prefix::default_route));
+    let everything = [Family::Inet, Family::Inet6].map(Prefix::default_route);
+    let allowed = BTreeSet::from(everything);
     let last = lasting(facts, &place.wireguard, hub, &allowed);
     Fix::new(format!("let everything in that comes from the hub; {last} (wg-quick(8) also needs Table = off)"))
         .run(set_allowed(&place.wireguard, hub, &allowed))
 }
 
-/// The hub gives the source what its jail owns. A list that names a prefix takes it from the peer that had it.
+/// The hub gives the source what its jail owns: what another peer has of it too much is taken away, what the source lacks
+/// is added. A list that names a prefix takes it from the peer that had it.
 fn give(s: &Subject<'_>, prefix: Prefix) -> Fix {
-    let (hub, interface) = (s.hub, &s.situation.hub_wireguard);
+    let (hub, interface, node) = (s.hub, &s.situation.hub_wireguard, &s.situation.source.node);
+    let peers = hub.wireguard(interface).map(|w| w.peers.as_slice()).unwrap_or_default();
     let key = s.source.wireguard(&s.situation.source.wireguard).map(|w| &w.public_key);
-    let peer = hub.wireguard(interface).and_then(|w| w.peers.iter().find(|p| Some(&p.public_key) == key));
-    let node = &s.situation.source.node;
-    let Some(peer) = peer else { return Fix::new(format!("make {node} a peer of the hub first")) };
-    let mut allowed = peer.allowed.clone();
-    allowed.extend(s.situation.prefixes.iter().copied().filter(|p| {
-        *p == prefix
-            || network::owner(&hub.wireguard(interface).map(|w| w.peers.clone()).unwrap_or_default(), *p)
-                .is_none_or(|(k, _)| *k != peer.public_key)
-    }));
+    let Some(own) = peers.iter().find(|p| Some(&p.public_key) == key) else {
+        return Fix::new(format!("make {node} a peer of the hub first"));
+    };
+    let other = network::owner(peers, prefix).and_then(|(key, by)| Some((peers.iter().find(|p| p.public_key == *key)?, by)));
+    let (peer, allowed) = match other {
+        // The wider one of the source's counts again.
+        Some((other, by)) if own.allowed.iter().any(|p| p.covers(by)) => {
+            (other, other.allowed.iter().copied().filter(|p| *p != by).collect())
+        }
+        _ => (own, own.allowed.iter().copied().chain([prefix]).collect::<BTreeSet<Prefix>>()),
+    };
     Fix::new(format!(
-        "give it to {node} (or correct `prefixes:` of the jail in fleet.yml); {}",
+        "leave it to {node} (or correct `prefixes:` of the jail in fleet.yml); {}",
         lasting(hub, interface, &peer.public_key, &allowed)
     ))
     .run(set_allowed(interface, &peer.public_key, &allowed))

@@ -29,7 +29,7 @@ pub(super) fn routes(s: &Subject<'_>, findings: &mut Findings) {
             prefix.is_some() && s.situation.addresses.iter().any(|a| r.destination.contains(*a))
         };
         let table = facts.routes.get(&fib).into_iter().flatten();
-        for route in table.filter(inside).filter(|r| r.flags.contains('S') && r.interface != *wanted) {
+        for route in table.filter(inside).filter(|r| r.flags.contains('S') && r.interface != *wanted && !is_own(facts, r)) {
             let (destination, interface) = (route.destination, &route.interface);
             let by = route.gateway.map(|g| format!(" {g}")).unwrap_or_default();
             findings.error(
@@ -44,6 +44,11 @@ pub(super) fn routes(s: &Subject<'_>, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// The kernel's own route to an address of the host.
+fn is_own(facts: &HostFacts, route: &Route) -> bool {
+    facts.interfaces.iter().flat_map(|i| &i.addresses).any(|a| Prefix::host(a.addr()) == route.destination)
 }
 
 /// ARP entries that never end: a jail that moves has another hardware address afterwards.

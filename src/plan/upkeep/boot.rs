@@ -105,7 +105,8 @@ pub(super) fn interfaces(host: &Host<'_>, findings: &mut Findings) {
     }
     let start = format!("ifconfig_{name}");
     let variables = || host.facts.rc.variables.iter().filter(|(n, _)| n.starts_with(&start)).map(|(_, v)| v.as_str());
-    for net in &bridge.addresses {
+    // A single address is no network of the bridge's own: a gateway that a run made, and keeps, or somebody's experiment.
+    for net in bridge.addresses.iter().filter(|n| n.prefix_len() < Prefix::host(n.addr()).length()) {
         let address = net.addr();
         let spells = |text: &str| {
             text.split([' ', ',', '"'])
@@ -115,14 +116,18 @@ pub(super) fn interfaces(host: &Host<'_>, findings: &mut Findings) {
         if variables().any(spells) || host.variable(&format!("jailferry_{name}_aliases")).is_some_and(spells) {
             continue;
         }
+        // As the first address of IPv4, or as an alias; those are numbered from 0 without a gap.
         let number = (0..).find(|n| host.variable(&format!("{start}_alias{n}")).is_none()).unwrap_or(0);
         let family = Family::of(address);
         findings.warning(
             "address-forgotten",
             node,
             format!("{name} of {node} has {net}, but rc.conf(5) does not give it that: after a reboot jails there lack what may be their gateway"),
-            Fix::new("let rc.conf(5) give it (aliases are numbered from 0 without a gap)")
-                .run(format!("sysrc {start}_alias{number}=\"{family} {net}\"")),
+            Fix::new("let rc.conf(5) give it").run(if family == Family::Inet && host.variable(&start).is_none() {
+                format!("sysrc {start}=\"{family} {net} up\"")
+            } else {
+                format!("sysrc {start}_alias{number}=\"{family} {net}\"")
+            }),
         );
     }
 }

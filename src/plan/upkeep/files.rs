@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::facts::WireGuardFile;
 use crate::model::Prefix;
+use crate::model::RemotePath;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::upkeep::Host;
@@ -82,4 +83,24 @@ pub(super) fn makes_routes(host: &Host<'_>, findings: &mut Findings) {
             ),
         );
     }
+}
+
+/// A file that wg-quick(8) writes anew when the interface goes down.
+pub(super) fn rewritten(host: &Host<'_>, findings: &mut Findings) {
+    let Some(file) = file(host).filter(|f| f.save_config && !host.is_hub) else { return };
+    findings.warning(
+        "save-config",
+        host.node,
+        format!(
+            "{} of {} has SaveConfig = true: wg-quick(8) writes it anew at down, whatever was written into it before",
+            file.path, host.node
+        ),
+        without_save_config(&file.path),
+    );
+}
+
+/// Takes the line out (sed(1): `-i ''` keeps no copy, which would hold the private key).
+#[must_use]
+pub fn without_save_config(path: &RemotePath) -> Fix {
+    Fix::new("remove SaveConfig from the file").run(format!("sed -i '' '/^[[:space:]]*[Ss]ave[Cc]onfig/d' {path}"))
 }

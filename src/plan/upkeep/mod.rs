@@ -10,6 +10,7 @@ use crate::model::InterfaceName;
 use crate::model::NodeName;
 use crate::plan::finding::Findings;
 
+pub use files::without_save_config;
 pub use host::apart;
 
 /// A host, and what of it carries jails.
@@ -42,5 +43,6 @@ pub fn lasts(host: &Host<'_>, findings: &mut Findings) {
     boot::jails(host, findings);
     files::differ(host, findings);
     files::makes_routes(host, findings);
+    files::rewritten(host, findings);
     host::unreadable(host, findings);
 }

@@ -73,7 +73,12 @@ fn missed_runs() {
         plan(Schedule { catch_up, catch_up_within: within.map(SignedDuration::from_hours), ..every("30 2 * * *") })
     };
     let (gone, back) = ("2026-11-24T12:00:00Z", "2026-11-27T09:00:00Z");
-    insta::assert_debug_snapshot!(told(&nights(CatchUp::None, None), gone, back, None), @"");
+    insta::assert_debug_snapshot!(told(&nights(CatchUp::None, None), gone, back, None), @r#"
+    [
+        "left out, 3 runs, the last due 2026-11-27 02:30:00Z: nobody was there at its time, 6 h 30 min ago, and catch_up is none",
+        "nothing is due before 2026-11-28 02:30:00Z",
+    ]
+    "#);
     insta::assert_debug_snapshot!(told(&nights(CatchUp::Once, None), gone, back, None), @"");
     insta::assert_debug_snapshot!(told(&nights(CatchUp::Once, Some(6)), gone, back, None), @"");
     // A few minutes are no absence.

@@ -84,7 +84,42 @@ mod tests {
         one.ended(at("2026-11-27T02:31:00Z"), Some(4), Outcome::RolledBack);
         let two = Standing::new("weekly", "/q", at("2026-11-27T02:00:00Z"));
         let text = text(&[&one, &two]);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        # HELP jailferry_schedule_seen_timestamp_seconds When the scheduler looked last.
+        # TYPE jailferry_schedule_seen_timestamp_seconds gauge
+        jailferry_schedule_seen_timestamp_seconds{playbook="nigh\"t\\ly"} 1795744800
+        jailferry_schedule_seen_timestamp_seconds{playbook="weekly"} 1795744800
+        # HELP jailferry_schedule_next_timestamp_seconds When the next run is due, without jitter.
+        # TYPE jailferry_schedule_next_timestamp_seconds gauge
+        # HELP jailferry_schedule_running 1 while a run is under way.
+        # TYPE jailferry_schedule_running gauge
+        jailferry_schedule_running{playbook="nigh\"t\\ly"} 0
+        jailferry_schedule_running{playbook="weekly"} 0
+        # HELP jailferry_schedule_last_run_timestamp_seconds When the last run ended.
+        # TYPE jailferry_schedule_last_run_timestamp_seconds gauge
+        jailferry_schedule_last_run_timestamp_seconds{playbook="nigh\"t\\ly"} 1795746660
+        # HELP jailferry_schedule_last_run_duration_seconds How long the last run took.
+        # TYPE jailferry_schedule_last_run_duration_seconds gauge
+        jailferry_schedule_last_run_duration_seconds{playbook="nigh\"t\\ly"} 60
+        # HELP jailferry_schedule_last_run_exit_code Exit code of the last run; none when it has none.
+        # TYPE jailferry_schedule_last_run_exit_code gauge
+        jailferry_schedule_last_run_exit_code{playbook="nigh\"t\\ly"} 4
+        # HELP jailferry_schedule_last_success_timestamp_seconds When a run ended with exit code 0 last.
+        # TYPE jailferry_schedule_last_success_timestamp_seconds gauge
+        # HELP jailferry_schedule_needs_person 1 when the last run left something that a person must see to.
+        # TYPE jailferry_schedule_needs_person gauge
+        jailferry_schedule_needs_person{playbook="nigh\"t\\ly"} 0
+        jailferry_schedule_needs_person{playbook="weekly"} 0
+        # HELP jailferry_schedule_runs_total Runs by outcome.
+        # TYPE jailferry_schedule_runs_total counter
+        jailferry_schedule_runs_total{playbook="nigh\"t\\ly",outcome="rolled-back"} 1
+        # HELP jailferry_schedule_skipped_total Runs left out, by reason.
+        # TYPE jailferry_schedule_skipped_total counter
+        # HELP jailferry_schedule_clock_jumps_total How often the clock jumped.
+        # TYPE jailferry_schedule_clock_jumps_total counter
+        jailferry_schedule_clock_jumps_total{playbook="nigh\"t\\ly"} 0
+        jailferry_schedule_clock_jumps_total{playbook="weekly"} 0
+        "#);
         let mut types = std::collections::BTreeSet::new();
         for line in text.lines() {
             match line.strip_prefix("# TYPE ") {

@@ -32,7 +32,7 @@ fn shell(word: &str) -> String {
 pub fn crontab(job: Job<'_>) -> String {
     let cron = &job.schedule.cron;
     // `%` is a line end in a crontab.
-    let command = format!("{} schedule --once {}", shell(job.program), shell(job.playbook)).replace('%', "\\%");
+    let command = format!("{} schedule --once --quiet {}", shell(job.program), shell(job.playbook)).replace('%', "\\%");
     let (why, fields) = match &job.schedule.time_zone {
         None => ("cron(8) wakes it at the playbook's times.".to_owned(), expanded(cron)),
         // The clocks of another zone differ by whole and broken hours, which change with the seasons.
@@ -190,10 +190,14 @@ mod tests {
 
     #[test]
     fn for_cron() {
-        insta::assert_snapshot!(crontab(job(&every("30 2 * * mon-fri"))), @"");
+        insta::assert_snapshot!(crontab(job(&every("30 2 * * mon-fri"))), @r"
+        # nightly: cron(8) wakes it at the playbook's times.
+        # Windows, jitter, overlaps and missed runs are decided by `schedule --once`, as the scheduler does.
+        30 2 * * mon-fri /usr/local/bin/jailferry schedule --once --quiet '/etc/jailferry/100\% sure.yml'
+        ");
         let zoned = |cron: &str| Schedule { time_zone: Some("Europe/Rome".parse().unwrap()), ..every(cron) };
         insta::assert_snapshot!(crontab(job(&zoned("30 2 * * *"))), @"");
-        assert!(crontab(job(&zoned("7 2 * * *"))).contains("\n* * * * * /usr/local/bin/jailferry schedule --once "));
+        assert!(crontab(job(&zoned("7 2 * * *"))).contains("\n* * * * * /usr/local/bin/jailferry schedule --once --quiet "));
         assert!(crontab(job(&every("@weekly"))).contains("\n0 0 * * 0 "));
     }
 
@@ -204,14 +208,65 @@ mod tests {
             catch_up: CatchUp::Once,
             ..every("*/20 2,3 1 * fri")
         };
-        insta::assert_snapshot!(systemd(job(&schedule)), @"");
+        insta::assert_snapshot!(systemd(job(&schedule)), @r#"
+        # /etc/systemd/system/jailferry-nightly.service
+        [Unit]
+        Description=jailferry: nightly
+        Wants=network-online.target
+        After=network-online.target
+
+        [Service]
+        Type=oneshot
+        ExecStart="/usr/local/bin/jailferry" schedule --once "/etc/jailferry/100%% sure.yml"
+        # A run that is asked to stop turns round first; only the scheduler is asked, it asks the run.
+        KillMode=mixed
+        TimeoutStopSec=1h
+
+        # /etc/systemd/system/jailferry-nightly.timer
+        [Unit]
+        Description=jailferry: when nightly is due
+
+        [Timer]
+        # Windows, jitter, overlaps and missed runs are decided by `schedule --once`, as the scheduler does.
+        OnCalendar=*-*-01 02,03:00,20,40:00 Europe/Rome
+        OnCalendar=Fri *-*-* 02,03:00,20,40:00 Europe/Rome
+        AccuracySec=1s
+        Persistent=true
+
+        [Install]
+        WantedBy=timers.target
+        "#);
         assert_eq!(calendar(&every("30 2 * * *").cron), ["*-*-* 02:30:00"]);
         assert_eq!(calendar(&every("0 0 */2 * mon").cron).len(), 1);
     }
 
     #[test]
     fn for_periodic() {
-        insta::assert_snapshot!(periodic(job(&every("30 2 * * *"))).unwrap(), @"");
+        insta::assert_snapshot!(periodic(job(&every("30 2 * * *"))).unwrap(), @r#"
+        #!/bin/sh
+        # /usr/local/etc/periodic/daily/500.jailferry-nightly, mode 755. On with, in /etc/periodic.conf:
+        #     daily_jailferry_nightly_enable="YES"
+        # periodic(8) says when (crontab(5) in /etc): the playbook's own time, its time zone, windows, jitter and catch_up
+        # do not count here. Two at a time are kept apart by lockf(1).
+        if [ -r /etc/defaults/periodic.conf ]; then
+        	. /etc/defaults/periodic.conf
+        	source_periodic_confs
+        fi
+        case "${daily_jailferry_nightly_enable:-NO}" in
+        [Yy][Ee][Ss]) ;;
+        *) exit 0 ;;
+        esac
+        echo
+        echo 'jailferry runs /etc/jailferry/100% sure.yml:'
+        lockf -s -t 0 /var/run/jailferry-nightly.lock /usr/local/bin/jailferry run '/etc/jailferry/100% sure.yml' --yes
+        status=$?
+        case $status in
+        0) exit 1 ;;
+        75) echo 'the run before is still under way: left out'; exit 1 ;;
+        3 | 4) exit 2 ;;
+        *) exit 3 ;;
+        esac
+        "#);
         assert!(periodic(job(&every("30 2 * * sun"))).unwrap().contains("/periodic/weekly/"));
         assert!(periodic(job(&every("@monthly"))).unwrap().contains("/periodic/monthly/"));
         for other in ["*/5 * * * *", "0 2 * * mon,fri", "0 2 1 1 *", "0 2 1 * mon"] {

@@ -152,9 +152,9 @@ impl Outcome {
         match self {
             Outcome::Done => "done",
             Outcome::BadInput => "the playbook or the fleet is not valid: `jailferry check` says why",
-            Outcome::Refused => "refused, nothing was changed; the lines above say why",
+            Outcome::Refused => "refused, nothing was changed; the log says why",
             Outcome::RolledBack => "failed, and everything was put back",
-            Outcome::NeedsHuman => "a person has to look; the lines above say what is so",
+            Outcome::NeedsHuman => "a person has to look; the log says what is so",
             Outcome::Failed => "jailferry itself or this machine failed",
             Outcome::Killed => "ended by a signal: `jailferry recover` puts right what it left",
             Outcome::Unseen => "ended while no scheduler looked: `jailferry runs` says how",
@@ -354,7 +354,15 @@ mod tests {
         standing.next = Some(at("2026-11-28T02:30:00Z"));
         standing.skipped.insert("window".into(), 2);
         standing.said = Some(Said { at: now, text: "nothing is due before 2026-11-28 02:30:00Z".into() });
-        insta::assert_snapshot!(standing.text(now), @"");
+        insta::assert_snapshot!(standing.text(now), @"
+        nightly (/etc/jailferry/nightly.yml)
+          scheduler   process 4711
+          next        2026-11-28 02:30:00Z
+          last run    that of 2026-11-27 02:30:00Z, 2 min: a person has to look; the log says what is so
+          last word   2026-11-27 02:40:00Z: nothing is due before 2026-11-28 02:30:00Z
+          runs        needs-human 1
+          left out    window 2
+        ");
         assert_eq!(standing.problems(now).len(), 1);
         let later = now + SignedDuration::from_hours(1);
         assert_eq!(standing.problems(later).len(), 2, "and nobody looks");

@@ -79,8 +79,14 @@ fn missed_runs() {
         "nothing is due before 2026-11-28 02:30:00Z",
     ]
     "#);
-    insta::assert_debug_snapshot!(told(&nights(CatchUp::Once, None), gone, back, None), @"");
-    insta::assert_debug_snapshot!(told(&nights(CatchUp::Once, Some(6)), gone, back, None), @"");
+    insta::assert_debug_snapshot!(told(&nights(CatchUp::Once, None), gone, back, None), @r#"
+    [
+        "run, due 2026-11-27 02:30:00Z, 6 h 30 min late: catching up; stands for 2 earlier ones as well",
+        "nothing is due before 2026-11-28 02:30:00Z",
+    ]
+    "#);
+    let old = told(&nights(CatchUp::Once, Some(6)), gone, back, None);
+    assert!(old[0].ends_with("missed 6 h 30 min ago, longer than catch_up_within"), "{old:?}");
     // A few minutes are no absence.
     assert!(told(&nights(CatchUp::None, None), gone, "2026-11-25T02:34:59Z", None)[0].starts_with("run, due"));
 }

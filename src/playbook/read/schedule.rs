@@ -29,13 +29,15 @@ pub(crate) fn schedule(node: &Located, findings: &mut Findings) -> Option<Schedu
     let windows = windows.iter().filter_map(|n| parsed(n, "a window", findings)).collect();
     let jitter = fields.get("jitter").and_then(|n| duration(n, findings));
     let skip_if_running = fields.get("skip_if_running").and_then(|n| choice(n, "true or false", YES_OR_NO, findings));
-    let catch_up = fields.get("catch_up").and_then(|n| choice(n, "a policy for missed runs", POLICIES, findings));
-    let catch_up = catch_up.unwrap_or_default();
+    let catch_up = fields.get("catch_up").map(|n| choice(n, "a policy for missed runs", POLICIES, findings));
+    // What was written wrong has been said, and is no `none`.
+    let catches_nothing = catch_up.is_none_or(|policy| policy == Some(CatchUp::None));
+    let catch_up = catch_up.flatten().unwrap_or_default();
     let within_at = fields.at("catch_up_within");
     let catch_up_within = fields.get("catch_up_within").and_then(|n| duration(n, findings));
     let finalize = fields.get("finalize").and_then(|n| choice(n, "true or false", YES_OR_NO, findings));
     fields.finish(findings);
-    if let (Some(_), Some(at), CatchUp::None) = (catch_up_within, within_at, catch_up) {
+    if let (Some(_), Some(at), true) = (catch_up_within, within_at, catches_nothing) {
         let finding = Diagnostic::error("`catch_up_within` without catching up", at).label("nothing is made up for");
         findings.push(finding.hint("add `catch_up: once`, or take this line out"));
     }

@@ -33,10 +33,10 @@ mod nat;
 mod promise;
 #[path = "fleet/refusals.rs"]
 mod refusals;
-#[path = "fleet/rollbacks.rs"]
-mod rollbacks;
 #[path = "fleet/report.rs"]
 mod report;
+#[path = "fleet/rollbacks.rs"]
+mod rollbacks;
 #[path = "fleet/schedule.rs"]
 mod schedule;
 #[path = "fleet/secrets.rs"]

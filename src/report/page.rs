@@ -133,7 +133,12 @@ fn timeline(out: &mut String, report: &Report) {
     for lane in &report.lanes {
         let _ = write!(out, "<div class=\"lane\"><div>{}</div><div class=\"track\">", Text(lane.host.as_str()));
         if let Some(span) = report.cut_over {
-            let _ = write!(out, "<b {} title=\"the jail is away for {}\"></b>", place(span, whole), duration(span.to - span.from));
+            let _ = write!(
+                out,
+                "<b {} title=\"the jail is away for {}\"></b>",
+                place(span, whole),
+                duration(span.to - span.from)
+            );
         }
         for bar in &lane.bars {
             let class = match (bar.failed, bar.undo) {
@@ -165,7 +170,10 @@ fn timeline(out: &mut String, report: &Report) {
 fn changes(out: &mut String, report: &Report) {
     if !report.network.is_empty() {
         out.push_str("<h2>The network before and after</h2>\n<div class=\"pair\">\n");
-        for (heading, side) in [("Before", &(|c: &Changed| c.before.clone()) as &dyn Fn(&Changed) -> String), ("After", &|c| c.after.clone())] {
+        for (heading, side) in [
+            ("Before", &(|c: &Changed| c.before.clone()) as &dyn Fn(&Changed) -> String),
+            ("After", &|c| c.after.clone()),
+        ] {
             let _ = writeln!(out, "<div class=\"card\"><h3>{heading}</h3>");
             for lane in &report.lanes {
                 let here: Vec<&Changed> = report.network.iter().filter(|c| c.host == lane.host).collect();

@@ -44,9 +44,7 @@ fn journal(plan: &Plan, way: Way) -> RunRecord {
     let step = |number: usize, phase: &str, reason: Option<&str>| serde_json::json!({ "step": { "number": number, "phase": phase, "reason": reason } });
     let last = match way {
         Way::Forward => plan.steps.len(),
-        Way::Back | Way::Cut => {
-            plan.steps.iter().position(|s| s.phase == crate::plan::Phase::Prove).unwrap() + 1
-        }
+        Way::Back | Way::Cut => plan.steps.iter().position(|s| s.phase == crate::plan::Phase::Prove).unwrap() + 1,
     };
     for number in 1..=last {
         line(step(number, "intended", None), false);
@@ -64,7 +62,9 @@ fn journal(plan: &Plan, way: Way) -> RunRecord {
         line(step(number, if failed { "failed" } else { "done" }, failed.then_some(HOSTILE)), false);
     }
     match way {
-        Way::Forward => line(serde_json::json!({ "finished": { "outcome": "moved", "blackout_milliseconds": 2300 } }), false),
+        Way::Forward => {
+            line(serde_json::json!({ "finished": { "outcome": "moved", "blackout_milliseconds": 2300 } }), false)
+        }
         Way::Cut => {}
         Way::Back => {
             line(serde_json::json!({ "note": { "text": HOSTILE } }), false);
@@ -125,7 +125,12 @@ fn text_is_clean(text: &str) {
         let known = ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;"].iter().any(|r| text[at..].starts_with(r));
         assert!(known, "{}", &text[at..]);
     }
-    assert!(text.chars().all(|c| (c == '\n' || c == '\t' || !c.is_control()) && !('\u{202a}'..='\u{202e}').contains(&c) && c != '\u{fffe}'), "{text:?}");
+    assert!(
+        text.chars().all(|c| (c == '\n' || c == '\t' || !c.is_control())
+            && !('\u{202a}'..='\u{202e}').contains(&c)
+            && c != '\u{fffe}'),
+        "{text:?}"
+    );
 }
 
 #[test]
@@ -142,9 +147,15 @@ fn the_page_is_whole_and_alone_whatever_hosts_say() {
         for (name, attributes) in &elements {
             for (key, value) in attributes {
                 assert!(!key.starts_with("on"), "<{name} {key}>");
-                assert!(!["src", "href", "srcset", "action"].contains(&key.as_str()) || value == "data:,", "<{name} {key}={value}>");
+                assert!(
+                    !["src", "href", "srcset", "action"].contains(&key.as_str()) || value == "data:,",
+                    "<{name} {key}={value}>"
+                );
                 if key == "style" {
-                    assert!(value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b":;.%".contains(&b)), "{value}");
+                    assert!(
+                        value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b":;.%".contains(&b)),
+                        "{value}"
+                    );
                 }
             }
         }

@@ -165,9 +165,8 @@ impl Planned {
         }
         let numbers = || open.iter().map(|(number, ..)| *number);
         let of = |number: usize| number.checked_sub(1).and_then(|i| self.commands.get(i));
-        let on_host = |number: &usize| {
-            number.checked_sub(1).and_then(|i| self.hosts.get(i)).is_some_and(|h| *h == command.host)
-        };
+        let on_host =
+            |number: &usize| number.checked_sub(1).and_then(|i| self.hosts.get(i)).is_some_and(|h| *h == command.host);
         numbers()
             .find(|n| of(*n).is_some_and(|list| list.iter().any(is)))
             .or_else(|| numbers().find(on_host))

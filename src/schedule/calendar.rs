@@ -137,7 +137,10 @@ mod tests {
     fn next(text: &str, zone: &TimeZone, after: &str, count: usize) -> Vec<String> {
         let cron: Cron = text.parse().unwrap();
         let after: Timestamp = after.parse().unwrap();
-        occurrences(&cron, zone, after).take(count).map(|t| t.to_zoned(zone.clone()).strftime("%m-%d %H:%M %z").to_string()).collect()
+        occurrences(&cron, zone, after)
+            .take(count)
+            .map(|t| t.to_zoned(zone.clone()).strftime("%m-%d %H:%M %z").to_string())
+            .collect()
     }
 
     #[test]

@@ -58,9 +58,14 @@ fn told(plan: &Plan, since: &str, now: &str, busy: Option<&Busy>) -> Vec<String>
 fn a_run_at_its_time_and_only_once() {
     let plan = plan(every("30 2 * * *"));
     let mut memory = Memory { decided: at("2026-11-27T00:00:00Z"), admitted: None };
-    assert!(matches!(look(&plan, &mut memory, at("2026-11-27T02:29:59Z"), None)[..], [Decision::Wait { until, .. }] if until == at("2026-11-27T02:30:00Z")));
+    assert!(
+        matches!(look(&plan, &mut memory, at("2026-11-27T02:29:59Z"), None)[..], [Decision::Wait { until, .. }] if until == at("2026-11-27T02:30:00Z"))
+    );
     let decisions = look(&plan, &mut memory, at("2026-11-27T02:30:03Z"), None);
-    assert!(matches!(decisions[..], [Decision::Run { missed: 0, late: None, .. }, Decision::Wait { .. }]), "{decisions:?}");
+    assert!(
+        matches!(decisions[..], [Decision::Run { missed: 0, late: None, .. }, Decision::Wait { .. }]),
+        "{decisions:?}"
+    );
     // The same second again, and a clock that goes back over it.
     for now in ["2026-11-27T02:30:03Z", "2026-11-27T02:00:00Z", "2026-11-27T02:31:00Z"] {
         assert!(matches!(look(&plan, &mut memory, at(now), None)[..], [Decision::Wait { .. }]), "{now}");
@@ -115,7 +120,10 @@ fn overlapping_runs() {
     assert_eq!(said[0], "left out, due 2026-11-27 03:00:00Z: the run before is under way since 2026-11-27 02:00:00Z");
     let patient = plan(Schedule { skip_if_running: Some(false), ..every("0 * * * *") });
     let mut memory = Memory { decided: at(before), admitted: None };
-    assert!(matches!(look(&patient, &mut memory, at(now), Some(&same))[..], [Decision::Wait { why: Wait::Turn { .. }, .. }]));
+    assert!(matches!(
+        look(&patient, &mut memory, at(now), Some(&same))[..],
+        [Decision::Wait { why: Wait::Turn { .. }, .. }]
+    ));
     // It was on time when it came to wait, and stays so; a second one that comes meanwhile takes its place.
     let late = look(&patient, &mut memory.clone(), at("2026-11-27T03:40:00Z"), None);
     assert!(matches!(late[0], Decision::Run { late: None, missed: 0, .. }), "{late:?}");
@@ -153,11 +161,17 @@ fn clocks_that_jump() {
     // Back by two hours: nothing runs twice.
     let mut memory = Memory { decided: at("2026-11-27T05:00:00Z"), admitted: None };
     let back = look(&hourly, &mut memory, at("2026-11-27T03:10:00Z"), None);
-    assert!(matches!(back[..], [Decision::Wait { until, why: Wait::ClockBack { .. }, .. }] if until == at("2026-11-27T06:00:00Z")), "{back:?}");
+    assert!(
+        matches!(back[..], [Decision::Wait { until, why: Wait::ClockBack { .. }, .. }] if until == at("2026-11-27T06:00:00Z")),
+        "{back:?}"
+    );
     // Back by years: the memory was that of a wrong clock.
     let mut memory = Memory { decided: at("2038-01-19T03:00:00Z"), admitted: None };
     let back = look(&hourly, &mut memory, at("2026-11-27T03:10:00Z"), None);
-    assert!(matches!(back[..], [Decision::Wait { until, why: Wait::NotDue, .. }] if until == at("2026-11-27T04:00:00Z")), "{back:?}");
+    assert!(
+        matches!(back[..], [Decision::Wait { until, why: Wait::NotDue, .. }] if until == at("2026-11-27T04:00:00Z")),
+        "{back:?}"
+    );
 }
 
 #[test]

@@ -33,10 +33,17 @@ pub fn text(all: &[&Standing]) -> String {
     family(&mut out, all, "last_success_timestamp_seconds", "gauge", "When a run ended with exit code 0 last.", |s| {
         s.last_success.iter().map(|at| (String::new(), seconds(*at))).collect()
     });
-    family(&mut out, all, "needs_person", "gauge", "1 when the last run left something that a person must see to.", |s| {
-        let problem = s.last.as_ref().is_some_and(|l| Outcome::is_a_problem(l.outcome));
-        vec![(String::new(), u8::from(problem).to_string())]
-    });
+    family(
+        &mut out,
+        all,
+        "needs_person",
+        "gauge",
+        "1 when the last run left something that a person must see to.",
+        |s| {
+            let problem = s.last.as_ref().is_some_and(|l| Outcome::is_a_problem(l.outcome));
+            vec![(String::new(), u8::from(problem).to_string())]
+        },
+    );
     family(&mut out, all, "runs_total", "counter", "Runs by outcome.", |s| {
         s.runs.iter().map(|(word, n)| (format!(",outcome=\"{}\"", escaped(word)), n.to_string())).collect()
     });

@@ -17,6 +17,10 @@ pub struct Job<'a> {
     pub playbook: &'a str,
     /// Our own program, absolute.
     pub program: &'a str,
+    /// Its fleet's file, absolute: what starts it has another current folder.
+    pub fleet: &'a str,
+    /// The ssh_config that was named, absolute.
+    pub ssh_config: Option<&'a str>,
     /// When.
     pub schedule: &'a Schedule,
 }
@@ -27,22 +31,35 @@ fn shell(word: &str) -> String {
     shlex::try_quote(word).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }
 
+impl Job<'_> {
+    /// The words behind `program`, quoted: verb and options, playbook, and where the fleet is.
+    fn words(&self, verb: &str, quote: fn(&str) -> String) -> String {
+        let config = self.ssh_config.map(|c| format!(" --ssh-config {}", quote(c))).unwrap_or_default();
+        format!("{verb} {} --fleet {}{config}", quote(self.playbook), quote(self.fleet))
+    }
+}
+
 /// Lines of a user's crontab(5).
 #[must_use]
 pub fn crontab(job: Job<'_>) -> String {
     let cron = &job.schedule.cron;
     // `%` is a line end in a crontab.
-    let command = format!("{} schedule --once --quiet {}", shell(job.program), shell(job.playbook)).replace('%', "\\%");
+    let command = format!("{} {}", shell(job.program), job.words("schedule --once --quiet", shell)).replace('%', "\\%");
     let (why, fields) = match &job.schedule.time_zone {
         None => ("cron(8) wakes it at the playbook's times.".to_owned(), expanded(cron)),
         // The clocks of another zone differ by whole and broken hours, which change with the seasons.
         Some(zone) => (
-            format!("The playbook means the clocks of {zone}, cron(8) those of this machine: it is woken often, and decides by itself."),
+            format!(
+                "The playbook means the clocks of {zone}, cron(8) those of this machine: it is woken often, and decides by itself."
+            ),
             "*/15 * * * *".to_owned(),
         ),
     };
     let fields = if job.schedule.time_zone.is_some() && !is_quarterly(cron) { "* * * * *".to_owned() } else { fields };
-    format!("# {}: {why}\n# Windows, jitter, overlaps and missed runs are decided by `schedule --once`, as the scheduler does.\n{fields} {command}\n", job.name)
+    format!(
+        "# {}: {why}\n# Windows, jitter, overlaps and missed runs are decided by `schedule --once`, as the scheduler does.\n{fields} {command}\n",
+        job.name
+    )
 }
 
 /// Are all its minutes quarters of an hour? Every time zone of today is at a quarter.
@@ -76,7 +93,9 @@ pub fn periodic(job: Job<'_>) -> Result<String, String> {
         _ => None,
     };
     let Some(folder) = folder else {
-        return Err(format!("periodic(8) knows daily, weekly and monthly; `{cron}` is none of them: take --print crontab"));
+        return Err(format!(
+            "periodic(8) knows daily, weekly and monthly; `{cron}` is none of them: take --print crontab"
+        ));
     };
     // periodic(8): 0 nothing notable, 1 notable, 2 a warning, 3 errors. lockf(1): 75 when another holds the lock.
     Ok(format!(
@@ -95,7 +114,7 @@ pub fn periodic(job: Job<'_>) -> Result<String, String> {
          esac\n\
          echo\n\
          echo {title}\n\
-         lockf -s -t 0 /var/run/jailferry-{name}.lock {program} run {playbook} --yes\n\
+         lockf -s -t 0 /var/run/jailferry-{name}.lock {program} {words}\n\
          status=$?\n\
          case $status in\n\
          0) exit 1 ;;\n\
@@ -107,7 +126,7 @@ pub fn periodic(job: Job<'_>) -> Result<String, String> {
         variable = job.name.replace(['-', '.'], "_"),
         title = shell(&format!("jailferry runs {}:", job.playbook)),
         program = shell(job.program),
-        playbook = shell(job.playbook),
+        words = job.words("run --yes", shell),
     ))
 }
 
@@ -125,7 +144,7 @@ pub fn systemd(job: Job<'_>) -> String {
          After=network-online.target\n\n\
          [Service]\n\
          Type=oneshot\n\
-         ExecStart={program} schedule --once {playbook}\n\
+         ExecStart={program} {words}\n\
          # A run that is asked to stop turns round first; only the scheduler is asked, it asks the run.\n\
          KillMode=mixed\n\
          TimeoutStopSec=1h\n\n\
@@ -140,7 +159,7 @@ pub fn systemd(job: Job<'_>) -> String {
          WantedBy=timers.target\n",
         name = job.name,
         program = unit_word(job.program),
-        playbook = unit_word(job.playbook),
+        words = job.words("schedule --once", unit_word),
     )
 }
 
@@ -185,7 +204,14 @@ mod tests {
     use crate::schedule::rules::tests::every;
 
     fn job(schedule: &Schedule) -> Job<'_> {
-        Job { name: "nightly", playbook: "/etc/jailferry/100% sure.yml", program: "/usr/local/bin/jailferry", schedule }
+        Job {
+            name: "nightly",
+            playbook: "/etc/jailferry/100% sure.yml",
+            program: "/usr/local/bin/jailferry",
+            fleet: "/etc/jailferry/fleet.yml",
+            ssh_config: Some("/etc/jailferry/ssh config"),
+            schedule,
+        }
     }
 
     #[test]
@@ -193,15 +219,17 @@ mod tests {
         insta::assert_snapshot!(crontab(job(&every("30 2 * * mon-fri"))), @r"
         # nightly: cron(8) wakes it at the playbook's times.
         # Windows, jitter, overlaps and missed runs are decided by `schedule --once`, as the scheduler does.
-        30 2 * * mon-fri /usr/local/bin/jailferry schedule --once --quiet '/etc/jailferry/100\% sure.yml'
+        30 2 * * mon-fri /usr/local/bin/jailferry schedule --once --quiet '/etc/jailferry/100\% sure.yml' --fleet /etc/jailferry/fleet.yml --ssh-config '/etc/jailferry/ssh config'
         ");
         let zoned = |cron: &str| Schedule { time_zone: Some("Europe/Rome".parse().unwrap()), ..every(cron) };
         insta::assert_snapshot!(crontab(job(&zoned("30 2 * * *"))), @r"
         # nightly: The playbook means the clocks of Europe/Rome, cron(8) those of this machine: it is woken often, and decides by itself.
         # Windows, jitter, overlaps and missed runs are decided by `schedule --once`, as the scheduler does.
-        */15 * * * * /usr/local/bin/jailferry schedule --once --quiet '/etc/jailferry/100\% sure.yml'
+        */15 * * * * /usr/local/bin/jailferry schedule --once --quiet '/etc/jailferry/100\% sure.yml' --fleet /etc/jailferry/fleet.yml --ssh-config '/etc/jailferry/ssh config'
         ");
-        assert!(crontab(job(&zoned("7 2 * * *"))).contains("\n* * * * * /usr/local/bin/jailferry schedule --once --quiet "));
+        assert!(
+            crontab(job(&zoned("7 2 * * *"))).contains("\n* * * * * /usr/local/bin/jailferry schedule --once --quiet ")
+        );
         assert!(crontab(job(&every("@weekly"))).contains("\n0 0 * * 0 "));
     }
 
@@ -221,7 +249,7 @@ mod tests {
 
         [Service]
         Type=oneshot
-        ExecStart="/usr/local/bin/jailferry" schedule --once "/etc/jailferry/100%% sure.yml"
+        ExecStart="/usr/local/bin/jailferry" schedule --once "/etc/jailferry/100%% sure.yml" --fleet "/etc/jailferry/fleet.yml" --ssh-config "/etc/jailferry/ssh config"
         # A run that is asked to stop turns round first; only the scheduler is asked, it asks the run.
         KillMode=mixed
         TimeoutStopSec=1h
@@ -262,7 +290,7 @@ mod tests {
         esac
         echo
         echo 'jailferry runs /etc/jailferry/100% sure.yml:'
-        lockf -s -t 0 /var/run/jailferry-nightly.lock /usr/local/bin/jailferry run '/etc/jailferry/100% sure.yml' --yes
+        lockf -s -t 0 /var/run/jailferry-nightly.lock /usr/local/bin/jailferry run --yes '/etc/jailferry/100% sure.yml' --fleet /etc/jailferry/fleet.yml --ssh-config '/etc/jailferry/ssh config'
         status=$?
         case $status in
         0) exit 1 ;;

@@ -120,7 +120,8 @@ impl FromStr for ZoneName {
     type Err = BadZone;
     fn from_str(text: &str) -> Result<ZoneName, BadZone> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_+-".contains(c);
-        let parts = text.split('/').all(|part| part.chars().all(plain) && part.starts_with(|c: char| c.is_ascii_alphabetic()));
+        let parts =
+            text.split('/').all(|part| part.chars().all(plain) && part.starts_with(|c: char| c.is_ascii_alphabetic()));
         // `CET-1CEST` is a rule, and `+02:00` knows no summer.
         if parts && text.len() <= 64 { Ok(ZoneName(text.to_owned())) } else { Err(BadZone) }
     }

@@ -18,6 +18,9 @@ pub const FORMAT: u32 = 1;
 /// A scheduler that has not looked for so long is not there.
 pub const SILENCE: SignedDuration = SignedDuration::from_mins(3);
 
+/// Without a scheduler, a time that passed so long ago was not looked at.
+pub const OVERDUE: SignedDuration = SignedDuration::from_mins(15);
+
 /// How a schedule stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
@@ -208,8 +211,23 @@ impl Standing {
     pub fn problems(&self, now: Timestamp) -> Vec<String> {
         let mut problems = Vec::new();
         let silent = now.duration_since(self.seen);
-        if silent > SILENCE {
-            problems.push(format!("{}: no scheduler has looked for {}", self.name, length(silent)));
+        match (self.scheduler, self.next) {
+            // It did not end in order.
+            (Some(pid), _) if silent > SILENCE => {
+                problems.push(format!(
+                    "{}: its scheduler, process {pid}, has not looked for {}",
+                    self.name,
+                    length(silent)
+                ));
+            }
+            (None, Some(next)) if now.duration_since(next) > OVERDUE => {
+                problems.push(format!(
+                    "{}: the time {} has passed, and no scheduler has looked",
+                    self.name,
+                    short(next)
+                ));
+            }
+            _ => {}
         }
         if let Some(last) = self.last.as_ref().filter(|l| l.outcome.is_a_problem()) {
             problems.push(format!("{}: the run of {} {}", self.name, short(last.due), last.outcome.meaning()));
@@ -223,11 +241,14 @@ impl Standing {
         let mut lines = vec![format!("{} ({})", self.name, self.playbook)];
         let mut line = |label: &str, text: String| lines.push(format!("  {label:<11} {text}"));
         let silent = now.duration_since(self.seen);
-        line("scheduler", match self.scheduler {
-            Some(pid) if silent <= SILENCE => format!("process {pid}"),
-            Some(pid) => format!("process {pid}, which has not looked for {}", length(silent)),
-            None => format!("none; the last one looked {} ago", length(silent)),
-        });
+        line(
+            "scheduler",
+            match self.scheduler {
+                Some(pid) if silent <= SILENCE => format!("process {pid}"),
+                Some(pid) => format!("process {pid}, which has not looked for {}", length(silent)),
+                None => format!("none; the last one looked {} ago", length(silent)),
+            },
+        );
         line("next", self.next.map_or_else(|| "no time that it means will come".into(), short));
         if let Some(current) = &self.current {
             line("under way", format!("the run of {}, since {}", short(current.due), short(current.since)));

@@ -125,9 +125,10 @@ impl FromStr for Window {
 /// `mon-fri`, `sat,sun`, `fri-mon`.
 fn days_of(text: &str) -> Result<u8, BadWindow> {
     let day = |name: &str| {
-        WEEKDAYS.iter().position(|d| *d == name).ok_or_else(|| {
-            BadWindow(format!("`{name}` is not a day of the week; they are {}", WEEKDAYS.join(", ")))
-        })
+        WEEKDAYS
+            .iter()
+            .position(|d| *d == name)
+            .ok_or_else(|| BadWindow(format!("`{name}` is not a day of the week; they are {}", WEEKDAYS.join(", "))))
     };
     let mut days = 0;
     for item in text.split(',') {
@@ -183,7 +184,10 @@ mod tests {
         let always = window("00:00-24:00");
         assert!(always.is_open(&zone, at("2026-11-27T23:59:59Z")));
         assert!(window("fri-mon 01:00-02:00").is_open(&zone, at("2026-11-29T01:30:00Z")));
-        assert_eq!(next_opening(&[nights, window("sat 10:00-11:00")], &zone, at("2026-11-28T04:00:00Z")), Some(at("2026-11-28T10:00:00Z")));
+        assert_eq!(
+            next_opening(&[nights, window("sat 10:00-11:00")], &zone, at("2026-11-28T04:00:00Z")),
+            Some(at("2026-11-28T10:00:00Z"))
+        );
         assert!(any_open(&[], &zone, at("2026-11-28T04:00:00Z")));
     }
 
@@ -197,7 +201,18 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "mon", "1:00-5:00", "01:00-25:00", "01:00", "monday 01:00-02:00", "mon 01:00-01:00", "24:00-02:00", "mon 01:00 -02:00", "01:60-02:00"] {
+        for text in [
+            "",
+            "mon",
+            "1:00-5:00",
+            "01:00-25:00",
+            "01:00",
+            "monday 01:00-02:00",
+            "mon 01:00-01:00",
+            "24:00-02:00",
+            "mon 01:00 -02:00",
+            "01:60-02:00",
+        ] {
             assert!(text.parse::<Window>().is_err(), "{text}");
         }
     }

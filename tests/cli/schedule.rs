@@ -3,7 +3,8 @@
 use super::FLEET;
 use super::Tool;
 
-const NIGHTLY: &str = "fleet: fleet.yml\nschedule:\n  cron: \"30 2 * * *\"\n  time_zone: UTC\nmoves:\n  - {jail: web, to: big}\n";
+const NIGHTLY: &str =
+    "fleet: fleet.yml\nschedule:\n  cron: \"30 2 * * *\"\n  time_zone: UTC\nmoves:\n  - {jail: web, to: big}\n";
 
 fn tool() -> Tool {
     let tool = Tool::new();
@@ -69,9 +70,13 @@ fn one_look_at_which_nothing_is_due() {
     assert_eq!(tool.run(&quiet), "exit 0\n");
     let status = tool.run(&["schedule", "--status", "nightly.yml", "--clock", "2030-01-01T12:00:01Z*1"]);
     assert!(status.starts_with("exit 0\n") && status.contains("next        2030-01-02 02:30:00Z"), "{status}");
-    // Nobody looked for a day: a person should know.
+    // A time passed and nobody looked: a person should know.
     let late = tool.run(&["schedule", "--status", "nightly.yml", "--clock", "2030-01-02T12:00:00Z*1"]);
-    assert!(late.starts_with("exit 5\n") && late.contains("no scheduler has looked for"), "{late}");
+    assert!(
+        late.starts_with("exit 5\n")
+            && late.contains("the time 2030-01-02 02:30:00Z has passed, and no scheduler has looked"),
+        "{late}"
+    );
 }
 
 /// Hosts that cannot be reached: the run is refused, the look ends with its exit code, and the same time is not tried again.
@@ -81,14 +86,19 @@ fn a_run_that_is_refused() {
     let look = |clock: &str| tool.run(&["schedule", "--once", "nightly.yml", "--clock", clock]);
     let said = look("2030-01-02T02:30:01Z*1");
     assert!(said.starts_with("exit 3\n"), "{said}");
-    for part in ["nightly: run, due 2030-01-02 02:30:00Z", "nightly | error: ", "exit code 3: refused, nothing was changed"] {
+    for part in
+        ["nightly: run, due 2030-01-02 02:30:00Z", "nightly | error: ", "exit code 3: refused, nothing was changed"]
+    {
         assert!(said.contains(part), "{part}: {said}");
     }
     let again = look("2030-01-02T02:30:02Z*1");
     assert!(again.starts_with("exit 0\n") && again.contains("nothing is due before 2030-01-03 02:30:00Z"), "{again}");
     // The next night was missed, and nobody asked for more.
     let missed = look("2030-01-03T09:00:00Z*1");
-    assert!(missed.starts_with("exit 0\n") && missed.contains("left out, due 2030-01-03 02:30:00Z: nobody was there"), "{missed}");
+    assert!(
+        missed.starts_with("exit 0\n") && missed.contains("left out, due 2030-01-03 02:30:00Z: nobody was there"),
+        "{missed}"
+    );
     let json = tool.run(&["schedule", "--status", "--json", "--clock", "2030-01-03T09:00:01Z*1"]);
     for part in ["\"refused\": 1", "\"missed\": 1", "\"problems\": []"] {
         assert!(json.contains(part), "{part}: {json}");

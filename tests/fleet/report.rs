@@ -52,15 +52,23 @@ fn in_a_browser(page: &Path, text: &str) {
             let inner = text.replace('&', "&amp;").replace('"', "&quot;");
             fs::write(&frame, FRAME.replace("WIDTH", &width.to_string()).replace("PAGE", &inner)).expect("written");
             let output = Command::new(&browser)
-                .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=20000"])
+                .args([
+                    "--headless",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--enable-logging=stderr",
+                    "--virtual-time-budget=20000",
+                ])
                 .arg(format!("--user-data-dir={}", page.with_file_name("profile").display()))
                 .arg(format!("--blink-settings=preferredColorScheme={}", scheme.0))
                 .args(["--window-size=1400,900", "--dump-dom"])
                 .arg(format!("file://{}", frame.display()))
                 .output()
                 .expect("the browser runs");
-            let (seen, errors) =
-                (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned());
+            let (seen, errors) = (
+                String::from_utf8_lossy(&output.stdout).into_owned(),
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            );
             let console: Vec<&str> = errors.lines().filter(|l| l.contains("CONSOLE")).collect();
             assert_eq!(console, Vec::<&str>::new(), "at {width} px, {}", scheme.1);
             let verdict = seen.split("id=\"verdict\">").nth(1).and_then(|v| v.split('<').next());

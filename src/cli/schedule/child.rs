@@ -128,7 +128,10 @@ impl World {
             let text = match ended {
                 Ok(Some(0)) => format!("run {} is finalized", one.run),
                 Ok(Some(code)) => {
-                    format!("run {} was not finalized (exit code {code}); it is tried again after the next run", one.run)
+                    format!(
+                        "run {} was not finalized (exit code {code}); it is tried again after the next run",
+                        one.run
+                    )
                 }
                 Ok(None) => format!("finalizing run {} was ended by a signal", one.run),
                 Err(error) => error,

@@ -36,7 +36,10 @@ impl Clock {
             None => Timestamp::now(),
             Some((start, rate)) => {
                 let passed = SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX);
-                passed.checked_mul(i32::try_from(rate).unwrap_or(1)).and_then(|p| start.checked_add(p).ok()).unwrap_or(start)
+                passed
+                    .checked_mul(i32::try_from(rate).unwrap_or(1))
+                    .and_then(|p| start.checked_add(p).ok())
+                    .unwrap_or(start)
             }
         }
     }

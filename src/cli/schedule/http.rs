@@ -56,7 +56,9 @@ impl Board {
 /// A message for people.
 pub(super) async fn listen(address: SocketAddr, board: Board) -> Result<SocketAddr, String> {
     if !address.ip().is_loopback() {
-        return Err(format!("--listen {address}: only addresses of this machine itself, such as 127.0.0.1:9877; nothing here asks who you are"));
+        return Err(format!(
+            "--listen {address}: only addresses of this machine itself, such as 127.0.0.1:9877; nothing here asks who you are"
+        ));
     }
     let listener = TcpListener::bind(address).await.map_err(|e| format!("--listen {address}: {e}"))?;
     let bound = listener.local_addr().map_err(|e| format!("--listen {address}: {e}"))?;
@@ -151,7 +153,10 @@ mod tests {
         };
         assert_eq!(ask("GET /metrics HTTP/1.1", Some(&fine)), "200 OK: x 1\n");
         assert_eq!(ask("HEAD /healthz?x HTTP/1.0", Some(&fine)), "200 OK: ok\n");
-        assert_eq!(ask("GET /healthz HTTP/1.1", Some(&ill)), "503 Service Unavailable: nightly: a person has to look\n");
+        assert_eq!(
+            ask("GET /healthz HTTP/1.1", Some(&ill)),
+            "503 Service Unavailable: nightly: a person has to look\n"
+        );
         assert!(ask("GET /healthz HTTP/1.1", None).starts_with("503"));
         assert!(ask("POST /metrics HTTP/1.1", Some(&fine)).starts_with("405"));
         assert!(ask("GET /../etc/passwd HTTP/1.1", Some(&fine)).starts_with("404"));

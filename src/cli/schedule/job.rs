@@ -55,9 +55,7 @@ impl Job {
             return Err(bad(format!("{} has no `schedule:`, so nothing says when to run it", path.display())));
         };
         let zone = zone(schedule.time_zone.as_ref()).map_err(|e| bad(format!("{}: {e}", path.display())))?;
-        let absolute = |path: &Path| {
-            std::path::absolute(path).map_err(|e| bad(format!("{}: {e}", path.display())))
-        };
+        let absolute = |path: &Path| std::path::absolute(path).map_err(|e| bad(format!("{}: {e}", path.display())));
         let (path, fleet_file) = (absolute(path)?, absolute(&fleet.path)?);
         let name = name_of(&path);
         let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
@@ -135,7 +133,11 @@ pub(in crate::cli) fn zone(name: Option<&ZoneName>) -> Result<TimeZone, String> 
 fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let kept: String = stem.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(60).collect();
-    if kept.trim_start_matches(['.', '-']).is_empty() { "playbook".into() } else { kept.trim_start_matches(['.', '-']).to_owned() }
+    if kept.trim_start_matches(['.', '-']).is_empty() {
+        "playbook".into()
+    } else {
+        kept.trim_start_matches(['.', '-']).to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -144,7 +146,12 @@ mod tests {
 
     #[test]
     fn names_are_fit_for_files() {
-        for (path, name) in [("/etc/jailferry/nightly.yml", "nightly"), ("/x/a b/ö..yml", "playbook"), ("/x/-rf.yml", "rf"), ("/x/we.ek.yml", "we.ek")] {
+        for (path, name) in [
+            ("/etc/jailferry/nightly.yml", "nightly"),
+            ("/x/a b/ö..yml", "playbook"),
+            ("/x/-rf.yml", "rf"),
+            ("/x/we.ek.yml", "we.ek"),
+        ] {
             assert_eq!(name_of(Path::new(path)), name, "{path}");
         }
     }

@@ -99,7 +99,7 @@ pub(super) async fn schedule(global: &Global, arguments: &Arguments) -> Exit {
         }
     }
     match arguments.print {
-        Some(form) => printed(&jobs, form),
+        Some(form) => printed(global, &jobs, form),
         None => serve(global, arguments, jobs, clock).await,
     }
 }
@@ -198,14 +198,25 @@ fn listen_for_stop() -> std::io::Result<watch::Receiver<u32>> {
     Ok(receiver)
 }
 
-fn printed(jobs: &[Job], form: For) -> Exit {
+fn printed(global: &Global, jobs: &[Job], form: For) -> Exit {
     let program = match std::env::current_exe() {
         Ok(program) => program.display().to_string(),
         Err(error) => return internal(&format!("where this program lies is not known: {error}")),
     };
+    let ssh_config = match global.ssh_config.as_ref().map(std::path::absolute).transpose() {
+        Ok(path) => path.map(|p| p.display().to_string()),
+        Err(error) => return internal(&format!("--ssh-config: {error}")),
+    };
     for job in jobs {
-        let playbook = job.path.display().to_string();
-        let one = print::Job { name: &job.name, playbook: &playbook, program: &program, schedule: job.schedule() };
+        let (playbook, fleet) = (job.path.display().to_string(), job.fleet_file.display().to_string());
+        let one = print::Job {
+            name: &job.name,
+            playbook: &playbook,
+            program: &program,
+            fleet: &fleet,
+            ssh_config: ssh_config.as_deref(),
+            schedule: job.schedule(),
+        };
         match form {
             For::Crontab => output::say(&print::crontab(one)),
             For::Systemd => output::say(&print::systemd(one)),

@@ -128,7 +128,10 @@ impl Scheduler {
         let Some(task) = self.tasks.get_mut(index) else { return Ok(Look { again: now + LOOK, patient: false }) };
         let memory = |task: &Task| Memory { decided: task.standing.decided, admitted: task.admitted };
         if let Some(mended) = decide::mended(&memory(task), now) {
-            let text = format!("everything was decided up to {}, which is far ahead: that was a wrong clock's time, and counts no longer", standing::short(task.standing.decided));
+            let text = format!(
+                "everything was decided up to {}, which is far ahead: that was a wrong clock's time, and counts no longer",
+                standing::short(task.standing.decided)
+            );
             log.say(now, &task.job.name, &text);
             task.standing.decided = mended.decided;
             task.admitted = mended.admitted;
@@ -164,7 +167,9 @@ impl Scheduler {
                 }
                 Decision::Run { due, .. } => {
                     // Another process may have begun a run since we looked.
-                    let Some(lock) = task.keeper.running()? else { return Ok(Look { again: now + LOOK, patient: false }) };
+                    let Some(lock) = task.keeper.running()? else {
+                        return Ok(Look { again: now + LOOK, patient: false });
+                    };
                     log.say(now, &task.job.name, &text);
                     task.standing.decided = due;
                     task.standing.said = Some(said);
@@ -225,7 +230,11 @@ impl Scheduler {
         };
         let code = exit.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
         let took = length(now.duration_since(since));
-        self.world.log.say(now, self.name(index), &format!("the run ended after {took} with {code}: {}{why}", outcome.meaning()));
+        self.world.log.say(
+            now,
+            self.name(index),
+            &format!("the run ended after {took} with {code}: {}{why}", outcome.meaning()),
+        );
         if let Some(task) = self.tasks.get_mut(index) {
             task.standing.ended(now, exit, outcome);
             if let Err(message) = task.keeper.keep(&task.standing) {

@@ -41,16 +41,8 @@ pub(crate) fn schedule(node: &Located, findings: &mut Findings) -> Option<Schedu
         let finding = Diagnostic::error("`catch_up_within` without catching up", at).label("nothing is made up for");
         findings.push(finding.hint("add `catch_up: once`, or take this line out"));
     }
-    let schedule = Schedule {
-        cron: cron?,
-        time_zone,
-        windows,
-        jitter,
-        skip_if_running,
-        catch_up,
-        catch_up_within,
-        finalize,
-    };
+    let schedule =
+        Schedule { cron: cron?, time_zone, windows, jitter, skip_if_running, catch_up, catch_up_within, finalize };
     if let Some(at) = windows_at.filter(|_| !findings.refuse() && !schedule.can_ever_run()) {
         let label = format!("none of them is open at any time of `{}`", schedule.cron);
         let finding = Diagnostic::error("a schedule that never runs", at).label(label);

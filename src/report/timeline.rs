@@ -163,7 +163,9 @@ impl Planned {
         if self.beats.iter().any(is) {
             return None;
         }
-        let numbers = || open.iter().map(|(number, ..)| *number);
+        // Steps of a plan that cannot be read are not shown, so nothing may be put with them.
+        let known = |number: &usize| (1..=self.hosts.len()).contains(number);
+        let numbers = || open.iter().map(|(number, ..)| *number).filter(known);
         let of = |number: usize| number.checked_sub(1).and_then(|i| self.commands.get(i));
         let on_host =
             |number: &usize| number.checked_sub(1).and_then(|i| self.hosts.get(i)).is_some_and(|h| *h == command.host);

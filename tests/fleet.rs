@@ -37,6 +37,10 @@ mod promise;
 mod refusals;
 #[path = "fleet/rollbacks.rs"]
 mod rollbacks;
+#[path = "fleet/report.rs"]
+mod report;
+#[path = "fleet/schedule.rs"]
+mod schedule;
 #[path = "fleet/secrets.rs"]
 mod secrets;
 #[path = "fleet/siblings.rs"]

@@ -5,6 +5,8 @@
 
 #[path = "fleet/aftercare.rs"]
 mod aftercare;
+#[path = "fleet/bastille.rs"]
+mod bastille;
 #[path = "fleet/bench.rs"]
 mod bench;
 #[path = "fleet/canary.rs"]

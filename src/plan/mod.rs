@@ -8,6 +8,7 @@ pub mod cast;
 pub mod checks;
 pub mod datasets;
 pub mod direct;
+pub mod ends;
 #[cfg(test)]
 mod fib_tests;
 pub mod finalize;
@@ -16,6 +17,7 @@ pub mod finding;
 pub(crate) mod fixture;
 pub mod leases;
 pub mod leftovers;
+pub mod manager;
 pub mod mesh;
 pub mod migrate;
 pub mod naming;
@@ -30,6 +32,7 @@ pub mod siblings;
 pub mod situation;
 pub mod staging;
 mod step;
+pub mod ways;
 
 use serde::Deserialize;
 use serde::Serialize;

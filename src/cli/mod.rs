@@ -8,6 +8,7 @@ pub mod output;
 pub mod prepare;
 pub mod words;
 
+mod apply;
 mod check;
 mod execute;
 mod facts;
@@ -46,6 +47,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "Examples:
   jailferry plan jail web to node big        what would happen, every command of it
+  jailferry plan web big --out web.plan      keep it; jailferry apply web.plan does it later
   jailferry migrate jail web to node big     the same, and do it after a question
   jailferry migrate web big --yes            the filler words may be left out; no question
   jailferry check                            is fleet.yml right? asks no host
@@ -111,12 +113,43 @@ enum Verb {
         how: How,
     },
     /// Show the plan of a move: every command with its undo
+    #[command(after_long_help = "Examples:
+  jailferry plan jail web to node big
+  jailferry plan web big --out web.plan          to be applied later, as it is
+  jailferry plan web big --as-script | less      per host, as a shell script to review")]
     Plan {
         /// jail NAME to node NAME; `jail`, `to` and `node` may be left out
         #[arg(required = true, value_name = "WORDS", num_args = 1..=6)]
         words: Vec<String>,
+        /// Write the plan to a new file, with what it was made from, for `jailferry apply`
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Print every command with its inverse as a shell script, host by host, for review
+        #[arg(long, conflicts_with = "json")]
+        as_script: bool,
         #[command(flatten)]
         how: How,
+    },
+    /// Carry out a saved plan, if nothing that it rests on has changed
+    #[command(
+        after_long_help = "The hosts are asked again. When something that the plan rests on is not as it was, every such
+field is named with what it was and what it is, and nothing is changed (exit 3). A plan is applied once,
+by the user and on the machine that made it.
+
+Examples:
+  jailferry plan web big --out web.plan
+  jailferry apply web.plan --dry-run             is it still true?
+  jailferry apply web.plan"
+    )]
+    Apply {
+        /// The file that `jailferry plan --out` wrote
+        file: PathBuf,
+        /// Only say whether the plan still holds; changes nothing on any host
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Do what a playbook says
     Run {
@@ -214,7 +247,11 @@ pub async fn main() -> Exit {
         Verb::Migrate { words, dry_run, yes, how } => {
             migrate::migrate(&global, &words, &how.options(), migrate::Consent { dry_run, yes }).await
         }
-        Verb::Plan { words, how } => plan::plan(&global, &words, &how.options()).await,
+        Verb::Plan { words, out, as_script, how } => {
+            let shown = plan::Shown { out: out.as_deref(), as_script };
+            plan::plan(&global, &words, &how.options(), shown).await
+        }
+        Verb::Apply { file, dry_run, yes } => apply::apply(&global, &file, migrate::Consent { dry_run, yes }).await,
         Verb::Run { playbook, dry_run, yes } => playbook::run(&global, &playbook, dry_run, yes).await,
         Verb::Check { files } => check::check(&global, &files),
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,

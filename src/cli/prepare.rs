@@ -1,5 +1,7 @@
 //! From names to a plan, for every verb that moves a jail.
 
+use std::collections::BTreeMap;
+
 use crate::cli::Exit;
 use crate::cli::Global;
 use crate::cli::gather;
@@ -11,13 +13,26 @@ use crate::model::Owner;
 use crate::plan::Plan;
 use crate::plan::assemble;
 use crate::plan::finding::Findings;
+use crate::plan::saved;
 use crate::plan::situation::Evidence;
 use crate::playbook::Options;
+use crate::playbook::Settings;
 use crate::remote::Hosts;
 use crate::saga::journal;
 use crate::saga::owner;
 use crate::ui::event::Event;
 use crate::ui::plan_view;
+
+/// A plan with what it was made from.
+#[derive(Debug)]
+pub struct Drawn {
+    /// The plan.
+    pub plan: Plan,
+    /// What it rests on, by name.
+    pub fields: BTreeMap<String, String>,
+    /// The options it was made with.
+    pub settings: Settings,
+}
 
 /// Asks the fleet and plans. What went wrong has been said when this fails.
 ///
@@ -32,7 +47,7 @@ pub async fn plan(
     options: &Options,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<Plan, Exit> {
-    plan_examined(global, fleet, hosts, (jail, target), options, events, &|_, _| ()).await
+    draw(global, fleet, hosts, (jail, target), options, events, &|_, _| ()).await.map(|drawn| drawn.plan)
 }
 
 /// As [`plan()`], with a further look at what the hosts said; what it finds stands alone when it forbids the run and too
@@ -44,11 +59,27 @@ pub async fn plan_examined(
     global: &Global,
     fleet: &FleetFile,
     hosts: &Hosts,
-    (jail, target): (&JailName, &NodeName),
+    there: (&JailName, &NodeName),
     options: &Options,
     events: &(dyn Fn(Event) + Send + Sync),
     examine: &(dyn Fn(&Evidence, &mut Findings) + Sync),
 ) -> Result<Plan, Exit> {
+    draw(global, fleet, hosts, there, options, events, examine).await.map(|drawn| drawn.plan)
+}
+
+/// As [`plan_examined`], with what the plan was made from.
+///
+/// # Errors
+/// The exit code to end with.
+pub async fn draw(
+    global: &Global,
+    fleet: &FleetFile,
+    hosts: &Hosts,
+    (jail, target): (&JailName, &NodeName),
+    options: &Options,
+    events: &(dyn Fn(Event) + Send + Sync),
+    examine: &(dyn Fn(&Evidence, &mut Findings) + Sync),
+) -> Result<Drawn, Exit> {
     let settings = options.over(&fleet.fleet.options_of(jail)).settle();
     let gathered = gather::evidence(hosts, &fleet.fleet, jail, target, settings.transfer, events).await;
     let (evidence, situation, mut findings) = gathered.map_err(|error| {
@@ -66,7 +97,9 @@ pub async fn plan_examined(
         None => Err(findings.into_sorted()),
         Some(situation) => {
             let (owner, salt) = (owner()?, salt(jail)?);
+            let fields = saved::matters(&evidence, &situation, &settings);
             assemble::plan(&evidence, &situation, &settings, &owner, &salt, findings)
+                .map(|plan| Drawn { plan, fields, settings })
         }
     };
     planned.map_err(|findings| {

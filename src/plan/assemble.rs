@@ -52,6 +52,24 @@ pub fn plan(
     settings: &Settings,
     owner: &Owner,
     salt: &str,
+    findings: Findings,
+) -> Result<Plan, Vec<Finding>> {
+    let prints = evidence_of(&evidence.hosts);
+    let run = run_id(&situation.jail, &situation.target.node, &prints, settings, &format!("{owner} {salt}"));
+    plan_as(evidence, situation, settings, owner, &run, findings)
+}
+
+/// Makes the plan of a run that has its id already: to see whether it would come out the same now, or to go on with
+/// fresher facts.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_as(
+    evidence: &Evidence,
+    situation: &Situation,
+    settings: &Settings,
+    owner: &Owner,
+    run: &RunId,
     mut findings: Findings,
 ) -> Result<Plan, Vec<Finding>> {
     let host = |node: &NodeName| evidence.hosts.get(node);
@@ -88,7 +106,6 @@ pub fn plan(
     let nat = nat::decide(situation, &evidence.fleet, &evidence.hosts, &mut findings);
     let rehearsal = rehearsal::prepare(situation, evidence, jail, &nat, &mut findings);
     let prints = evidence_of(&evidence.hosts);
-    let run = run_id(&situation.jail, &situation.target.node, &prints, settings, &format!("{owner} {salt}"));
     let steps = migrate::story(&Cast {
         situation,
         hosts: &evidence.hosts,
@@ -105,7 +122,7 @@ pub fn plan(
         rehearsal: &rehearsal,
         settings,
         link: evidence.link.as_ref(),
-        run: &run,
+        run,
         owner,
         wireguard_files: &wireguard_files,
     });
@@ -113,7 +130,7 @@ pub fn plan(
     let count = u64::try_from(moving.len()).unwrap_or(u64::MAX);
     Ok(Plan {
         format: FORMAT,
-        run,
+        run: run.clone(),
         jail: situation.jail.clone(),
         source: situation.source.node.clone(),
         target: situation.target.node.clone(),

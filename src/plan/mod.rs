@@ -26,6 +26,7 @@ pub mod persist;
 pub mod preflight;
 pub mod rehearsal;
 pub mod rollback;
+pub mod saved;
 pub mod siblings;
 pub mod situation;
 pub mod staging;

@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "src/saga/lanes.rs",
     "src/ui/event.rs",
     "src/ui/paint.rs",
+    "src/ui/plan_script.rs",
     "src/ui/plan_view.rs",
     "src/ui/sanitize.rs",
 ];

@@ -27,6 +27,7 @@
 //! - [`configuration`]: jail.conf, fstab, rc.conf and WireGuard's files, edited losslessly.
 //! - [`plan`]: from evidence to a [`plan::Plan`], which is a value: serialisable, and all that a run will do.
 //! - [`effect`]: the closed list of things done to a host; [`effect::commands`] has the exact FreeBSD command of each.
+//! - [`batch`]: many moves together: which begins next, where the jails of a node to be emptied go.
 //! - [`saga::record`] and [`saga::state`]: what a journal says, and what may follow.
 //!
 //! Touching the world:
@@ -48,6 +49,7 @@
 // panic when a reader goes away). Tests may.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr))]
 
+pub mod batch;
 pub mod cli;
 pub mod configuration;
 pub mod effect;

@@ -9,6 +9,7 @@ pub mod prepare;
 pub mod words;
 
 mod apply;
+mod batch;
 mod check;
 mod execute;
 mod facts;
@@ -16,6 +17,7 @@ mod finalize;
 mod known;
 mod leftovers;
 mod migrate;
+mod notify;
 mod plan;
 mod playbook;
 mod recover;
@@ -23,6 +25,7 @@ mod rollback;
 mod shells;
 mod show;
 mod takeover;
+mod waiting;
 
 use std::path::PathBuf;
 

@@ -128,6 +128,8 @@ pub fn plan_as(
     });
     let total: u64 = moving.iter().map(|m| m.estimate).sum();
     let count = u64::try_from(moving.len()).unwrap_or(u64::MAX);
+    let predicted_blackout = STOP + SNAPSHOT + DATASET.saturating_mul(count) + START;
+    within_budget(situation, settings, predicted_blackout, &mut findings);
     Ok(Plan {
         format: FORMAT,
         run: run.clone(),
@@ -144,10 +146,28 @@ pub fn plan_as(
         findings: findings.into_sorted(),
         steps,
         bytes: total,
-        predicted_blackout: STOP + SNAPSHOT + DATASET.saturating_mul(count) + START,
+        predicted_blackout,
         precopy_until: settings.until,
         evidence: prints,
+        hooks: Vec::new(),
     })
+}
+
+/// The budget of the jail.
+fn within_budget(situation: &Situation, settings: &Settings, predicted: u64, findings: &mut Findings) {
+    let Some(accepted) = settings.accept_blackout else { return };
+    if i128::from(predicted) > accepted.as_millis() {
+        findings.fleet_error(
+            "blackout-budget",
+            format!(
+                "nobody would answer for jail {} for about {}.{} s, and `accept_blackout` allows {accepted:#}",
+                situation.jail,
+                predicted / 1000,
+                predicted % 1000 / 100
+            ),
+            "move it when that matters less, or raise `accept_blackout`",
+        );
+    }
 }
 
 fn owners(

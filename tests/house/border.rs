@@ -12,6 +12,7 @@ const PURE: &[&str] = &[
     "src/facts",
     "src/plan",
     "src/effect",
+    "src/batch",
     "src/saga/state.rs",
     "src/saga/record.rs",
     "src/saga/direction.rs",

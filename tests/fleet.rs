@@ -5,6 +5,8 @@
 
 #[path = "fleet/aftercare.rs"]
 mod aftercare;
+#[path = "fleet/batches.rs"]
+mod batches;
 #[path = "fleet/bench.rs"]
 mod bench;
 #[path = "fleet/canary.rs"]
@@ -29,6 +31,8 @@ mod mesh;
 mod moving;
 #[path = "fleet/nat.rs"]
 mod nat;
+#[path = "fleet/plans.rs"]
+mod plans;
 #[path = "fleet/promise.rs"]
 mod promise;
 #[path = "fleet/refusals.rs"]

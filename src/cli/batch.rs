@@ -108,6 +108,21 @@ pub(super) async fn carry_out(
     orders: &Orders<'_>,
     consent: Consent,
 ) -> Result<Vec<Done>, Exit> {
+    carry_out_after(global, fleet, hosts, orders, consent, &|| Ok(())).await
+}
+
+/// As [`carry_out`], with something that is done once it was agreed to, before the first move.
+///
+/// # Errors
+/// As [`carry_out`].
+pub(super) async fn carry_out_after(
+    global: &Global,
+    fleet: &FleetFile,
+    hosts: &Hosts,
+    orders: &Orders<'_>,
+    consent: Consent,
+    first: &(dyn Fn() -> Result<(), Exit> + Sync),
+) -> Result<Vec<Done>, Exit> {
     if consent.dry_run {
         return match show(global, fleet, hosts, orders).await {
             Exit::Done => Ok(Vec::new()),
@@ -123,6 +138,7 @@ pub(super) async fn carry_out(
     if !consent.yes && !agreed(global, orders, &places) {
         return Err(Exit::Refused);
     }
+    first()?;
     let jobs = orders.moves.iter().map(|order| Job {
         jail: order.jail.clone(),
         from: order.from.clone().or_else(|| places.get(&order.jail).cloned()),

@@ -11,11 +11,13 @@ pub mod words;
 mod apply;
 mod batch;
 mod check;
+mod drain;
 mod execute;
 mod facts;
 mod finalize;
 mod known;
 mod leftovers;
+mod marks;
 mod migrate;
 mod notify;
 mod plan;
@@ -35,8 +37,13 @@ use clap::Subcommand;
 
 pub use exit::Exit;
 
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::playbook::Batch;
+use crate::playbook::Drain;
 use crate::playbook::Options;
 use crate::playbook::Transfer;
+use crate::playbook::batch::Parallel;
 
 /// Moves FreeBSD jails between nodes, address and all.
 #[derive(Debug, Parser)]
@@ -58,6 +65,7 @@ const EXAMPLES: &str = "Examples:
   jailferry runs                             what was done, with outcomes
   jailferry recover                          after any interruption: forward or back
   jailferry rollback web-0123abcd            move an accepted run back
+  jailferry drain node spare                 move every jail away from a node
   jailferry leftovers                        what is ours on any node, and why
 
 Exit codes:
@@ -94,6 +102,27 @@ impl How {
     fn options(&self) -> Options {
         Options { transfer: self.transfer, ..Options::default() }
     }
+}
+
+/// How many moves at the same time.
+#[derive(Debug, Args)]
+struct Together {
+    /// Moves at the same time; their copies run side by side, one cuts over at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    parallel: u32,
+}
+
+impl Together {
+    /// All moves have one node in common, so it and its links take as many.
+    fn batch(&self) -> Batch {
+        let moves = self.parallel;
+        Batch { parallel: Parallel { moves, per_node: moves, per_link: moves }, ..Batch::default() }
+    }
+}
+
+/// The node that the words name; it has been said when they name none.
+fn node_of(words: &[String]) -> Option<NodeName> {
+    words::node(words).map_err(|error| output::complain(&error.to_string())).ok()
 }
 
 #[derive(Debug, Subcommand)]
@@ -164,6 +193,64 @@ Examples:
         /// Do not ask before starting
         #[arg(long, short)]
         yes: bool,
+    },
+    /// Move all running jails away from a node
+    #[command(
+        after_long_help = "Every jail is planned first: the outlook says where each goes, and which cannot move and why. The node is
+remembered as drained by this machine, so that no other drain moves jails there. A drain that was interrupted or
+could not move everything goes on when it is called again; jailferry undrain brings the jails home.
+
+Exit 0: none of its jails runs there any more (those of --stay left out); 3: some could not be moved.
+
+Examples:
+  jailferry drain node spare --dry-run
+  jailferry drain spare --to big --deadline 2h --yes"
+    )]
+    Drain {
+        /// node NAME; `node` may be left out
+        #[arg(required = true, value_name = "WORDS", num_args = 1..=2)]
+        words: Vec<String>,
+        /// Where its jails may go, several times or with commas [default: every other node but the hub]
+        #[arg(long, value_name = "NODE", value_delimiter = ',')]
+        to: Vec<NodeName>,
+        /// A jail that stays, several times or with commas
+        #[arg(long, value_name = "JAIL", value_delimiter = ',')]
+        stay: Vec<JailName>,
+        /// No cut-over begins later than this from now, such as 2h
+        #[arg(long, value_name = "TIME", value_parser = words::length)]
+        deadline: Option<jiff::SignedDuration>,
+        #[command(flatten)]
+        together: Together,
+        /// Only say which jails would go where, and which cannot
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Bring home the jails that `drain` has moved away from a node
+    #[command(after_long_help = "Examples:
+  jailferry undrain node spare
+  jailferry undrain spare --stay                 they stay where they are; spare takes jails again")]
+    Undrain {
+        /// node NAME; `node` may be left out
+        #[arg(required = true, value_name = "WORDS", num_args = 1..=2)]
+        words: Vec<String>,
+        /// Move nothing; the node only counts as drained no longer
+        #[arg(long)]
+        stay: bool,
+        #[command(flatten)]
+        together: Together,
+        /// Show the plan of every move; changes nothing on any host
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        how: How,
     },
     /// Check fleet and playbook files without asking any host
     Check {
@@ -256,6 +343,18 @@ pub async fn main() -> Exit {
         }
         Verb::Apply { file, dry_run, yes } => apply::apply(&global, &file, migrate::Consent { dry_run, yes }).await,
         Verb::Run { playbook, dry_run, yes } => playbook::run(&global, &playbook, dry_run, yes).await,
+        Verb::Drain { words, to, stay, deadline, together, dry_run, yes, how } => {
+            let Some(node) = node_of(&words) else { return Exit::BadInput };
+            let drain = Drain { node, to, stay, deadline };
+            let (title, batch, options) = (format!("drain of {}", drain.node), together.batch(), how.options());
+            let wish = drain::Wish { title, drain: &drain, batch: &batch, options: &options };
+            drain::drain(&global, &wish, migrate::Consent { dry_run, yes }).await
+        }
+        Verb::Undrain { words, stay, together, dry_run, yes, how } => {
+            let Some(node) = node_of(&words) else { return Exit::BadInput };
+            let consent = migrate::Consent { dry_run, yes };
+            drain::undrain(&global, &node, stay, &together.batch(), &how.options(), consent).await
+        }
         Verb::Check { files } => check::check(&global, &files),
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,
         Verb::Recover { run, dry_run } => recover::recover(&global, run.as_deref(), dry_run).await,

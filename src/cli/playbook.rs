@@ -7,6 +7,8 @@ use crate::cli::Global;
 use crate::cli::batch;
 use crate::cli::batch::Order;
 use crate::cli::batch::Orders;
+use crate::cli::drain;
+use crate::cli::drain::Wish;
 use crate::cli::input;
 use crate::cli::migrate::Consent;
 use crate::cli::prepare;
@@ -14,6 +16,10 @@ use crate::cli::prepare;
 pub(super) async fn run(global: &Global, path: &Path, dry_run: bool, yes: bool) -> Exit {
     let Ok((playbook, fleet)) = input::playbook(global, path) else { return Exit::BadInput };
     let consent = Consent { dry_run, yes };
+    if let Some(drain) = &playbook.drain {
+        let (title, batch, options) = (path.display().to_string(), &playbook.batch, &playbook.options);
+        return drain::within(global, &fleet, &Wish { title, drain, batch, options }, consent).await;
+    }
     let hosts = match prepare::connect(&fleet).await {
         Ok(hosts) => hosts,
         Err(exit) => return exit,

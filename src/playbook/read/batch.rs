@@ -17,8 +17,8 @@ use crate::playbook::diagnostic::Diagnostic;
 use crate::playbook::diagnostic::Findings;
 use crate::playbook::fleet::Fleet;
 use crate::playbook::read::fleet::known;
+use crate::playbook::read::options::duration;
 use crate::playbook::read::options::plain_text;
-use crate::playbook::read::options::timeout;
 use crate::playbook::reader::Fields;
 use crate::playbook::reader::Problem;
 use crate::playbook::reader::choice;
@@ -101,7 +101,7 @@ fn hook(node: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> Optio
     let command = fields.get("command").map(|n| command(n, findings));
     let on = fields.get("on").map(|n| host(n, fleet, findings));
     let script = fields.get("script").map(|n| script(n, findings));
-    let limit = fields.get("timeout").map_or(Some(HOOK), |n| timeout(n, findings));
+    let timeout = fields.get("timeout").map_or(Some(HOOK), |n| limit(n, findings));
     const FAILURES: &[(&str, bool)] = &[("stop", true), ("ignore", false)];
     let stops = fields.get("failure").map_or(Some(true), |n| choice(n, "what a failure does", FAILURES, findings));
     fields.finish(findings);
@@ -120,7 +120,18 @@ fn hook(node: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> Optio
         }
     };
     let (edge, phase) = when?;
-    Some(Hook { phase, edge, what, timeout: limit?, stops: stops? })
+    Some(Hook { phase, edge, what, timeout: timeout?, stops: stops? })
+}
+
+/// How long a hook may take.
+fn limit(node: &Located, findings: &mut Findings) -> Option<SignedDuration> {
+    let length = duration(node, findings)?;
+    if length <= SignedDuration::from_mins(10) {
+        return Some(length);
+    }
+    let problem = Problem::new("a hook of more than 10 minutes", "the move waits for it");
+    findings.push(problem.hint("let it start what takes longer, and end").at(node.span.clone()));
+    None
 }
 
 /// A text for /bin/sh, or program and arguments.

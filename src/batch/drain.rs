@@ -41,7 +41,8 @@ impl Room {
 }
 
 /// With what is to spare.
-fn needed(bytes: u64) -> u64 {
+#[must_use]
+pub fn needed(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 5).saturating_add(16 << 20)
 }
 

@@ -30,6 +30,7 @@ use crate::cli::notify;
 use crate::cli::output;
 use crate::cli::plan;
 use crate::cli::prepare;
+use crate::cli::prepare::Drawn;
 use crate::cli::prepare::Undrawn;
 use crate::cli::waiting::Gate;
 use crate::cli::waiting::Waiting;
@@ -44,9 +45,13 @@ use crate::playbook::batch::Occasion;
 use crate::remote::Hosts;
 use crate::saga::interrupt::Interrupts;
 use crate::ui::event::Event;
+use crate::ui::paint::Paint;
 use crate::ui::plan_view;
 use crate::ui::renderer::Renderer;
 use crate::ui::sanitize;
+
+/// How soon a host is asked again whether there is room now.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// How often deadline and Ctrl-C are looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -151,6 +156,7 @@ pub(super) async fn carry_out_after(
         queue: Mutex::new(queue),
         interrupts,
         deadline: orders.deadline,
+        promised: Mutex::default(),
         windows: orders.batch.windows.clone(),
         zone,
     };
@@ -247,6 +253,32 @@ fn done(order: &Order, outcome: &str, exit: Exit, summary: String) -> Done {
     }
 }
 
+/// What becomes of a move that cannot be planned.
+fn undrawn_as(order: &Order, undrawn: Undrawn, events: &dyn Fn(Event)) -> Done {
+    match undrawn {
+        Undrawn::NotAsked(error) => done(order, "refused", Exit::Refused, error),
+        Undrawn::Findings(findings) if findings.iter().any(|f| f.code == "already-there") => {
+            let summary = format!("jail {} runs on {} already.", order.jail, order.to);
+            events(Event::Note { text: summary.clone() });
+            done(order, "already-there", Exit::Done, summary)
+        }
+        Undrawn::Findings(findings) => {
+            events(Event::Note { text: plan_view::findings(&findings, Paint::new(false)) });
+            done(order, "refused", Exit::Refused, reasons(&findings))
+        }
+        Undrawn::Failed(exit) => done(order, "failed", exit, "this machine failed".into()),
+    }
+}
+
+/// Bytes that can be written where the jail goes.
+fn free(drawn: &Drawn) -> u64 {
+    let target = &drawn.situation.target;
+    let parent = target.dataset.as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
+    let facts = drawn.evidence.hosts.get(&target.node);
+    let found = facts.and_then(|f| f.datasets.iter().find(|d| d.name.as_str() == parent));
+    found.map_or(u64::MAX, |d| d.available)
+}
+
 impl Together<'_> {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.gate.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -312,28 +344,30 @@ impl Together<'_> {
     async fn shown(&self, order: &Order, renderer: &Renderer) -> Done {
         let hosts = self.hosts.beside();
         let events = |event: Event| renderer.event(&event);
-        // While another cuts over, what the hosts say holds for a moment only.
-        let seen = self.gate.cut_overs.read().await;
-        if let Some(why) = self.gate.closed() {
-            return done(order, "refused", Exit::Refused, why);
-        }
         let there = (&order.jail, &order.to);
-        let drawn = prepare::try_draw(self.fleet, &hosts, there, &order.options, &events, &|_, _| ()).await;
-        let generation = *seen;
-        drop(seen);
-        let mut drawn = match drawn {
-            Ok(drawn) => drawn,
-            Err(Undrawn::NotAsked(error)) => return done(order, "refused", Exit::Refused, error),
-            Err(Undrawn::Findings(findings)) => {
-                if findings.iter().any(|f| f.code == "already-there") {
-                    let summary = format!("jail {} runs on {} already.", order.jail, order.to);
-                    events(Event::Note { text: summary.clone() });
-                    return done(order, "already-there", Exit::Done, summary);
-                }
-                events(Event::Note { text: plan_view::findings(&findings, output::paint()) });
-                return done(order, "refused", Exit::Refused, reasons(&findings));
+        let mut told = false;
+        let (mut drawn, generation, room) = loop {
+            // While another cuts over, what the hosts say holds for a moment only.
+            let seen = self.gate.cut_overs.read().await;
+            if let Some(why) = self.gate.closed() {
+                return done(order, "refused", Exit::Refused, why);
             }
-            Err(Undrawn::Failed(exit)) => return done(order, "failed", exit, "this machine failed".into()),
+            let drawn = prepare::try_draw(self.fleet, &hosts, there, &order.options, &events, &|_, _| ()).await;
+            let generation = *seen;
+            drop(seen);
+            let drawn = match drawn {
+                Ok(drawn) => drawn,
+                Err(undrawn) => return undrawn_as(order, undrawn, &events),
+            };
+            if let Some(room) = self.gate.promise(&order.to, drawn.plan.bytes, free(&drawn)) {
+                break (drawn, generation, room);
+            }
+            if !told {
+                told = true;
+                let text = format!("waits until the copies that are under way to {} have arrived: together there is no room", order.to);
+                events(Event::Note { text });
+            }
+            tokio::time::sleep(AGAIN).await;
         };
         drawn.plan.hooks = hooks::calls(&drawn.plan, &self.orders.batch.hooks);
         let drawn = drawn;
@@ -342,7 +376,7 @@ impl Together<'_> {
             one
         };
         if drawn.plan.refused() {
-            events(Event::Note { text: plan_view::findings(&drawn.plan.findings, output::paint()) });
+            events(Event::Note { text: plan_view::findings(&drawn.plan.findings, Paint::new(false)) });
             return known(done(order, "refused", Exit::Refused, reasons(&drawn.plan.findings)));
         }
         let waiting = Waiting {
@@ -354,6 +388,7 @@ impl Together<'_> {
             drawn: &drawn,
             seen: generation,
             fresh: OnceLock::new(),
+            room: Mutex::new(Some(room)),
             held: Mutex::new(None),
         };
         let ended = execute::in_turn(&drawn.plan, &hosts, renderer, Some(&waiting)).await;

@@ -94,6 +94,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_post_arrives_as_it_was_meant() {
+        use std::io::Read;
+        use std::io::Write;
+        if std::process::Command::new("curl").arg("--version").output().is_err() {
+            let _ = writeln!(std::io::stderr(), "SKIPPED a_post_arrives_as_it_was_meant: it needs curl(1)");
+            return;
+        }
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook?key=a%22b", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut all, mut piece) = (Vec::new(), [0; 4096]);
+            while !all.ends_with(b"}") {
+                let read = stream.read(&mut piece).unwrap();
+                assert!(read > 0, "{}", String::from_utf8_lossy(&all));
+                all.extend_from_slice(&piece[..read]);
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
+            String::from_utf8(all).unwrap()
+        });
+        let said = serde_json::json!({ "reason": "\"x\" \\ @file\nü" });
+        tell(&[Notify { on: vec![], way: NotifyWay::Post(url) }], Occasion::Moved, &said).await;
+        let request = server.join().unwrap();
+        assert!(request.starts_with("POST /hook?key=a%22b "), "{request}");
+        assert!(request.contains("Content-Type: application/json\r\n"), "{request}");
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        assert_eq!(serde_json::from_str::<Value>(body).unwrap(), said);
+    }
+
+    #[tokio::test]
     async fn a_program_reads_the_json_and_a_failure_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("told");

@@ -1,6 +1,7 @@
 //! The turn to cut over: one at a time for a hub, in a window, not after a deadline; with a plan that knows what the others
 //! have changed meanwhile.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
@@ -14,10 +15,12 @@ use jiff::tz::TimeZone;
 use tokio::sync::OwnedRwLockWriteGuard;
 use tokio::sync::RwLock;
 
+use crate::batch::drain;
 use crate::batch::queue::Queue;
 use crate::cli::gather;
 use crate::cli::input::FleetFile;
 use crate::cli::prepare::Drawn;
+use crate::model::NodeName;
 use crate::plan::Plan;
 use crate::plan::Severity;
 use crate::plan::assemble;
@@ -52,6 +55,8 @@ pub(super) struct Gate {
     pub(super) windows: Vec<Window>,
     /// Whose hours they are.
     pub(super) zone: TimeZone,
+    /// Bytes that moves under way still bring to each node.
+    pub(super) promised: Mutex<BTreeMap<NodeName, u64>>,
 }
 
 impl Gate {
@@ -64,6 +69,18 @@ impl Gate {
             return Some("the deadline has passed".to_owned());
         }
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).stopped().map(|why| format!("stopped: {why}"))
+    }
+
+    /// Room for a copy on a node, beside what others have been promised there. `None`: it has to wait for one of them;
+    /// alone, the preflight has decided.
+    pub(super) fn promise(&self, node: &NodeName, bytes: u64, free: u64) -> Option<Promise<'_>> {
+        let mut promised = self.promised.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = promised.entry(node.clone()).or_default();
+        if *others > 0 && free < others.saturating_add(drain::needed(bytes)) {
+            return None;
+        }
+        *others = others.saturating_add(bytes);
+        Some(Promise { gate: self, node: node.clone(), bytes })
     }
 
     /// Minutes until a window opens.
@@ -113,6 +130,23 @@ impl Gate {
     }
 }
 
+/// Room that a copy was promised; given back when it has arrived, and the host's figures tell of it, or is taken back.
+#[derive(Debug)]
+pub(super) struct Promise<'a> {
+    gate: &'a Gate,
+    node: NodeName,
+    bytes: u64,
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        let mut promised = self.gate.promised.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(others) = promised.get_mut(&self.node) {
+            *others = others.saturating_sub(self.bytes);
+        }
+    }
+}
+
 /// One move's turn.
 pub(super) struct Waiting<'a> {
     pub(super) gate: &'a Gate,
@@ -126,6 +160,8 @@ pub(super) struct Waiting<'a> {
     pub(super) seen: u64,
     /// The plan it goes on with.
     pub(super) fresh: OnceLock<Plan>,
+    /// Its room at the target, until the copy is there.
+    pub(super) room: Mutex<Option<Promise<'a>>>,
     /// The turn, kept until this is dropped.
     pub(super) held: Mutex<Option<OwnedRwLockWriteGuard<u64>>>,
 }
@@ -133,6 +169,7 @@ pub(super) struct Waiting<'a> {
 impl Waiting<'_> {
     async fn wait(&self) -> Result<(), String> {
         let tell = |text: String| self.renderer.event(&Event::Note { text });
+        drop(self.room.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut waited = false;
         let mut turn = loop {
             waited |= self.gate.window(&tell).await?;
@@ -200,5 +237,34 @@ impl Turn for Waiting<'_> {
 
     fn plan(&self) -> Option<&Plan> {
         self.fresh.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_room_is_promised_twice_and_it_comes_back() {
+        let gate = Gate {
+            cut_overs: Arc::new(RwLock::new(0)),
+            queue: Mutex::new(Queue::new(vec![], Default::default(), None)),
+            interrupts: Interrupts::default(),
+            deadline: None,
+            windows: vec![],
+            zone: TimeZone::UTC,
+            promised: Mutex::default(),
+        };
+        let big = NodeName::new("big").unwrap();
+        const GIB: u64 = 1 << 30;
+        let first = gate.promise(&big, 6 * GIB, 8 * GIB).unwrap();
+        assert!(gate.promise(&big, 6 * GIB, 8 * GIB).is_none());
+        assert!(gate.promise(&NodeName::new("other").unwrap(), 6 * GIB, 8 * GIB).is_some());
+        drop(first);
+        // What the preflight found to fit is not judged again when nobody else is under way.
+        assert!(gate.promise(&big, 6 * GIB, 0).is_some());
+        assert_eq!(gate.closed(), None);
+        gate.interrupts.ask();
+        assert_eq!(gate.closed().as_deref(), Some("interrupted as asked"));
     }
 }

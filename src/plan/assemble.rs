@@ -254,3 +254,28 @@ fn summary(situation: &Situation, hub: &HostFacts, total: u64, datasets: usize) 
     lines.push(format!("{datasets} datasets, at most {} to send before the cut-over", bytes(total)));
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
+
+    #[test]
+    fn a_prediction_over_the_budget_refuses_the_move() {
+        let made = |seconds: Option<i64>| {
+            let shape = Shape::testbed();
+            let (evidence, situation, findings) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+            let accept_blackout = seconds.map(jiff::SignedDuration::from_secs);
+            let settings = Options { accept_blackout, ..Options::default() }.settle();
+            plan(&evidence, &situation.unwrap(), &settings, &tester(), "", findings).unwrap()
+        };
+        let codes = |plan: &Plan| plan.findings.iter().map(|f| f.code.clone()).collect::<Vec<_>>();
+        assert!(!made(None).refused() && !made(Some(60)).refused());
+        let over = made(Some(1));
+        assert!(over.refused() && codes(&over).contains(&"blackout-budget".to_owned()), "{:?}", over.findings);
+    }
+}

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::bench::Fleet;
+use crate::bench::wait_until;
 use crate::tool::Told;
 
 /// Writes a playbook for this fleet.
@@ -190,4 +191,34 @@ fn a_node_is_emptied_but_for_a_jail_that_cannot_move_and_filled_again() {
         fleet.answers_from(jail, "spare");
     }
     fleet.jailferry(&["undrain", "spare", "--yes"]).exits(2).says("not being drained");
+}
+
+#[test]
+fn outside_the_window_a_move_copies_and_waits() {
+    let Some(fleet) = Fleet::lab("outside_the_window_a_move_copies_and_waits") else { return };
+    let lab = fleet.in_lab();
+    let before = fleet.states();
+    // An hour that is neither now nor soon, whatever the clock says.
+    let hour = (jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).hour() + 12) % 24;
+    let text = format!("windows: ['{hour:02}:00-{hour:02}:30']\ntime_zone: UTC\nmoves:\n  - {{ jail: web, to: big }}\n");
+    let file = playbook(&fleet, "window.yml", &text);
+    let args = ["run", &file, "--yes"];
+    let watch = lab.watch();
+    let child = fleet.start(&args);
+    wait_until("the copy is there", || {
+        let Some(journal) = fleet.journals().pop() else { return false };
+        let text = fs::read_to_string(journal).expect("a journal is text");
+        let lines: Vec<Value> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+        let Some(header) = lines.first() else { return false };
+        let steps = header["what"]["header"]["plan"]["steps"].as_array().expect("steps").clone();
+        let seed = steps.iter().position(|s| s["round"] == 1).expect("there are rounds");
+        lines.iter().any(|l| l["what"]["step"]["number"] == seed && l["what"]["step"]["phase"] == "done")
+    });
+    // The lock is held and the copy kept; nothing else has happened when somebody gives up.
+    fleet.sh("big", "zfs list jfpool/jails/web");
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill(1) runs").success());
+    let told = fleet.finished(child, &args).exits(4).says("waits for the next window").says("interrupted as asked");
+    assert_eq!(watch.never_two("web", "192.168.123.0/24"), ["spare"]);
+    before.same(&fleet.states(), &told.all);
 }

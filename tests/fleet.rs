@@ -5,6 +5,8 @@
 
 #[path = "fleet/aftercare.rs"]
 mod aftercare;
+#[path = "fleet/bastille.rs"]
+mod bastille;
 #[path = "fleet/batches.rs"]
 mod batches;
 #[path = "fleet/bench.rs"]

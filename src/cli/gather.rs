@@ -140,8 +140,10 @@ pub async fn evidence(
             );
             Vec::new()
         });
-        paths.extend(sources.into_iter().filter_map(|path| RemotePath::new(path).ok()));
+        let needed = sources.into_iter().flat_map(|path| situation.manager.needs(path));
+        paths.extend(needed.filter_map(|path| RemotePath::new(path).ok()));
     }
+    paths.extend(configuration.as_ref().and_then(preflight::log_folder));
     let mut files = vec![situation.target_file.clone()];
     files.extend(situation.fstab.clone());
     let there = questions::TargetQuestions {

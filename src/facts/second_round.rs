@@ -32,6 +32,9 @@ pub struct JailFacts {
     pub userland: Option<String>,
     /// Mentions of the jail's interfaces in its own /etc/rc.conf, which a renamed interface would break.
     pub inner_rc_interfaces: Vec<String>,
+    /// Files beside the configuration that hold something and that only its manager would act on: `rdr.conf` …
+    #[serde(default)]
+    pub beside: BTreeSet<String>,
     /// What each landmark of fleet.yml answers the jail where it runs now.
     #[serde(default)]
     pub outside: BTreeMap<Landmark, Outside>,

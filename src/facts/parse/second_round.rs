@@ -49,8 +49,13 @@ fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFac
         mounts: mount::mounts_below(&frames.get("mounts")?.success()?.text(), asked.root.as_str()),
         userland: frames.all("userland").next().map(|f| f.word()).filter(|v| is_version(v)),
         inner_rc_interfaces: inner.collect::<BTreeSet<_>>().into_iter().collect(),
+        beside: frames.all("beside").filter(|f| f.status == 0).flat_map(|f| lines(&f.text())).collect(),
         outside: asked.landmarks.iter().map(|l| (l.clone(), outside(&frames, l))).collect(),
     })
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
 }
 
 /// What a landmark answered; an answer that is no address counts as one all the same.

@@ -172,11 +172,14 @@ impl Queue {
     /// What waits for something that is over and did not succeed will never begin.
     fn spread(&mut self) {
         loop {
-            let lost = (0..self.jobs.len()).filter(|i| self.standing.get(*i) == Some(&Standing::Waiting)).find_map(|i| {
-                let over = |b: &usize| matches!(self.standing.get(*b), Some(Standing::Over(End::Failed | End::NotTried(_))));
-                let cause = self.before(i).into_iter().find(over)?;
-                Some((i, self.jobs.get(cause)?.jail.clone()))
-            });
+            let lost =
+                (0..self.jobs.len()).filter(|i| self.standing.get(*i) == Some(&Standing::Waiting)).find_map(|i| {
+                    let over = |b: &usize| {
+                        matches!(self.standing.get(*b), Some(Standing::Over(End::Failed | End::NotTried(_))))
+                    };
+                    let cause = self.before(i).into_iter().find(over)?;
+                    Some((i, self.jobs.get(cause)?.jail.clone()))
+                });
             let Some((index, cause)) = lost else { return };
             self.set(index, Standing::Over(End::NotTried(format!("it comes after {cause}, which was not moved"))));
         }

@@ -364,7 +364,10 @@ impl Together<'_> {
             }
             if !told {
                 told = true;
-                let text = format!("waits until the copies that are under way to {} have arrived: together there is no room", order.to);
+                let text = format!(
+                    "waits until the copies that are under way to {} have arrived: together there is no room",
+                    order.to
+                );
                 events(Event::Note { text });
             }
             tokio::time::sleep(AGAIN).await;

@@ -87,7 +87,8 @@ pub(super) async fn within(global: &Global, fleet: &FleetFile, wish: &Wish<'_>, 
         output::complain(&format!("{node} cannot be emptied into itself"));
         return Exit::BadInput;
     }
-    let deadline = wish.drain.deadline.and_then(|d| Duration::try_from(d).ok()).and_then(|d| Instant::now().checked_add(d));
+    let deadline =
+        wish.drain.deadline.and_then(|d| Duration::try_from(d).ok()).and_then(|d| Instant::now().checked_add(d));
     let hosts = match prepare::connect(fleet).await {
         Ok(hosts) => hosts,
         Err(exit) => return exit,
@@ -217,11 +218,7 @@ fn size(facts: &HostFacts, path: &str) -> u64 {
 
 /// The nodes that may take jails: those that were named, else all but the node itself, the hub, and nodes that are being
 /// emptied too.
-fn rooms(
-    fleet: &FleetFile,
-    wish: &Wish<'_>,
-    facts: &BTreeMap<NodeName, HostFacts>,
-) -> Result<Vec<Room>, Exit> {
+fn rooms(fleet: &FleetFile, wish: &Wish<'_>, facts: &BTreeMap<NodeName, HostFacts>) -> Result<Vec<Room>, Exit> {
     let marked = marks::all()?;
     let named = &wish.drain.to;
     let may = |node: &NodeName| {
@@ -255,7 +252,8 @@ fn no_room(rooms: &[Room], bytes: u64) -> String {
     if rooms.is_empty() {
         return "there is no node that may take it".to_owned();
     }
-    let each: Vec<String> = rooms.iter().map(|r| format!("{} {}", r.node, text::bytes(r.free.saturating_sub(r.given)))).collect();
+    let each: Vec<String> =
+        rooms.iter().map(|r| format!("{} {}", r.node, text::bytes(r.free.saturating_sub(r.given)))).collect();
     format!("no node has room for its {} with a fifth to spare ({})", text::bytes(bytes), each.join(", "))
 }
 
@@ -313,7 +311,9 @@ fn ending(global: &Global, node: &NodeName, all: &[Done], left: &[String]) -> Ex
     let worst = batch::worst(all);
     if left.is_empty() {
         if !global.json {
-            output::say(&format!("{node} is empty: none of its jails runs there any more. Home again: jailferry undrain {node}"));
+            output::say(&format!(
+                "{node} is empty: none of its jails runs there any more. Home again: jailferry undrain {node}"
+            ));
         }
         return worst;
     }
@@ -328,7 +328,14 @@ fn ending(global: &Global, node: &NodeName, all: &[Done], left: &[String]) -> Ex
 }
 
 /// Brings home what `drain` has moved away, and takes the mark from the node.
-pub(super) async fn undrain(global: &Global, node: &NodeName, stay: bool, batch: &Batch, options: &Options, consent: Consent) -> Exit {
+pub(super) async fn undrain(
+    global: &Global,
+    node: &NodeName,
+    stay: bool,
+    batch: &Batch,
+    options: &Options,
+    consent: Consent,
+) -> Exit {
     let Ok(fleet) = input::fleet(global) else { return Exit::BadInput };
     match home(global, &fleet, node, stay, batch, options, consent).await {
         Ok(exit) | Err(exit) => exit,
@@ -393,7 +400,9 @@ async fn home(
     }
     let worst = batch::worst(&all);
     if worst != Exit::Done {
-        output::complain(&format!("{node} stays marked: not everything came home; jailferry undrain {node} tries again"));
+        output::complain(&format!(
+            "{node} stays marked: not everything came home; jailferry undrain {node} tries again"
+        ));
         return Ok(worst);
     }
     unmarked()

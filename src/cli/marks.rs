@@ -77,9 +77,7 @@ pub(super) fn set(node: &NodeName) -> Result<(), Exit> {
 pub(super) fn clear(node: &NodeName) -> Result<(), Exit> {
     let path = folder()?.join(format!("{node}{SUFFIX}"));
     match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(failed(&format!("{}: {error}", path.display())))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&format!("{}: {error}", path.display()))),
         _ => Ok(()),
     }
 }

@@ -97,7 +97,9 @@ impl Gate {
         loop {
             match self.opens_in() {
                 Some(0) => return Ok(told),
-                Some(minutes) if !told => tell(format!("copied; its cut-over waits for the next window, in {minutes} min")),
+                Some(minutes) if !told => {
+                    tell(format!("copied; its cut-over waits for the next window, in {minutes} min"))
+                }
                 Some(_) => {}
                 None => return Err("no window ever opens".to_owned()),
             }
@@ -212,9 +214,8 @@ impl Waiting<'_> {
         if fresh.refused() {
             return Err(reasons(&fresh.findings));
         }
-        refresh::goes_on(plan, &fresh, refresh::seed(plan)).map_err(|why| {
-            format!("jail {jail} or its hosts were changed while it was copied: {why}; try again")
-        })?;
+        refresh::goes_on(plan, &fresh, refresh::seed(plan))
+            .map_err(|why| format!("jail {jail} or its hosts were changed while it was copied: {why}; try again"))?;
         fresh.hooks = hooks::calls(&fresh, self.hooks);
         Ok(fresh)
     }

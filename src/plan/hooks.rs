@@ -103,13 +103,7 @@ fn call(plan: &Plan, hook: &Hook) -> HookCall {
 }
 
 /// Refused on a host where another machine drives the run, like every other script of it.
-fn script(
-    plan: &Plan,
-    host: &NodeName,
-    timeout: u32,
-    environment: &BTreeMap<String, String>,
-    text: &str,
-) -> Command {
+fn script(plan: &Plan, host: &NodeName, timeout: u32, environment: &BTreeMap<String, String>, text: &str) -> Command {
     let mut body = String::new();
     for (name, value) in environment {
         body.push_str(&format!("{name}={}; export {name}\n", shell::word(value)));

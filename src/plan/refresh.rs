@@ -8,8 +8,8 @@ use crate::effect::Effect;
 use crate::model::RunId;
 use crate::plan::Phase;
 use crate::plan::Plan;
-use crate::plan::leases;
 use crate::plan::finding::Finding;
+use crate::plan::leases;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
 

@@ -69,7 +69,8 @@ pub fn opens_in(windows: &[Window], weekday: usize, minute: u16) -> Option<u32> 
 fn minute(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
     let digits = |t: &str| t.len() == 2 && t.bytes().all(|b| b.is_ascii_digit());
-    let (hour, minute): (u16, u16) = (digits(hour).then(|| hour.parse().ok())??, digits(minute).then(|| minute.parse().ok())??);
+    let (hour, minute): (u16, u16) =
+        (digits(hour).then(|| hour.parse().ok())??, digits(minute).then(|| minute.parse().ok())??);
     let at = hour * 60 + minute;
     (minute < 60 && at <= DAY).then_some(at)
 }
@@ -168,7 +169,17 @@ mod tests {
 
     #[test]
     fn what_is_no_window() {
-        for text in ["", "22-5", "22:00", "24:00-02:00", "25:00-26:00", "10:00-10:00", "1:00-2:00", "10:61-11:00", "+1:00-02:00"] {
+        for text in [
+            "",
+            "22-5",
+            "22:00",
+            "24:00-02:00",
+            "25:00-26:00",
+            "10:00-10:00",
+            "1:00-2:00",
+            "10:61-11:00",
+            "+1:00-02:00",
+        ] {
             assert!(matches!(text.parse::<Window>(), Err(InvalidWindow::Hours(_))), "{text}");
         }
         for text in ["Mo 10:00-11:00", "Mon,,Tue 10:00-11:00", "Mon- 10:00-11:00"] {

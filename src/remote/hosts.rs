@@ -192,7 +192,6 @@ impl Hosts {
     pub(crate) fn log(&self) -> Arc<dyn CommandLog> {
         self.log.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
 }
 
 impl Shared {

@@ -25,7 +25,12 @@ pub struct Plain<W> {
 impl<W: Write> Plain<W> {
     /// Writes to `stream`.
     pub fn new(stream: W, colours: Paint) -> Plain<W> {
-        Plain { lines: Lines::new(stream), words: Words::new(colours), milestones: BTreeMap::new(), name: String::new() }
+        Plain {
+            lines: Lines::new(stream),
+            words: Words::new(colours),
+            milestones: BTreeMap::new(),
+            name: String::new(),
+        }
     }
 
     /// Puts a name in front of every line.
@@ -38,7 +43,11 @@ impl<W: Write> Plain<W> {
     fn line(&mut self, text: &str) {
         let name = &self.name;
         // Every line of it, so that it can be searched for.
-        let text = if name.is_empty() { text.to_owned() } else { format!("{name}{}", text.replace('\n', &format!("\n{name}"))) };
+        let text = if name.is_empty() {
+            text.to_owned()
+        } else {
+            format!("{name}{}", text.replace('\n', &format!("\n{name}")))
+        };
         self.lines.line(&text);
     }
 

@@ -20,7 +20,9 @@ pub fn render(plan: &Plan, become_root: &dyn Fn(&NodeName) -> Become) -> String 
         let _ = writeln!(out, "# {text}");
     };
     comment(&format!("Run {}: jail {} from {} to {}, host by host.", plan.run, plan.jail, plan.source, plan.target));
-    comment("For review only: the numbers say in which order the steps run over all hosts. Each command stands as it is");
+    comment(
+        "For review only: the numbers say in which order the steps run over all hosts. Each command stands as it is",
+    );
     comment("executed there, its inverse below it as comments. A stream from one host to another stands at both.");
     out.push_str("echo 'for review: let jailferry run it' >&2; exit 64\n");
     let beats = leases::beats(&plan.steps);
@@ -122,7 +124,8 @@ mod tests {
     fn every_command_and_every_inverse_stands_there_as_it_is_executed() {
         let plan = plan();
         let script = render(&plan, &|_| Become::Doas);
-        let commented: String = script.lines().filter_map(|l| l.strip_prefix("#    ")).map(|l| format!("{l}\n")).collect();
+        let commented: String =
+            script.lines().filter_map(|l| l.strip_prefix("#    ")).map(|l| format!("{l}\n")).collect();
         for step in &plan.steps {
             for command in step.commands() {
                 assert!(script.contains(&text(&command, Become::Doas)), "{}: {}", step.title, command.text());
@@ -140,7 +143,8 @@ mod tests {
     fn a_shell_reads_it_and_runs_nothing_of_it() {
         let script = render(&plan(), &|_| Become::None);
         let sh = |args: &[&str]| {
-            let mut child = Process::new("/bin/sh").args(args).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut child =
+                Process::new("/bin/sh").args(args).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             // The shell that ends at its first line does not read the rest.
             let _ = child.stdin.take().unwrap().write_all(script.as_bytes());
             child.wait_with_output().unwrap()

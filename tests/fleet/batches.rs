@@ -36,7 +36,8 @@ fn cut_over(fleet: &Fleet, run: &str) -> Option<(Timestamp, Timestamp)> {
         .unwrap_or(&lines[0]["what"]["header"]["plan"]);
     let steps = plan["steps"].as_array().expect("steps");
     let arms = steps.iter().position(|s| s["phase"] == "arm").expect("it arms") as u64 + 1;
-    let begin = lines.iter().find(|l| l["what"]["step"]["number"] == arms && l["what"]["step"]["phase"] == "intended")?;
+    let begin =
+        lines.iter().find(|l| l["what"]["step"]["number"] == arms && l["what"]["step"]["phase"] == "intended")?;
     Some((time(begin), time(lines.last().expect("a line"))))
 }
 
@@ -200,7 +201,8 @@ fn outside_the_window_a_move_copies_and_waits() {
     let before = fleet.states();
     // An hour that is neither now nor soon, whatever the clock says.
     let hour = (jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).hour() + 12) % 24;
-    let text = format!("windows: ['{hour:02}:00-{hour:02}:30']\ntime_zone: UTC\nmoves:\n  - {{ jail: web, to: big }}\n");
+    let text =
+        format!("windows: ['{hour:02}:00-{hour:02}:30']\ntime_zone: UTC\nmoves:\n  - {{ jail: web, to: big }}\n");
     let file = playbook(&fleet, "window.yml", &text);
     let args = ["run", &file, "--yes"];
     let watch = lab.watch();

@@ -106,10 +106,7 @@ fn spread(name: &str, value: &Value, fields: &mut Fields) {
 
 fn machine(node: &NodeName, facts: &HostFacts, fields: &mut Fields) {
     let id = &facts.identity;
-    fields.set(
-        format!("{node}/identity"),
-        format!("{} {} {} uid {}", id.hostname, id.hostuuid, id.machine, id.uid),
-    );
+    fields.set(format!("{node}/identity"), format!("{} {} {} uid {}", id.hostname, id.hostuuid, id.machine, id.uid));
     let zfs = facts.zfs.as_ref().map_or_else(|| "none".to_owned(), |z| format!("{}, {}", z.userland, z.kernel));
     fields.set(
         format!("{node}/versions"),
@@ -160,30 +157,34 @@ fn network(node: &NodeName, facts: &HostFacts, evidence: &Evidence, situation: &
     }
     for wireguard in &facts.wireguard {
         let what = format!("{node}/{}", wireguard.interface);
-        fields.set(
-            format!("{what}/own key"),
-            format!("{} port {}", wireguard.public_key, wireguard.listen_port),
-        );
+        fields.set(format!("{what}/own key"), &wireguard.public_key);
         for peer in wireguard.peers.iter().filter(|p| is_asked(node, wireguard, p, evidence, situation)) {
             let name = assemble::node_of(&evidence.hosts, &peer.public_key)
                 .map_or_else(|| peer.public_key.to_string(), |n| n.to_string());
             fields.list(format!("{what}/prefixes of {name}"), &peer.allowed, " ");
         }
     }
-    for file in &facts.wireguard_files {
+    let named = evidence.fleet.nodes.get(node).and_then(|n| n.wireguard_config.as_ref());
+    let tunnels: Vec<_> = [
+        (&situation.hub, &situation.hub_wireguard),
+        (&situation.source.node, &situation.source.wireguard),
+        (&situation.target.node, &situation.target.wireguard),
+    ]
+    .into_iter()
+    .filter(|(host, _)| *host == node)
+    .map(|(_, interface)| interface)
+    .collect();
+    let asked = |f: &&crate::facts::WireGuardFile| {
+        tunnels.is_empty() || tunnels.contains(&&f.interface) || named == Some(&f.path)
+    };
+    for file in facts.wireguard_files.iter().filter(asked) {
         fields.set(format!("{node}/{}", file.path), format!("sha256 {}", file.sha256));
     }
 }
 
 /// Peers that have a part of what moves, and the two that it goes from and to. `wg set` replaces a peer's whole list
 /// (contract 3), so all of theirs counts.
-fn is_asked(
-    node: &NodeName,
-    wireguard: &WireGuard,
-    peer: &Peer,
-    evidence: &Evidence,
-    situation: &Situation,
-) -> bool {
+fn is_asked(node: &NodeName, wireguard: &WireGuard, peer: &Peer, evidence: &Evidence, situation: &Situation) -> bool {
     if peer.allowed.iter().any(|p| concerns(evidence, situation, *p)) {
         return true;
     }
@@ -212,8 +213,12 @@ fn packet_filter(node: &NodeName, facts: &HostFacts, evidence: &Evidence, situat
     fields.set(format!("{node}/pf anchor of {}", situation.jail), if rules.is_empty() { "empty" } else { &rules });
     let named = evidence.fleet.nodes.get(node).and_then(|n| n.pf_table.as_ref());
     for (table, entries) in &pf.tables {
-        let ours = entries.iter().filter(|p| situation.prefixes.iter().any(|own| own.overlaps(**p)));
-        fields.list(format!("{node}/pf table <{table}>"), ours, " ");
+        let ours: Vec<&Prefix> =
+            entries.iter().filter(|p| situation.prefixes.iter().any(|own| own.overlaps(**p))).collect();
+        // Tables come and go by themselves (overload, blocklists).
+        if !ours.is_empty() || named == Some(table) {
+            fields.list(format!("{node}/pf table <{table}>"), ours, " ");
+        }
     }
     if let Some(file) = &pf.file {
         fields.set(format!("{node}/pf rules file"), &file.path);
@@ -256,6 +261,10 @@ fn jails(node: &NodeName, facts: &HostFacts, situation: &Situation, fields: &mut
         j.addresses.iter().filter(meets).map(|net| format!("{} {net}", j.name)).collect::<Vec<_>>()
     });
     fields.list(format!("{node}/neighbours in its subnets"), near, ", ");
+    let ours = facts.boot_off.iter().filter(|folder| folder.file_name() == name.as_str());
+    if let Some(folder) = ours.map(ToString::to_string).next() {
+        fields.set(format!("{node}/{folder}"), "not started at boot");
+    }
     if let Some(lock) = facts.moving.get(name.as_str()) {
         fields.set(format!("{node}/lock of {name}"), lock);
     }
@@ -267,10 +276,7 @@ fn jails(node: &NodeName, facts: &HostFacts, situation: &Situation, fields: &mut
 fn boot(node: &NodeName, facts: &HostFacts, situation: &Situation, fields: &mut Fields) {
     let rc = &facts.rc;
     let text = |value: &Option<String>| value.as_ref().map_or_else(|| "not set".to_owned(), |v| format!("{v:?}"));
-    fields.set(
-        format!("{node}/rc.conf jail_list"),
-        format!("{} in {}", text(&rc.jail_list_text), rc.jail_list_file),
-    );
+    fields.set(format!("{node}/rc.conf jail_list"), format!("{} in {}", text(&rc.jail_list_text), rc.jail_list_file));
     fields.set(
         format!("{node}/rc.conf jail_enable"),
         format!("{} in {}", text(&rc.jail_enable_text), rc.jail_enable_file),
@@ -286,8 +292,9 @@ fn pools(source: &HostFacts, target: &HostFacts, situation: &Situation, fields: 
         let Some(pool) = facts.pools.iter().find(|p| p.name == place.dataset.pool()) else { continue };
         let what = format!("{}/pool {}", place.node, pool.name);
         fields.set(&what, &pool.health);
-        let features = pool.features.iter().map(|(name, state)| format!("{name}={state}"));
-        fields.list(format!("{what}/features"), features, " ");
+        // `enabled` becomes `active` by itself; whether the stream fits, the preflight says.
+        let disabled = pool.features.iter().filter(|(_, state)| *state == "disabled").map(|(name, _)| name);
+        fields.list(format!("{what}/features disabled"), disabled, " ");
     }
 }
 
@@ -299,6 +306,7 @@ fn at_source(evidence: &Evidence, situation: &Situation, jail: &JailFacts, field
     }
     let mounts = jail.mounts.iter().map(|m| format!("{} on {} ({})", m.source, m.path, m.kind));
     fields.list(format!("{node}/mounts below {}", situation.path), mounts, ", ");
+    fields.list(format!("{node}/files beside the configuration"), &jail.beside, " ");
     fields.set(format!("{node}/userland of {}", jail.name), jail.userland.as_deref().unwrap_or("unknown"));
     let facts = evidence.hosts.get(node);
     for dataset in &jail.datasets {
@@ -364,11 +372,7 @@ fn storage(node: &NodeName, facts: Option<&HostFacts>, dataset: &JailDataset, fi
         fields.set(format!("{what}/run"), run);
     }
     let own = dataset.properties.iter().filter(|(_, p)| ["local", "received"].contains(&p.source.as_str()));
-    fields.list(
-        format!("{what}/properties"),
-        own.map(|(name, p)| format!("{name}={} ({})", p.value, p.source)),
-        ", ",
-    );
+    fields.list(format!("{what}/properties"), own.map(|(name, p)| format!("{name}={} ({})", p.value, p.source)), ", ");
 }
 
 /// The snapshots that increments begin from, by GUID.

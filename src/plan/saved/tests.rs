@@ -138,7 +138,9 @@ fn every_change_that_matters_is_named() {
             }
         }),
         ("pool", |e| host(e, "big").pools[0].health = "DEGRADED".into()),
-        ("big/interface wg0", |e| host(e, "big").interfaces.iter_mut().find(|i| i.name.as_str() == "wg0").unwrap().mtu = 1300),
+        ("big/interface wg0", |e| {
+            host(e, "big").interfaces.iter_mut().find(|i| i.name.as_str() == "wg0").unwrap().mtu = 1300
+        }),
         ("neighbours in its subnets", |e| {
             let facts = host(e, "spare");
             let mut near = facts.jails.iter().find(|j| j.name == "web").unwrap().clone();
@@ -181,7 +183,14 @@ fn what_does_not_matter_is_let_pass() {
     let mut with_snapshot = before.clone();
     with_snapshot.jail.as_mut().unwrap().datasets[0].snapshots.push(snapshot("daily-2026-11-27"));
     assert_eq!(found(&plan, &with_snapshot), []);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 10] = [
+        ("a feature of the pool that is used by now", |e| {
+            host(e, "big").pools[0].features.insert("lz4_compress".into(), "active".into());
+        }),
+        ("a blocklist of pf", |e| {
+            let table = crate::model::TableName::new("blocked").unwrap();
+            host(e, "small").pf.tables.insert(table, [p("198.51.100.7/32")].into());
+        }),
         ("clocks", |e| e.hosts.values_mut().for_each(|f| f.identity.clock += 40)),
         ("traffic", |e| {
             for peer in &mut host(e, "small").wireguard[0].peers {
@@ -245,7 +254,10 @@ fn a_file_that_was_changed_is_refused() {
     let plan = saved(&evidence());
     let text = serde_json::to_string(&plan).unwrap();
     let refused = |text: &str| SavedPlan::read(text.as_bytes()).unwrap_err();
-    assert!(matches!(refused(&text.replacen("192.168.123", "192.168.124", 400)), BadPlan::Commands(_) | BadPlan::NotOne(_)));
+    assert!(matches!(
+        refused(&text.replacen("192.168.123", "192.168.124", 400)),
+        BadPlan::Commands(_) | BadPlan::NotOne(_)
+    ));
     assert!(matches!(refused(&text.replace("jailferry plan", "shopping list")), BadPlan::NotOne(_)));
     assert_eq!(
         refused(&text.replacen("\"format\":1", "\"format\":9", 1)),

@@ -7,6 +7,8 @@
 mod aftercare;
 #[path = "fleet/bastille.rs"]
 mod bastille;
+#[path = "fleet/batches.rs"]
+mod batches;
 #[path = "fleet/bench.rs"]
 mod bench;
 #[path = "fleet/canary.rs"]
@@ -16,6 +18,8 @@ mod canary;
 mod client;
 #[path = "fleet/direct.rs"]
 mod direct;
+#[path = "fleet/doctor.rs"]
+mod doctor;
 #[path = "fleet/hung.rs"]
 mod hung;
 #[path = "fleet/interrupts.rs"]
@@ -31,12 +35,18 @@ mod mesh;
 mod moving;
 #[path = "fleet/nat.rs"]
 mod nat;
+#[path = "fleet/plans.rs"]
+mod plans;
 #[path = "fleet/promise.rs"]
 mod promise;
 #[path = "fleet/refusals.rs"]
 mod refusals;
+#[path = "fleet/report.rs"]
+mod report;
 #[path = "fleet/rollbacks.rs"]
 mod rollbacks;
+#[path = "fleet/schedule.rs"]
+mod schedule;
 #[path = "fleet/secrets.rs"]
 mod secrets;
 #[path = "fleet/siblings.rs"]

@@ -329,7 +329,8 @@ pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
                 format!("{node} sends ICMP redirects, which may teach jails a way that does not exist"),
                 Fix::new("switch them off, now and at each boot")
                     .run("sysctl net.inet.ip.redirect=0 net.inet6.ip6.redirect=0")
-                    .run("sysrc -f /etc/sysctl.conf net.inet.ip.redirect=0 net.inet6.ip6.redirect=0"),
+                    .run("echo net.inet.ip.redirect=0 >> /etc/sysctl.conf")
+                    .run("echo net.inet6.ip6.redirect=0 >> /etc/sysctl.conf"),
             );
         }
     }

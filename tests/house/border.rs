@@ -12,6 +12,9 @@ const PURE: &[&str] = &[
     "src/facts",
     "src/plan",
     "src/effect",
+    "src/report",
+    "src/schedule",
+    "src/batch",
     "src/saga/state.rs",
     "src/saga/record.rs",
     "src/saga/direction.rs",
@@ -19,6 +22,7 @@ const PURE: &[&str] = &[
     "src/ui/doctor_view.rs",
     "src/ui/event.rs",
     "src/ui/paint.rs",
+    "src/ui/plan_script.rs",
     "src/ui/plan_view.rs",
     "src/ui/sanitize.rs",
 ];

@@ -53,7 +53,7 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
             format!("the jail shall use FIB {} on {node}, but net.fibs is {fibs}: ifconfig would only warn and the traffic would leave past the tunnel", target.fib),
             Fix::new("make more FIBs, now and at each boot (loader.conf(5))")
                 .run(format!("sysctl net.fibs={}", target.fib + 1))
-                .run(format!("echo 'net.fibs={}' >> /boot/loader.conf", target.fib + 1)),
+                .run(format!("echo 'net.fibs=\"{}\"' >> /boot/loader.conf", target.fib + 1)),
         );
         return;
     }

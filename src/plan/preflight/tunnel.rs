@@ -206,7 +206,8 @@ fn give(s: &Subject<'_>, prefix: Prefix) -> Fix {
     let Some(own) = peers.iter().find(|p| Some(&p.public_key) == key) else {
         return Fix::new(format!("make {node} a peer of the hub first"));
     };
-    let other = network::owner(peers, prefix).and_then(|(key, by)| Some((peers.iter().find(|p| p.public_key == *key)?, by)));
+    let other =
+        network::owner(peers, prefix).and_then(|(key, by)| Some((peers.iter().find(|p| p.public_key == *key)?, by)));
     let (peer, allowed) = match other {
         // The wider one of the source's counts again.
         Some((other, by)) if own.allowed.iter().any(|p| p.covers(by)) => {

@@ -29,7 +29,9 @@ pub(super) fn routes(s: &Subject<'_>, findings: &mut Findings) {
             prefix.is_some() && s.situation.addresses.iter().any(|a| r.destination.contains(*a))
         };
         let table = facts.routes.get(&fib).into_iter().flatten();
-        for route in table.filter(inside).filter(|r| r.flags.contains('S') && r.interface != *wanted && !is_own(facts, r)) {
+        for route in
+            table.filter(inside).filter(|r| r.flags.contains('S') && r.interface != *wanted && !is_own(facts, r))
+        {
             let (destination, interface) = (route.destination, &route.interface);
             let by = route.gateway.map(|g| format!(" {g}")).unwrap_or_default();
             findings.error(
@@ -202,7 +204,8 @@ pub(super) fn bridge_filter(s: &Subject<'_>, findings: &mut Findings) {
             format!("pf of {node} has rules that block, and looks at packets on bridges too (net.link.bridge.pfil_member or pfil_bridge is 1), unlike the source: it may block the jail"),
             Fix::new("if its rules do not mean the jails, keep pf from the bridges, now and in /etc/sysctl.conf")
                 .run("sysctl net.link.bridge.pfil_member=0 net.link.bridge.pfil_bridge=0")
-                .run("sysrc -f /etc/sysctl.conf net.link.bridge.pfil_member=0 net.link.bridge.pfil_bridge=0"),
+                .run("echo net.link.bridge.pfil_member=0 >> /etc/sysctl.conf")
+                .run("echo net.link.bridge.pfil_bridge=0 >> /etc/sysctl.conf"),
         );
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn settings(host: &Host<'_>, findings: &mut Findings) {
             "fibs-forgotten",
             node,
             format!("net.fibs is {fibs} on {node}, but loader.conf(5) does not set it: unless the kernel was built so, jails come up in FIB 0 after a reboot, past the tunnel"),
-            Fix::new("let the loader set it").run(format!("echo 'net.fibs={fibs}' >> /boot/loader.conf")),
+            Fix::new("let the loader set it").run(format!("echo 'net.fibs=\"{fibs}\"' >> /boot/loader.conf")),
         );
     }
     if facts.pf.enabled == Some(true) && !host.says_yes("pf_enable") && !host.runs("pfctl") {
@@ -188,24 +188,26 @@ fn by_rc(host: &Host<'_>, fib: u16, destination: Prefix, tunnel: &InterfaceName,
         .run(format!("sysrc {list}+={name}"))
 }
 
-/// Does a variable of rc.conf make it? Of a default route only the family, the interface and the FIB are compared.
+/// Does rc.conf(5) make it? Its list names variables, as NAME or NAME:INTERFACE (rc.d/routing).
 fn is_kept(host: &Host<'_>, fib: u16, destination: Prefix, tunnel: &InterfaceName) -> bool {
-    let start = match destination.family() {
-        Family::Inet => "route_",
-        Family::Inet6 => "ipv6_route_",
+    let (list, start) = match destination.family() {
+        Family::Inet => ("static_routes", "route_"),
+        Family::Inet6 => ("ipv6_static_routes", "ipv6_route_"),
     };
-    host.facts.rc.variables.iter().filter(|(name, _)| name.starts_with(start)).any(|(_, value)| {
+    let names = host.variable(list).unwrap_or_default().split_whitespace();
+    let values = names.filter_map(|name| host.variable(&format!("{start}{}", name.split(':').next()?)));
+    values.into_iter().any(|value| {
         let words: Vec<&str> = value.split_whitespace().collect();
-        let names = |word: &&str| {
+        let is_it = |word: &&str| {
             let prefix = word.parse::<ipnet::IpNet>().map(Prefix::truncate);
-            let host = word.parse::<std::net::IpAddr>().map(Prefix::host);
-            prefix.or(host).is_ok_and(|p| p == destination) || *word == "default" && destination.length() == 0
+            let single = word.parse::<std::net::IpAddr>().map(Prefix::host);
+            prefix.or(single).is_ok_and(|p| p == destination) || *word == "default" && destination.length() == 0
         };
         let there = words.windows(2).find_map(|w| match w {
             ["-fib", n] => Some(n.split(',').any(|n| n.parse() == Ok(fib)) || *n == "all"),
             _ => None,
         });
-        words.iter().any(names) && words.contains(&tunnel.as_str()) && there.unwrap_or(fib == 0)
+        words.iter().any(is_it) && words.contains(&tunnel.as_str()) && there.unwrap_or(fib == 0)
     })
 }
 

@@ -1,7 +1,9 @@
 //! From the tree to the values of a fleet or a playbook.
 
+mod batch;
 mod check;
 pub(crate) mod fleet;
 mod options;
 pub(crate) mod playbook;
 mod publish;
+mod schedule;

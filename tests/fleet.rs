@@ -33,6 +33,8 @@ mod nat;
 mod promise;
 #[path = "fleet/refusals.rs"]
 mod refusals;
+#[path = "fleet/resume.rs"]
+mod resume;
 #[path = "fleet/rollbacks.rs"]
 mod rollbacks;
 #[path = "fleet/secrets.rs"]

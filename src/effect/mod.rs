@@ -10,6 +10,7 @@ pub mod commands;
 pub mod direct;
 pub mod lease;
 pub mod meaning;
+pub mod resume;
 pub mod shell;
 pub mod simulate;
 
@@ -28,6 +29,7 @@ use crate::effect::direct::SshPublicKey;
 use crate::effect::lease::Lease;
 use crate::effect::lease::Stage;
 use crate::effect::meaning::Meaning;
+use crate::effect::resume::Resume;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::JailName;
@@ -193,6 +195,9 @@ pub struct Transfer {
     pub round: Option<u32>,
     /// Which way the data takes.
     pub way: Way,
+    /// The dataset's own `refquota`, which a full stream that was broken does not bring.
+    #[serde(default)]
+    pub refquota: Option<String>,
 }
 
 /// The way of a transfer's data.
@@ -202,8 +207,14 @@ pub struct Transfer {
 pub enum Way {
     /// Through the machine that jailferry runs on.
     Relay,
-    /// From host to host, into the receive of that number of those that the key was admitted for, counted from 1.
-    Direct { direct: Box<Direct>, number: usize },
+    /// From host to host, into the receive of that number of those that the key was admitted for, counted from 1; and
+    /// into which one when it goes on behind a break.
+    Direct {
+        direct: Box<Direct>,
+        number: usize,
+        #[serde(default)]
+        resume: Option<usize>,
+    },
 }
 
 /// What an incremental stream builds on.
@@ -369,8 +380,10 @@ pub enum Work {
         from: Command,
         /// Receives.
         to: Command,
-        /// Sent before (for resumption: none yet), bytes expected.
+        /// Bytes expected.
         estimate: Option<u64>,
+        /// How it goes on when the stream breaks.
+        resume: Option<Box<Resume>>,
     },
     /// The source sends into the target by itself; only its count of bytes comes by here.
     Direct {
@@ -382,6 +395,8 @@ pub enum Work {
         to: Command,
         /// Bytes expected.
         estimate: Option<u64>,
+        /// How it goes on when the stream breaks.
+        resume: Option<Box<Resume>>,
     },
     /// A key is made and its public half, which `make` prints, admitted.
     AdmitKey {
@@ -493,8 +508,15 @@ impl Work {
         match self {
             Work::Nothing => Work::Nothing,
             Work::Run(commands) => Work::Run(commands.into_iter().map(|c| c.exclusive(guard)).collect()),
-            Work::Pipe { from, to, estimate } => {
-                Work::Pipe { from: from.guarded(guard), to: to.guarded(guard), estimate }
+            Work::Pipe { from, to, estimate, resume } => Work::Pipe {
+                from: from.guarded(guard),
+                to: to.guarded(guard),
+                estimate,
+                resume: resume.map(|r| Box::new(r.guarded(guard))),
+            },
+            // A program with arguments, and a key.
+            Work::Direct { send, from, to, estimate, resume } => {
+                Work::Direct { send, from, to, estimate, resume: resume.map(|r| Box::new(r.guarded(guard))) }
             }
             Work::StorePlan { store, host, run } => Work::StorePlan { store: store.exclusive(guard), host, run },
             Work::Explained { tried, why } => Work::Explained { tried: tried.exclusive(guard), why },
@@ -503,7 +525,7 @@ impl Work {
             }
             Work::Sequence(parts) => Work::Sequence(parts.into_iter().map(|p| p.guarded(guard)).collect()),
             // Programs with arguments and keys; they change nothing that another owner could care for.
-            Work::Direct { .. } | Work::AdmitKey { .. } | Work::Fresh(_) => self,
+            Work::AdmitKey { .. } | Work::Fresh(_) => self,
         }
     }
 
@@ -522,6 +544,22 @@ impl Work {
             Work::Explained { tried, why } => std::iter::once(tried).chain(why).collect(),
             Work::Compare { left, right } => vec![left, right],
             Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
+        }
+    }
+
+    /// How its streams go on when they break.
+    #[must_use]
+    pub fn resumes(&self) -> Vec<&Resume> {
+        match self {
+            Work::Pipe { resume, .. } | Work::Direct { resume, .. } => resume.iter().map(AsRef::as_ref).collect(),
+            Work::Sequence(parts) => parts.iter().flat_map(Work::resumes).collect(),
+            Work::Nothing
+            | Work::Run(_)
+            | Work::AdmitKey { .. }
+            | Work::StorePlan { .. }
+            | Work::Fresh(_)
+            | Work::Explained { .. }
+            | Work::Compare { .. } => Vec::new(),
         }
     }
 }

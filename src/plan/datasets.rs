@@ -29,6 +29,8 @@ pub struct DatasetMove {
     pub raw: bool,
     /// Bytes to send at most.
     pub estimate: u64,
+    /// Its own `refquota` in bytes, if it has one.
+    pub refquota: Option<String>,
 }
 
 /// All datasets of the jail, parents first.
@@ -75,9 +77,16 @@ pub fn moves(
             Base::Nothing => facts.referenced,
             Base::Snapshot(_) | Base::Bookmark(_) => 0,
         };
-        moves.push(DatasetMove { source: live, target: arrived, base, older, raw: facts.encrypted, estimate });
+        let refquota = own_number(dataset, "refquota");
+        moves.push(DatasetMove { source: live, target: arrived, base, older, raw: facts.encrypted, estimate, refquota });
     }
     moves
+}
+
+/// A limit of its own, set or received; 0 is none.
+fn own_number(dataset: &JailDataset, property: &str) -> Option<String> {
+    let own = dataset.properties.get(property).filter(|p| matches!(p.source.as_str(), "local" | "received"))?;
+    own.value.parse::<u64>().ok().filter(|bytes| *bytes > 0).map(|bytes| bytes.to_string())
 }
 
 fn state(dataset: &JailDataset, property: &str) -> PropertyState {

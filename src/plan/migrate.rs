@@ -541,6 +541,7 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         dataset: moving.source.dataset.clone(),
         into: moving.target.dataset.clone(),
         estimate: (base == Base::Nothing).then_some(moving.estimate),
+        refquota: moving.refquota.clone().filter(|_| base == Base::Nothing),
         label,
         base,
         run: cast.run.clone(),

@@ -215,6 +215,13 @@ impl Step {
         }
     }
 
+    /// What else it may run when a stream of it breaks, in that order, with
+    /// [`TOKEN`](crate::effect::resume::TOKEN) in the place of a token that does not exist yet.
+    #[must_use]
+    pub fn commands_behind_a_break(&self) -> Vec<Command> {
+        self.work().resumes().into_iter().flat_map(|resume| resume.commands().into_iter().cloned()).collect()
+    }
+
     /// What is carried out.
     #[must_use]
     pub fn work(&self) -> Work {

@@ -1,5 +1,7 @@
 //! Executes a plan: forward step by step, and back when something fails before the point of no return.
 
+mod stream;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +20,6 @@ use crate::model::NodeName;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::Step;
-use crate::remote::Copied;
 use crate::remote::CopyError;
 use crate::remote::DirectError;
 use crate::remote::Hosts;
@@ -33,11 +34,9 @@ use crate::saga::journal::JournalError;
 use crate::saga::lanes;
 use crate::saga::state::StepEvent;
 use crate::saga::undo;
+use crate::saga::run::stream::Ends;
 use crate::ui::event::Event;
 use crate::ui::sanitize;
-
-/// How long a transfer may stand still.
-const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// How often a command whose connection broke is tried again on a fresh one; all our scripts may be repeated.
 const FRESH_TRIES: u32 = 2;
@@ -81,6 +80,8 @@ enum StepError {
     Remote(#[from] RemoteError),
     #[error("{0}")]
     Copy(#[from] CopyError),
+    #[error("{error}\nit could not go on: {why}")]
+    Broken { error: CopyError, why: String },
     #[error("{0}")]
     Key(#[from] DirectError),
     #[error("{error}\n{why}")]
@@ -538,13 +539,11 @@ impl<'a> Run<'a> {
                 }
                 Ok(Yield::default())
             }
-            Work::Pipe { from, to, estimate } => {
-                let progress = self.progress(number, to, *estimate);
-                self.sent(number, self.hosts.copy(from, to, progress, WATCHDOG).await)
+            Work::Pipe { from, to, estimate, resume } => {
+                self.stream(number, &Ends { direct: None, from, to }, *estimate, resume.as_deref()).await
             }
-            Work::Direct { send, from, to, estimate } => {
-                let progress = self.progress(number, to, *estimate);
-                self.sent(number, self.hosts.send_direct(send, from, to, progress, WATCHDOG).await)
+            Work::Direct { send, from, to, estimate, resume } => {
+                self.stream(number, &Ends { direct: Some(send), from, to }, *estimate, resume.as_deref()).await
             }
             Work::AdmitKey { make, direct, receives, .. } => {
                 let made = self.command(make).await?;
@@ -560,25 +559,6 @@ impl<'a> Run<'a> {
                 Ok(Yield { bytes, said: String::new() })
             }
         }
-    }
-
-    /// Tells how far a transfer is, a few times a second.
-    fn progress(&self, number: usize, to: &Command, total: Option<u64>) -> impl FnMut(u64) + Send + use<'a> {
-        let (events, what) = (self.events, to.text());
-        let mut told = Instant::now();
-        move |bytes| {
-            if told.elapsed() > Duration::from_millis(200) {
-                told = Instant::now();
-                events(Event::Transfer { number, what: what.clone(), bytes, total });
-            }
-        }
-    }
-
-    /// Tells what a transfer came to.
-    fn sent(&self, number: usize, copied: Result<Copied, CopyError>) -> Result<Yield, StepError> {
-        let Copied { bytes, duration } = copied?;
-        (self.events)(Event::TransferDone { number, bytes, milliseconds: milliseconds(duration) });
-        Ok(Yield { bytes, said: String::new() })
     }
 
     /// Runs a command; a broken connection is made anew and the command repeated, which all our scripts allow.

@@ -12,6 +12,7 @@ pub mod lock;
 mod network;
 pub mod pf;
 mod probe;
+mod resume;
 pub mod watch;
 mod zfs;
 
@@ -19,6 +20,7 @@ mod zfs;
 mod portability_tests;
 
 pub use files::sha256;
+pub use resume::receive_rest;
 pub use zfs::OWNER_PROPERTY;
 pub use zfs::RUN_PROPERTY;
 pub use zfs::STATE_PROPERTY;

@@ -10,7 +10,8 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 23] = [
+const SOURCES: [(&str, &str); 25] = [
+    ("ending.rs", include_str!("ending.rs")),
     ("files.rs", include_str!("files.rs")),
     ("jail.rs", include_str!("jail.rs")),
     ("lease.rs", include_str!("lease.rs")),
@@ -18,6 +19,7 @@ const SOURCES: [(&str, &str); 23] = [
     ("network.rs", include_str!("network.rs")),
     ("pf.rs", include_str!("pf.rs")),
     ("probe.rs", include_str!("probe.rs")),
+    ("resume.rs", include_str!("resume.rs")),
     ("watch.rs", include_str!("watch.rs")),
     ("zfs.rs", include_str!("zfs.rs")),
     ("direct.rs", include_str!("../direct.rs")),

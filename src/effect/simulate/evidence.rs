@@ -112,7 +112,8 @@ impl Host {
             }
             let (mounted, name) = (like.mounted, like.name.clone());
             let (received, bookmarks) = (BTreeMap::new(), BTreeMap::new());
-            storage.insert(name, Dataset { like, local, received, mounted, content: 0, snapshots: vec![], bookmarks });
+            let (snapshots, partial) = (vec![], None);
+            storage.insert(name, Dataset { like, local, received, mounted, content: 0, snapshots, bookmarks, partial });
         }
         let mut host = Host {
             facts,

@@ -90,6 +90,8 @@ pub struct Dataset {
     pub snapshots: Vec<Snapshot>,
     /// Its bookmarks.
     pub bookmarks: BTreeMap<SnapshotLabel, Guid>,
+    /// The snapshot of which a broken receive has left a part (`receive_resume_token`).
+    pub partial: Option<Guid>,
 }
 
 /// A snapshot with what it holds.

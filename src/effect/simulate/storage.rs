@@ -153,6 +153,19 @@ impl Host {
         }
     }
 
+    /// `zfs receive -A` of a copy of ours: a dataset that never had a snapshot goes with what was kept.
+    fn abort_receive(&mut self, name: &DatasetName) -> Done {
+        let dataset = self.dataset_mut(name)?;
+        if dataset.own(RUN_PROPERTY).is_none() {
+            return Err(SimulationError::NotOurs(format!("{name} is no copy of jailferry")));
+        }
+        dataset.partial = None;
+        if dataset.snapshots.is_empty() {
+            self.storage.remove(name);
+        }
+        Ok(())
+    }
+
     pub(super) fn discard_received(&mut self, datasets: &[DatasetName], run: &RunId) -> Done {
         for name in datasets.iter().rev() {
             if !self.storage.contains_key(name) {
@@ -239,6 +252,7 @@ impl Host {
         self.free_to_unmount(name)?;
         let dataset = self.dataset_mut(name)?;
         dataset.mounted = false;
+        dataset.partial = None;
         dataset.snapshots.truncate(position + 1);
         dataset.content = dataset.snapshots.last().map_or(0, |s| s.content);
         Ok(())
@@ -420,6 +434,20 @@ impl World {
         )
     }
 
+    /// The same, but the stream breaks when a part of it has arrived.
+    #[cfg(test)]
+    pub(super) fn break_off(&mut self, transfer: &Transfer) -> Done {
+        let (clock, before) = (self.clock, self.host(&transfer.to)?.storage.get(&transfer.into).cloned());
+        self.transfer(transfer)?;
+        self.clock = clock;
+        let host = self.host_mut(&transfer.to)?;
+        let dataset = host.dataset_mut(&transfer.into)?;
+        let Some(arriving) = dataset.snapshots.pop() else { return Ok(()) };
+        dataset.content = before.map_or(0, |b| b.content);
+        dataset.partial = Some(arriving.guid);
+        Ok(())
+    }
+
     fn send(
         &mut self,
         (from, name): (&NodeName, &DatasetName),
@@ -444,9 +472,18 @@ impl World {
         let number = self.tick();
         let arrived = Snapshot { createtxg: number, holds: Default::default(), ..sent.clone() };
         let host = self.host_mut(to)?;
+        if transfer.is_some() && host.storage.get(into).is_some_and(|d| d.partial.is_some_and(|p| p != sent.guid)) {
+            host.abort_receive(into)?;
+        }
         let Some(base) = base else {
-            if host.storage.contains_key(into) {
-                return refused(format!("destination {into} exists"));
+            if let Some(dataset) = host.storage.get_mut(into) {
+                if dataset.partial != Some(arrived.guid) {
+                    return refused(format!("destination {into} exists"));
+                }
+                dataset.partial = None;
+                dataset.content = arrived.content;
+                dataset.snapshots.push(arrived);
+                return Ok(());
             }
             let parent = into.as_str().rsplit_once('/').and_then(|(p, _)| DatasetName::new(p).ok());
             if parent.is_none_or(|p| !host.storage.contains_key(&p)) {
@@ -478,11 +515,13 @@ impl World {
                 content,
                 snapshots: vec![arrived],
                 bookmarks: Default::default(),
+                partial: None,
             };
             host.storage.insert(into.clone(), new);
             return Ok(());
         };
         let dataset = host.dataset_mut(into)?;
+        dataset.partial = None;
         if dataset.snapshots.last().is_none_or(|last| last.guid != base) {
             return refused(format!("most recent snapshot of {into} does not match incremental source"));
         }

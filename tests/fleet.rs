@@ -12,8 +12,12 @@ mod canary;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/client.rs"]
 mod client;
+#[path = "fleet/clones.rs"]
+mod clones;
 #[path = "fleet/direct.rs"]
 mod direct;
+#[path = "fleet/encrypted.rs"]
+mod encrypted;
 #[path = "fleet/hung.rs"]
 mod hung;
 #[path = "fleet/interrupts.rs"]

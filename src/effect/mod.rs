@@ -41,6 +41,7 @@ use crate::model::PublicKey;
 use crate::model::RemotePath;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
+use crate::model::SnapshotName;
 use crate::model::TableName;
 
 /// One thing done to one host (or between two).
@@ -87,6 +88,12 @@ pub enum Effect {
     Unpark { host: NodeName, datasets: Vec<Parked> },
     /// Destroy the snapshots that runs of this jail left on a dataset and all below it, but the one that is kept.
     Tidy { host: NodeName, dataset: DatasetName, jail: JailName, keep: SnapshotLabel },
+    /// Prove that the files on a host hold the keys of encrypted datasets.
+    TryKeys { host: NodeName, keys: Vec<KeyUse> },
+    /// Load the keys of encrypted datasets from these files.
+    LoadKeys { host: NodeName, keys: Vec<KeyUse> },
+    /// Let go of such keys.
+    UnloadKeys { host: NodeName, datasets: Vec<DatasetName> },
     /// Remove our mark from datasets that are now the live copy.
     ClearMark { host: NodeName, datasets: Vec<DatasetName> },
     /// Write on a dataset which run moves it and whose that is, for whoever has only this host left.
@@ -167,6 +174,17 @@ pub enum Effect {
     Probe { host: NodeName, probe: Probe },
 }
 
+/// The key of an encrypted dataset on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUse {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The file that holds its key.
+    pub file: RemotePath,
+    /// Does it use its parent's key once that is loaded?
+    pub inherits: bool,
+}
+
 /// Sending one dataset's snapshot from one host to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
@@ -227,6 +245,21 @@ pub enum Base {
     Snapshot(SnapshotLabel),
     /// Our bookmark of the snapshot sent last.
     Bookmark(SnapshotLabel),
+    /// The snapshot that the dataset is a clone of, which the receiver has too, by the same GUID: it becomes a clone there.
+    Origin {
+        /// Its name at the sender.
+        here: SnapshotName,
+        /// Its name at the receiver.
+        there: SnapshotName,
+    },
+}
+
+impl Base {
+    /// Does the receiver get a new dataset, with the properties of the sender's?
+    #[must_use]
+    pub fn makes_a_dataset(&self) -> bool {
+        matches!(self, Base::Nothing | Base::Origin { .. })
+    }
 }
 
 /// A dataset with the property values it has when it is live.
@@ -456,6 +489,9 @@ impl Effect {
             | Effect::Park { host, .. }
             | Effect::Unpark { host, .. }
             | Effect::Tidy { host, .. }
+            | Effect::TryKeys { host, .. }
+            | Effect::LoadKeys { host, .. }
+            | Effect::UnloadKeys { host, .. }
             | Effect::ClearMark { host, .. }
             | Effect::Declare { host, .. }
             | Effect::Withdraw { host, .. }

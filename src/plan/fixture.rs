@@ -515,6 +515,7 @@ impl Shape {
                 userland: None,
                 inner_rc_interfaces: vec![],
                 outside: BTreeMap::new(),
+                origins: BTreeMap::new(),
             };
             world.tell_jail(&node(place.name), &facts);
         }

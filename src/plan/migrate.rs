@@ -21,6 +21,7 @@ use crate::plan::cast::Cast;
 use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::direct;
+use crate::plan::keys;
 use crate::plan::leases;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
@@ -110,7 +111,10 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
         let (source, target) = (&moving.source.dataset, &moving.target.dataset);
         let (title, undo) = match &moving.older {
             None => (
-                format!("send {source} in full"),
+                match &moving.base {
+                    Base::Origin { there, .. } => format!("send {source} as a clone of {there} on {}", cast.target()),
+                    Base::Nothing | Base::Snapshot(_) | Base::Bookmark(_) => format!("send {source} in full"),
+                },
                 Effect::DiscardReceived { host: cast.target(), datasets: vec![target.clone()], run: cast.run.clone() },
             ),
             Some((base, _)) => (
@@ -124,7 +128,7 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             ),
         };
         let change = match moving.base {
-            Base::Nothing => Change::new(target, "absent", "a copy, unmounted and read-only"),
+            Base::Nothing | Base::Origin { .. } => Change::new(target, "absent", "a copy, unmounted and read-only"),
             _ => Change::new(target, "an older copy", "a newer copy, unmounted and read-only"),
         };
         if let Effect::RollBackReceived { base, .. } = &undo {
@@ -139,6 +143,7 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
         steps.push(Step::new(Phase::Copy, title, Effect::Transfer(transfer)).undo(undo).change(change));
     }
     steps.push(remember_sent(cast, Phase::Copy, "0"));
+    steps.extend(keys::tried(cast));
     steps
 }
 
@@ -415,7 +420,8 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
     let place = cast.at_target();
     let arrived: Vec<Parked> = cast.datasets.iter().map(|d| d.target.clone()).collect();
     let mark = cast.datasets.iter().find_map(|d| d.older.as_ref()).map_or_else(|| cast.run.clone(), |(_, r)| r.clone());
-    vec![
+    let mut steps: Vec<Step> = keys::loaded(cast).into_iter().collect();
+    steps.extend([
         Step::new(
             Phase::CutOver,
             format!("mount the datasets on {}", place.host),
@@ -439,7 +445,8 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
         )
         .undo(Effect::StopJail(place.clone()))
         .change(Change::new(format!("jail {} on {}", situation.jail, place.host), "absent", "runs")),
-    ]
+    ]);
+    steps
 }
 
 /// Clients fail fast instead of waiting for a connection that died with the stopped copy. Behind the switch, in the
@@ -504,6 +511,7 @@ fn prove(cast: &Cast<'_>) -> Vec<Step> {
 fn base_name(base: &Base) -> String {
     match base {
         Base::Nothing => "the beginning".into(),
+        Base::Origin { here, .. } => here.to_string(),
         Base::Snapshot(label) => format!("@{label}"),
         Base::Bookmark(label) => format!("#{label}"),
     }
@@ -540,8 +548,8 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         to: cast.target(),
         dataset: moving.source.dataset.clone(),
         into: moving.target.dataset.clone(),
-        estimate: (base == Base::Nothing).then_some(moving.estimate),
-        refquota: moving.refquota.clone().filter(|_| base == Base::Nothing),
+        estimate: base.makes_a_dataset().then_some(moving.estimate),
+        refquota: moving.refquota.clone().filter(|_| base.makes_a_dataset()),
         label,
         base,
         run: cast.run.clone(),

@@ -14,6 +14,7 @@ pub mod finalize;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod keys;
 pub mod leases;
 pub mod leftovers;
 pub mod mesh;

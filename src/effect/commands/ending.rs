@@ -47,7 +47,7 @@ pub(super) fn receives(dataset: &DatasetName, of: &Of<'_>) -> String {
 
 /// The same for our sends, but for those that go on with a token: see [`end_sends`].
 fn sends(dataset: &DatasetName, of: &Of<'_>) -> String {
-    format!("^zfs send (-w|-L -e -c) (-p |-i [^ ]+ )?{}$", snapshot(dataset, of))
+    format!("^zfs send (-w|-L -e -c) (-p )?(-i [^ ]+ )?{}$", snapshot(dataset, of))
 }
 
 /// Shell text that ends every process of these patterns and waits until it is gone. What a suspended pool keeps in the

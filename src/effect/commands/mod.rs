@@ -7,6 +7,7 @@ pub mod canary;
 mod ending;
 mod files;
 mod jail;
+mod keys;
 pub mod lease;
 pub mod lock;
 mod network;
@@ -74,6 +75,9 @@ impl Effect {
             Effect::Park { host, datasets, run } => zfs::park(host, datasets, run),
             Effect::Unpark { host, datasets } => zfs::unpark(host, datasets),
             Effect::Tidy { host, dataset, jail, keep } => zfs::tidy(host, dataset, jail, keep),
+            Effect::TryKeys { host, keys } => keys::try_keys(host, keys),
+            Effect::LoadKeys { host, keys } => keys::load(host, keys),
+            Effect::UnloadKeys { host, datasets } => keys::unload(host, datasets),
             Effect::ClearMark { host, datasets } => zfs::clear_mark(host, datasets),
             Effect::Declare { host, dataset, notice } => zfs::declare(host, dataset, notice),
             Effect::Withdraw { host, dataset, run } => zfs::withdraw(host, dataset, run),

@@ -10,10 +10,11 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 25] = [
+const SOURCES: [(&str, &str); 26] = [
     ("ending.rs", include_str!("ending.rs")),
     ("files.rs", include_str!("files.rs")),
     ("jail.rs", include_str!("jail.rs")),
+    ("keys.rs", include_str!("keys.rs")),
     ("lease.rs", include_str!("lease.rs")),
     ("lock.rs", include_str!("lock.rs")),
     ("network.rs", include_str!("network.rs")),

@@ -118,6 +118,8 @@ fn send(dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) ->
     }
     match base {
         Base::Nothing => argv.push("-p".into()),
+        // Of another dataset: zfs(8) takes it with -p when it is the origin (zfs_main.c, fromorigin).
+        Base::Origin { here, .. } => argv.extend(["-p".to_owned(), "-i".to_owned(), here.to_string()]),
         Base::Snapshot(base) => argv.extend(["-i".to_owned(), format!("@{base}")]),
         Base::Bookmark(bookmark) => argv.extend(["-i".to_owned(), format!("{dataset}#{bookmark}")]),
     }
@@ -132,7 +134,10 @@ fn send(dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) ->
 #[must_use]
 pub fn receive(transfer: &Transfer) -> Command {
     let mut argv: Vec<String> = ["zfs", "receive", "-s", "-u"].map(str::to_owned).into();
-    if transfer.base == Base::Nothing {
+    if let Base::Origin { there, .. } = &transfer.base {
+        argv.extend(["-o".to_owned(), format!("origin={there}")]);
+    }
+    if transfer.base.makes_a_dataset() {
         argv.extend(["-x", "mountpoint", "-o", "readonly=on", "-o", "canmount=noauto", "-o"].map(str::to_owned));
         argv.push(format!("{RUN_PROPERTY}={}", transfer.run));
         if transfer.owner.is_some() {

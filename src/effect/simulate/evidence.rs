@@ -223,6 +223,7 @@ impl Host {
             userland: Some(self.facts.identity.userland.clone()),
             inner_rc_interfaces: Vec::new(),
             outside: BTreeMap::new(),
+            origins: BTreeMap::new(),
         })
     }
 
@@ -234,6 +235,7 @@ impl Host {
             unknown_parameters: BTreeSet::new(),
             undefined_rulesets: BTreeSet::new(),
             datasets: self.jail_datasets(&situation.target.dataset),
+            twins: BTreeMap::new(),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::model::NodeName;
 use crate::model::Notice;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
+use crate::model::SnapshotName;
 use crate::model::Standing;
 
 type Done = Result<(), SimulationError>;
@@ -325,6 +326,10 @@ impl Host {
         if self.dataset(name)?.own("canmount").is_some_and(|v| v == "off") {
             return refused(format!("cannot mount {name}: canmount is off"));
         }
+        let like = &self.dataset(name)?.like;
+        if like.encrypted && !like.key_available {
+            return refused(format!("cannot mount '{name}': encryption key not loaded"));
+        }
         if let Some((other, _)) = self.storage.iter().find(|(o, d)| d.mounted && self.mountpoint(o) == path) {
             return refused(format!("cannot mount {name}: {other} is mounted at {path}"));
         }
@@ -458,8 +463,21 @@ impl World {
     ) -> Done {
         let source = self.host(from)?.dataset(name)?.clone();
         let Some(sent) = source.at(label) else { return no_snapshot(name, label) };
+        let origin = match base {
+            Base::Origin { here, there } => {
+                let guid = |host: &Host, name: &SnapshotName| {
+                    host.storage.get(&name.dataset).and_then(|d| d.at(&name.label)).map(|s| s.guid)
+                };
+                let (ours, theirs) = (guid(self.host(from)?, here), guid(self.host(to)?, there));
+                if ours.is_none() || ours != theirs {
+                    return refused(format!("local origin for clone {into} does not exist"));
+                }
+                Some(there.to_string())
+            }
+            Base::Nothing | Base::Snapshot(_) | Base::Bookmark(_) => None,
+        };
         let base = match base {
-            Base::Nothing => None,
+            Base::Nothing | Base::Origin { .. } => None,
             Base::Snapshot(base) => match source.at(base) {
                 Some(found) => Some(found.guid),
                 None => return no_snapshot(name, base),
@@ -505,7 +523,10 @@ impl World {
                     local.insert(OWNER_PROPERTY.to_owned(), owner.to_string());
                 }
             }
-            let like = crate::facts::Dataset { name: into.clone(), guid: Guid(0x6000_0000 + number), ..source.like };
+            let (name, guid) = (into.clone(), Guid(0x6000_0000 + number));
+            // What is received encrypted is locked until its key is loaded.
+            let key_available = !transfer.is_some_and(|t| t.raw);
+            let like = crate::facts::Dataset { name, guid, key_available, origin, ..source.like };
             let content = arrived.content;
             let new = Dataset {
                 like,

@@ -147,6 +147,8 @@ impl Run<'_> {
             }
             // What zfs(8) itself refuses is refused again, unless something of it has arrived.
             let broke = from_outside(&error.cause);
+            // What stood still for the watchdog's time without any gain is not a link's hiccup.
+            let stuck = matches!(error.cause, Cause::Stalled { .. } | Cause::Unended { .. });
             if broke {
                 let wait = usize::try_from(tally.tries).ok().and_then(|n| WAITS.get(n)).copied().unwrap_or(40);
                 tally.tries += 1;
@@ -167,7 +169,7 @@ impl Run<'_> {
             };
             let token = match kept {
                 Kept::Everything => return Ok(None),
-                Kept::Nothing if broke => {
+                Kept::Nothing if broke && !(stuck && tally.tries > 1) => {
                     self.tell(number, tally, 0, None);
                     return Ok(Some(Next::All));
                 }
@@ -183,7 +185,7 @@ impl Run<'_> {
             match meaning {
                 Meaning::Ours { kept, left } => {
                     let gained = kept.saturating_sub(tally.kept);
-                    if !broke && gained == 0 {
+                    if gained == 0 && (!broke || stuck && tally.tries > 1) {
                         return Err(GivenUp::Plainly);
                     }
                     tally.tries = if gained >= GAIN { 1 } else { tally.tries + u32::from(!broke) };

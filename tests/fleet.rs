@@ -5,6 +5,8 @@
 
 #[path = "fleet/aftercare.rs"]
 mod aftercare;
+#[path = "fleet/bastille.rs"]
+mod bastille;
 #[path = "fleet/bench.rs"]
 mod bench;
 #[path = "fleet/canary.rs"]
@@ -37,10 +39,14 @@ mod nat;
 mod promise;
 #[path = "fleet/refusals.rs"]
 mod refusals;
+#[path = "fleet/report.rs"]
+mod report;
 #[path = "fleet/resume.rs"]
 mod resume;
 #[path = "fleet/rollbacks.rs"]
 mod rollbacks;
+#[path = "fleet/schedule.rs"]
+mod schedule;
 #[path = "fleet/secrets.rs"]
 mod secrets;
 #[path = "fleet/siblings.rs"]

@@ -142,11 +142,13 @@ pub async fn evidence(
             );
             Vec::new()
         });
-        paths.extend(sources.into_iter().filter_map(|path| RemotePath::new(path).ok()));
+        let needed = sources.into_iter().flat_map(|path| situation.manager.needs(path));
+        paths.extend(needed.filter_map(|path| RemotePath::new(path).ok()));
     }
     if let Some(facts) = evidence.hosts.get(source) {
         paths.extend(keys::files(&jail_facts, &facts.datasets));
     }
+    paths.extend(configuration.as_ref().and_then(preflight::log_folder));
     let mut files = vec![situation.target_file.clone()];
     files.extend(situation.fstab.clone());
     let there = questions::TargetQuestions {

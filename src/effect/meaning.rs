@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::configuration::jail_conf::Edit;
 use crate::model::Family;
 use crate::model::JailName;
 use crate::model::Prefix;
@@ -12,7 +13,7 @@ use crate::model::PublicKey;
 use crate::model::RemotePath;
 use crate::model::RunId;
 
-/// An edit of rc.conf(5), of a WireGuard configuration file or of a pf table's file. Values are `None` where no file sets the variable.
+/// An edit of rc.conf(5), of a WireGuard configuration file, of a pf table's file or of jail.conf(5). Values are `None` where no file sets the variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "edit", rename_all = "snake_case")]
 pub enum Meaning {
@@ -98,5 +99,16 @@ pub enum Meaning {
         add: BTreeSet<Prefix>,
         /// Entries that go.
         remove: BTreeSet<Prefix>,
+    },
+    /// Bytes of a jail's configuration file.
+    JailFile {
+        /// The file.
+        path: RemotePath,
+        /// SHA-256 of the file that the plan was made from.
+        before: String,
+        /// SHA-256 of it afterwards.
+        after: String,
+        /// What is replaced by what.
+        edits: Vec<Edit>,
     },
 }

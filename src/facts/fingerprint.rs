@@ -26,7 +26,7 @@ pub fn fingerprint(facts: &HostFacts) -> BTreeMap<&'static str, String> {
         ("wireguard files", hash(&sorted(&facts.wireguard_files))),
         ("pf", hash(&facts.pf)),
         ("jails", hash(&jails(facts))),
-        ("jail configurations", hash(&sorted(&facts.jail_configurations))),
+        ("jail configurations", hash(&(sorted(&facts.jail_configurations), &facts.jail_files, &facts.boot_off))),
         ("rc.conf", hash(&facts.rc)),
         ("datasets", hash(&datasets(facts))),
         ("pools", hash(&pools(facts))),

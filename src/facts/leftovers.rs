@@ -76,6 +76,8 @@ pub enum TraceKind {
     Variable,
     /// A line of ours in a wg-quick(8) file; its name is the file and the line.
     Hook,
+    /// A route that a jail gets at each start, in its configuration file.
+    Way,
     /// A pf anchor of ours that holds something.
     Anchor,
     /// A jail of our own.
@@ -108,6 +110,7 @@ impl TraceKind {
             TraceKind::Key => "key let in by",
             TraceKind::Variable => "rc.conf variable",
             TraceKind::Hook => "WireGuard hook",
+            TraceKind::Way => "route at a jail's start",
             TraceKind::Anchor => "pf anchor",
             TraceKind::Jail => "jail",
             TraceKind::Interface => "interface",

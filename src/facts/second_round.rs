@@ -12,8 +12,8 @@ use crate::model::Guid;
 use crate::model::JailName;
 use crate::model::Landmark;
 use crate::model::RemotePath;
-use crate::model::SnapshotName;
 use crate::model::Snapshot;
+use crate::model::SnapshotName;
 
 /// What the source says of the jail to move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct JailFacts {
     pub userland: Option<String>,
     /// Mentions of the jail's interfaces in its own /etc/rc.conf, which a renamed interface would break.
     pub inner_rc_interfaces: Vec<String>,
+    /// Files beside the configuration that hold something and that only its manager would act on: `rdr.conf` …
+    #[serde(default)]
+    pub beside: BTreeSet<String>,
     /// What each landmark of fleet.yml answers the jail where it runs now.
     #[serde(default)]
     pub outside: BTreeMap<Landmark, Outside>,

@@ -41,6 +41,12 @@ pub struct HostFacts {
     pub jails: Vec<RunningJail>,
     /// Jails that are configured on the host (`jail -e`), running or not.
     pub jail_configurations: Vec<JailConfiguration>,
+    /// The text of each file that configures jails, as far as it is UTF-8 and was read whole.
+    #[serde(default)]
+    pub jail_files: BTreeMap<RemotePath, String>,
+    /// Folders of Bastille's jails whose settings say that they do not start at boot.
+    #[serde(default)]
+    pub boot_off: BTreeSet<RemotePath>,
     /// The parts of rc.conf that matter.
     pub rc: RcConf,
     /// All filesystems and volumes.

@@ -66,7 +66,7 @@ pub fn plan(
     };
     let moving = datasets::moves(situation, source, target, jail, there, &mut findings);
     let stale = datasets::stale_copy(situation, jail, there, target);
-    let staged = staging::stage(situation, jail, there, &mut findings);
+    let staged = staging::stage(situation, &evidence.hosts, jail, there, &mut findings);
     let wireguard_files = persist::wireguard_files(situation, &evidence.fleet, &evidence.hosts, &mut findings);
     let hand_over = owners(situation, evidence, hub, target, &mut findings);
     let mesh = mesh::hand_overs(situation, &evidence.hosts, &mut findings);

@@ -183,6 +183,7 @@ mod tests {
             mtu: 1380,
             epair: None,
             autostart: false,
+            manager: crate::plan::manager::Manager::Plain,
         }
     }
 

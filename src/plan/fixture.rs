@@ -429,6 +429,8 @@ impl Shape {
             moving: BTreeMap::new(),
             jails: here.iter().map(|j| j.running(shape.mount)).collect(),
             jail_configurations: vec![],
+            jail_files: BTreeMap::new(),
+            boot_off: BTreeSet::new(),
             rc: RcConf {
                 jail_enable: !autostart.is_empty(),
                 jail_list: autostart.iter().map(|j| (*j).to_owned()).collect(),
@@ -514,6 +516,7 @@ impl Shape {
                 mounts: vec![],
                 userland: None,
                 inner_rc_interfaces: vec![],
+                beside: BTreeSet::new(),
                 outside: BTreeMap::new(),
                 origins: BTreeMap::new(),
             };

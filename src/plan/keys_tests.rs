@@ -12,10 +12,8 @@ fn name(text: &str) -> DatasetName {
 
 fn dataset(of: &str, root: &str, location: &str) -> JailDataset {
     let value = |value: &str| PropertyValue { value: value.into(), source: "-".into() };
-    let properties = BTreeMap::from([
-        ("encryptionroot".to_owned(), value(root)),
-        ("keylocation".to_owned(), value(location)),
-    ]);
+    let properties =
+        BTreeMap::from([("encryptionroot".to_owned(), value(root)), ("keylocation".to_owned(), value(location))]);
     JailDataset { name: name(of), snapshots: vec![], properties }
 }
 
@@ -24,14 +22,15 @@ fn jail(datasets: Vec<JailDataset>) -> JailFacts {
     JailFacts {
         name: JailName::new("web").unwrap(),
         configuration_file: file,
-        configuration: TextFile { text: String::new(), sha256: String::new(), mode: String::new() },
+        configuration: TextFile { text: String::new(), sha256: String::new(), mode: String::new(), owner: (0, 0) },
         fstab: None,
         datasets,
         mounts: vec![],
         userland: None,
         inner_rc_interfaces: vec![],
+        beside: Default::default(),
         outside: BTreeMap::new(),
-                origins: BTreeMap::new(),
+        origins: BTreeMap::new(),
     }
 }
 

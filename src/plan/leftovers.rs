@@ -305,7 +305,9 @@ impl Story<'_> {
                 Some(run) => there(format!("sed -i '' '/ jailferry-{run}$/d' {name}")),
                 None => (Verdict::Unknown, why.to_owned(), None),
             },
-            TraceKind::Variable | TraceKind::Hook | TraceKind::RulesFile => (Verdict::Unknown, why.to_owned(), None),
+            TraceKind::Variable | TraceKind::Hook | TraceKind::Way | TraceKind::RulesFile => {
+                (Verdict::Unknown, why.to_owned(), None)
+            }
             TraceKind::Anchor => there(format!("pfctl -a {name} -F all")),
             TraceKind::Jail => there(format!("jail -R {name}")),
             TraceKind::Interface => there(format!("ifconfig {name} destroy")),
@@ -326,6 +328,14 @@ impl Story<'_> {
                     |name| name == jail.as_str(),
                     jail.as_str(),
                     &format!("brings a route of jail {jail} back when the tunnel comes up"),
+                )
+            }
+            TraceKind::Way => {
+                let Some(jail) = &trace.jail else { return (Verdict::Unknown, "no jail is named in it".into(), None) };
+                self.for_the_network(
+                    |name| name == jail.as_str(),
+                    jail.as_str(),
+                    &format!("gives the jail a route to jail {jail}, which is not on its link, at each start"),
                 )
             }
             TraceKind::Anchor => match &trace.jail {

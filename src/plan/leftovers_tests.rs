@@ -150,7 +150,7 @@ fn rules_for_the_next_boot_are_in_use_while_their_jail_runs() {
     assert_eq!(told("big", vec![receive], &[]).pop().unwrap().verdict, Verdict::InUse);
 }
 
-const KINDS: [TraceKind; 21] = [
+const KINDS: [TraceKind; 22] = [
     TraceKind::Snapshot,
     TraceKind::Bookmark,
     TraceKind::Hold,
@@ -168,6 +168,7 @@ const KINDS: [TraceKind; 21] = [
     TraceKind::Key,
     TraceKind::Variable,
     TraceKind::Hook,
+    TraceKind::Way,
     TraceKind::Anchor,
     TraceKind::Jail,
     TraceKind::Interface,

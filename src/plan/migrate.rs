@@ -4,6 +4,8 @@
 //! effect and what undoes it. When a step before the point of no return fails, the undo effects of all steps so far
 //! run in reverse order.
 
+use crate::configuration::jail_conf::Edit;
+use crate::configuration::jail_conf::edit_script;
 use crate::effect::Base;
 use crate::effect::BringBack;
 use crate::effect::Effect;
@@ -12,7 +14,10 @@ use crate::effect::Parked;
 use crate::effect::RouteSpec;
 use crate::effect::Transfer;
 use crate::effect::Way;
+use crate::effect::commands::sha256;
+use crate::effect::meaning::Meaning;
 use crate::model::DatasetName;
+use crate::model::RemotePath;
 use crate::model::SnapshotLabel;
 use crate::plan::Change;
 use crate::plan::Phase;
@@ -32,6 +37,7 @@ use crate::plan::notices;
 use crate::plan::persist;
 use crate::plan::rehearsal;
 use crate::plan::siblings;
+use crate::plan::staging::InPlace;
 
 /// The whole migration, in order.
 #[must_use]
@@ -191,18 +197,69 @@ fn make_ready(cast: &Cast<'_>) -> Vec<Step> {
             .changes(file.changes.clone()),
         );
     }
-    steps.push(Step::new(
+    match &cast.staged.in_place {
+        Some(arriving) => steps.extend(understood_beforehand(cast, arriving)),
+        None => steps.push(understood(cast, &cast.situation.target_file)),
+    }
+    steps.extend(nat::steps::tried(cast));
+    steps
+}
+
+fn understood(cast: &Cast<'_>, file: &RemotePath) -> Step {
+    Step::new(
         Phase::Stage,
-        format!("jail(8) on {} understands {}", cast.target(), cast.situation.target_file),
+        format!("jail(8) on {} understands {file}", cast.target()),
         Effect::CheckJailConfiguration {
             host: cast.target(),
             jail: cast.situation.jail.clone(),
-            file: cast.situation.target_file.clone(),
+            file: file.clone(),
             expected: cast.staged.expected.clone(),
         },
-    ));
-    steps.extend(nat::steps::tried(cast));
-    steps
+    )
+}
+
+/// A configuration that arrives with the datasets is read under another name first, which goes again.
+fn understood_beforehand(cast: &Cast<'_>, arriving: &InPlace) -> Vec<Step> {
+    let Some(path) = arriving.trial(cast.situation) else { return Vec::new() };
+    let (host, text) = (cast.target(), arriving.after.clone());
+    let gone = Effect::RemoveFile { host: host.clone(), path: path.clone(), sha256: sha256(&ended(&text)) };
+    let write = Effect::WriteFile { host, path: path.clone(), text, mode: arriving.mode.clone(), replaces: None };
+    vec![
+        Step::new(Phase::Stage, format!("write {path}, as {} will be", arriving.path), write).undo(gone.clone()),
+        understood(cast, &path),
+        Step::new(Phase::Stage, format!("remove {path} again"), gone),
+    ]
+}
+
+/// As a file is written: with a newline at its end.
+fn ended(text: &str) -> String {
+    if text.ends_with('\n') || text.is_empty() { text.to_owned() } else { format!("{text}\n") }
+}
+
+/// The configuration that arrived becomes that of this host.
+fn rewrite_in_place(cast: &Cast<'_>) -> Option<Step> {
+    let arrived = cast.staged.in_place.as_ref().filter(|a| a.before != a.after)?;
+    let (host, path) = (cast.target(), &arrived.path);
+    let (before, after) = (sha256(&arrived.before), sha256(&arrived.after));
+    let (to, back) = arrived.edits();
+    let edit = |what: String, before: &String, after: &String, edit: Edit, script: String| Effect::Edit {
+        host: host.clone(),
+        what,
+        script,
+        meaning: Meaning::JailFile {
+            path: path.clone(),
+            before: before.clone(),
+            after: after.clone(),
+            edits: vec![edit],
+        },
+    };
+    let what = format!("{path} becomes that of {host}");
+    let there = edit_script(path, &before, &after, std::slice::from_ref(&to));
+    // Where the datasets are not mounted there is nothing to take back.
+    let again = format!("[ -e {path} ] || exit 0\n{}", edit_script(path, &after, &before, std::slice::from_ref(&back)));
+    let undo = edit(format!("{path} becomes that of {} again", cast.source()), &after, &before, back, again);
+    let step = Step::new(Phase::CutOver, what.clone(), edit(what, &before, &after, to, there)).undo(undo);
+    Some(step.changes(arrived.changes.clone()))
 }
 
 /// The new path, while the jail still runs on the old one; then the hub begins to watch.
@@ -225,7 +282,7 @@ fn rehearse(cast: &Cast<'_>) -> Vec<Step> {
 /// First it may not start by itself any more, then it stops: a reboot in between leaves nobody running, never two.
 fn stop_at_the_source(cast: &Cast<'_>) -> Vec<Step> {
     let place = cast.at_source();
-    let mut steps = persist::autostart_off(cast);
+    let mut steps = cast.situation.manager.says().autostart_off(cast);
     steps.push(
         Step::new(
             Phase::CutOver,
@@ -418,7 +475,7 @@ fn hand_over_step(cast: &Cast<'_>, hand_over: &HandOver) -> Step {
 fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let place = cast.at_target();
-    let arrived: Vec<Parked> = cast.datasets.iter().map(|d| d.target.clone()).collect();
+    let arrived = cast.situation.manager.says().arrived(cast.datasets.iter().map(|d| d.target.clone()).collect());
     let mark = cast.datasets.iter().find_map(|d| d.older.as_ref()).map_or_else(|| cast.run.clone(), |(_, r)| r.clone());
     let mut steps: Vec<Step> = keys::loaded(cast).into_iter().collect();
     steps.extend([
@@ -438,6 +495,9 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
                 jails: cast.siblings(cast.target),
             },
         ),
+    ]);
+    steps.extend(rewrite_in_place(cast));
+    steps.push(
         Step::new(
             Phase::CutOver,
             format!("start jail {} on {}", situation.jail, place.host),
@@ -445,7 +505,7 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
         )
         .undo(Effect::StopJail(place.clone()))
         .change(Change::new(format!("jail {} on {}", situation.jail, place.host), "absent", "runs")),
-    ]);
+    );
     steps
 }
 

@@ -8,6 +8,7 @@ pub mod cast;
 pub mod checks;
 pub mod datasets;
 pub mod direct;
+pub mod ends;
 #[cfg(test)]
 mod fib_tests;
 pub mod finalize;
@@ -17,6 +18,7 @@ pub(crate) mod fixture;
 pub mod keys;
 pub mod leases;
 pub mod leftovers;
+pub mod manager;
 pub mod mesh;
 pub mod migrate;
 pub mod naming;
@@ -31,6 +33,7 @@ pub mod siblings;
 pub mod situation;
 pub mod staging;
 mod step;
+pub mod ways;
 
 use serde::Deserialize;
 use serde::Serialize;

@@ -7,8 +7,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::configuration::rc_conf::InvalidRc;
-use crate::configuration::rc_conf::JailList;
 use crate::configuration::rc_conf::StaticRoute;
 use crate::configuration::rc_conf::Variable;
 use crate::configuration::wireguard_conf::Hook;
@@ -92,9 +90,12 @@ pub fn wireguard_files(
 }
 
 /// The file and the name it is put aside under at the source, so that no tool starts the jail by it; not a file that
-/// other jails share.
+/// other jails share, nor one that goes with the datasets.
 #[must_use]
 pub fn files_aside(situation: &Situation) -> Vec<(RemotePath, RemotePath)> {
+    if situation.manager.says().travels() {
+        return Vec::new();
+    }
     let own = |file: &&RemotePath| file.file_name().contains(situation.jail.as_str());
     std::iter::once(&situation.configuration_file)
         .chain(&situation.fstab)
@@ -110,61 +111,6 @@ fn aside(file: &RemotePath) -> Option<RemotePath> {
     RemotePath::new(format!("{folder}.{name}.jailferry")).ok()
 }
 
-/// The jail may not start at boot at the source any more; before the stop, so that a reboot in between starts nobody.
-#[must_use]
-pub fn autostart_off(cast: &Cast<'_>) -> Vec<Step> {
-    let situation = cast.situation;
-    if !situation.autostart {
-        return Vec::new();
-    }
-    let host = situation.source.node.clone();
-    let Ok(list) = jail_list(&cast.source.rc) else { return Vec::new() };
-    let Ok(undo) = list.undo_remove(&situation.jail) else { return Vec::new() };
-    let what = format!("jail {} no longer starts at boot on {host}", situation.jail);
-    vec![
-        Step::new(
-            Phase::CutOver,
-            what.clone(),
-            Effect::Edit {
-                host: host.clone(),
-                what,
-                script: list.remove(&situation.jail),
-                meaning: Meaning::JailListRemove { jail: situation.jail.clone() },
-            },
-        )
-        .undo(Effect::Edit {
-            host: host.clone(),
-            what: format!("jail {} starts at boot on {host} as before", situation.jail),
-            script: undo,
-            meaning: Meaning::JailListGiveBack {
-                jail: situation.jail.clone(),
-                list: cast.source.rc.jail_list_text.clone(),
-                enable: cast.source.rc.jail_enable_text.clone(),
-            },
-        })
-        .change(Change::new(
-            format!("jail_list on {host}"),
-            cast.source.rc.jail_list.join(" "),
-            without(&cast.source.rc.jail_list, &situation.jail),
-        )),
-    ]
-}
-
-fn without(list: &[String], jail: &JailName) -> String {
-    list.iter().filter(|j| *j != jail.as_str()).cloned().collect::<Vec<_>>().join(" ")
-}
-
-/// `jail_list` and `jail_enable` as the host has them.
-///
-/// # Errors
-/// [`InvalidRc`] for values that could not be restored exactly.
-pub fn jail_list(rc: &RcConf) -> Result<JailList, InvalidRc> {
-    JailList::new(
-        (&rc.jail_list_file, rc.jail_list_text.as_deref()),
-        (&rc.jail_enable_file, rc.jail_enable_text.as_deref()),
-    )
-}
-
 /// The whole chapter.
 #[must_use]
 pub fn make_it_last(cast: &Cast<'_>, before: &[Step]) -> Vec<Step> {
@@ -176,10 +122,12 @@ pub fn make_it_last(cast: &Cast<'_>, before: &[Step]) -> Vec<Step> {
         steps.extend(routes(cast, node, facts));
     }
     steps.extend(siblings::persist(cast));
-    steps.extend(autostart_on(cast));
+    let manager = cast.situation.manager.says();
+    steps.extend(manager.autostart_on(cast));
     steps.extend(storage(cast));
     steps.extend(forgotten_files(cast));
     steps.extend(still_so(before));
+    steps.extend(manager.settle(cast));
     steps.extend(leases::forget(cast));
     let (host, jail, run) = (cast.situation.hub.clone(), cast.situation.jail.clone(), cast.run.clone());
     steps.push(Step::new(Phase::Persist, format!("unlock jail {jail} on {host}"), Effect::Unlock { host, jail, run }));
@@ -206,8 +154,15 @@ fn still_so(before: &[Step]) -> Vec<Step> {
                     | Effect::StartJail(_)
             )
     };
+    // What kept the source's datasets from the next boot while the jail still ran is over when they are put away.
+    let put_away = |step: &Step| match &step.effect {
+        Effect::Unpark { host, .. } => {
+            before.iter().any(|later| matches!(&later.effect, Effect::Park { host: there, .. } if there == host))
+        }
+        _ => false,
+    };
     let once_more = |step: &Step| Step::new(Phase::Persist, format!("still so: {}", step.title), step.effect.clone());
-    before.iter().filter(again).map(once_more).collect()
+    before.iter().filter(again).filter(|step| !put_away(step)).map(once_more).collect()
 }
 
 /// A file that the interface itself rewrites is none to keep anything in (wg-quick(8), SaveConfig).
@@ -550,43 +505,6 @@ fn free_name(jail: &JailName, taken: &mut Vec<String>) -> String {
     }
 }
 
-/// The jail starts at boot where it runs now, if it did where it ran.
-fn autostart_on(cast: &Cast<'_>) -> Vec<Step> {
-    let situation = cast.situation;
-    if !situation.autostart {
-        return Vec::new();
-    }
-    let host = situation.target.node.clone();
-    let rc = &cast.target.rc;
-    let all: Vec<JailName> = cast
-        .target
-        .jail_configurations
-        .iter()
-        .filter(|c| c.file.as_str() == "/etc/jail.conf")
-        .filter_map(|c| JailName::new(c.name.as_str()).ok())
-        .collect();
-    let Ok(list) = jail_list(rc) else { return Vec::new() };
-    let what = format!("jail {} starts at boot on {host}", situation.jail);
-    let before = rc.jail_list.join(" ");
-    vec![
-        Step::new(
-            Phase::Persist,
-            what.clone(),
-            Effect::Edit {
-                host: host.clone(),
-                what,
-                script: list.add(&situation.jail, &all),
-                meaning: Meaning::JailListAdd { jail: situation.jail.clone(), all },
-            },
-        )
-        .change(Change::new(
-            format!("jail_list on {host}"),
-            &before,
-            format!("{before} {}", situation.jail).trim(),
-        )),
-    ]
-}
-
 /// The target's copy is the live one; the last common snapshot is held on both sides, the others of ours go.
 fn storage(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
@@ -631,7 +549,8 @@ fn storage(cast: &Cast<'_>) -> Vec<Step> {
 
 /// What an earlier departure put aside on the target is in use again, or replaced.
 fn forgotten_files(cast: &Cast<'_>) -> Vec<Step> {
-    if cast.stale_copy.is_none() && cast.datasets.iter().all(|d| d.older.is_none()) {
+    let travels = cast.situation.manager.says().travels();
+    if travels || cast.stale_copy.is_none() && cast.datasets.iter().all(|d| d.older.is_none()) {
         return Vec::new();
     }
     std::iter::once(&cast.situation.target_file)

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::configuration::jail_conf::matching;
 use crate::effect::Base;
 use crate::facts::HostFacts;
+use crate::facts::JailConfiguration;
 use crate::facts::JailFacts;
 use crate::facts::PathKind;
 use crate::facts::TargetFacts;
@@ -492,6 +494,17 @@ fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             "move it aside",
         );
     }
+    // Bare ones get a free unit instead.
+    for interface in s.situation.target.interfaces.iter().filter(|i| s.target.interface(i).is_some()) {
+        findings.error(
+            "interface-taken",
+            node,
+            format!(
+                "{node} has an interface {interface} already, which is what the jail's configuration calls its own"
+            ),
+            format!("if nothing uses it: ifconfig {interface} destroy; otherwise rename one of the two"),
+        );
+    }
     if let Some(dataset) = s.target.dataset_at(s.situation.path.as_str()) {
         findings.error(
             "path-taken",
@@ -595,6 +608,13 @@ pub fn bytes(count: u64) -> String {
     bytesize::ByteSize::b(count).display().iec().to_string()
 }
 
+/// Where the jail's console is logged; jail(8) makes the file, not its folder.
+#[must_use]
+pub fn log_folder(configuration: &JailConfiguration) -> Option<RemotePath> {
+    let file = configuration.value("exec.consolelog")?;
+    RemotePath::new(file.rsplit_once('/')?.0).ok()
+}
+
 /// What the jail's configuration names on the host: fstab sources, devfs ruleset, parameters.
 fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
     let node = &s.situation.target.node;
@@ -607,7 +627,19 @@ fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
         );
     }
     let of_keys = |path: &RemotePath| s.datasets.iter().any(|d| d.key.as_ref().is_some_and(|(file, _)| file == path));
+    let log_folder = s.source.jail_configuration(&s.situation.jail).and_then(log_folder);
     for (path, kind) in s.there.paths.iter().filter(|(path, _)| !of_keys(path)) {
+        if Some(path) == log_folder.as_ref() {
+            if *kind == PathKind::Absent {
+                findings.error(
+                    "no-log-folder",
+                    node,
+                    format!("exec.consolelog of the jail lies in {path}, which does not exist on {node}: jail(8) would not start the jail"),
+                    format!("mkdir -p {path}"),
+                );
+            }
+            continue;
+        }
         let within = path.is_within(&s.situation.path)
             || *path == s.situation.target_file
             || s.situation.fstab.as_ref() == Some(path);
@@ -616,7 +648,7 @@ fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
                 "missing-source",
                 node,
                 format!("{path}, which the jail mounts, does not exist on {node}"),
-                format!("provide it on {node} (for a thin jail, the same release)"),
+                s.situation.manager.says().provide(path, node),
             );
         }
     }
@@ -636,20 +668,20 @@ fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
             "define it in /etc/devfs.rules and run: service devfs restart",
         );
     }
-    if s.situation.epair.is_some_and(|(from, to)| from != to) && !s.jail.inner_rc_interfaces.is_empty() {
+    let follows =
+        |name: &&String| s.situation.epair.is_some_and(|(unit, to)| unit != to && matching::units(name) == [unit]);
+    let named: Vec<&str> = s.jail.inner_rc_interfaces.iter().filter(follows).map(String::as_str).collect();
+    if !named.is_empty() {
         findings.error(
             "inner-interface",
             node,
-            format!(
-                "the jail's own /etc/rc.conf names {}, but that unit is taken on {node}",
-                s.jail.inner_rc_interfaces.join(", ")
-            ),
+            format!("the jail's own /etc/rc.conf names {}, but that unit is taken on {node}", named.join(", ")),
             "free the unit on the target, or rename the interface inside the jail to a name of its own",
         );
     }
 }
 
-/// The traps of jail_list (contract 0.14).
+/// Whether it comes up by itself.
 fn boot(s: &Subject<'_>, findings: &mut Findings) {
     if !s.situation.autostart {
         findings.note(
@@ -660,18 +692,6 @@ fn boot(s: &Subject<'_>, findings: &mut Findings) {
                 s.situation.jail, s.situation.source.node, s.situation.target.node
             ),
         );
-        return;
     }
-    let rc = &s.target.rc;
-    if rc.jail_enable
-        && rc.jail_list.is_empty()
-        && s.target.jail_configurations.iter().any(|c| c.file.as_str() == "/etc/jail.conf")
-    {
-        findings.error(
-            "empty-jail-list",
-            &s.situation.target.node,
-            format!("jail_list is empty on {}, so every jail of /etc/jail.conf starts at boot; adding one name would stop the others from starting", s.situation.target.node),
-            "list them: sysrc jail_list=\"a b c\"",
-        );
-    }
+    s.situation.manager.says().examine(s, findings);
 }

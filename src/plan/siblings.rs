@@ -2,7 +2,7 @@
 //!
 //! IPv4: proxy ARP on both hosts, with the /32 into the tunnel where they stay and the subnet into the tunnel where the
 //! jail is (contract 6.4, 10.8). IPv6: proxy neighbour discovery does not work on 13.2, so a host route through the
-//! gateway inside each of them (contract 10.9); those last as long as the jail that has them runs.
+//! gateway inside each of them (contract 10.9), which [`ways`] makes last.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -26,6 +26,8 @@ use crate::plan::network;
 use crate::plan::network::RouteChange;
 use crate::plan::persist;
 use crate::plan::preflight::Subject;
+use crate::plan::situation::Situation;
+use crate::plan::ways;
 
 /// rc.conf(5)'s own variable, and ours that lists the jails for which we set it.
 const PROXY: &str = "arpproxy_all";
@@ -37,20 +39,19 @@ const SUBNETS: &str = "jailferry_subnets";
 const SYSCTL: &str = "net.link.ether.inet.proxyall";
 
 /// A pair of addresses on one subnet: the jail's and a sibling's.
-struct Pair {
-    jail: JailName,
-    /// The sibling's address with its length.
-    address: IpAddr,
+pub(super) struct Pair {
+    pub(super) jail: JailName,
+    /// The sibling's address.
+    pub(super) address: IpAddr,
     network: Prefix,
     /// The jail's own address in that network.
-    own: IpAddr,
+    pub(super) own: IpAddr,
     /// The sibling's default gateway in that family.
-    gateway: Option<IpAddr>,
+    pub(super) gateway: Option<IpAddr>,
 }
 
 /// The running jails of a host next to one of the jail's addresses.
-fn pairs(cast: &Cast<'_>, facts: &HostFacts) -> Vec<Pair> {
-    let situation = cast.situation;
+pub(super) fn pairs(situation: &Situation, facts: &HostFacts) -> Vec<Pair> {
     let near = |jail: &RunningJail| {
         let Ok(name) = JailName::new(jail.name.as_str()) else { return Vec::new() };
         let gateway = |family| jail.gateways.iter().copied().find(|g| Family::of(*g) == family);
@@ -72,7 +73,7 @@ fn away<'a>(cast: &'a Cast<'_>) -> Vec<(&'a NodeName, &'a HostFacts, Vec<Pair>)>
     cast.hosts
         .iter()
         .filter(|(node, _)| **node != cast.situation.target.node)
-        .map(|(node, facts)| (node, facts, pairs(cast, facts)))
+        .map(|(node, facts)| (node, facts, pairs(cast.situation, facts)))
         .filter(|(_, _, pairs)| !pairs.is_empty())
         .collect()
 }
@@ -105,11 +106,11 @@ struct Proxy {
     after: Vec<String>,
 }
 
-fn proxy(cast: &Cast<'_>, facts: &HostFacts, needed: bool) -> Proxy {
+fn proxy(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts, needed: bool) -> Proxy {
     let before = marked(facts, MARK);
     let jail = cast.situation.jail.to_string();
     let on = facts.sysctl(SYSCTL) == Some(1);
-    let mut after: Vec<String> = before.iter().filter(|j| **j != jail).cloned().collect();
+    let mut after: Vec<String> = before.iter().filter(|j| **j != jail && still_apart(cast, node, j)).cloned().collect();
     // Where somebody else has switched it on it is not ours to remember, nor to switch off.
     if needed && (!on || !before.is_empty()) {
         after.push(jail);
@@ -120,6 +121,24 @@ fn proxy(cast: &Cast<'_>, facts: &HostFacts, needed: bool) -> Proxy {
         _ => None,
     };
     Proxy { switch, before, after }
+}
+
+/// Will another moved jail still have a sibling elsewhere, one of the two being on that host? One that runs nowhere may
+/// have.
+fn still_apart(cast: &Cast<'_>, node: &NodeName, jail: &str) -> bool {
+    let place = |host, other: &RunningJail| -> &NodeName {
+        if other.name == cast.situation.jail.as_str() { &cast.situation.target.node } else { host }
+    };
+    let all = || {
+        let jails = cast.hosts.iter().flat_map(|(host, facts)| facts.jails.iter().map(move |j| (host, j)));
+        jails.filter(|(_, j)| j.vnet && !j.dying).map(|(host, j)| (place(host, j), j))
+    };
+    let Some((home, own)) = all().find(|(_, j)| j.name == jail) else { return true };
+    let near = |other: &RunningJail| {
+        let networks = || other.addresses.iter().filter(|net| net.addr().is_ipv4());
+        networks().any(|net| own.addresses.iter().any(|a| net.contains(&a.addr())))
+    };
+    all().any(|(there, j)| j.name != jail && there != home && (home == node || there == node) && near(j))
 }
 
 /// Route changes of a host: the siblings' subnets lead into the tunnel where the jail is, and no longer where it was.
@@ -178,7 +197,7 @@ pub fn meet(cast: &Cast<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     for (node, facts) in cast.hosts {
         steps.extend(routes(cast, node, facts).into_iter().map(route_step));
-        if let Some(on) = proxy(cast, facts, needed.contains(node)).switch {
+        if let Some(on) = proxy(cast, node, facts, needed.contains(node)).switch {
             let (title, before, after) = if on {
                 (format!("{node} answers for jails that are elsewhere (proxy ARP)"), "0", "1")
             } else {
@@ -211,7 +230,7 @@ pub fn meet(cast: &Cast<'_>) -> Vec<Step> {
         }
     }
     let Some(facts) = cast.hosts.get(target) else { return steps };
-    for pair in pairs(cast, facts).iter().filter(|p| p.own.is_ipv6()) {
+    for pair in pairs(situation, facts).iter().filter(|p| p.own.is_ipv6()) {
         steps.extend(pair.gateway.map(|gateway| jail_route(target, &pair.jail, pair.own, gateway, false)));
     }
     steps.iter_mut().for_each(|s| s.phase = Phase::Prove);
@@ -245,7 +264,7 @@ pub(super) fn persist(cast: &Cast<'_>) -> Vec<Step> {
         if old != new.as_ref() {
             steps.extend(persist::edit_variable(node, SUBNETS, old.map(String::as_str), new.as_deref()));
         }
-        let Proxy { before, after, .. } = proxy(cast, facts, needed.contains(node));
+        let Proxy { before, after, .. } = proxy(cast, node, facts, needed.contains(node));
         if before == after {
             continue;
         }
@@ -264,6 +283,7 @@ pub(super) fn persist(cast: &Cast<'_>) -> Vec<Step> {
             text(&after).as_deref(),
         ));
     }
+    steps.extend(ways::persist(cast));
     steps
 }
 
@@ -296,12 +316,7 @@ pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
         ),
     );
     if six {
-        findings.warning(
-            "siblings-inet6",
-            &situation.target.node,
-            format!("the IPv6 routes between {who} and jail {} are made inside the jails and last until the jail that has them starts again", situation.jail),
-            "add them to the jails' own start (ipv6_static_routes in their rc.conf), or use /128 addresses with a default route",
-        );
+        ways::examine(situation, s.hosts, findings);
     }
     for (node, facts) in
         [(&situation.hub, s.hub), (&situation.target.node, s.target), (&situation.source.node, s.source)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::configuration::jail_conf::matching;
 use crate::facts::HostFacts;
 use crate::facts::JailFacts;
 use crate::facts::TargetFacts;
@@ -14,7 +15,10 @@ use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::RemotePath;
 use crate::plan::direct::Link;
+use crate::plan::ends::End;
+use crate::plan::ends::ends;
 use crate::plan::finding::Findings;
+use crate::plan::manager::Manager;
 use crate::playbook::Egress;
 use crate::playbook::Fleet;
 use crate::playbook::Node;
@@ -73,6 +77,8 @@ pub struct Situation {
     pub epair: Option<(u32, u32)>,
     /// Is the jail started at boot at the source?
     pub autostart: bool,
+    /// Who manages it.
+    pub manager: Manager,
 }
 
 /// Everything known: the fleet file and what the hosts said.
@@ -113,7 +119,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
             "no-configuration",
             &source,
             format!(
-                "jail {jail} runs, but no /etc/jail.conf, /etc/jail.conf.d/*.conf or /etc/jail.{jail}.conf defines it"
+                "jail {jail} runs, but no /etc/jail.conf, /etc/jail.conf.d/*.conf or /etc/jail.{jail}.conf defines it, nor Bastille"
             ),
             "put its configuration into /etc/jail.conf.d, so that it can be started elsewhere",
         );
@@ -131,20 +137,18 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         );
         return None;
     };
-    let Some(dataset) = source_facts.dataset_at(path.as_str()) else {
-        findings.error(
-            "no-dataset",
-            &source,
-            format!("{path}, the root of jail {jail}, is not the mount point of a ZFS dataset of its own"),
-            format!("move its files into a dataset mounted at {path}"),
-        );
+    let manager = Manager::of(jail, configuration);
+    let Some(dataset) = manager.says().dataset(source_facts, jail, &path) else {
+        let (what, fix) = manager.says().no_dataset(jail, &path);
+        findings.error("no-dataset", &source, what, fix);
         return None;
     };
     let source_dataset = dataset.name.clone();
     let node = |name: &NodeName| evidence.fleet.nodes.get(name);
     let (source_node, target_node, hub_node) = (node(&source)?, node(target)?, node(hub)?);
 
-    let source_interfaces = host_interfaces(configuration.values("vnet.interface").unwrap_or_default());
+    let source_ends = ends(configuration);
+    let source_interfaces: Vec<InterfaceName> = source_ends.iter().map(|end| end.name.clone()).collect();
     let source_bridge = named_bridge(source_node, source_facts, &source, findings)
         .or_else(|| bridge_of(source_facts, &source_interfaces))
         .or_else(|| only_bridge(source_facts, &source, findings));
@@ -152,7 +156,14 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         .or_else(|| only_bridge(target_facts, target, findings));
     let source_wireguard = wireguard(source_node, source_facts, &source, findings);
     let target_wireguard = wireguard(target_node, target_facts, target, findings);
-    let target_dataset = place_for(target_node, target_facts, target, &source_dataset, findings);
+    let target_dataset = match manager.says().parent(target, target_facts) {
+        Ok(None) => place_for(target_node, target_facts, target, &source_dataset, findings),
+        Ok(Some(parent)) => parent.child(source_dataset.as_str().rsplit('/').next().unwrap_or_default()).ok(),
+        Err((what, fix)) => {
+            findings.error("no-parent", target, what, fix);
+            None
+        }
+    };
     let hub_wireguard = hub_interface(hub_node, hub_facts, hub, target, target_facts, findings);
     let (source_bridge, target_bridge) = (source_bridge?, target_bridge?);
     let (source_wireguard, target_wireguard) = (source_wireguard?, target_wireguard?);
@@ -169,9 +180,9 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         .or_else(|| fib_of_members(target_facts, &target_bridge))
         .or_else(|| fib_by_default_route(target_facts, &target_wireguard))
         .unwrap_or(if target == hub { 0 } else { source_fib });
-    let epair = epair_unit(&source_interfaces).map(|unit| (unit, free_unit(target_facts, unit)));
+    let epair = epair_unit(&source_ends).map(|unit| (unit, free_unit(target_facts, unit)));
     let target_interfaces = match epair {
-        Some((from, to)) => renumber(&source_interfaces, from, to),
+        Some((_, to)) => renumber(&source_ends, to),
         None => source_interfaces.clone(),
     };
     let addresses: Vec<IpAddr> =
@@ -179,7 +190,8 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     let declared = evidence.fleet.jails.get(jail).map(|j| j.prefixes.clone()).unwrap_or_default();
     let prefixes = if declared.is_empty() { addresses.iter().map(|a| Prefix::host(*a)).collect() } else { declared };
     let fstab = configuration.value("mount.fstab").and_then(|p| RemotePath::new(p).ok());
-    let target_file = RemotePath::new(format!("/etc/jail.conf.d/{jail}.conf")).ok()?;
+    let target_file = manager.says().file(jail)?;
+    let autostart = manager.says().starts_at_boot(source_facts, jail, configuration);
     let egress = |settings: &Node, node: &NodeName| match settings.egress {
         Egress::Hub => hub.clone(),
         Egress::Node => node.clone(),
@@ -200,9 +212,8 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         gateways: running.gateways.clone(),
         mtu: target_mtu.unwrap_or(1380),
         epair,
-        autostart: source_facts.rc.jail_enable
-            && (source_facts.rc.jail_list.iter().any(|j| j == jail.as_str())
-                || source_facts.rc.jail_list.is_empty() && configuration.file.as_str() == "/etc/jail.conf"),
+        autostart,
+        manager: manager.clone(),
         source: Place {
             node: source,
             bridge: source_bridge,
@@ -303,23 +314,10 @@ fn join<'a>(names: impl Iterator<Item = &'a NodeName>) -> String {
     names.map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// `epair7b` in `vnet.interface` is `epair7a` on the host's side.
-fn host_interfaces(vnet: Vec<String>) -> Vec<InterfaceName> {
-    vnet.iter()
-        .flat_map(|value| value.split([' ', ',']))
-        .filter_map(|name| {
-            let stem = name.strip_suffix('b')?;
-            let unit = stem.strip_prefix("epair")?;
-            unit.parse::<u32>().ok()?;
-            InterfaceName::new(format!("{stem}a")).ok()
-        })
-        .collect()
-}
-
 /// The epair unit, when all the jail's interfaces are of one pair.
-fn epair_unit(interfaces: &[InterfaceName]) -> Option<u32> {
-    match interfaces {
-        [one] => one.as_str().strip_prefix("epair")?.strip_suffix('a')?.parse().ok(),
+fn epair_unit(ends: &[End]) -> Option<u32> {
+    match ends {
+        [one] => one.unit,
         _ => None,
     }
 }
@@ -329,22 +327,20 @@ fn free_unit(facts: &HostFacts, wanted: u32) -> u32 {
     let taken = |unit: u32| {
         let stem = format!("epair{unit}");
         facts.interfaces.iter().any(|i| i.name.as_str() == format!("{stem}a") || i.name.as_str() == format!("{stem}b"))
-            || facts
-                .jail_configurations
-                .iter()
-                .any(|c| c.values("vnet.interface").unwrap_or_default().iter().any(|v| v == &format!("{stem}b")))
+            || facts.jail_configurations.iter().any(|c| {
+                c.parameters.iter().any(|(_, value)| value.as_ref().is_some_and(|v| matching::units(v).contains(&unit)))
+            })
     };
     std::iter::once(wanted).chain(0..).find(|unit| !taken(*unit)).unwrap_or(wanted)
 }
 
-fn renumber(interfaces: &[InterfaceName], from: u32, to: u32) -> Vec<InterfaceName> {
-    interfaces
-        .iter()
-        .map(|i| match i.as_str().strip_prefix(&format!("epair{from}")) {
-            Some(end) => InterfaceName::new(format!("epair{to}{end}")).unwrap_or_else(|_| i.clone()),
-            None => i.clone(),
-        })
-        .collect()
+/// An end that was given a name keeps it.
+fn renumber(ends: &[End], to: u32) -> Vec<InterfaceName> {
+    let name = |end: &End| {
+        let new = end.is_bare().then(|| InterfaceName::new(format!("epair{to}a")).ok());
+        new.flatten().unwrap_or_else(|| end.name.clone())
+    };
+    ends.iter().map(name).collect()
 }
 
 fn bridge_of(facts: &HostFacts, members: &[InterfaceName]) -> Option<InterfaceName> {

@@ -1,13 +1,19 @@
 //! The jail's files as the target needs them: its configuration rewritten token by token, its fstab.
 
+use std::collections::BTreeMap;
+
 use crate::configuration::jail_conf;
+use crate::configuration::jail_conf::Edit;
 use crate::configuration::jail_conf::Rewrite;
+use crate::facts::HostFacts;
 use crate::facts::JailFacts;
 use crate::facts::TargetFacts;
+use crate::model::NodeName;
 use crate::model::RemotePath;
 use crate::plan::Change;
 use crate::plan::finding::Findings;
 use crate::plan::situation::Situation;
+use crate::plan::ways;
 
 /// A file to write at the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,21 +28,71 @@ pub struct StagedFile {
     pub changes: Vec<Change>,
 }
 
+/// A configuration that arrives with the jail's datasets and is rewritten there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InPlace {
+    /// Where.
+    pub path: RemotePath,
+    /// As it arrives.
+    pub before: String,
+    /// As it must be before the jail starts.
+    pub after: String,
+    /// Permission bits in octal.
+    pub mode: String,
+    /// What differs.
+    pub changes: Vec<Change>,
+}
+
+impl InPlace {
+    /// Where jail(8) of the target reads it before it has arrived: under a name that no tool starts a jail by.
+    #[must_use]
+    pub fn trial(&self, situation: &Situation) -> Option<RemotePath> {
+        RemotePath::new(format!("/etc/.jail.{}.conf.jailferry-stage", situation.jail)).ok()
+    }
+
+    /// The bytes that change, and the same backwards.
+    #[must_use]
+    pub fn edits(&self) -> (Edit, Edit) {
+        let ends = |pairs: &mut dyn Iterator<Item = (char, char)>| {
+            pairs.take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>()
+        };
+        let start = ends(&mut self.before.chars().zip(self.after.chars()));
+        let rest = |text: &str| text.get(start..).unwrap_or_default().to_owned();
+        let (old, new) = (rest(&self.before), rest(&self.after));
+        let end = ends(&mut old.chars().rev().zip(new.chars().rev()));
+        let middle = |text: &str| text.get(..text.len() - end).unwrap_or_default().to_owned();
+        let (old, new) = (middle(&old), middle(&new));
+        let to = Edit { range: start..start + old.len(), new: new.clone() };
+        (to, Edit { range: start..start + new.len(), new: old })
+    }
+}
+
 /// All of them, and what jail(8) must make of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Staged {
     /// The files, configuration last: it must not be there before what it names.
     pub files: Vec<StagedFile>,
+    /// The configuration, when it is none of them.
+    pub in_place: Option<InPlace>,
     /// Parameters as `jail -e` must print them.
     pub expected: Vec<(String, String)>,
 }
 
 /// Rewrites what names the source's bridge, FIB and epair unit; everything else, comments included, stays.
 #[must_use]
-pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findings: &mut Findings) -> Staged {
+pub fn stage(
+    situation: &Situation,
+    hosts: &BTreeMap<NodeName, HostFacts>,
+    jail: &JailFacts,
+    there: &TargetFacts,
+    findings: &mut Findings,
+) -> Staged {
     let mut staged = Staged::default();
     let source = &situation.source.node;
-    if let Some((path, file)) = &jail.fstab {
+    let travels = situation.manager.says().travels();
+    let folder = situation.target_file.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+    let arrives = |path: &RemotePath| travels && path.as_str().starts_with(&format!("{folder}/"));
+    if let Some((path, file)) = jail.fstab.as_ref().filter(|(path, _)| !arrives(path)) {
         match there.files.get(path) {
             Some(existing) if existing.sha256 != file.sha256 => findings.error(
                 "fstab-exists",
@@ -77,6 +133,7 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
             return staged;
         }
     };
+    let (own, routes) = without_ways(situation, own);
     let (from, to) = (&situation.source, &situation.target);
     let wanted = Rewrite {
         epair: situation.epair.filter(|(a, b)| a != b),
@@ -99,9 +156,10 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
     if from.fib == 0
         && to.fib != 0
         && named(&own).is_ok_and(|r| r.text == own)
-        && let Some((_, unit)) = situation.epair
+        && let [end] = to.interfaces.as_slice()
     {
-        match jail_conf::add_fib(&rewritten.text, &situation.jail, unit, to.fib) {
+        let unit = situation.epair.map(|(_, unit)| unit);
+        match jail_conf::add_fib(&rewritten.text, &situation.jail, unit, end, to.fib) {
             Ok(added) => {
                 rewritten.text = added.text;
                 rewritten.changes.extend(added.changes);
@@ -125,6 +183,17 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
             _ => findings.warning("configuration", source, text, "check the rewritten file in the plan"),
         }
     }
+    let wanted = ways::of_the_moved(situation, hosts, &jail.configuration.text);
+    let text = match jail_conf::ways::change(&rewritten.text, &situation.jail, &wanted) {
+        Ok(edits) => jail_conf::apply(&rewritten.text, edits),
+        Err(why) => {
+            if !wanted.is_empty() {
+                let why = format!("{}: {why}", jail.configuration_file);
+                ways::warn(&to.node, &situation.jail, &why, findings);
+            }
+            rewritten.text
+        }
+    };
     let changes = rewritten
         .changes
         .iter()
@@ -135,6 +204,7 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
                 c.after.trim(),
             )
         })
+        .chain(ways::changes(&to.node, &situation.target_file, &situation.jail, &routes, &wanted))
         .collect();
     staged.expected.push(("path".into(), situation.path.to_string()));
     let vnet: Vec<String> =
@@ -142,11 +212,21 @@ pub fn stage(situation: &Situation, jail: &JailFacts, there: &TargetFacts, findi
     if let [only] = vnet.as_slice() {
         staged.expected.push(("vnet.interface".into(), only.clone()));
     }
-    staged.files.push(StagedFile {
-        path: situation.target_file.clone(),
-        text: rewritten.text,
-        mode: jail.configuration.mode.clone(),
-        changes,
-    });
+    let (path, mode) = (situation.target_file.clone(), jail.configuration.mode.clone());
+    if travels {
+        let before = jail.configuration.text.clone();
+        staged.in_place = Some(InPlace { path, before, after: text, mode, changes });
+    } else {
+        staged.files.push(StagedFile { path, text, mode, changes });
+    }
     staged
+}
+
+/// The text without the ways that the jail had at the source, which the target's take the place of, and those ways.
+fn without_ways(situation: &Situation, text: String) -> (String, Vec<jail_conf::Way>) {
+    let ways = jail_conf::ways::ways(&text, &situation.jail);
+    match jail_conf::ways::change(&text, &situation.jail, &[]) {
+        Ok(edits) => (jail_conf::apply(&text, edits), ways),
+        Err(_) => (text, Vec::new()),
+    }
 }

@@ -32,9 +32,9 @@ use crate::saga::interrupt::Interrupts;
 use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
 use crate::saga::lanes;
+use crate::saga::run::stream::Ends;
 use crate::saga::state::StepEvent;
 use crate::saga::undo;
-use crate::saga::run::stream::Ends;
 use crate::ui::event::Event;
 use crate::ui::sanitize;
 

@@ -42,8 +42,7 @@ fn struck(fleet: &Fleet, args: &[&str], at: &[u64], mut strike: impl FnMut(usize
         events.push(event);
     }
     let status = child.wait().expect("it ends").code().unwrap_or(-1);
-    let said: Vec<String> =
-        events.iter().filter(|e| e["event"] != "transfer").map(ToString::to_string).collect();
+    let said: Vec<String> = events.iter().filter(|e| e["event"] != "transfer").map(ToString::to_string).collect();
     (events, status, said.join("\n"))
 }
 

@@ -1,7 +1,10 @@
 //! Jails that share a subnet, a bridge or nothing: each reaches each, wherever one of them is.
 
 use crate::bench::Fleet;
+use crate::bench::text;
 use crate::bench::wait_until;
+use crate::moving::kept;
+use crate::state::States;
 
 /// Every jail with its addresses.
 const JAILS: [(&str, &str, &str); 4] = [
@@ -39,4 +42,54 @@ fn everyone_pings_everyone(fleet: &Fleet) {
             }
         }
     }
+}
+
+/// What the hosts know of the network: what a restart of a jail or a host must not change.
+fn network(states: &States) -> States {
+    states.only(|line| {
+        let section = line.split(": ").next().unwrap_or_default();
+        let known = ["interfaces", "routes fib", "published arp", "wireguard", "sysctl", "inside", "jails", "pf"];
+        known.iter().any(|start| section.starts_with(start))
+    })
+}
+
+#[test]
+fn what_lets_siblings_reach_each_other_lasts() {
+    let Some(fleet) = Fleet::lab("what_lets_siblings_reach_each_other_lasts") else { return };
+    let before = fleet.states();
+    fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
+    everyone_pings_everyone(&fleet);
+    let moved = fleet.states();
+    let again = |what: &str| {
+        everyone_pings_everyone(&fleet);
+        network(&moved).same(&network(&fleet.states()), what);
+    };
+    let restart = |host: &str, jail: &str| {
+        fleet.sh(host, &format!("service jail restart {jail} >/dev/null\njls -j {jail} jid"));
+    };
+    restart("spare", "sib");
+    again("after a restart of the jail that stayed");
+    restart("big", "web");
+    again("after a restart of the jail that moved");
+    for host in ["spare", "big", "small"] {
+        reboot(&fleet, host);
+        again(&format!("after a reboot of {host}"));
+    }
+
+    // The one that stayed goes farther, and the moved one has its way there.
+    fleet.jailferry(&["migrate", "sib", "small", "--yes"]).exits(0);
+    everyone_pings_everyone(&fleet);
+    fleet.jailferry(&["migrate", "sib", "spare", "--yes"]).exits(0);
+    fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
+    everyone_pings_everyone(&fleet);
+    before.same_but(&fleet.states(), "after coming home", |line| {
+        kept(line, "web") || kept(line, "sib") || kept(&line.replace("+small", "+big"), "sib")
+    });
+}
+
+/// Boots a host anew and waits until its jails answer.
+fn reboot(fleet: &Fleet, host: &str) {
+    let output = fleet.in_lab().verb(&["reboot", host]);
+    assert!(output.status.success(), "lab reboot {host}: {}", text(&output));
+    wait_until(&format!("{host} is up"), || fleet.try_sh(host, "jls name").status.success());
 }

@@ -56,6 +56,12 @@ impl States {
         all
     }
 
+    /// Only the lines that `wanted` picks, each with its section in front.
+    pub fn only(&self, wanted: impl Fn(&str) -> bool) -> States {
+        let of = |lines: &Vec<String>| lines.iter().filter(|l| wanted(l)).cloned().collect();
+        States(self.0.iter().map(|(host, lines)| (host.clone(), of(lines))).collect())
+    }
+
     /// Requires that nothing differs but lines that `allowed` justifies.
     #[track_caller]
     pub fn same_but(&self, after: &States, context: &str, allowed: impl Fn(&str) -> bool) {

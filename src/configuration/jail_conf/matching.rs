@@ -263,6 +263,28 @@ fn settings<'t>(
     })
 }
 
+/// The other end of an epair of any unit whose two ends are given names in one command line, of which one is `inside`:
+/// `p=$(ifconfig epair create) && ifconfig $p name web0 && ifconfig ${p%a}b name web1` (Bastille since 1.0).
+#[must_use]
+pub fn twin(text: &str, inside: &str) -> Option<String> {
+    let all = commands(&text.chars().collect::<Vec<_>>());
+    if !all.iter().any(|words| ifconfig(words).is_some_and(|(i, arguments)| i == "epair" && is_create(arguments))) {
+        return None;
+    }
+    let words: Vec<&str> = all.iter().flatten().map(|word| word.text.as_str()).collect();
+    let pairs = words.iter().zip(words.iter().skip(1));
+    let named: Vec<&str> = pairs.filter(|(word, _)| **word == "name").map(|(_, name)| *name).collect();
+    match *named.as_slice() {
+        [one, other] if other == inside => Some(one.to_owned()),
+        [other, one] if other == inside => Some(one.to_owned()),
+        _ => None,
+    }
+}
+
+fn is_create(arguments: &[ShellWord]) -> bool {
+    matches!(arguments, [only] if only.text == "create")
+}
+
 /// The interfaces that belong to the jail: its epairs' ends, what `vnet.interface` names, and the names that
 /// `ifconfig epair7b name eth0` gives them. `values` are (parameter, text).
 #[must_use]
@@ -276,6 +298,8 @@ pub fn interfaces(values: &[(String, String)]) -> Vec<String> {
             found.extend(text.split_whitespace().map(str::to_owned));
         }
     }
+    let twins = found.iter().flat_map(|inside| values.iter().filter_map(|(_, text)| twin(text, inside)));
+    found.extend(twins.collect::<Vec<_>>());
     for (_, text) in values {
         for command in commands(&text.chars().collect::<Vec<_>>()) {
             let Some((interface, arguments)) = ifconfig(&command) else { continue };

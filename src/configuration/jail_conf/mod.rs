@@ -3,18 +3,20 @@
 //! The steps, one file each: [`token`] splits the text without losing a byte, [`tree`] finds statements and blocks,
 //! [`value`] resolves variables and remembers where each character was written, [`matching`] finds what must change in
 //! a value, [`rewrite`](mod@rewrite) edits those places and nothing else. [`extract`](mod@extract) makes a file of its own out of a
-//! shared /etc/jail.conf, [`list`] reads what `jail -e` prints.
+//! shared /etc/jail.conf, [`ways`](mod@ways) gives a jail routes at its start, [`list`] reads what `jail -e` prints.
 
 pub mod extract;
 pub mod fib;
 pub mod finding;
 pub mod list;
 pub mod matching;
+pub mod on_host;
 pub mod place;
 pub mod rewrite;
 pub mod token;
 pub mod tree;
 pub mod value;
+pub mod ways;
 
 pub use extract::Extracted;
 pub use extract::extract;
@@ -23,11 +25,16 @@ pub use finding::Finding;
 pub use list::epair_units;
 pub use list::parse_list;
 pub use matching::Rewrite;
+pub use on_host::edit_script;
+pub use place::Edit;
 pub use rewrite::Change;
 pub use rewrite::Rewritten;
+pub use rewrite::apply;
 pub use rewrite::inner_names;
 pub use rewrite::rewrite;
 pub use tree::SyntaxError;
+pub use ways::NoWay;
+pub use ways::Way;
 
 #[cfg(test)]
 mod tests;

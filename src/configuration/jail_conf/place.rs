@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::configuration::jail_conf::matching::Match;
 use crate::configuration::jail_conf::value::Origin;
 use crate::configuration::jail_conf::value::Value;
 
 /// New text for a range of the file's bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
     /// The bytes replaced.
     pub range: Range<usize>,

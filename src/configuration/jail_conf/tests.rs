@@ -9,6 +9,10 @@ use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::RemotePath;
 
+fn end() -> InterfaceName {
+    InterfaceName::new("epair7a").unwrap()
+}
+
 fn web() -> JailName {
     JailName::new("web").unwrap()
 }
@@ -121,16 +125,24 @@ fn resolved_values_are_those_that_jail_printed() {
 #[test]
 fn a_fib_is_added_to_the_list_that_makes_the_epair() {
     let text = "web {\n  vnet;\n  exec.prestart = \"ifconfig epair7 create\"; # make it\n  exec.start = \"/bin/sh /etc/rc\";\n}\n";
-    let added = add_fib(text, &web(), 7, 1).unwrap();
+    let added = add_fib(text, &web(), Some(7), &end(), 1).unwrap();
     assert_eq!(shown(&added), "  4 +   exec.prestart += \"ifconfig epair7a fib 1\";");
     assert_eq!(
         added.text,
         "web {\n  vnet;\n  exec.prestart = \"ifconfig epair7 create\"; # make it\n  exec.prestart += \"ifconfig epair7a fib 1\";\n  exec.start = \"/bin/sh /etc/rc\";\n}\n"
     );
     let overwritten = format!("{text}* {{ exec.prestart = true; }}\n");
-    let findings = add_fib(&overwritten, &web(), 7, 1).unwrap().findings;
+    let findings = add_fib(&overwritten, &web(), Some(7), &end(), 1).unwrap().findings;
     assert!(matches!(findings.as_slice(), [Finding::FibNotAdded { fib: 1, .. }]), "{findings:?}");
-    let none = add_fib("web { vnet; }", &web(), 7, 1).unwrap();
+    // As Bastille writes it since 1.0.
+    let any = "web {\n  vnet.interface = e0b_web;\n  exec.prestart += \"epair0=\\$(ifconfig epair create) && ifconfig \\${epair0} up name e0a_web && ifconfig \\${epair0%a}b up name e0b_web\";\n}\n";
+    let e0a = InterfaceName::new("e0a_web").unwrap();
+    let added = add_fib(any, &web(), None, &e0a, 1).unwrap();
+    assert_eq!(shown(&added), "  4 +   exec.prestart += \"ifconfig e0a_web fib 1\";");
+    let two = Rewrite { fib: Some((1, 2)), ..Rewrite::default() };
+    let again = super::rewrite(&added.text, &web(), &two).unwrap();
+    assert_eq!((again.text, again.findings), (added.text.replace("fib 1", "fib 2"), vec![]));
+    let none = add_fib("web { vnet; }", &web(), Some(7), &end(), 1).unwrap();
     assert!(matches!(none.findings.as_slice(), [Finding::FibNotAdded { .. }]));
 }
 
@@ -188,7 +200,7 @@ proptest! {
     fn nothing_makes_it_panic(text in "[a-z$\\{\\}'\"/*#+=;, \\\\\\n0-9.]{0,80}") {
         let _ = rewrite(&text, &web(), &everything());
         let _ = extract(&text, &web());
-        let _ = add_fib(&text, &web(), 7, 1);
+        let _ = add_fib(&text, &web(), Some(7), &end(), 1);
         let _ = parse_list(&text);
     }
 
@@ -228,7 +240,7 @@ proptest! {
             if let Ok(rewritten) = super::rewrite(&text, &jail, &wanted) {
                 prop_assert!(super::rewrite(&rewritten.text, &jail, &wanted).is_ok(), "{:?}", rewritten.text);
             }
-            let _ = super::add_fib(&text, &jail, 7, 1);
+            let _ = super::add_fib(&text, &jail, Some(7), &end(), 1);
             let _ = (super::parse_list(&text), crate::configuration::fstab::mounts(&text).is_ok());
         }
     }

@@ -10,7 +10,7 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 26] = [
+const SOURCES: [(&str, &str); 27] = [
     ("ending.rs", include_str!("ending.rs")),
     ("files.rs", include_str!("files.rs")),
     ("jail.rs", include_str!("jail.rs")),
@@ -27,6 +27,7 @@ const SOURCES: [(&str, &str); 26] = [
     ("frame.rs", include_str!("../../configuration/wireguard_conf/frame.rs")),
     ("allowed_ips.awk", include_str!("../../configuration/wireguard_conf/allowed_ips.awk")),
     ("hooks.awk", include_str!("../../configuration/wireguard_conf/hooks.awk")),
+    ("on_host.rs", include_str!("../../configuration/jail_conf/on_host.rs")),
     ("library.sh", include_str!("../../configuration/rc_conf/library.sh")),
     ("jail_list.rs", include_str!("../../configuration/rc_conf/jail_list.rs")),
     ("static_route.rs", include_str!("../../configuration/rc_conf/static_route.rs")),

@@ -59,6 +59,7 @@ impl Host {
                 Ok(())
             }),
             Meaning::TableFile { path, sha256, add, remove } => self.edit_table_file(path, sha256, add, remove),
+            Meaning::JailFile { path, before, after, edits } => self.edit_jail_file(path, before, after, edits),
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::effect::commands::OWNER_PROPERTY;
 use crate::effect::commands::RUN_PROPERTY;
 use crate::effect::commands::STATE_PROPERTY;
+use crate::effect::commands::sha256;
 use crate::effect::simulate::Dataset;
 use crate::effect::simulate::Host;
 use crate::effect::simulate::Snapshot;
@@ -19,6 +20,7 @@ use crate::facts::JailDataset;
 use crate::facts::JailFacts;
 use crate::facts::PropertyValue;
 use crate::facts::TargetFacts;
+use crate::facts::TextFile;
 use crate::model;
 use crate::model::DatasetName;
 use crate::model::JailName;
@@ -115,10 +117,12 @@ impl Host {
             let (snapshots, partial) = (vec![], None);
             storage.insert(name, Dataset { like, local, received, mounted, content: 0, snapshots, bookmarks, partial });
         }
+        let text = |text: String| TextFile { sha256: sha256(&text), text, mode: "644".into(), owner: (0, 0) };
+        let files = std::mem::take(&mut facts.jail_files).into_iter().map(|(path, t)| (path, text(t))).collect();
         let mut host = Host {
             facts,
             storage,
-            files: BTreeMap::new(),
+            files,
             hooks: BTreeMap::new(),
             backups: BTreeMap::new(),
             locks: BTreeMap::new(),
@@ -175,16 +179,21 @@ impl Host {
     #[must_use]
     pub fn all_configurations(&self) -> Vec<JailConfiguration> {
         let mut all = self.facts.jail_configurations.clone();
-        for (path, file) in &self.files {
+        for (path, file) in self.jail_files() {
+            all.extend(configurations(path, &file.text));
+        }
+        all
+    }
+
+    /// The files that rc(8) reads jails from.
+    fn jail_files(&self) -> impl Iterator<Item = (&RemotePath, &TextFile)> {
+        self.files.iter().filter(|(path, _)| {
             let text = path.as_str();
             let single = text.strip_prefix("/etc/jail.").and_then(|n| n.strip_suffix(".conf"));
             let in_folder = text.strip_prefix("/etc/jail.conf.d/").and_then(|n| n.strip_suffix(".conf"));
             let visible = |name: &str| !name.starts_with('.') && !name.contains('/');
-            if text == "/etc/jail.conf" || single.is_some_and(visible) || in_folder.is_some_and(visible) {
-                all.extend(configurations(path, &file.text));
-            }
-        }
-        all
+            text == "/etc/jail.conf" || single.is_some_and(visible) || in_folder.is_some_and(visible)
+        })
     }
 
     /// What the first round of questions would tell.
@@ -192,6 +201,7 @@ impl Host {
     pub fn first_round(&self) -> HostFacts {
         let mut told = self.facts.clone();
         told.jail_configurations = self.all_configurations();
+        told.jail_files = self.jail_files().map(|(path, file)| (path.clone(), file.text.clone())).collect();
         told.datasets = self.storage.iter().map(|(name, dataset)| self.told(name, dataset)).collect();
         told
     }
@@ -222,6 +232,7 @@ impl Host {
             mounts: Vec::new(),
             userland: Some(self.facts.identity.userland.clone()),
             inner_rc_interfaces: Vec::new(),
+            beside: BTreeSet::new(),
             outside: BTreeMap::new(),
             origins: BTreeMap::new(),
         })

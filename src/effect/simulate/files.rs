@@ -1,5 +1,7 @@
 //! Text files and what jail(8) reads in them.
 
+use crate::configuration::jail_conf::Edit;
+use crate::configuration::jail_conf::apply;
 use crate::configuration::jail_conf::tree::Document;
 use crate::configuration::jail_conf::value::Scope;
 use crate::effect::commands::sha256;
@@ -37,6 +39,22 @@ impl Host {
                 Ok(())
             }
         }
+    }
+
+    pub(super) fn edit_jail_file(&mut self, path: &RemotePath, before: &str, after: &str, edits: &[Edit]) -> Done {
+        let Some(file) = self.files.get_mut(path) else { return refused(format!("realpath: {path}: no such file")) };
+        if file.sha256 == after {
+            return Ok(());
+        }
+        if file.sha256 != before {
+            return Err(SimulationError::Changed(path.to_string()));
+        }
+        let text = apply(&file.text, edits.to_vec());
+        if sha256(&text) != after {
+            return Err(SimulationError::NotTaken(path.to_string()));
+        }
+        (file.text, file.sha256) = (text, after.to_owned());
+        Ok(())
     }
 
     pub(super) fn move_file(&mut self, from: &RemotePath, to: &RemotePath) -> Done {

@@ -344,3 +344,5 @@ mod schedule_tests;
 mod stage_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ways_tests;

@@ -496,7 +496,7 @@ fn a_jail(index: usize, nodes: usize) -> impl Strategy<Value = JailShape> {
     )
 }
 
-fn a_fleet() -> impl Strategy<Value = (Shape, usize, Vec<usize>)> {
+pub(super) fn a_fleet() -> impl Strategy<Value = (Shape, usize, Vec<usize>)> {
     (2..=4usize, 1..=4usize).prop_flat_map(|(nodes, jails)| {
         let all: Vec<_> = (0..nodes).map(|i| a_node(NODES[i])).collect();
         let inhabitants: Vec<_> = (0..jails).map(|i| a_jail(i, nodes)).collect();

@@ -37,6 +37,22 @@ pub fn kind(frames: &Frames, path: &str) -> Result<PathKind, FactsError> {
     }
 }
 
+/// A file's text behind a line with its SHA-256, in one answer.
+///
+/// # Errors
+/// A file that is not UTF-8, holds NUL bytes or changed while it was read.
+pub fn with_digest(path: &str, output: &[u8]) -> Result<String, FactsError> {
+    let fail = |problem: &str| FactsError::File { path: path.to_owned(), problem: problem.to_owned() };
+    let end = output.iter().position(|b| *b == b'\n').unwrap_or(output.len());
+    let (line, bytes) = (output.get(..end).unwrap_or_default(), output.get(end + 1..).unwrap_or_default());
+    let sha256 = digest(path, &String::from_utf8_lossy(line))?;
+    let own: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+    if own != sha256 {
+        return Err(fail("its text and its SHA-256 differ: it holds NUL bytes or changed while it was read"));
+    }
+    String::from_utf8(bytes.to_vec()).map_err(|_| fail("it is not UTF-8"))
+}
+
 /// A file's text, proven by its digest; `None` when there is no such file.
 ///
 /// # Errors

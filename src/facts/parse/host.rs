@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::error::FactsError;
 use super::error::printable;
+use super::files;
 use super::frames::Frame;
 use super::frames::Frames;
 use super::ifconfig;
@@ -33,6 +34,7 @@ use crate::model::InterfaceName;
 use crate::model::Notice;
 use crate::model::Prefix;
 use crate::model::PublicKey;
+use crate::model::RemotePath;
 use crate::model::TableName;
 
 /// Question to what went wrong, for what the other facts can do without.
@@ -58,6 +60,7 @@ pub fn parse_host(answer: &[u8]) -> Result<HostFacts, Vec<FactsError>> {
     let pf = keep(&mut errors, packet_filter(&frames));
     let jails = keep(&mut errors, running_jails(&frames, &mut unreadable));
     let jail_configurations = configured_jails(&frames, &mut unreadable);
+    let jail_files = jail_files(&frames, &mut unreadable);
     let rc = keep(&mut errors, rc::rc_conf(&frames));
     let storage = keep(&mut errors, storage(&frames, &mut unreadable));
     let modules = keep(&mut errors, names(&frames, "modules"));
@@ -75,6 +78,8 @@ pub fn parse_host(answer: &[u8]) -> Result<HostFacts, Vec<FactsError>> {
             pf: pf?,
             jails: jails?,
             jail_configurations,
+            jail_files,
+            boot_off: boot_off(&frames),
             rc: rc?,
             datasets,
             pools,
@@ -242,6 +247,20 @@ fn configured_jails(frames: &Frames, unreadable: &mut Unreadable) -> Vec<JailCon
     let read = |frame: &Frame| jails::configured(&frame.subject, &frame.success()?.text());
     let lists = frames.all("jail-e").filter_map(|f| note(unreadable, &format!("jail -e {}", f.subject), read(f)));
     lists.flatten().collect()
+}
+
+fn jail_files(frames: &Frames, unreadable: &mut Unreadable) -> BTreeMap<RemotePath, String> {
+    let read = |frame: &Frame| {
+        let path = RemotePath::new(frame.subject.as_str()).map_err(|e| super::error::file(&frame.subject, e))?;
+        Ok((path, files::with_digest(&frame.subject, &frame.success()?.output)?))
+    };
+    frames.all("jail-file").filter_map(|f| note(unreadable, &f.subject, read(f))).collect()
+}
+
+/// `boot=off` in settings.conf of a jail's folder.
+fn boot_off(frames: &Frames) -> BTreeSet<RemotePath> {
+    let off = frames.all("bastille-boot").filter(|f| f.status == 0 && f.word() == "off");
+    off.filter_map(|f| RemotePath::new(f.subject.rsplit_once('/')?.0).ok()).collect()
 }
 
 struct Storage {

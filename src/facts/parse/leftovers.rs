@@ -48,6 +48,9 @@ pub fn parse_leftovers(answer: &[u8]) -> Result<Traces, FactsError> {
     for frame in frames.all("hooks") {
         traces.extend(rows(frame.success()?).filter_map(|r| hook(&frame.subject, &r)));
     }
+    for frame in frames.all("ways") {
+        traces.extend(rows(frame.success()?).filter_map(|r| way(&frame.subject, &r)));
+    }
     // Without pf there are no anchors.
     let anchors = frames.get("pf")?;
     if anchors.status == 0 {
@@ -186,6 +189,13 @@ fn hook(file: &str, row: &str) -> Option<Trace> {
     let (_, jail) = row.rsplit_once(" # jailferry ")?;
     let jail = JailName::new(jail).ok()?;
     Some(Trace { jail: Some(jail), ..plain(TraceKind::Hook, &format!("{file}: {row}")) })
+}
+
+/// A statement of jail.conf(5) that ends with `|| : jailferry JAIL";`.
+fn way(file: &str, row: &str) -> Option<Trace> {
+    let (_, jail) = row.strip_suffix("\";")?.rsplit_once(" || : jailferry ")?;
+    let jail = JailName::new(jail).ok()?;
+    Some(Trace { jail: Some(jail), ..plain(TraceKind::Way, &format!("{file}: {row}")) })
 }
 
 fn anchor(row: &str) -> Option<Trace> {

@@ -51,6 +51,7 @@ fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFac
         mounts: mount::mounts_below(&frames.get("mounts")?.success()?.text(), asked.root.as_str()),
         userland: frames.all("userland").next().map(|f| f.word()).filter(|v| is_version(v)),
         inner_rc_interfaces: inner.collect::<BTreeSet<_>>().into_iter().collect(),
+        beside: frames.all("beside").filter(|f| f.status == 0).flat_map(|f| lines(&f.text())).collect(),
         outside: asked.landmarks.iter().map(|l| (l.clone(), outside(&frames, l))).collect(),
         origins: frames
             .all("origin")
@@ -58,6 +59,10 @@ fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFac
             .filter_map(|f| Some((SnapshotName::new(&f.subject).ok()?, Guid(f.word().parse().ok()?))))
             .collect(),
     })
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
 }
 
 /// What a landmark answered; an answer that is no address counts as one all the same.
@@ -130,7 +135,11 @@ fn target(asked: &TargetQuestions, answer: &[u8]) -> Result<TargetFacts, FactsEr
         unknown_parameters,
         undefined_rulesets,
         datasets: datasets(&frames, &asked.dataset)?,
-        twins: asked.origins.iter().map(|guid| Ok((*guid, twins(&frames, *guid)?))).collect::<Result<_, FactsError>>()?,
+        twins: asked
+            .origins
+            .iter()
+            .map(|guid| Ok((*guid, twins(&frames, *guid)?)))
+            .collect::<Result<_, FactsError>>()?,
     })
 }
 

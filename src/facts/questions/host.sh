@@ -77,9 +77,18 @@ if [ -n "$vnet" ]; then
 	done
 fi
 separator=$(printf '\037')
-for file in /etc/jail.*.conf /etc/jail.conf.d/*.conf /etc/jail.conf /usr/local/bastille/jails/*/jail.conf; do
+with_digest() { sha256 -q "$1" && cat "$1"; }
+managed=$(bastille_jails)
+for file in /etc/jail.*.conf /etc/jail.conf.d/*.conf /etc/jail.conf "$managed"/*/jail.conf; do
 	[ -f "$file" ] || continue
 	ask jail-e "$file" jail -f "$file" -e "$separator"
+	ask jail-file "$file" with_digest "$file"
+done
+
+# boot.conf before 1.0.
+for file in "$managed"/*/boot.conf "$managed"/*/settings.conf; do
+	[ -f "$file" ] || continue
+	ask bastille-boot "$file" sed -n 's/^boot="\{0,1\}\([a-z]*\)"\{0,1\}$/\1/p' "$file"
 done
 
 for file in /var/db/jailferry/*.lock; do

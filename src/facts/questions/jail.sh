@@ -3,6 +3,12 @@ ask mounts '' mount -p
 if [ -f "$root/bin/freebsd-version" ]; then
 	ask userland "$root" sed -n 's/^USERLAND_VERSION="\(.*\)"$/\1/p' "$root/bin/freebsd-version"
 fi
+# A thin jail has its system in a release that is mounted inside.
+if [ -f "$root/.bastille/bin/freebsd-version" ]; then
+	ask userland "$root/.bastille" sed -n 's/^USERLAND_VERSION="\(.*\)"$/\1/p' "$root/.bastille/bin/freebsd-version"
+fi
+filled() { for name in rdr.conf rctl.conf cpuset.conf zfs.conf; do if [ -s "$1/$name" ]; then echo "$name"; fi; done; }
+ask beside "$folder" filled "$folder"
 for file in "$root/etc/rc.conf" "$root/etc/rc.conf.local"; do
 	if [ -f "$file" ]; then
 		ask inner-interfaces "$file" sed -n 's/^[[:space:]]*ifconfig_\([A-Za-z0-9_]*\)=.*/\1/p' "$file"

@@ -75,6 +75,10 @@ ours_in_rc() {
 ours_hooked() {
 	sed -n -e '/^PostUp = [^#]*# jailferry [A-Za-z0-9_-]*$/p' -e '/^PostDown = [^#]*# jailferry [A-Za-z0-9_-]*$/p' "$1"
 }
+# Only statements that we write. grep's 1 says that there is none.
+ours_at_start() {
+	grep -o 'exec\.poststart += "/usr/sbin/jexec [A-Za-z0-9_-]* /sbin/route -q -n add -inet6 -host [0-9A-Fa-f:.]* [0-9A-Fa-f:.]* || : jailferry [A-Za-z0-9_-]*";' "$1" || [ $? -eq 1 ]
+}
 # An anchor that was emptied may keep its name for a while.
 ours_in_pf() {
 	all=$(pfctl -v -sA) || return
@@ -103,6 +107,10 @@ ask rc '' ours_in_rc
 for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do
 	[ -f "$file" ] || continue
 	ask hooks "$file" ours_hooked "$file"
+done
+for file in /etc/jail.*.conf /etc/jail.conf.d/*.conf /etc/jail.conf "$(bastille_jails)"/*/jail.conf; do
+	[ -f "$file" ] || continue
+	ask ways "$file" ours_at_start "$file"
 done
 ask pf '' ours_in_pf
 ask jails '' jls -d name

@@ -72,7 +72,9 @@ pub fn jail_questions(questions: &JailQuestions) -> String {
         script += &format!("outside() {{ said=$({asked}) || return 1; printf '%s\\n' \"$said\" | {caller}; }}\n");
         script += &format!("ask outside {} outside\n", shell::word(&landmark.to_string()));
     }
-    script += &format!("root={}\n{JAIL}", shell::word(questions.root.as_str().trim_end_matches('/')));
+    let folder = questions.configuration_file.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+    let root = questions.root.as_str().trim_end_matches('/');
+    script += &format!("root={}\nfolder={}\n{JAIL}", shell::word(root), shell::word(folder));
     script += &call("ask_origins", questions.dataset.as_str());
     script += &call("ask_datasets", questions.dataset.as_str());
     script + END

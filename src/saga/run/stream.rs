@@ -224,13 +224,7 @@ impl Run<'_> {
     }
 
     /// Tells how far a transfer is, a few times a second.
-    fn progress(
-        &self,
-        number: usize,
-        to: &Command,
-        kept: u64,
-        total: Option<u64>,
-    ) -> impl FnMut(u64) + Send + use<'_> {
+    fn progress(&self, number: usize, to: &Command, kept: u64, total: Option<u64>) -> impl FnMut(u64) + Send + use<'_> {
         let (events, what) = (self.events, to.text());
         let mut told = Instant::now();
         move |bytes| {

@@ -160,7 +160,8 @@ fn root(ctx: &Context, order: &Order) -> io::Result<()> {
     for (from, name) in [(debian.join("lib64"), "lib64"), (debian.join("lib"), "lib"), (ctx.state.clone(), ".lab")] {
         let to = run.join(name);
         let filled = fs::read_dir(&to).is_ok_and(|mut entries| entries.next().is_some());
-        if filled || !from.exists() {
+        // A thin jail's /lib is a link into its release.
+        if filled || to.is_symlink() || !from.exists() {
             continue;
         }
         fs::create_dir_all(&to)?;

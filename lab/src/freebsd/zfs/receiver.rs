@@ -64,14 +64,7 @@ pub fn what(begin: &Begin) -> &'static str {
 }
 
 /// Checks and makes the directory; the state is saved. Error texts: libzfs_sendrecv.c (contract 5.5).
-pub fn begin(
-    locked: &mut Locked,
-    begin: &Begin,
-    name: &str,
-    leaf: &str,
-    top: bool,
-    wish: &Wish,
-) -> Done<Accepted> {
+pub fn begin(locked: &mut Locked, begin: &Begin, name: &str, leaf: &str, top: bool, wish: &Wish) -> Done<Accepted> {
     let refuse = |text: String| fail(format!("{}: {text}", what(begin)));
     if begin.resume.is_some() {
         return resume(locked, begin, name, &refuse);

@@ -66,7 +66,8 @@ pub fn inherit(session: &mut Session, args: &[String]) -> Done {
         return Err(error("Dataset not an encryption root."));
     }
     let parent = names::parent(name).and_then(|parent| locked.state.datasets.get(parent));
-    let above = parent.and_then(|parent| parent.encryption.clone()).ok_or_else(|| error("Parent must be encrypted."))?;
+    let above =
+        parent.and_then(|parent| parent.encryption.clone()).ok_or_else(|| error("Parent must be encrypted."))?;
     let root = locked.state.datasets.values().find(|d| d.guid == above.root).and_then(|d| d.encryption.as_ref());
     if !own.loaded || !root.is_some_and(|root| root.loaded) {
         return Err(error("Parent key must be loaded."));

@@ -1,5 +1,6 @@
 //! Executes a plan: forward step by step, and back when something fails before the point of no return.
 
+mod rounds;
 mod stream;
 
 use std::collections::BTreeSet;
@@ -32,6 +33,7 @@ use crate::saga::interrupt::Interrupts;
 use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
 use crate::saga::lanes;
+use crate::saga::run::rounds::Rounds;
 use crate::saga::run::stream::Ends;
 use crate::saga::state::StepEvent;
 use crate::saga::undo;
@@ -101,6 +103,8 @@ enum StepError {
 struct Yield {
     /// Bytes moved.
     bytes: u64,
+    /// How long that took.
+    took: Duration,
     /// Standard output of its last command.
     said: String,
 }
@@ -113,8 +117,8 @@ pub struct Run<'a> {
     interrupts: &'a Interrupts,
     events: &'a (dyn Fn(Event) + Send + Sync),
     beats: Arc<Beats>,
-    /// Bytes that each round sent.
-    rounds: Vec<u64>,
+    /// What each round sent.
+    rounds: Rounds,
     /// Indexes of steps of which something may have happened.
     started: BTreeSet<usize>,
     stopped_at: Option<Instant>,
@@ -146,7 +150,7 @@ impl<'a> Run<'a> {
             interrupts,
             events,
             beats: Arc::new(Beats::new(plan)),
-            rounds: vec![],
+            rounds: Rounds::default(),
             started: BTreeSet::new(),
             stopped_at: None,
             blackout: None,
@@ -181,6 +185,12 @@ impl<'a> Run<'a> {
                 }
                 index += 1;
                 continue;
+            }
+            if step.phase == Phase::Arm
+                && self.started.iter().all(|i| self.is_before(*i, Phase::Arm))
+                && let Some(text) = self.rounds.behind(self.plan.precopy_until)
+            {
+                (self.events)(Event::Note { text });
             }
             let together = lanes::group(&self.plan.steps, index, no_return);
             let end = together.end;
@@ -394,22 +404,13 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn is_before(&self, index: usize, phase: Phase) -> bool {
+        self.plan.steps.get(index).is_some_and(|step| step.phase < phase)
+    }
+
     /// Why a step of a later copy round is left out.
     fn not_needed(&self, step: &Step) -> Option<String> {
-        let round = usize::try_from(step.round?).ok()?;
-        let sent = |round: usize| self.rounds.get(round).copied();
-        let before = sent(round.checked_sub(1)?);
-        match before {
-            None => Some("an earlier round was left out".into()),
-            Some(_) if sent(round).is_some() => None,
-            Some(bytes) if round > 1 && bytes <= self.plan.precopy_until => {
-                Some(format!("the round before sent {}", crate::plan::preflight::bytes(bytes)))
-            }
-            Some(bytes) if round > 2 && sent(round - 2).is_some_and(|older| bytes > older / 10 * 9) => {
-                Some("another round would not send less than the last".into())
-            }
-            Some(_) => None,
-        }
+        self.rounds.not_needed(step.round?, self.plan.precopy_until)
     }
 
     /// Steps that belong together: different lanes at the same time, each lane in order. All of them come to an end
@@ -488,13 +489,8 @@ impl<'a> Run<'a> {
             Effect::Transfer(transfer) => transfer.round,
             _ => step.round,
         };
-        if let Some(round) = round.and_then(|r| usize::try_from(r).ok()) {
-            if self.rounds.len() <= round {
-                self.rounds.resize(round + 1, 0);
-            }
-            if let Some(sum) = self.rounds.get_mut(round) {
-                *sum = sum.saturating_add(came.bytes);
-            }
+        if let Some(round) = round {
+            self.rounds.add(round, came.bytes, came.took);
         }
     }
 
@@ -507,7 +503,7 @@ impl<'a> Run<'a> {
                 for command in commands {
                     said = self.command(command).await?;
                 }
-                Ok(Yield { bytes: 0, said })
+                Ok(Yield { said, ..Yield::default() })
             }
             Work::StorePlan { host, run, .. } => {
                 let store = lease::store_plan(host, run, &serde_json::to_string(self.plan)?);
@@ -521,7 +517,7 @@ impl<'a> Run<'a> {
                 Ok(Yield::default())
             }
             Work::Explained { tried, why } => match (self.command(tried).await, why) {
-                (Ok(said), _) => Ok(Yield { bytes: 0, said }),
+                (Ok(said), _) => Ok(Yield { said, ..Yield::default() }),
                 (Err(error), Some(why)) if matches!(error.kind, Kind::Exit(_)) => {
                     let told = self.command(why).await.unwrap_or_default();
                     match told.trim() {
@@ -552,11 +548,13 @@ impl<'a> Run<'a> {
                 Ok(Yield::default())
             }
             Work::Sequence(parts) => {
-                let mut bytes = 0_u64;
+                let mut all = Yield::default();
                 for part in parts {
-                    bytes = bytes.saturating_add(Box::pin(self.perform(number, part)).await?.bytes);
+                    let came = Box::pin(self.perform(number, part)).await?;
+                    all.bytes = all.bytes.saturating_add(came.bytes);
+                    all.took += came.took;
                 }
-                Ok(Yield { bytes, said: String::new() })
+                Ok(all)
             }
         }
     }

@@ -28,8 +28,11 @@ const WAITS: [u64; 6] = [1, 2, 5, 10, 20, 40];
 /// Bytes more than at the break before that make the tries be counted anew.
 const GAIN: u64 = 16 << 20;
 
-/// An exit status from here on is a signal's, or ssh's own (255).
+/// An exit status from here on is a signal's (timeout(1), sh(1)), or ssh's own (255).
 const ENDED_FROM_OUTSIDE: i32 = 128;
+
+/// lockf(1): what it ran was ended by a signal (EX_SOFTWARE).
+const ENDED_UNDER_LOCKF: i32 = 70;
 
 /// The commands at both ends.
 pub(super) struct Ends<'a> {
@@ -237,8 +240,9 @@ impl Run<'_> {
 
     /// Tells what a transfer came to.
     fn arrived(&self, number: usize, bytes: u64, started: Instant) -> Yield {
-        (self.events)(Event::TransferDone { number, bytes, milliseconds: milliseconds(started.elapsed()) });
-        Yield { bytes, said: String::new() }
+        let took = started.elapsed();
+        (self.events)(Event::TransferDone { number, bytes, milliseconds: milliseconds(took) });
+        Yield { bytes, took, said: String::new() }
     }
 }
 
@@ -247,7 +251,7 @@ impl Run<'_> {
 fn from_outside(cause: &Cause) -> bool {
     match cause {
         Cause::Source(error) | Cause::Target(error) => match &error.kind {
-            Kind::Exit(status) => *status >= ENDED_FROM_OUTSIDE,
+            Kind::Exit(status) => *status >= ENDED_FROM_OUTSIDE || *status == ENDED_UNDER_LOCKF,
             kind => is_transient(kind),
         },
         Cause::TargetLeft(_) | Cause::Stalled { .. } | Cause::Unended { .. } | Cause::Local(_) => true,
@@ -290,7 +294,7 @@ mod tests {
     fn what_zfs_refuses_is_not_tried_again() {
         let big = NodeName::new("big").unwrap();
         let of = |kind| Cause::Target(RemoteError::before(&big, kind));
-        for broken in [Kind::Signal, Kind::ConnectionLost, Kind::Exit(137), Kind::Exit(255), Kind::NoReply(120)] {
+        for broken in [Kind::Signal, Kind::ConnectionLost, Kind::Exit(137), Kind::Exit(70), Kind::Exit(255), Kind::NoReply(120)] {
             assert!(from_outside(&of(broken)));
         }
         for refused in [Kind::Exit(1), Kind::Exit(23), Kind::NotFound(127), Kind::TimedOut(9)] {

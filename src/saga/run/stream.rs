@@ -294,7 +294,9 @@ mod tests {
     fn what_zfs_refuses_is_not_tried_again() {
         let big = NodeName::new("big").unwrap();
         let of = |kind| Cause::Target(RemoteError::before(&big, kind));
-        for broken in [Kind::Signal, Kind::ConnectionLost, Kind::Exit(137), Kind::Exit(70), Kind::Exit(255), Kind::NoReply(120)] {
+        for broken in
+            [Kind::Signal, Kind::ConnectionLost, Kind::Exit(137), Kind::Exit(70), Kind::Exit(255), Kind::NoReply(120)]
+        {
             assert!(from_outside(&of(broken)));
         }
         for refused in [Kind::Exit(1), Kind::Exit(23), Kind::NotFound(127), Kind::TimedOut(9)] {

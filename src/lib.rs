@@ -29,6 +29,7 @@
 //! - [`effect`]: the closed list of things done to a host; [`effect::commands`] has the exact FreeBSD command of each.
 //! - [`report`]: a run looked back at, as a value and as one page.
 //! - [`schedule`]: when a playbook runs, from its `schedule:` and the time, which is an argument.
+//! - [`batch`]: many moves together: which begins next, where the jails of a node to be emptied go.
 //! - [`saga::record`] and [`saga::state`]: what a journal says, and what may follow.
 //!
 //! Touching the world:
@@ -50,6 +51,7 @@
 // panic when a reader goes away). Tests may.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr))]
 
+pub mod batch;
 pub mod cli;
 pub mod configuration;
 pub mod effect;

@@ -7,6 +7,8 @@
 mod aftercare;
 #[path = "fleet/bastille.rs"]
 mod bastille;
+#[path = "fleet/batches.rs"]
+mod batches;
 #[path = "fleet/bench.rs"]
 mod bench;
 #[path = "fleet/canary.rs"]
@@ -35,6 +37,8 @@ mod mesh;
 mod moving;
 #[path = "fleet/nat.rs"]
 mod nat;
+#[path = "fleet/plans.rs"]
+mod plans;
 #[path = "fleet/promise.rs"]
 mod promise;
 #[path = "fleet/refusals.rs"]

@@ -16,17 +16,47 @@ use crate::saga::journal;
 use crate::saga::record::FinishedRecord;
 use crate::saga::run::Outcome;
 use crate::saga::run::Run;
+use crate::saga::turn::Turn;
 use crate::ui::event::Event;
 use crate::ui::plan_view;
 use crate::ui::renderer::Renderer;
 
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    /// The exit code.
+    pub(super) exit: Exit,
+    /// In a word: `moved`, `rolled-back`, `refused`, `needs-human`, or `failed` when it could not even begin.
+    pub(super) outcome: &'static str,
+    /// What it means for the jail.
+    pub(super) summary: String,
+    /// Milliseconds in which nobody answered.
+    pub(super) blackout: Option<u64>,
+}
+
+impl Ended {
+    fn failed(summary: String) -> Ended {
+        Ended { exit: Exit::Internal, outcome: "failed", summary, blackout: None }
+    }
+}
+
 /// Runs a plan from the first step to its outcome.
 pub(super) async fn execute(plan: &Plan, hosts: &Hosts, renderer: &Renderer) -> Exit {
+    in_turn(plan, hosts, renderer, None).await.exit
+}
+
+/// The same, waiting for its turn behind the copy.
+pub(super) async fn in_turn<'a>(
+    plan: &'a Plan,
+    hosts: &'a Hosts,
+    renderer: &'a Renderer,
+    turn: Option<&'a dyn Turn>,
+) -> Ended {
     match open_journal(plan) {
-        Ok(journal) => carry_out(plan, hosts, renderer, journal, None).await,
+        Ok(journal) => whole(plan, hosts, renderer, journal, None, turn).await,
         Err(message) => {
             output::complain(&format!("{message}\nnothing was changed"));
-            Exit::Internal
+            Ended::failed(message)
         }
     }
 }
@@ -39,12 +69,24 @@ pub(super) async fn carry_out(
     journal: Journal,
     direction: Option<&Direction>,
 ) -> Exit {
+    whole(plan, hosts, renderer, journal, direction, None).await.exit
+}
+
+async fn whole<'a>(
+    plan: &'a Plan,
+    hosts: &'a Hosts,
+    renderer: &'a Renderer,
+    journal: Journal,
+    direction: Option<&Direction>,
+    turn: Option<&'a dyn Turn>,
+) -> Ended {
     let journal = Arc::new(journal);
     let interrupts = match Interrupts::listen() {
         Ok(interrupts) => interrupts,
         Err(error) => {
-            output::complain(&format!("signals cannot be handled: {error}; nothing was changed"));
-            return Exit::Internal;
+            let message = format!("signals cannot be handled: {error}");
+            output::complain(&format!("{message}; nothing was changed"));
+            return Ended::failed(message);
         }
     };
     hosts.log_to(journal.clone());
@@ -55,6 +97,9 @@ pub(super) async fn carry_out(
     });
     let events = |event: Event| renderer.event(&event);
     let mut run = Run::new(plan, hosts, &journal, &interrupts, &events);
+    if let Some(turn) = turn {
+        run = run.in_turn(turn);
+    }
     let outcome = match direction {
         None => run.execute().await,
         Some(direction) => run.recover(direction).await,
@@ -68,10 +113,10 @@ pub(super) async fn carry_out(
         run: plan.run.clone(),
         outcome: word.into(),
         blackout_milliseconds: blackout,
-        summary,
+        summary: summary.clone(),
     });
     renderer.finish();
-    exit
+    Ended { exit, outcome: word, summary, blackout }
 }
 
 fn open_journal(plan: &Plan) -> Result<Journal, String> {

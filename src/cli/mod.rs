@@ -8,13 +8,18 @@ pub mod output;
 pub mod prepare;
 pub mod words;
 
+mod apply;
+mod batch;
 mod check;
+mod drain;
 mod execute;
 mod facts;
 mod finalize;
 mod known;
 mod leftovers;
+mod marks;
 mod migrate;
+mod notify;
 mod plan;
 mod playbook;
 mod recover;
@@ -24,6 +29,7 @@ mod schedule;
 mod shells;
 mod show;
 mod takeover;
+mod waiting;
 
 use std::path::PathBuf;
 
@@ -33,8 +39,13 @@ use clap::Subcommand;
 
 pub use exit::Exit;
 
+use crate::model::JailName;
+use crate::model::NodeName;
+use crate::playbook::Batch;
+use crate::playbook::Drain;
 use crate::playbook::Options;
 use crate::playbook::Transfer;
+use crate::playbook::batch::Parallel;
 
 /// Moves FreeBSD jails between nodes, address and all.
 #[derive(Debug, Parser)]
@@ -48,6 +59,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "Examples:
   jailferry plan jail web to node big        what would happen, every command of it
+  jailferry plan web big --out web.plan      keep it; jailferry apply web.plan does it later
   jailferry migrate jail web to node big     the same, and do it after a question
   jailferry migrate web big --yes            the filler words may be left out; no question
   jailferry check                            is fleet.yml right? asks no host
@@ -55,6 +67,7 @@ const EXAMPLES: &str = "Examples:
   jailferry runs                             what was done, with outcomes
   jailferry recover                          after any interruption: forward or back
   jailferry rollback web-0123abcd            move an accepted run back
+  jailferry drain node spare                 move every jail away from a node
   jailferry leftovers                        what is ours on any node, and why
 
 Exit codes:
@@ -93,6 +106,27 @@ impl How {
     }
 }
 
+/// How many moves at the same time.
+#[derive(Debug, Args)]
+struct Together {
+    /// Moves at the same time; their copies run side by side, one cuts over at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    parallel: u32,
+}
+
+impl Together {
+    /// All moves have one node in common, so it and its links take as many.
+    fn batch(&self) -> Batch {
+        let moves = self.parallel;
+        Batch { parallel: Parallel { moves, per_node: moves, per_link: moves }, ..Batch::default() }
+    }
+}
+
+/// The node that the words name; it has been said when they name none.
+fn node_of(words: &[String]) -> Option<NodeName> {
+    words::node(words).map_err(|error| output::complain(&error.to_string())).ok()
+}
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Move a jail to another node
@@ -113,12 +147,43 @@ enum Verb {
         how: How,
     },
     /// Show the plan of a move: every command with its undo
+    #[command(after_long_help = "Examples:
+  jailferry plan jail web to node big
+  jailferry plan web big --out web.plan          to be applied later, as it is
+  jailferry plan web big --as-script | less      per host, as a shell script to review")]
     Plan {
         /// jail NAME to node NAME; `jail`, `to` and `node` may be left out
         #[arg(required = true, value_name = "WORDS", num_args = 1..=6)]
         words: Vec<String>,
+        /// Write the plan to a new file, with what it was made from, for `jailferry apply`
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Print every command with its inverse as a shell script, host by host, for review
+        #[arg(long, conflicts_with = "json")]
+        as_script: bool,
         #[command(flatten)]
         how: How,
+    },
+    /// Carry out a saved plan, if nothing that it rests on has changed
+    #[command(
+        after_long_help = "The hosts are asked again. When something that the plan rests on is not as it was, every such
+field is named with what it was and what it is, and nothing is changed (exit 3). A plan is applied once,
+by the user and on the machine that made it.
+
+Examples:
+  jailferry plan web big --out web.plan
+  jailferry apply web.plan --dry-run             is it still true?
+  jailferry apply web.plan"
+    )]
+    Apply {
+        /// The file that `jailferry plan --out` wrote
+        file: PathBuf,
+        /// Only say whether the plan still holds; changes nothing on any host
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Do what a playbook says
     Run {
@@ -143,6 +208,64 @@ Examples:
   jailferry schedule --print systemd nightly.yml"
     )]
     Schedule(schedule::Arguments),
+    /// Move all running jails away from a node
+    #[command(
+        after_long_help = "Every jail is planned first: the outlook says where each goes, and which cannot move and why. The node is
+remembered as drained by this machine, so that no other drain moves jails there. A drain that was interrupted or
+could not move everything goes on when it is called again; jailferry undrain brings the jails home.
+
+Exit 0: none of its jails runs there any more (those of --stay left out); 3: some could not be moved.
+
+Examples:
+  jailferry drain node spare --dry-run
+  jailferry drain spare --to big --deadline 2h --yes"
+    )]
+    Drain {
+        /// node NAME; `node` may be left out
+        #[arg(required = true, value_name = "WORDS", num_args = 1..=2)]
+        words: Vec<String>,
+        /// Where its jails may go, several times or with commas [default: every other node but the hub]
+        #[arg(long, value_name = "NODE", value_delimiter = ',')]
+        to: Vec<NodeName>,
+        /// A jail that stays, several times or with commas
+        #[arg(long, value_name = "JAIL", value_delimiter = ',')]
+        stay: Vec<JailName>,
+        /// No cut-over begins later than this from now, such as 2h
+        #[arg(long, value_name = "TIME", value_parser = words::length)]
+        deadline: Option<jiff::SignedDuration>,
+        #[command(flatten)]
+        together: Together,
+        /// Only say which jails would go where, and which cannot
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Bring home the jails that `drain` has moved away from a node
+    #[command(after_long_help = "Examples:
+  jailferry undrain node spare
+  jailferry undrain spare --stay                 they stay where they are; spare takes jails again")]
+    Undrain {
+        /// node NAME; `node` may be left out
+        #[arg(required = true, value_name = "WORDS", num_args = 1..=2)]
+        words: Vec<String>,
+        /// Move nothing; the node only counts as drained no longer
+        #[arg(long)]
+        stay: bool,
+        #[command(flatten)]
+        together: Together,
+        /// Show the plan of every move; changes nothing on any host
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        how: How,
+    },
     /// Check fleet and playbook files without asking any host
     Check {
         /// Files to check [default: the fleet]
@@ -242,10 +365,26 @@ pub async fn main() -> Exit {
         Verb::Migrate { words, dry_run, yes, how } => {
             migrate::migrate(&global, &words, &how.options(), migrate::Consent { dry_run, yes }).await
         }
-        Verb::Plan { words, how } => plan::plan(&global, &words, &how.options()).await,
+        Verb::Plan { words, out, as_script, how } => {
+            let shown = plan::Shown { out: out.as_deref(), as_script };
+            plan::plan(&global, &words, &how.options(), shown).await
+        }
+        Verb::Apply { file, dry_run, yes } => apply::apply(&global, &file, migrate::Consent { dry_run, yes }).await,
         Verb::Run { playbook, dry_run, yes } => playbook::run(&global, &playbook, dry_run, yes).await,
         Verb::Schedule(arguments) => schedule::schedule(&global, &arguments).await,
         Verb::Report { run, html, open } => report::report(&global, &run, html.as_deref(), open),
+        Verb::Drain { words, to, stay, deadline, together, dry_run, yes, how } => {
+            let Some(node) = node_of(&words) else { return Exit::BadInput };
+            let drain = Drain { node, to, stay, deadline };
+            let (title, batch, options) = (format!("drain of {}", drain.node), together.batch(), how.options());
+            let wish = drain::Wish { title, drain: &drain, batch: &batch, options: &options };
+            drain::drain(&global, &wish, migrate::Consent { dry_run, yes }).await
+        }
+        Verb::Undrain { words, stay, together, dry_run, yes, how } => {
+            let Some(node) = node_of(&words) else { return Exit::BadInput };
+            let consent = migrate::Consent { dry_run, yes };
+            drain::undrain(&global, &node, stay, &together.batch(), &how.options(), consent).await
+        }
         Verb::Check { files } => check::check(&global, &files),
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,
         Verb::Recover { run, dry_run } => recover::recover(&global, run.as_deref(), dry_run).await,

@@ -1,5 +1,7 @@
 //! From names to a plan, for every verb that moves a jail.
 
+use std::collections::BTreeMap;
+
 use crate::cli::Exit;
 use crate::cli::Global;
 use crate::cli::gather;
@@ -8,16 +10,46 @@ use crate::cli::output;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Owner;
+use crate::plan::Finding;
 use crate::plan::Plan;
 use crate::plan::assemble;
 use crate::plan::finding::Findings;
+use crate::plan::saved;
 use crate::plan::situation::Evidence;
+use crate::plan::situation::Situation;
 use crate::playbook::Options;
+use crate::playbook::Settings;
 use crate::remote::Hosts;
 use crate::saga::journal;
 use crate::saga::owner;
 use crate::ui::event::Event;
 use crate::ui::plan_view;
+
+/// A plan with what it was made from.
+#[derive(Debug)]
+pub struct Drawn {
+    /// The plan.
+    pub plan: Plan,
+    /// What it rests on, by name.
+    pub fields: BTreeMap<String, String>,
+    /// The options it was made with.
+    pub settings: Settings,
+    /// What the hosts said.
+    pub evidence: Evidence,
+    /// What follows from it.
+    pub situation: Situation,
+}
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub enum Undrawn {
+    /// A host does not answer.
+    NotAsked(String),
+    /// Too little is known to plan; worst first.
+    Findings(Vec<Finding>),
+    /// This machine failed, and it has been said.
+    Failed(Exit),
+}
 
 /// Asks the fleet and plans. What went wrong has been said when this fails.
 ///
@@ -32,7 +64,7 @@ pub async fn plan(
     options: &Options,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<Plan, Exit> {
-    plan_examined(global, fleet, hosts, (jail, target), options, events, &|_, _| ()).await
+    draw(global, fleet, hosts, (jail, target), options, events, &|_, _| ()).await.map(|drawn| drawn.plan)
 }
 
 /// As [`plan()`], with a further look at what the hosts said; what it finds stands alone when it forbids the run and too
@@ -44,17 +76,60 @@ pub async fn plan_examined(
     global: &Global,
     fleet: &FleetFile,
     hosts: &Hosts,
-    (jail, target): (&JailName, &NodeName),
+    there: (&JailName, &NodeName),
     options: &Options,
     events: &(dyn Fn(Event) + Send + Sync),
     examine: &(dyn Fn(&Evidence, &mut Findings) + Sync),
 ) -> Result<Plan, Exit> {
+    draw(global, fleet, hosts, there, options, events, examine).await.map(|drawn| drawn.plan)
+}
+
+/// As [`plan_examined`], with what the plan was made from.
+///
+/// # Errors
+/// The exit code to end with.
+pub async fn draw(
+    global: &Global,
+    fleet: &FleetFile,
+    hosts: &Hosts,
+    there: (&JailName, &NodeName),
+    options: &Options,
+    events: &(dyn Fn(Event) + Send + Sync),
+    examine: &(dyn Fn(&Evidence, &mut Findings) + Sync),
+) -> Result<Drawn, Exit> {
+    try_draw(fleet, hosts, there, options, events, examine).await.map_err(|undrawn| match undrawn {
+        Undrawn::NotAsked(error) => {
+            output::complain(&format!("the fleet cannot be asked; nothing was changed\n{error}"));
+            Exit::Refused
+        }
+        Undrawn::Findings(findings) => {
+            if global.json {
+                let _ = output::json(&serde_json::json!({ "findings": findings }));
+            } else {
+                output::error(&plan_view::findings(&findings, output::paint()));
+                output::complain(&format!("jail {} is not moved; nothing was changed", there.0));
+            }
+            Exit::Refused
+        }
+        Undrawn::Failed(exit) => exit,
+    })
+}
+
+/// As [`draw`], and says nothing.
+///
+/// # Errors
+/// Why there is no plan.
+pub async fn try_draw(
+    fleet: &FleetFile,
+    hosts: &Hosts,
+    (jail, target): (&JailName, &NodeName),
+    options: &Options,
+    events: &(dyn Fn(Event) + Send + Sync),
+    examine: &(dyn Fn(&Evidence, &mut Findings) + Sync),
+) -> Result<Drawn, Undrawn> {
     let settings = options.over(&fleet.fleet.options_of(jail)).settle();
     let gathered = gather::evidence(hosts, &fleet.fleet, jail, target, settings.transfer, events).await;
-    let (evidence, situation, mut findings) = gathered.map_err(|error| {
-        output::complain(&format!("the fleet cannot be asked; nothing was changed\n{error}"));
-        Exit::Refused
-    })?;
+    let (evidence, situation, mut findings) = gathered.map_err(|error| Undrawn::NotAsked(error.to_string()))?;
     let mut own = Findings::default();
     examine(&evidence, &mut own);
     if situation.is_none() && own.has_errors() {
@@ -62,22 +137,12 @@ pub async fn plan_examined(
     } else {
         findings.add(own);
     }
-    let planned = match situation {
-        None => Err(findings.into_sorted()),
-        Some(situation) => {
-            let (owner, salt) = (owner()?, salt(jail)?);
-            assemble::plan(&evidence, &situation, &settings, &owner, &salt, findings)
-        }
-    };
-    planned.map_err(|findings| {
-        if global.json {
-            let _ = output::json(&serde_json::json!({ "findings": findings }));
-        } else {
-            output::error(&plan_view::findings(&findings, output::paint()));
-            output::complain(&format!("jail {jail} is not moved; nothing was changed"));
-        }
-        Exit::Refused
-    })
+    let Some(situation) = situation else { return Err(Undrawn::Findings(findings.into_sorted())) };
+    let owner = owner().map_err(Undrawn::Failed)?;
+    let salt = salt(jail).map_err(Undrawn::Failed)?;
+    let fields = saved::matters(&evidence, &situation, &settings);
+    let plan = assemble::plan(&evidence, &situation, &settings, &owner, &salt, findings).map_err(Undrawn::Findings)?;
+    Ok(Drawn { plan, fields, settings, evidence, situation })
 }
 
 /// Is the target a node of the fleet? To be asked before any host is.

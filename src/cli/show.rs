@@ -152,6 +152,9 @@ fn text(found: &FoundRun, record: &RunRecord) -> String {
             Record::Note(note) => {
                 let _ = writeln!(out, "{} {}", entry.at.strftime("%H:%M:%S"), sanitize::line(&note.text));
             }
+            Record::Plan(_) => {
+                let _ = writeln!(out, "{} planned anew from here", entry.at.strftime("%H:%M:%S"));
+            }
             Record::Header(_) | Record::Finished(_) => {}
         }
     }

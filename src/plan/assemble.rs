@@ -52,6 +52,24 @@ pub fn plan(
     settings: &Settings,
     owner: &Owner,
     salt: &str,
+    findings: Findings,
+) -> Result<Plan, Vec<Finding>> {
+    let prints = evidence_of(&evidence.hosts);
+    let run = run_id(&situation.jail, &situation.target.node, &prints, settings, &format!("{owner} {salt}"));
+    plan_as(evidence, situation, settings, owner, &run, findings)
+}
+
+/// Makes the plan of a run that has its id already: to see whether it would come out the same now, or to go on with
+/// fresher facts.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_as(
+    evidence: &Evidence,
+    situation: &Situation,
+    settings: &Settings,
+    owner: &Owner,
+    run: &RunId,
     mut findings: Findings,
 ) -> Result<Plan, Vec<Finding>> {
     let host = |node: &NodeName| evidence.hosts.get(node);
@@ -88,7 +106,6 @@ pub fn plan(
     let nat = nat::decide(situation, &evidence.fleet, &evidence.hosts, &mut findings);
     let rehearsal = rehearsal::prepare(situation, evidence, jail, &nat, &mut findings);
     let prints = evidence_of(&evidence.hosts);
-    let run = run_id(&situation.jail, &situation.target.node, &prints, settings, &format!("{owner} {salt}"));
     let steps = migrate::story(&Cast {
         situation,
         hosts: &evidence.hosts,
@@ -105,15 +122,17 @@ pub fn plan(
         rehearsal: &rehearsal,
         settings,
         link: evidence.link.as_ref(),
-        run: &run,
+        run,
         owner,
         wireguard_files: &wireguard_files,
     });
     let total: u64 = moving.iter().map(|m| m.estimate).sum();
     let count = u64::try_from(moving.len()).unwrap_or(u64::MAX);
+    let predicted_blackout = STOP + SNAPSHOT + DATASET.saturating_mul(count) + START;
+    within_budget(situation, settings, predicted_blackout, &mut findings);
     Ok(Plan {
         format: FORMAT,
-        run,
+        run: run.clone(),
         jail: situation.jail.clone(),
         source: situation.source.node.clone(),
         target: situation.target.node.clone(),
@@ -127,10 +146,28 @@ pub fn plan(
         findings: findings.into_sorted(),
         steps,
         bytes: total,
-        predicted_blackout: STOP + SNAPSHOT + DATASET.saturating_mul(count) + START,
+        predicted_blackout,
         precopy_until: settings.until,
         evidence: prints,
+        hooks: Vec::new(),
     })
+}
+
+/// The budget of the jail.
+fn within_budget(situation: &Situation, settings: &Settings, predicted: u64, findings: &mut Findings) {
+    let Some(accepted) = settings.accept_blackout else { return };
+    if i128::from(predicted) > accepted.as_millis() {
+        findings.fleet_error(
+            "blackout-budget",
+            format!(
+                "nobody would answer for jail {} for about {}.{} s, and `accept_blackout` allows {accepted:#}",
+                situation.jail,
+                predicted / 1000,
+                predicted % 1000 / 100
+            ),
+            "move it when that matters less, or raise `accept_blackout`",
+        );
+    }
 }
 
 fn owners(
@@ -216,4 +253,29 @@ fn summary(situation: &Situation, hub: &HostFacts, total: u64, datasets: usize) 
     }
     lines.push(format!("{datasets} datasets, at most {} to send before the cut-over", bytes(total)));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
+
+    #[test]
+    fn a_prediction_over_the_budget_refuses_the_move() {
+        let made = |seconds: Option<i64>| {
+            let shape = Shape::testbed();
+            let (evidence, situation, findings) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+            let accept_blackout = seconds.map(jiff::SignedDuration::from_secs);
+            let settings = Options { accept_blackout, ..Options::default() }.settle();
+            plan(&evidence, &situation.unwrap(), &settings, &tester(), "", findings).unwrap()
+        };
+        let codes = |plan: &Plan| plan.findings.iter().map(|f| f.code.clone()).collect::<Vec<_>>();
+        assert!(!made(None).refused() && !made(Some(60)).refused());
+        let over = made(Some(1));
+        assert!(over.refused() && codes(&over).contains(&"blackout-budget".to_owned()), "{:?}", over.findings);
+    }
 }

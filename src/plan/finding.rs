@@ -64,6 +64,13 @@ impl Findings {
         }
     }
 
+    /// Takes one in.
+    pub fn take(&mut self, finding: Finding) {
+        if !self.0.contains(&finding) {
+            self.0.push(finding);
+        }
+    }
+
     /// Takes another collection in.
     pub fn add(&mut self, more: Findings) {
         for finding in more.0 {

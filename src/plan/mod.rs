@@ -15,6 +15,7 @@ pub mod finalize;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod hooks;
 pub mod keys;
 pub mod leases;
 pub mod leftovers;
@@ -27,8 +28,10 @@ pub mod network;
 pub mod notices;
 pub mod persist;
 pub mod preflight;
+pub mod refresh;
 pub mod rehearsal;
 pub mod rollback;
+pub mod saved;
 pub mod siblings;
 pub mod situation;
 pub mod staging;
@@ -71,6 +74,20 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Its name, as playbooks write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Copy => "copy",
+            Phase::Stage => "stage",
+            Phase::Arm => "arm",
+            Phase::Rehearse => "rehearse",
+            Phase::CutOver => "cut-over",
+            Phase::Prove => "prove",
+            Phase::Persist => "persist",
+        }
+    }
+
     /// A heading for people.
     #[must_use]
     pub fn title(self) -> &'static str {
@@ -155,6 +172,9 @@ pub struct Plan {
     pub precopy_until: u64,
     /// SHA-256 of each part of the evidence, by host and part.
     pub evidence: std::collections::BTreeMap<String, String>,
+    /// What a playbook lets run beside the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<hooks::HookCall>,
 }
 
 impl Plan {
@@ -190,6 +210,13 @@ impl Plan {
                 {
                     notice.owner = Some(owner.clone());
                 }
+            }
+        }
+        for hook in &mut self.hooks {
+            if let hooks::Call::There(command) = &mut hook.what
+                && let Some(guard) = &mut command.guard
+            {
+                guard.owner = owner.clone();
             }
         }
         self

@@ -8,9 +8,10 @@
 //! - `reader`: the tree to typed values, collecting what is wrong instead of stopping at it;
 //! - [`diagnostic`] and [`render`]: what is wrong, as data and as text with a snippet.
 //!
-//! What the files hold is in [`fleet`], [`check`], [`publish`], [`options`] and [`moves`]; their comments become the descriptions
+//! What the files hold is in [`fleet`], [`check`], [`publish`], [`options`], [`moves`] and [`batch`]; their comments become the descriptions
 //! of `schema/*.json`, which editors show while one types.
 
+pub mod batch;
 pub mod check;
 pub mod diagnostic;
 pub mod fleet;
@@ -23,8 +24,10 @@ pub mod render;
 pub mod report;
 pub mod rules;
 pub mod source;
+pub mod window;
 mod yaml;
 
+pub use batch::Batch;
 pub use check::Check;
 pub use check::HttpTarget;
 pub use check::Probe;
@@ -32,6 +35,7 @@ pub use check::Vantage;
 pub use fleet::Fleet;
 pub use fleet::JailSpec;
 pub use fleet::Node;
+pub use moves::Drain;
 pub use moves::Move;
 pub use moves::Playbook;
 pub(crate) use options::DurationText;

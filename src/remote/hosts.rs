@@ -62,10 +62,15 @@ impl Host {
     }
 }
 
-/// All connected hosts.
+/// All connected hosts, with a log of what runs there.
 pub struct Hosts {
-    hosts: BTreeMap<NodeName, Host>,
+    shared: Arc<Shared>,
     log: RwLock<Arc<dyn CommandLog>>,
+}
+
+/// The connections.
+struct Shared {
+    hosts: BTreeMap<NodeName, Host>,
     config: Option<PathBuf>,
     sockets: AtomicU32,
     /// Dropped last, after the masters.
@@ -74,7 +79,7 @@ pub struct Hosts {
 
 impl fmt::Debug for Hosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hosts").field("names", &self.hosts.keys().collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Hosts").field("names", &self.shared.hosts.keys().collect::<Vec<_>>()).finish_non_exhaustive()
     }
 }
 
@@ -111,9 +116,8 @@ impl Hosts {
             };
             ConnectErrors(targets.iter().map(explain).collect())
         })?;
-        let mut hosts = Hosts {
+        let mut shared = Shared {
             hosts: BTreeMap::new(),
-            log: RwLock::new(Arc::new(NoLog)),
             config: ssh_config.map(Path::to_owned),
             sockets: AtomicU32::new(0),
             directory,
@@ -122,7 +126,7 @@ impl Hosts {
         let mut attempts = JoinSet::new();
         for target in targets {
             let (target, handshakes) = (target.clone(), handshakes.clone());
-            let (config, socket) = (hosts.config.clone(), hosts.socket());
+            let (config, socket) = (shared.config.clone(), shared.socket());
             attempts.spawn(async move {
                 let permit = handshakes.acquire_owned().await;
                 let master = connect(&target, config.as_deref(), &socket).await;
@@ -136,13 +140,19 @@ impl Hosts {
                 Ok(master) => {
                     let master = RwLock::new(Arc::new(master));
                     let channels = Arc::new(Semaphore::new(CHANNELS));
-                    hosts.hosts.insert(target.name.clone(), Host { target, channels, master });
+                    shared.hosts.insert(target.name.clone(), Host { target, channels, master });
                 }
                 Err(error) => errors.push(error),
             }
         }
         errors.sort_by(|a, b| a.host.cmp(&b.host));
-        Ok((hosts, errors))
+        Ok((Hosts { shared: Arc::new(shared), log: RwLock::new(Arc::new(NoLog)) }, errors))
+    }
+
+    /// The same connections with a log of their own: for a run beside others.
+    #[must_use]
+    pub fn beside(&self) -> Hosts {
+        Hosts { shared: self.shared.clone(), log: RwLock::new(Arc::new(NoLog)) }
     }
 
     /// Replaces the connection to `name` by a fresh one, made the whole way anew: what proves that a changed network
@@ -152,7 +162,7 @@ impl Hosts {
     /// When the host is not among these hosts, or no fresh connection can be had; the old one stays then.
     pub async fn reconnect(&self, name: &NodeName) -> Result<(), RemoteError> {
         let host = self.host(name)?;
-        let master = connect(&host.target, self.config.as_deref(), &self.socket())
+        let master = connect(&host.target, self.shared.config.as_deref(), &self.shared.socket())
             .await
             .map_err(|e| RemoteError::before(name, Kind::NoFreshConnection(Box::new(e))))?;
         *host.master.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(master);
@@ -166,23 +176,25 @@ impl Hosts {
 
     /// The names of the connected hosts.
     pub fn names(&self) -> impl Iterator<Item = &NodeName> {
-        self.hosts.keys()
+        self.shared.hosts.keys()
     }
 
     /// How commands become root on `name`; `None` when it is not connected.
     #[must_use]
     pub fn become_root(&self, name: &NodeName) -> Option<Become> {
-        self.hosts.get(name).map(|h| h.target.become_root)
+        self.shared.hosts.get(name).map(|h| h.target.become_root)
     }
 
     pub(crate) fn host(&self, name: &NodeName) -> Result<&Host, RemoteError> {
-        self.hosts.get(name).ok_or_else(|| RemoteError::before(name, Kind::NotConnected))
+        self.shared.hosts.get(name).ok_or_else(|| RemoteError::before(name, Kind::NotConnected))
     }
 
     pub(crate) fn log(&self) -> Arc<dyn CommandLog> {
         self.log.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
 
+impl Shared {
     /// A path for the next control socket.
     fn socket(&self) -> PathBuf {
         self.directory.path().join(format!("{}.s", self.sockets.fetch_add(1, Ordering::Relaxed)))

@@ -97,7 +97,7 @@ pub(super) fn tell(record: &RunRecord, plan: Option<&Plan>) -> Told {
                     None => told.other_commands.push(view),
                 }
             }
-            Record::Header(_) | Record::Note(_) | Record::Finished(_) => {}
+            Record::Header(_) | Record::Plan(_) | Record::Note(_) | Record::Finished(_) => {}
         }
     }
     let (length, rest) = (told.length, open.clone());

@@ -190,7 +190,7 @@ impl Journal {
             tail.file.set_len(tail.length).map_err(failed)?;
             tail.torn = false;
         }
-        let durable = matches!(entry.what, Record::Header(_) | Record::Step(_) | Record::Finished(_));
+        let durable = matches!(entry.what, Record::Header(_) | Record::Plan(_) | Record::Step(_) | Record::Finished(_));
         let written = tail.file.write_all(&line).and_then(|()| if durable { tail.file.sync_data() } else { Ok(()) });
         if let Err(error) = written {
             // A part of the line may be there (a full disk). Take it away, so that what was acknowledged stays

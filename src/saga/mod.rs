@@ -4,6 +4,7 @@
 
 pub mod beats;
 pub mod direction;
+pub mod hooks;
 pub mod interrupt;
 pub mod journal;
 pub mod lanes;
@@ -11,6 +12,7 @@ pub mod owner;
 pub mod record;
 pub mod run;
 pub mod state;
+pub mod turn;
 pub mod undo;
 
 pub use journal::Journal;

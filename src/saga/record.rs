@@ -41,6 +41,8 @@ pub enum Record {
     Step(StepRecord),
     /// A command ran.
     Command(CommandRecord),
+    /// The run goes on with another plan, the same up to here: the facts were read again before the cut-over.
+    Plan(serde_json::Value),
     /// Something worth knowing, a measurement or a decision.
     Note(NoteRecord),
     /// The run is over.
@@ -233,6 +235,7 @@ fn follow(run: &mut RunRecord, line: usize, entry: Entry) -> Result<(), BadJourn
             run.finished = None;
         }
         Record::Finished(finished) => run.finished = Some(finished.clone()),
+        Record::Plan(plan) => run.header.plan = plan.clone(),
         Record::Command(_) | Record::Note(_) => {}
     }
     run.entries.push(entry);

@@ -21,6 +21,8 @@ use crate::model::NodeName;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::Step;
+use crate::plan::refresh;
+use crate::playbook::batch::Edge;
 use crate::remote::CopyError;
 use crate::remote::DirectError;
 use crate::remote::Hosts;
@@ -29,13 +31,16 @@ use crate::remote::RemoteError;
 use crate::saga::beats::Beats;
 use crate::saga::direction;
 use crate::saga::direction::Direction;
+use crate::saga::hooks;
 use crate::saga::interrupt::Interrupts;
 use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
 use crate::saga::lanes;
+use crate::saga::record::Record;
 use crate::saga::run::rounds::Rounds;
 use crate::saga::run::stream::Ends;
 use crate::saga::state::StepEvent;
+use crate::saga::turn::Turn;
 use crate::saga::undo;
 use crate::ui::event::Event;
 use crate::ui::sanitize;
@@ -125,6 +130,10 @@ pub struct Run<'a> {
     blackout: Option<Duration>,
     /// The longest silence that the hub saw.
     seen_outside: Option<Duration>,
+    /// What it waits for behind its copy.
+    turn: Option<&'a dyn Turn>,
+    /// How many hooks have run.
+    hooked: usize,
 }
 
 impl std::fmt::Debug for Run<'_> {
@@ -155,7 +164,16 @@ impl<'a> Run<'a> {
             stopped_at: None,
             blackout: None,
             seen_outside: None,
+            turn: None,
+            hooked: 0,
         }
+    }
+
+    /// Lets it wait for its turn before it goes on from behind its copy.
+    #[must_use]
+    pub fn in_turn(mut self, turn: &'a dyn Turn) -> Run<'a> {
+        self.turn = Some(turn);
+        self
     }
 
     /// Forward to the end, or back to the beginning, heard by the hosts all the time.
@@ -168,7 +186,7 @@ impl<'a> Run<'a> {
     }
 
     async fn whole(&mut self) -> Outcome {
-        let no_return = self.plan.point_of_no_return();
+        let mut no_return = self.plan.point_of_no_return();
         let mut index = 0;
         while index < no_return {
             let Some(step) = self.plan.steps.get(index) else { break };
@@ -177,6 +195,21 @@ impl<'a> Run<'a> {
             }
             if self.interrupts.asked() {
                 return self.unwind(index, "interrupted as asked".into()).await;
+            }
+            if index == refresh::seed(self.plan)
+                && let Some(turn) = self.turn.take()
+            {
+                if let Err(reason) = self.take_turn(turn).await {
+                    return self.unwind(index, reason).await;
+                }
+                no_return = self.plan.point_of_no_return();
+                continue;
+            }
+            if let Err(reason) = self.hooks_until((step.phase, Edge::Before)).await {
+                if index == 0 {
+                    return Outcome::Refused { reason };
+                }
+                return self.unwind(index, reason).await;
             }
             if let Some(reason) = self.not_needed(step) {
                 (self.events)(Event::StepSkipped { number: index + 1, reason: reason.clone() });
@@ -217,8 +250,56 @@ impl<'a> Run<'a> {
             }
             index = end;
         }
+        // None of these can stop the move any more.
+        let _ = self.hooks_until((Phase::Persist, Edge::Before)).await;
         let rest: Vec<usize> = (no_return..self.plan.steps.len()).collect();
-        self.make_it_last(&rest).await
+        let outcome = self.make_it_last(&rest).await;
+        if matches!(outcome, Outcome::Moved { .. }) {
+            let _ = self.hooks_until((Phase::Persist, Edge::After)).await;
+        }
+        outcome
+    }
+
+    /// Waits until this run may cut over, and goes on with the plan that holds then.
+    async fn take_turn(&mut self, turn: &'a dyn Turn) -> Result<(), String> {
+        let stop = self.interrupts.clone();
+        tokio::select! {
+            came = turn.come() => came?,
+            () = stop.stop_now() => return Err("interrupted as asked".into()),
+        };
+        let Some(plan) = turn.plan() else { return Ok(()) };
+        let whole = serde_json::to_value(plan).map_err(|e| format!("the plan cannot be written: {e}"))?;
+        self.journal.append(Record::Plan(whole)).map_err(|e| format!("the journal cannot be written: {e}"))?;
+        self.plan = plan;
+        // The hub's copy, for a machine without this journal.
+        let kept = plan.steps.iter().enumerate().find(|(_, s)| matches!(s.effect, Effect::StorePlan { .. }));
+        if let Some((index, step)) = kept {
+            self.perform(index + 1, &step.work()).await.map_err(|e| format!("{}: {e}", step.title))?;
+        }
+        Ok(())
+    }
+
+    /// Runs the hooks up to that place in the order of the phases. A failure is told; one that can take the move back is
+    /// given.
+    async fn hooks_until(&mut self, place: (Phase, Edge)) -> Result<(), String> {
+        while let Some(call) = self.plan.hooks.get(self.hooked).filter(|call| call.place() <= place) {
+            self.hooked += 1;
+            let stop = self.interrupts.clone();
+            let came = tokio::select! {
+                came = hooks::run(call, self.hosts) => came,
+                () = stop.stop_now() => Err("interrupted as asked".into()),
+            };
+            let text = match &came {
+                Ok(said) => said.clone(),
+                Err(error) => format!("FAILED: {error}"),
+            };
+            (self.events)(Event::Note { text: text.clone() });
+            let _ = self.journal.note(text);
+            if call.can_stop() {
+                came?;
+            }
+        }
+        Ok(())
     }
 
     /// From the point of no return on every step is tried, whatever became of the one before it.

@@ -10,21 +10,32 @@ use crate::ui::output::Lines;
 #[derive(Debug)]
 pub struct Json<W> {
     lines: Lines<W>,
+    /// Which of several moves the events are about.
+    jail: Option<String>,
 }
 
 impl<W: Write> Json<W> {
     /// Writes to `stream`.
     pub fn new(stream: W) -> Json<W> {
-        Json { lines: Lines::new(stream) }
+        Json { lines: Lines::new(stream), jail: None }
+    }
+
+    /// Adds the jail to every event.
+    #[must_use]
+    pub fn of(mut self, jail: &str) -> Json<W> {
+        self.jail = Some(jail.to_owned());
+        self
     }
 }
 
 impl<W: Write + Send> Show for Json<W> {
     fn show(&mut self, event: &Event) {
         // An event is made of strings and numbers and always has a JSON form.
-        if let Ok(line) = serde_json::to_string(event) {
-            self.lines.line(&line);
+        let Ok(mut value) = serde_json::to_value(event) else { return };
+        if let (Some(jail), Some(fields)) = (&self.jail, value.as_object_mut()) {
+            fields.insert("jail".into(), jail.as_str().into());
         }
+        self.lines.line(&value.to_string());
     }
 }
 

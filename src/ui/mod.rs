@@ -10,6 +10,7 @@ pub mod json;
 pub mod output;
 pub mod paint;
 pub mod plain;
+pub mod plan_script;
 pub mod plan_view;
 pub mod renderer;
 pub mod sanitize;

@@ -18,12 +18,37 @@ pub struct Plain<W> {
     words: Words,
     /// By step: the last milestone told.
     milestones: BTreeMap<usize, u64>,
+    /// In front of every line: which of several moves it is about.
+    name: String,
 }
 
 impl<W: Write> Plain<W> {
     /// Writes to `stream`.
     pub fn new(stream: W, colours: Paint) -> Plain<W> {
-        Plain { lines: Lines::new(stream), words: Words::new(colours), milestones: BTreeMap::new() }
+        Plain {
+            lines: Lines::new(stream),
+            words: Words::new(colours),
+            milestones: BTreeMap::new(),
+            name: String::new(),
+        }
+    }
+
+    /// Puts a name in front of every line.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Plain<W> {
+        self.name = format!("{name}: ");
+        self
+    }
+
+    fn line(&mut self, text: &str) {
+        let name = &self.name;
+        // Every line of it, so that it can be searched for.
+        let text = if name.is_empty() {
+            text.to_owned()
+        } else {
+            format!("{name}{}", text.replace('\n', &format!("\n{name}")))
+        };
+        self.lines.line(&text);
     }
 
     /// A line at each quarter of a transfer, or each time it has doubled when its size is not known.
@@ -38,7 +63,7 @@ impl<W: Write> Plain<W> {
         }
         let of = total.map(|t| format!(" of {}", text::bytes(t))).unwrap_or_default();
         let line = format!("{} {}: {}{of}", self.words.place(number), sanitize::line(what), text::bytes(bytes));
-        self.lines.line(&line);
+        self.line(&line);
     }
 }
 
@@ -51,7 +76,7 @@ impl<W: Write + Send> Show for Plain<W> {
             _ => {}
         }
         if let Some(line) = self.words.line(event) {
-            self.lines.line(&line);
+            self.line(&line);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::plan::Finding;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::Severity;
+use crate::plan::hooks::Call;
 use crate::plan::leases;
 use crate::plan::preflight::bytes;
 use crate::ui::paint::Paint;
@@ -39,6 +40,17 @@ pub fn render(plan: &Plan, paint: Paint) -> String {
         line(format!("  While it runs, these hosts hear a sign of life every {} s:", plan.beat_seconds()));
         for command in beats.values() {
             line(listing(command, "$", paint));
+        }
+    }
+    if !plan.hooks.is_empty() {
+        line(String::new());
+        line("  The playbook's hooks; nothing undoes them:".to_owned());
+        for hook in &plan.hooks {
+            let failure = if hook.can_stop() { "a failure takes the move back" } else { "a failure is only told" };
+            line(format!("    {} (at most {} s; {failure})", hook.title(), hook.timeout));
+            if let Call::There(command) = &hook.what {
+                line(listing(command, "$", paint));
+            }
         }
     }
     if plan.steps.iter().any(|s| s.alongside) {
@@ -216,6 +228,7 @@ pub fn machine(plan: &Plan) -> serde_json::Value {
         "lease_seconds": plan.lease,
         "beat_seconds": plan.beat_seconds(),
         "beats": commands(leases::beats(&plan.steps).into_values().collect()),
+        "hooks": plan.hooks,
         "steps": steps,
     })
 }

@@ -80,6 +80,15 @@ impl Renderer {
         })
     }
 
+    /// For one of several moves at once: lines that begin with its name, or JSON lines that tell it. No bars.
+    #[must_use]
+    pub fn of_many(json: bool, colour: bool, name: &str) -> Renderer {
+        if json {
+            return Renderer::with(Box::new(Json::new(std::io::stdout()).of(name)));
+        }
+        Renderer::with(Box::new(Plain::new(std::io::stdout(), Paint::new(colour)).named(name)))
+    }
+
     fn with(mut show: Box<dyn Show>) -> Renderer {
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {

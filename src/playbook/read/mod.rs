@@ -1,5 +1,6 @@
 //! From the tree to the values of a fleet or a playbook.
 
+mod batch;
 mod check;
 pub(crate) mod fleet;
 mod options;

@@ -1,14 +1,19 @@
 //! Reads playbooks.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::playbook::diagnostic::Diagnostic;
 use crate::playbook::diagnostic::Findings;
 use crate::playbook::fleet::Fleet;
+use crate::playbook::moves::Drain;
 use crate::playbook::moves::Move;
 use crate::playbook::moves::Playbook;
+use crate::playbook::read::batch::batch;
 use crate::playbook::read::fleet::known;
+use crate::playbook::read::options::duration;
 use crate::playbook::read::options::options;
 use crate::playbook::read::options::plain_text;
 use crate::playbook::read::schedule::schedule;
@@ -17,33 +22,136 @@ use crate::playbook::reader::list;
 use crate::playbook::reader::name;
 use crate::playbook::yaml::Located;
 
+/// A jail that comes after another, and where that is written.
+type After = (JailName, Range<usize>);
+
 /// The playbook of a document. With `fleet`, jails and nodes must be known to it.
 pub(crate) fn playbook(root: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> Option<Playbook> {
     let mut fields = Fields::of(root, "a playbook", findings)?;
     let path = fields.get("fleet").and_then(|n| plain_text(n, "a path", findings)).map(PathBuf::from);
     let options = options(&mut fields, findings);
     let schedule = fields.get("schedule").and_then(|n| schedule(n, findings));
-    let moves = fields.require("moves", "which jail goes where?", findings);
-    let moves = moves.and_then(|n| list(n, "a list of moves", findings));
-    let moves = moves.map(|items| items.iter().filter_map(|item| one_move(item, fleet, findings)).collect());
+    let batch = batch(&mut fields, fleet, findings);
+    let emptied = fields.get("drain");
+    let (moves, drain) = match emptied {
+        None => {
+            let moves = fields.require("moves", "which jail goes where?", findings);
+            let moves = moves.and_then(|n| list(n, "a list of moves", findings));
+            let moves: Option<Vec<(Move, Vec<After>)>> =
+                moves.map(|items| items.iter().filter_map(|item| one_move(item, fleet, findings)).collect());
+            if let Some(moves) = &moves {
+                order(moves, findings);
+            }
+            (moves.map(|m| m.into_iter().map(|(m, _)| m).collect()), None)
+        }
+        Some(node) => {
+            if fields.get("moves").is_some() {
+                let finding = Diagnostic::error("a playbook with `moves` and with `drain`", node.span.clone());
+                findings.push(finding.hint("write two playbooks"));
+            }
+            let drain = one_drain(node, fleet, findings);
+            (drain.is_some().then(Vec::new), drain)
+        }
+    };
     fields.finish(findings);
-    Some(Playbook { fleet: path, options, schedule, moves: moves? })
+    Some(Playbook { fleet: path, options, schedule, batch, moves: moves?, drain })
 }
 
-fn one_move(item: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> Option<Move> {
+fn one_move(item: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> Option<(Move, Vec<After>)> {
     let mut fields = Fields::of(item, "a move", findings)?;
     let jail_at = fields.require("jail", "which jail?", findings);
     let jail = jail_at.and_then(|n| name::<JailName>(n, "the name of a jail", findings));
     let to_at = fields.require("to", "to which node?", findings);
     let to = to_at.and_then(|n| name::<NodeName>(n, "the name of a node", findings));
+    let after = fields.get("after").and_then(|n| list(n, "a list of jails", findings)).unwrap_or_default();
+    let after: Vec<After> = after
+        .iter()
+        .filter_map(|n| Some((name::<JailName>(n, "the name of a jail", findings)?, n.span.clone())))
+        .collect();
     let options = options(&mut fields, findings);
     fields.finish(findings);
-    if let (Some(fleet), Some(to), Some(at)) = (fleet, &to, to_at) {
-        known(to.as_str(), &at.span, "the target", "nodes", fleet.nodes.keys().map(NodeName::as_str), findings);
+    is_node(fleet, &to, to_at, "the target", findings);
+    is_jail(fleet, &jail, jail_at, findings);
+    let names = after.iter().map(|(jail, _)| jail.clone()).collect();
+    Some((Move { jail: jail?, to: to?, after: names, options }, after))
+}
+
+fn one_drain(node: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> Option<Drain> {
+    let mut fields = Fields::of(node, "drain", findings)?;
+    let node_at = fields.require("node", "which node is to be emptied?", findings);
+    let emptied = node_at.and_then(|n| name::<NodeName>(n, "the name of a node", findings));
+    is_node(fleet, &emptied, node_at, "the node", findings);
+    let mut to = Vec::new();
+    for at in fields.get("to").and_then(|n| list(n, "a list of nodes", findings)).unwrap_or_default() {
+        let one = name::<NodeName>(at, "the name of a node", findings);
+        is_node(fleet, &one, Some(at), "the target", findings);
+        if one.is_some() && one == emptied {
+            findings.push(Diagnostic::error("a node cannot be emptied into itself", at.span.clone()));
+        }
+        to.extend(one);
     }
+    let mut stay = Vec::new();
+    for at in fields.get("stay").and_then(|n| list(n, "a list of jails", findings)).unwrap_or_default() {
+        let one = name::<JailName>(at, "the name of a jail", findings);
+        is_jail(fleet, &one, Some(at), findings);
+        stay.extend(one);
+    }
+    let deadline = fields.get("deadline").and_then(|n| duration(n, findings));
+    fields.finish(findings);
+    Some(Drain { node: emptied?, to, stay, deadline })
+}
+
+fn is_node(
+    fleet: Option<&Fleet>,
+    node: &Option<NodeName>,
+    at: Option<&Located>,
+    what: &'static str,
+    findings: &mut Findings,
+) {
+    if let (Some(fleet), Some(node), Some(at)) = (fleet, node, at) {
+        known(node.as_str(), &at.span, what, "nodes", fleet.nodes.keys().map(NodeName::as_str), findings);
+    }
+}
+
+fn is_jail(fleet: Option<&Fleet>, jail: &Option<JailName>, at: Option<&Located>, findings: &mut Findings) {
     // A fleet that lists no jails leaves it to the hosts which there are.
-    if let (Some(fleet), Some(jail), Some(at)) = (fleet.filter(|f| !f.jails.is_empty()), &jail, jail_at) {
+    if let (Some(fleet), Some(jail), Some(at)) = (fleet.filter(|f| !f.jails.is_empty()), jail, at) {
         known(jail.as_str(), &at.span, "the jail", "jails", fleet.jails.keys().map(JailName::as_str), findings);
     }
-    Some(Move { jail: jail?, to: to?, options })
+}
+
+/// Every `after` names a jail of the playbook, and following them never leads back.
+fn order(moves: &[(Move, Vec<After>)], findings: &mut Findings) {
+    for (one, after) in moves {
+        for (before, at) in after {
+            if !moves.iter().any(|(m, _)| m.jail == *before) {
+                let names = moves.iter().map(|(m, _)| m.jail.as_str());
+                known(before.as_str(), at, "the jail", "moves", names, findings);
+            } else if *before == one.jail || leads_back(moves, before, &one.jail) {
+                let title = format!("`{}` would wait for itself", one.jail);
+                findings.push(
+                    Diagnostic::error(title, at.clone())
+                        .label(format!("`{before}` comes after `{}`", one.jail))
+                        .hint("take one `after` of the circle away"),
+                );
+            }
+        }
+    }
+}
+
+/// Is `wanted` among what `from` comes after, directly or not?
+fn leads_back(moves: &[(Move, Vec<After>)], from: &JailName, wanted: &JailName) -> bool {
+    let mut seen: Vec<&JailName> = Vec::new();
+    let mut open = vec![from];
+    while let Some(jail) = open.pop() {
+        if jail == wanted {
+            return true;
+        }
+        if seen.contains(&jail) {
+            continue;
+        }
+        seen.push(jail);
+        open.extend(moves.iter().filter(|(m, _)| m.jail == *jail).flat_map(|(m, _)| &m.after));
+    }
+    false
 }

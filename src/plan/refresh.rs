@@ -1,0 +1,147 @@
+//! A run that has copied its jail and waits for its turn to cut over is planned anew from there: others may have changed
+//! the hub's AllowedIPs, rc.conf and routes meanwhile, and its steps compare before they write.
+//!
+//! What the run itself has changed so far (snapshots, the copy at the target, its lock) is known; of that the facts from
+//! before count. Of everything else the new ones do.
+
+use crate::effect::Effect;
+use crate::model::RunId;
+use crate::plan::Phase;
+use crate::plan::Plan;
+use crate::plan::finding::Finding;
+use crate::plan::leases;
+use crate::plan::situation::Evidence;
+use crate::plan::situation::Situation;
+
+/// The index of the first step behind the copy of everything: from there on a run must not wait, so this is where it waits
+/// for its turn.
+#[must_use]
+pub fn seed(plan: &Plan) -> usize {
+    let behind = |step: &&crate::plan::Step| step.round.is_some() || step.phase != Phase::Copy;
+    plan.steps.iter().position(|s| behind(&s)).unwrap_or(plan.steps.len())
+}
+
+/// The facts to plan the rest with.
+#[must_use]
+pub fn refreshed(before: &Evidence, mut now: Evidence, situation: &Situation, run: &RunId) -> Evidence {
+    for node in [&situation.source.node, &situation.target.node] {
+        if let (Some(old), Some(new)) = (before.hosts.get(node), now.hosts.get_mut(node)) {
+            new.datasets.clone_from(&old.datasets);
+            new.pools.clone_from(&old.pools);
+        }
+    }
+    let ours = format!("{run} ");
+    for facts in now.hosts.values_mut() {
+        facts.moving.retain(|jail, lock| *jail != situation.jail.as_str() || !lock.starts_with(&ours));
+    }
+    if let (Some(old), Some(new)) = (&before.jail, &mut now.jail) {
+        new.datasets.clone_from(&old.datasets);
+        new.mounts.clone_from(&old.mounts);
+    }
+    if let (Some(old), Some(new)) = (&before.target, &mut now.target) {
+        new.datasets.clone_from(&old.datasets);
+    }
+    now
+}
+
+/// Does a finding say no more than that the run itself is under way?
+#[must_use]
+pub fn is_itself(finding: &Finding, run: &RunId) -> bool {
+    finding.code == "moving" && finding.what.contains(&format!("by run {run} "))
+}
+
+/// Can a run that has carried out the first `done` steps of one plan go on with the other? Only when it has done exactly
+/// what the other begins with, and the same hosts hear from it.
+///
+/// # Errors
+/// What is different.
+pub fn goes_on(old: &Plan, new: &Plan, done: usize) -> Result<(), String> {
+    if old.run != new.run || old.source != new.source || old.target != new.target || old.hub != new.hub {
+        return Err("the jail is not where it was".to_owned());
+    }
+    if seed(new) != done {
+        return Err("its datasets are not those that were copied".to_owned());
+    }
+    let effect = |plan: &Plan, index: usize| {
+        plan.steps.get(index).map(|step| {
+            let mut step = step.clone();
+            if let Effect::Transfer(transfer) = &mut step.effect {
+                transfer.estimate = None;
+            }
+            step
+        })
+    };
+    if let Some(index) = (0..done).find(|index| effect(old, *index) != effect(new, *index)) {
+        let title = old.steps.get(index).map_or("", |s| s.title.as_str());
+        return Err(format!("step {} ({title}) would be another now", index + 1));
+    }
+    if leases::beats(&old.steps) != leases::beats(&new.steps) {
+        return Err("other hosts take part now".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effect::simulate::World;
+    use crate::plan::assemble;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
+
+    fn drawn(world: &World, name: &str, to: &str) -> (Evidence, Situation, Plan) {
+        let (evidence, situation, findings) = world.evidence(&Shape::testbed().fleet(), &jail(name), &node(to));
+        let (situation, settings) = (situation.unwrap(), Options::default().settle());
+        let plan = assemble::plan(&evidence, &situation, &settings, &tester(), "", findings).unwrap();
+        (evidence, situation, plan)
+    }
+
+    /// Two moves to one node: both copy, one cuts over, and the other goes on with a plan that knows it.
+    #[test]
+    fn the_rest_is_planned_with_what_another_move_has_changed() {
+        let mut world = Shape::testbed().world();
+        let (before, situation, web) = drawn(&world, "web", "big");
+        let done = seed(&web);
+        assert!(done > 3 && web.steps[done].round == Some(1), "{done}");
+        let (_, _, db) = drawn(&world, "db", "big");
+        web.steps[..done].iter().for_each(|s| world.apply(&s.effect).unwrap());
+        db.steps.iter().for_each(|s| world.apply(&s.effect).unwrap());
+        // As it was planned it would not do: what it hands over is not there any more.
+        let mut stale = world.clone();
+        assert!(web.steps[done..].iter().any(|s| stale.apply(&s.effect).is_err()));
+
+        let (now, found, findings) = world.evidence(&Shape::testbed().fleet(), &jail("web"), &node("big"));
+        let now = refreshed(&before, now, &situation, &web.run);
+        let mut findings_now = crate::plan::finding::Findings::default();
+        drop(findings);
+        let again = crate::plan::situation::resolve(&now, &jail("web"), &node("big"), &mut findings_now).unwrap();
+        assert!(found.is_some());
+        let settings = Options::default().settle();
+        let rest = assemble::plan_as(&now, &again, &settings, &tester(), &web.run, findings_now).unwrap();
+        assert!(!rest.refused(), "{:?}", rest.findings);
+        assert_eq!(goes_on(&web, &rest, done), Ok(()));
+        rest.steps[done..].iter().for_each(|s| world.apply(&s.effect).unwrap());
+        let (evidence, _, _) = world.evidence(&Shape::testbed().fleet(), &jail("web"), &node("spare"));
+        assert!(evidence.hosts[&node("big")].jail(&jail("web")).is_some());
+        assert!(evidence.hosts[&node("big")].jail(&jail("db")).is_some());
+    }
+
+    #[test]
+    fn a_jail_that_changed_meanwhile_does_not_go_on() {
+        let world = Shape::testbed().world();
+        let (_, _, web) = drawn(&world, "web", "big");
+        let done = seed(&web);
+        let mut other = web.clone();
+        other.steps.remove(2);
+        assert!(goes_on(&web, &other, done).is_err());
+        let mut elsewhere = web.clone();
+        elsewhere.target = node("small");
+        assert!(goes_on(&web, &elsewhere, done).is_err());
+        let mut renamed = web.clone();
+        renamed.steps[1].title.push('!');
+        assert!(goes_on(&web, &renamed, done).unwrap_err().contains("step 2"));
+    }
+}

@@ -16,8 +16,12 @@ mod canary;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/client.rs"]
 mod client;
+#[path = "fleet/clones.rs"]
+mod clones;
 #[path = "fleet/direct.rs"]
 mod direct;
+#[path = "fleet/encrypted.rs"]
+mod encrypted;
 #[path = "fleet/hung.rs"]
 mod hung;
 #[path = "fleet/interrupts.rs"]
@@ -41,6 +45,8 @@ mod promise;
 mod refusals;
 #[path = "fleet/report.rs"]
 mod report;
+#[path = "fleet/resume.rs"]
+mod resume;
 #[path = "fleet/rollbacks.rs"]
 mod rollbacks;
 #[path = "fleet/schedule.rs"]

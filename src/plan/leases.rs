@@ -143,6 +143,9 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::RollBackReceived { .. }
         | Effect::CompareGuids { .. }
         | Effect::Tidy { .. }
+        | Effect::TryKeys { .. }
+        | Effect::LoadKeys { .. }
+        | Effect::UnloadKeys { .. }
         | Effect::Declare { .. }
         | Effect::Withdraw { .. }
         | Effect::KeepWayBack { .. }

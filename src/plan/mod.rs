@@ -16,6 +16,7 @@ pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hooks;
+pub mod keys;
 pub mod leases;
 pub mod leftovers;
 pub mod manager;
@@ -243,6 +244,13 @@ impl Step {
             Work::Explained { why, .. } => why,
             _ => None,
         }
+    }
+
+    /// What else it may run when a stream of it breaks, in that order, with
+    /// [`TOKEN`](crate::effect::resume::TOKEN) in the place of a token that does not exist yet.
+    #[must_use]
+    pub fn commands_behind_a_break(&self) -> Vec<Command> {
+        self.work().resumes().into_iter().flat_map(|resume| resume.commands().into_iter().cloned()).collect()
     }
 
     /// What is carried out.

@@ -208,7 +208,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         fstab,
         prefixes,
         addresses,
-        hub_sources: hub_sources(hub_facts, &running.gateways, target == hub),
+        hub_sources: hub_sources(hub_facts, target_facts, &running.gateways, target == hub),
         gateways: running.gateways.clone(),
         mtu: target_mtu.unwrap_or(1380),
         epair,
@@ -235,17 +235,22 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     })
 }
 
-/// Where the hub itself has one of the jail's gateway addresses, another of its addresses of that family.
-fn hub_sources(hub: &HostFacts, gateways: &[IpAddr], hub_is_target: bool) -> Vec<IpAddr> {
-    let all: Vec<IpAddr> =
-        hub.interfaces.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr).filter(|a| !a.is_loopback()).collect();
+/// Where the target has one of the hub's own addresses, or gets it as the jail's gateway, another of the hub's addresses of
+/// that family: answers to the shared one would stay at the target.
+fn hub_sources(hub: &HostFacts, target: &HostFacts, gateways: &[IpAddr], hub_is_target: bool) -> Vec<IpAddr> {
     if hub_is_target {
         return Vec::new();
     }
-    gateways
-        .iter()
-        .filter(|g| all.contains(g))
-        .filter_map(|g| all.iter().find(|a| a.is_ipv4() == g.is_ipv4() && !gateways.contains(a)))
+    let of = |facts: &HostFacts| -> Vec<IpAddr> {
+        let all = facts.interfaces.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);
+        all.filter(|a| !a.is_loopback()).collect()
+    };
+    let (own, there) = (of(hub), of(target));
+    let shared = |a: &IpAddr| there.contains(a) || gateways.contains(a);
+    [true, false]
+        .into_iter()
+        .filter(|v4| own.iter().any(|a| a.is_ipv4() == *v4 && shared(a)))
+        .filter_map(|v4| own.iter().find(|a| a.is_ipv4() == v4 && !shared(a)))
         .copied()
         .collect()
 }

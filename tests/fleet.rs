@@ -35,6 +35,8 @@ mod nat;
 mod promise;
 #[path = "fleet/refusals.rs"]
 mod refusals;
+#[path = "fleet/relay.rs"]
+mod relay;
 #[path = "fleet/rollbacks.rs"]
 mod rollbacks;
 #[path = "fleet/secrets.rs"]
@@ -43,6 +45,8 @@ mod secrets;
 mod siblings;
 #[path = "fleet/state.rs"]
 mod state;
+#[path = "fleet/thin.rs"]
+mod thin;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/tool.rs"]
 mod tool;

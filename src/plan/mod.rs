@@ -15,6 +15,7 @@ pub mod finalize;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod included;
 pub mod leases;
 pub mod leftovers;
 pub mod manager;

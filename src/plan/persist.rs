@@ -478,14 +478,16 @@ fn named_routes(rc: &RcConf, route: &RouteSpec) -> Vec<(String, String)> {
 }
 
 /// Does rc.conf have the route already, under whatever name its owner gave it?
-fn is_kept(rc: &RcConf, route: &RouteSpec) -> bool {
+pub(super) fn is_kept(rc: &RcConf, route: &RouteSpec) -> bool {
     let (list, start) = match route.prefix.family() {
         Family::Inet => ("static_routes", "route_"),
         Family::Inet6 => ("ipv6_static_routes", "ipv6_route_"),
     };
     let wanted = arguments(route);
     let names = rc.variables.get(list).map(|l| l.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
-    names.iter().filter_map(|name| rc.variables.get(&format!("{start}{name}"))).any(|value| {
+    // `NAME:INTERFACE` is added when that interface comes up (rc.conf(5)).
+    let names = names.iter().map(|name| name.split(':').next().unwrap_or_default());
+    names.filter_map(|name| rc.variables.get(&format!("{start}{name}"))).any(|value| {
         let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
         value == wanted || route.fib == 0 && format!("{value} -fib 0") == wanted
     })

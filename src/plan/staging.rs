@@ -12,6 +12,7 @@ use crate::model::NodeName;
 use crate::model::RemotePath;
 use crate::plan::Change;
 use crate::plan::finding::Findings;
+use crate::plan::included;
 use crate::plan::situation::Situation;
 use crate::plan::ways;
 
@@ -194,6 +195,9 @@ pub fn stage(
             rewritten.text
         }
     };
+    if !travels {
+        included::examine(situation, hosts, jail, &text, findings);
+    }
     let changes = rewritten
         .changes
         .iter()

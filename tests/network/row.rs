@@ -9,7 +9,8 @@ use crate::bench::wait_until;
 use crate::client::Client;
 use crate::state::States;
 
-const HOSTS: [&str; 3] = ["spare", "big", "small"];
+/// The hub first: a node greets it when it comes up, and again only after a while.
+const HOSTS: [&str; 3] = ["small", "spare", "big"];
 
 /// A jail with what it answers at.
 #[derive(Clone, Copy)]
@@ -45,7 +46,7 @@ pub struct Row {
     /// fleet.yml: what is replaced by what.
     pub settings: &'static [(&'static str, &'static str)],
     /// Makes the arrangement, so that it is there after the next boot.
-    pub arrange: fn(&Fleet),
+    pub arrange: Option<fn(&Fleet)>,
     /// Makes what the next boot would end and must go on.
     pub connect: fn(&Fleet) -> Option<crate::relay::Relay>,
 }
@@ -58,7 +59,7 @@ pub const PLAIN: Row = Row {
     egress: Egress::Hub,
     pages: &[],
     settings: &[],
-    arrange: |_| {},
+    arrange: None,
     connect: |_| None,
 };
 
@@ -66,11 +67,15 @@ impl Row {
     /// Carries the row out in a lab of its own.
     pub fn holds(&self, name: &str) {
         let Some(fleet) = Fleet::lab(&format!("net-{name}")) else { return };
-        (self.arrange)(&fleet);
+        if let Some(arrange) = self.arrange {
+            arrange(&fleet);
+        }
         let _relay = (self.connect)(&fleet);
         let file = self.fleet_file(&fleet);
         let moves = |to: &str| fleet.jailferry_with(&file, &["migrate", self.jail.name, to, "--yes"]).exits(0);
-        boot_all(&fleet);
+        if self.arrange.is_some() {
+            boot_all(&fleet);
+        }
         self.works(&fleet, self.from, "before the move");
         let before = fleet.states();
 
@@ -90,9 +95,6 @@ impl Row {
         moves(self.from);
         self.works(&fleet, self.from, "at home again");
         before.same_but(&fleet.states(), "after coming home", |line| self.kept(line));
-        boot_all(&fleet);
-        self.works(&fleet, self.from, "at home again, after a reboot of every host");
-        before.same_but(&fleet.states(), "after coming home and a reboot of every host", |line| self.kept(line));
     }
 
     fn fleet_file(&self, fleet: &Fleet) -> PathBuf {
@@ -157,7 +159,10 @@ impl Row {
             let (inet, inet6) = (speaks(|jail| jail.inet), speaks(|jail| jail.inet6));
             let lines = others.flat_map(|other| {
                 let four = other.inet.iter().filter(move |_| inet).map(|a| format!("ping -n -q -c 1 -t 2 {a}"));
-                let six = other.inet6.iter().filter(move |_| inet6).map(|a| format!("ping -6 -n -q -c 1 -t 2 {a}"));
+                // A gateway's address is on every host of a jail that has it, so the hub asks from its public one.
+                let from = if me.is_none() { "-S 2001:db8:ff::1 " } else { "" };
+                let six = other.inet6.iter().filter(move |_| inet6);
+                let six = six.map(|a| format!("ping -6 -n -q -c 1 -t 2 {from}{a}"));
                 four.chain(six).collect::<Vec<_>>()
             });
             lines.map(|ping| format!("reaches {inside} {ping}\n")).collect::<String>()
@@ -201,16 +206,16 @@ fn network(states: &States) -> States {
     })
 }
 
-/// Boots the hosts anew, the hub last, and waits until the tunnels are up and the jails run.
+/// Boots the hosts anew and waits until the tunnels are up and the jails run.
 fn boot_all(fleet: &Fleet) {
     for host in HOSTS {
         let output = fleet.in_lab().verb(&["reboot", host]);
         assert!(output.status.success(), "lab reboot {host}: {}", text(&output));
         wait_until(&format!("{host} is up"), || fleet.try_sh(host, "jls name").status.success());
     }
-    for address in ["10.77.0.2", "10.77.0.3"] {
-        wait_until(&format!("the hub reaches {address}"), || {
-            fleet.try_sh("small", &format!("ping -n -q -c 1 -t 2 {address}")).status.success()
+    for host in ["spare", "big"] {
+        wait_until(&format!("{host} reaches the hub"), || {
+            fleet.try_sh(host, "ping -n -q -c 1 -t 2 10.77.0.1").status.success()
         });
     }
 }

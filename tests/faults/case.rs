@@ -34,6 +34,9 @@ pub const LEASE: &str = "8s";
 /// What the web jail owns.
 const PREFIXES: [&str; 2] = ["192.168.123.50/32", "2001:db8:1:1::50/128"];
 
+/// What a plan prints instead of itself.
+const PLACEHOLDER: &str = "(this plan, as JSON)";
+
 const MIGRATE: [&str; 4] = ["migrate", "web", "big", "--yes"];
 
 /// A lab in which nothing has happened yet.
@@ -202,10 +205,12 @@ fn order(lab: &Lab, plan: &Plan, step: &Step, fault: Fault) -> Vec<lab::Fault> {
     };
     let one = |command: &Command| {
         let file = lab.dir.join("fault-words");
-        // Its end, since the scripts of a lease contain those of other steps.
-        let words = match command.is_script() {
-            true => format!("main() {{\n{}\n}}\nmain </dev/null\nexit\n", command.text),
-            false => command.text.clone(),
+        // Its end, since the scripts of a lease contain those of other steps. What a plan prints as a placeholder (itself)
+        // is another text when it is sent.
+        let words = match (command.is_script(), command.text.split_once(PLACEHOLDER)) {
+            (true, Some((_, rest))) => format!("{rest}\n}}\nmain </dev/null\nexit\n"),
+            (true, None) => format!("main() {{\n{}\n}}\nmain </dev/null\nexit\n", command.text),
+            (false, _) => command.text.clone(),
         };
         fs::write(&file, words).expect("the lab's folder is writable");
         let nth = plan.occurrence(step, command).to_string();
@@ -248,7 +253,7 @@ fn ended(fleet: &Fleet, mut child: Child) -> Told {
 fn strikes(lab: &Lab, faults: &[lab::Fault], told: &[Told]) -> Vec<f64> {
     let said = told.first().map_or("", |told| told.all.as_str());
     let one = |fault| {
-        assert_eq!(lab.fired(fault), 1, "how often the fault struck\n{said}");
+        assert_eq!(lab.fired(fault), 1, "how often the fault struck: {}\n{said}", lab.told(fault));
         lab.struck(fault).expect("it struck")
     };
     faults.iter().map(one).collect()

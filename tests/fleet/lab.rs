@@ -113,6 +113,11 @@ impl Lab {
         self.ordered(fault)["struck"].as_f64()
     }
 
+    /// All that the lab knows of a fault, for messages.
+    pub fn told(&self, fault: &Fault) -> String {
+        format!("{} {}", fault.host, self.ordered(fault))
+    }
+
     fn ordered(&self, fault: &Fault) -> Value {
         let output = self.verb(&["fault", &fault.host, "list"]);
         let list = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -29,6 +29,7 @@ pub mod persist;
 pub mod preflight;
 pub mod rehearsal;
 pub mod rollback;
+mod shared;
 pub mod siblings;
 pub mod situation;
 pub mod staging;

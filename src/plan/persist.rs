@@ -34,6 +34,7 @@ use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
 use crate::plan::leases;
+use crate::plan::manager;
 use crate::plan::mesh;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
@@ -96,7 +97,8 @@ pub fn files_aside(situation: &Situation) -> Vec<(RemotePath, RemotePath)> {
     if situation.manager.says().travels() {
         return Vec::new();
     }
-    let own = |file: &&RemotePath| file.file_name().contains(situation.jail.as_str());
+    let own =
+        |file: &&RemotePath| file.as_str() != manager::SHARED && file.file_name().contains(situation.jail.as_str());
     std::iter::once(&situation.configuration_file)
         .chain(&situation.fstab)
         .filter(own)
@@ -556,6 +558,7 @@ fn forgotten_files(cast: &Cast<'_>) -> Vec<Step> {
         return Vec::new();
     }
     std::iter::once(&cast.situation.target_file)
+        .filter(|file| file.as_str() != manager::SHARED)
         .chain(&cast.situation.fstab)
         .filter_map(aside)
         .map(|path| {

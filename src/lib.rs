@@ -27,6 +27,8 @@
 //! - [`configuration`]: jail.conf, fstab, rc.conf and WireGuard's files, edited losslessly.
 //! - [`plan`]: from evidence to a [`plan::Plan`], which is a value: serialisable, and all that a run will do.
 //! - [`effect`]: the closed list of things done to a host; [`effect::commands`] has the exact FreeBSD command of each.
+//! - [`report`]: a run looked back at, as a value and as one page.
+//! - [`schedule`]: when a playbook runs, from its `schedule:` and the time, which is an argument.
 //! - [`saga::record`] and [`saga::state`]: what a journal says, and what may follow.
 //!
 //! Touching the world:
@@ -56,5 +58,7 @@ pub mod model;
 pub mod plan;
 pub mod playbook;
 pub mod remote;
+pub mod report;
 pub mod saga;
+pub mod schedule;
 pub mod ui;

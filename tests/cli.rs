@@ -6,6 +6,8 @@ mod check;
 mod help;
 #[path = "cli/reference.rs"]
 mod reference;
+#[path = "cli/schedule.rs"]
+mod schedule;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/words.rs"]

@@ -37,8 +37,12 @@ mod promise;
 mod refusals;
 #[path = "fleet/relay.rs"]
 mod relay;
+#[path = "fleet/report.rs"]
+mod report;
 #[path = "fleet/rollbacks.rs"]
 mod rollbacks;
+#[path = "fleet/schedule.rs"]
+mod schedule;
 #[path = "fleet/secrets.rs"]
 mod secrets;
 #[path = "fleet/siblings.rs"]

@@ -7,6 +7,7 @@ use crate::cli::Exit;
 use crate::cli::Global;
 use crate::cli::input;
 use crate::cli::output;
+use crate::cli::schedule;
 use crate::playbook::Fleet;
 use crate::playbook::Kind;
 use crate::playbook::Report;
@@ -69,7 +70,10 @@ fn check_all(named: Option<&Path>, files: &[PathBuf]) -> Vec<Checked> {
             Ok(fleet) => (fleet, None),
             Err(problem) => (None, Some(format!("{name}: its jails and nodes cannot be checked: {problem}"))),
         };
-        all.push(Checked { report: Some(read_playbook(&name, &bytes, fleet.as_ref()).report), name, problem });
+        let reading = read_playbook(&name, &bytes, fleet.as_ref());
+        let zone = reading.value.as_ref().and_then(|p| p.schedule.as_ref()).and_then(|s| s.time_zone.as_ref());
+        let unknown = zone.and_then(|z| schedule::zone(Some(z)).err()).map(|error| format!("{name}: {error}"));
+        all.push(Checked { report: Some(reading.report), name, problem: problem.or(unknown) });
     }
     all
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::cli::Exit;
+use crate::cli::known;
 use crate::cli::output;
 use crate::plan::Plan;
 use crate::remote::Hosts;
@@ -83,7 +84,11 @@ fn open_journal(plan: &Plan) -> Result<Journal, String> {
         to: plan.target.clone(),
         plan: whole,
     };
-    Journal::create(&folder, header).map_err(|e| e.to_string())
+    let journal = Journal::create(&folder, header).map_err(|e| e.to_string())?;
+    if let Ok(schedule) = std::env::var(known::SCHEDULE_VARIABLE) {
+        journal.note(known::started_by(&schedule)).map_err(|e| e.to_string())?;
+    }
+    Ok(journal)
 }
 
 /// The outcome in a word, as an exit code, and in sentences.

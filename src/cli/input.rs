@@ -20,6 +20,8 @@ use crate::playbook::source::LONGEST_FILE;
 pub struct FleetFile {
     /// What it says.
     pub fleet: Fleet,
+    /// Its file.
+    pub path: PathBuf,
     /// The ssh_config to use, if any.
     pub ssh_config: Option<PathBuf>,
 }
@@ -105,7 +107,7 @@ pub(super) fn fleet_at(global: &Global, path: &Path) -> Result<FleetFile, ()> {
     let bytes = read(path).map_err(|message| output::complain(&message))?;
     let fleet = said(read_fleet(&path.display().to_string(), &bytes)).ok_or(())?;
     let ssh_config = global.ssh_config.clone().or_else(|| fleet.ssh_config.as_ref().map(|named| beside(path, named)));
-    Ok(FleetFile { fleet, ssh_config })
+    Ok(FleetFile { fleet, path: path.to_owned(), ssh_config })
 }
 
 /// Reads a playbook and the fleet it names.

@@ -35,7 +35,20 @@ pub(super) const FINALIZED: &str = "finalized";
 
 /// Has `finalize` let go of what the run kept?
 pub(super) fn is_finalized(record: &RunRecord) -> bool {
-    record.entries.iter().any(|e| matches!(&e.what, Record::Note(note) if note.text == FINALIZED))
+    has_note(record, FINALIZED)
+}
+
+/// Does its journal hold that note?
+pub(super) fn has_note(record: &RunRecord, text: &str) -> bool {
+    record.entries.iter().any(|e| matches!(&e.what, Record::Note(note) if note.text == text))
+}
+
+/// The variable by which a scheduler tells its runs who started them.
+pub(super) const SCHEDULE_VARIABLE: &str = "JAILFERRY_SCHEDULE";
+
+/// What the journal of such a run says.
+pub(super) fn started_by(schedule: &str) -> String {
+    format!("started by the schedule {}", sanitize::line(schedule))
 }
 
 /// The run of that name with its plan, when it moved its jail.

@@ -18,7 +18,9 @@ mod migrate;
 mod plan;
 mod playbook;
 mod recover;
+mod report;
 mod rollback;
+mod schedule;
 mod shells;
 mod show;
 mod takeover;
@@ -129,6 +131,18 @@ enum Verb {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Run playbooks when their `schedule:` says so, in the foreground, for a service manager
+    #[command(
+        after_long_help = "One run at a time. Every decision is a line on standard output: what is done, or why nothing is.
+SIGTERM asks the run under way to turn round, and ends the scheduler after it; a second one stops the run where it is.
+
+Examples:
+  jailferry schedule nightly.yml --metrics-file /var/lib/node_exporter/jailferry.prom
+  jailferry schedule nightly.yml weekly.yml --listen 127.0.0.1:9877
+  jailferry schedule --status
+  jailferry schedule --print systemd nightly.yml"
+    )]
+    Schedule(schedule::Arguments),
     /// Check fleet and playbook files without asking any host
     Check {
         /// Files to check [default: the fleet]
@@ -188,6 +202,20 @@ Examples:
         /// The run's id, or `last`
         run: String,
     },
+    /// Write what a run did into one page, or as JSON with --json
+    #[command(after_long_help = "Examples:
+  jailferry report last --html run.html --open
+  jailferry report web-0123abcd --json")]
+    Report {
+        /// The run's id, or `last`
+        run: String,
+        /// The file to write: a page that needs nothing from the network
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// Show the page in the browser
+        #[arg(long, requires = "html")]
+        open: bool,
+    },
     /// Print the completion script of a shell
     Completions {
         /// The shell
@@ -216,6 +244,8 @@ pub async fn main() -> Exit {
         }
         Verb::Plan { words, how } => plan::plan(&global, &words, &how.options()).await,
         Verb::Run { playbook, dry_run, yes } => playbook::run(&global, &playbook, dry_run, yes).await,
+        Verb::Schedule(arguments) => schedule::schedule(&global, &arguments).await,
+        Verb::Report { run, html, open } => report::report(&global, &run, html.as_deref(), open),
         Verb::Check { files } => check::check(&global, &files),
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,
         Verb::Recover { run, dry_run } => recover::recover(&global, run.as_deref(), dry_run).await,

@@ -34,6 +34,7 @@ pub use fleet::JailSpec;
 pub use fleet::Node;
 pub use moves::Move;
 pub use moves::Playbook;
+pub(crate) use options::DurationText;
 pub use options::Options;
 pub use options::Precopy;
 pub use options::Settings;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::playbook::options::Options;
+use crate::schedule::Schedule;
 
 /// What to do with a fleet: moves, with options for all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -20,6 +21,9 @@ pub struct Playbook {
     /// Options of all moves, unless a move says otherwise.
     #[serde(flatten)]
     pub options: Options,
+    /// When `jailferry schedule` runs this playbook. Without it, only when somebody does.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
     /// The moves, one after the other.
     #[schemars(length(min = 1))]
     pub moves: Vec<Move>,

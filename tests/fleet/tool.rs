@@ -77,6 +77,15 @@ impl Fleet {
         self.command(&self.file, args).spawn().expect("jailferry runs")
     }
 
+    /// Starts jailferry as on another machine, its words going into a file: a pipe that nobody reads fills up.
+    pub fn start_into(&self, state: &Path, log: &Path, args: &[&str]) -> Child {
+        let file = fs::File::create(log).expect("the folder is writable");
+        let errors = file.try_clone().expect("a file has a second handle");
+        let mut command = self.command(&self.file, args);
+        command.env("JAILFERRY_STATE", state).stdout(file).stderr(errors);
+        command.spawn().expect("jailferry runs")
+    }
+
     /// What a started jailferry said, once it has ended.
     pub fn finished(&self, child: Child, args: &[&str]) -> Told {
         let output = child.wait_with_output().expect("jailferry ends");

@@ -12,6 +12,8 @@ const PURE: &[&str] = &[
     "src/facts",
     "src/plan",
     "src/effect",
+    "src/report",
+    "src/schedule",
     "src/saga/state.rs",
     "src/saga/record.rs",
     "src/saga/direction.rs",

@@ -8,9 +8,10 @@ fn edit(fleet: &Fleet, host: &str, file: &str, awk: &str) {
     fleet.sh(host, &format!("awk '{awk}' {file} >/root/edited\ncat /root/edited >{file}\nrm /root/edited"));
 }
 
-/// Appends to rc.conf.
+/// Sets variables of rc.conf, a line each, as sysrc(8) reads them.
 fn rc(fleet: &Fleet, host: &str, lines: &str) {
-    fleet.sh(host, &format!("cat >>/etc/rc.conf <<'END'\n{lines}\nEND"));
+    let words: String = lines.lines().map(|line| format!(" {}", line.trim())).collect();
+    fleet.sh(host, &format!("sysrc{words} >/dev/null"));
 }
 
 /// Every FIB gets the networks of every interface.
@@ -25,8 +26,8 @@ pub fn big_has_a_route_to_db(fleet: &Fleet) {
     rc(
         fleet,
         "big",
-        "static_routes=\"$static_routes mine\"\nroute_mine=\"-net 192.168.125.0/24 -interface wg0 -fib 0\"\n\
-         ipv6_static_routes=\"$ipv6_static_routes mine6\"\nipv6_route_mine6=\"-net 2001:db8:1:3::/72 -interface wg0 -fib 0\"",
+        "static_routes+=\" mine\"\nroute_mine=\"-net 192.168.125.0/24 -interface wg0 -fib 0\"\n\
+         ipv6_static_routes+=\" mine6\"\nipv6_route_mine6=\"-net 2001:db8:1:3::/72 -interface wg0 -fib 0\"",
     );
 }
 
@@ -50,7 +51,7 @@ pub fn one_fib(fleet: &Fleet) {
             fleet,
             host,
             &format!(
-                "static_routes=\"hub high $static_routes\"\nroute_hub=\"-host 203.0.113.1 {router}\"\n\
+                "static_routes=\"hub high $(sysrc -n static_routes)\"\nroute_hub=\"-host 203.0.113.1 {router}\"\n\
                  route_high=\"-net 128.0.0.0/1 -interface wg0 -fib 0\""
             ),
         );
@@ -73,7 +74,7 @@ pub fn big_has_halves_before_its_default(fleet: &Fleet) {
         fleet,
         "big",
         &format!(
-            "static_routes=\"$static_routes high link\"\nroute_high=\"-net 128.0.0.0/1 -interface wg0 -fib 1\"\n\
+            "static_routes+=\" high link\"\nroute_high=\"-net 128.0.0.0/1 -interface wg0 -fib 1\"\n\
              route_link=\"-net 10.0.13.0/24 -interface {card} -fib 1\"\ndefaultrouter_fib1=\"10.0.13.1\""
         ),
     );
@@ -117,7 +118,7 @@ pub fn nodes_translate(fleet: &Fleet) {
             fleet,
             host,
             &format!(
-                "static_routes=\"$static_routes link jails\"\nroute_link=\"-net {net} -interface {card} -fib 1\"\n\
+                "static_routes+=\" link jails\"\nroute_link=\"-net {net} -interface {card} -fib 1\"\n\
                  route_jails=\"-net 192.168.0.0/16 -interface wg0 -fib 1\"\ndefaultrouter_fib1=\"{router}\"\npf_enable=\"YES\""
             ),
         );

@@ -12,6 +12,8 @@ use crate::state::States;
 /// The hub first: a node greets it when it comes up, and again only after a while.
 const HOSTS: [&str; 3] = ["small", "spare", "big"];
 
+const BEFORE: &str = "before the move";
+
 /// A jail with what it answers at.
 #[derive(Clone, Copy)]
 pub struct Jail {
@@ -41,7 +43,7 @@ pub struct Row {
     pub from: &'static str,
     pub to: &'static str,
     pub egress: Egress,
-    /// Pages of the jail besides those that it has on the testbed: `http://…` as the client asks for it.
+    /// Pages that `publish:` gives the jail at its first move and that it keeps: `http://…` as the client asks for it.
     pub pages: &'static [&'static str],
     /// fleet.yml: what is replaced by what.
     pub settings: &'static [(&'static str, &'static str)],
@@ -76,7 +78,7 @@ impl Row {
         if self.arrange.is_some() {
             boot_all(&fleet);
         }
-        self.works(&fleet, self.from, "before the move");
+        self.works(&fleet, self.from, BEFORE);
         let before = fleet.states();
 
         let pages = self.pages(&fleet);
@@ -114,15 +116,15 @@ impl Row {
         // A forward of the hub's does not lead to a jail that answers by its node.
         let by_the_hub = self.egress == Egress::Hub && !self.jail.inet.is_empty();
         let own = self.jail.inet6.iter().map(|address| format!("http://[{address}]/"));
-        let more = self.pages.iter().map(|page| (*page).to_owned());
-        by_the_hub.then_some(hub).into_iter().chain(own).chain(more).collect()
+        by_the_hub.then_some(hub).into_iter().chain(own).collect()
     }
 
     /// The client sees it there, every jail reaches every other, and it leaves by whom it shall.
     fn works(&self, fleet: &Fleet, host: &str, when: &str) {
         assert_eq!(fleet.runs_on(self.jail.name), [host], "{when}");
         let says = format!("jail={}\nhost={host}\n", self.jail.name);
-        for page in self.pages(fleet) {
+        let published = self.pages.iter().filter(|_| when != BEFORE).map(|page| (*page).to_owned());
+        for page in self.pages(fleet).into_iter().chain(published) {
             wait_until(&format!("{page} answers from {host} {when}"), || fleet.fetch(&page).starts_with(&says));
         }
         self.everyone_pings_everyone(fleet, when);
@@ -193,7 +195,15 @@ impl Row {
         let base = line.contains(&format!("@jailferry-{jail}-")) && line.contains("-final");
         let backup = line.contains("wg0.conf.jailferry-");
         let boot = line.contains(": rc.conf: jail_list=") || line.contains(": rc.conf: jail_enable=\"NO\"");
-        copy || aside || base || backup || boot || line.contains(": files: ") && line.ends_with(" /etc/rc.conf")
+        // What it is published by stays with it.
+        let pf = ["pf: ", "/etc/pf.jailferry.conf", "/etc/pf.jailferry.web.conf"];
+        let published = !self.pages.is_empty() && line.contains("small: ") && pf.iter().any(|part| line.contains(part));
+        copy || aside
+            || base
+            || backup
+            || boot
+            || published
+            || line.contains(": files: ") && line.ends_with(" /etc/rc.conf")
     }
 }
 

@@ -5,3 +5,4 @@ pub(crate) mod fleet;
 mod options;
 pub(crate) mod playbook;
 mod publish;
+mod schedule;

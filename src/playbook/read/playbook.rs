@@ -11,6 +11,7 @@ use crate::playbook::moves::Playbook;
 use crate::playbook::read::fleet::known;
 use crate::playbook::read::options::options;
 use crate::playbook::read::options::plain_text;
+use crate::playbook::read::schedule::schedule;
 use crate::playbook::reader::Fields;
 use crate::playbook::reader::list;
 use crate::playbook::reader::name;
@@ -21,11 +22,12 @@ pub(crate) fn playbook(root: &Located, fleet: Option<&Fleet>, findings: &mut Fin
     let mut fields = Fields::of(root, "a playbook", findings)?;
     let path = fields.get("fleet").and_then(|n| plain_text(n, "a path", findings)).map(PathBuf::from);
     let options = options(&mut fields, findings);
+    let schedule = fields.get("schedule").and_then(|n| schedule(n, findings));
     let moves = fields.require("moves", "which jail goes where?", findings);
     let moves = moves.and_then(|n| list(n, "a list of moves", findings));
     let moves = moves.map(|items| items.iter().filter_map(|item| one_move(item, fleet, findings)).collect());
     fields.finish(findings);
-    Some(Playbook { fleet: path, options, moves: moves? })
+    Some(Playbook { fleet: path, options, schedule, moves: moves? })
 }
 
 fn one_move(item: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> Option<Move> {

@@ -43,6 +43,8 @@ mod plans;
 mod promise;
 #[path = "fleet/refusals.rs"]
 mod refusals;
+#[path = "fleet/relay.rs"]
+mod relay;
 #[path = "fleet/report.rs"]
 mod report;
 #[path = "fleet/resume.rs"]
@@ -57,6 +59,8 @@ mod secrets;
 mod siblings;
 #[path = "fleet/state.rs"]
 mod state;
+#[path = "fleet/thin.rs"]
+mod thin;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/tool.rs"]
 mod tool;

@@ -16,6 +16,7 @@ pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hooks;
+mod included;
 pub mod keys;
 pub mod leases;
 pub mod leftovers;
@@ -32,6 +33,7 @@ pub mod refresh;
 pub mod rehearsal;
 pub mod rollback;
 pub mod saved;
+mod shared;
 pub mod siblings;
 pub mod situation;
 pub mod staging;

@@ -22,6 +22,7 @@ use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
 use crate::plan::keys;
+use crate::plan::manager;
 use crate::plan::network;
 use crate::plan::notices;
 use crate::plan::siblings;
@@ -479,14 +480,16 @@ fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             }
         }
     }
-    if let Some(existing) = s.target.jail_configuration(jail) {
+    // A block that jail.conf has of it is compared with what it would be (see `staging`).
+    let own = |file: &RemotePath| file.as_str() != manager::SHARED;
+    if let Some(existing) = s.target.jail_configuration(jail).filter(|c| own(&c.file)) {
         findings.error(
             "configuration-exists",
             node,
             format!("{} on {node} defines a jail {jail} already", existing.file),
             format!("if it is a leftover, move it aside: mv {f} {f}.old", f = existing.file),
         );
-    } else if s.there.files.contains_key(&s.situation.target_file) {
+    } else if own(&s.situation.target_file) && s.there.files.contains_key(&s.situation.target_file) {
         findings.error(
             "file-exists",
             node,

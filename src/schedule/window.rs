@@ -73,7 +73,7 @@ mod tests {
             // Monday before dawn belongs to Sunday.
             ("2026-11-30T02:00:00Z", false),
         ] {
-            assert_eq!(any_open(&[nights.clone()], &zone, at(time)), open, "{time}");
+            assert_eq!(any_open(std::slice::from_ref(&nights), &zone, at(time)), open, "{time}");
         }
         assert_eq!(opens(&nights, &zone, at("2026-11-27T22:00:00Z")), Some(at("2026-11-30T22:00:00Z")));
         assert_eq!(opens(&nights, &zone, at("2026-11-27T03:00:00Z")), Some(at("2026-11-27T22:00:00Z")));

@@ -3,8 +3,7 @@
 use crate::bench::Fleet;
 use crate::client::Client;
 
-const ASK: &str =
-    "zfs get -Hp -r -o name,property,value encryption,encryptionroot,keystatus,keylocation jfpool/jails/web";
+const ASK: &str = "zfs get -Hp -r -t filesystem -o name,property,value encryption,encryptionroot,keystatus,keylocation jfpool/jails/web";
 
 /// Puts the jail into an encrypted tree: the child uses its parent's key, which comes from a file.
 fn encrypt(fleet: &Fleet, location: &str) {

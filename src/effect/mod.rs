@@ -98,6 +98,9 @@ pub enum Effect {
     ClearMark { host: NodeName, datasets: Vec<DatasetName> },
     /// Write on a dataset which run moves it and whose that is, for whoever has only this host left.
     Declare { host: NodeName, dataset: DatasetName, notice: Notice },
+    /// The same anew, only where that run has written before: a copy that is gone, or an older one that has its place
+    /// again, says nothing of it.
+    Amend { host: NodeName, dataset: DatasetName, notice: Notice },
     /// The end of what that run wrote on a dataset.
     Withdraw { host: NodeName, dataset: DatasetName, run: RunId },
     /// Send what was written at the target back to the source; only ever used to undo a start.
@@ -494,6 +497,7 @@ impl Effect {
             | Effect::UnloadKeys { host, .. }
             | Effect::ClearMark { host, .. }
             | Effect::Declare { host, .. }
+            | Effect::Amend { host, .. }
             | Effect::Withdraw { host, .. }
             | Effect::KeepWayBack { host }
             | Effect::WriteFile { host, .. }

@@ -147,6 +147,7 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::LoadKeys { .. }
         | Effect::UnloadKeys { .. }
         | Effect::Declare { .. }
+        | Effect::Amend { .. }
         | Effect::Withdraw { .. }
         | Effect::KeepWayBack { .. }
         | Effect::WriteFile { .. }

@@ -207,7 +207,7 @@ impl Plan {
                 _ => {}
             }
             for effect in &mut step.undo {
-                if let Effect::Declare { notice, .. } = effect
+                if let Effect::Declare { notice, .. } | Effect::Amend { notice, .. } = effect
                     && notice.run == self.run
                 {
                     notice.owner = Some(owner.clone());

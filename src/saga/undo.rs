@@ -40,6 +40,7 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::UnloadKeys { .. }
         | Effect::ClearMark { .. }
         | Effect::Declare { .. }
+        | Effect::Amend { .. }
         | Effect::Withdraw { .. }
         | Effect::KeepWayBack { .. }
         | Effect::WriteFile { .. }

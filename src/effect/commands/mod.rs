@@ -80,6 +80,7 @@ impl Effect {
             Effect::UnloadKeys { host, datasets } => keys::unload(host, datasets),
             Effect::ClearMark { host, datasets } => zfs::clear_mark(host, datasets),
             Effect::Declare { host, dataset, notice } => zfs::declare(host, dataset, notice),
+            Effect::Amend { host, dataset, notice } => zfs::amend(host, dataset, notice),
             Effect::Withdraw { host, dataset, run } => zfs::withdraw(host, dataset, run),
             Effect::BringBack(back) => zfs::bring_back(back),
             Effect::KeepWayBack { .. } => Work::Nothing,

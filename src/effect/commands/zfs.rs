@@ -166,17 +166,30 @@ fn notes(notice: &Notice) -> Vec<String> {
 
 /// One `zfs set` for both; without an owner nobody is named.
 pub(super) fn declare(host: &NodeName, dataset: &DatasetName, notice: &Notice) -> Work {
+    run(host, written(dataset, notice))
+}
+
+/// Only over what this run has written.
+pub(super) fn amend(host: &NodeName, dataset: &DatasetName, notice: &Notice) -> Work {
+    let run_id = &notice.run;
+    run(
+        host,
+        format!(
+            "case $(zfs get -Hp -o value {STATE_PROPERTY} {dataset} 2>/dev/null || :) in\n{run_id}:*)\n{}\n;;\nesac",
+            written(dataset, notice),
+        ),
+    )
+}
+
+fn written(dataset: &DatasetName, notice: &Notice) -> String {
     let forget = match notice.owner {
         Some(_) => String::new(),
         None => format!("zfs inherit {OWNER_PROPERTY} {dataset}\n"),
     };
-    run(
-        host,
-        format!(
-            "zfs set {} {dataset}\n{forget}[ \"$(zfs get -Hp -o value {STATE_PROPERTY} {dataset})\" = {state} ] || exit 21",
-            notes(notice).join(" "),
-            state = notice.state(),
-        ),
+    format!(
+        "zfs set {} {dataset}\n{forget}[ \"$(zfs get -Hp -o value {STATE_PROPERTY} {dataset})\" = {state} ] || exit 21",
+        notes(notice).join(" "),
+        state = notice.state(),
     )
 }
 

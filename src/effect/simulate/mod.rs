@@ -219,6 +219,7 @@ impl World {
             Effect::UnloadKeys { host, datasets } => self.host_mut(host)?.unload_keys(datasets),
             Effect::ClearMark { host, datasets } => self.host_mut(host)?.clear_mark(datasets),
             Effect::Declare { host, dataset, notice } => self.host_mut(host)?.declare(dataset, notice),
+            Effect::Amend { host, dataset, notice } => self.host_mut(host)?.amend(dataset, notice),
             Effect::Withdraw { host, dataset, run } => {
                 self.host_mut(host)?.withdraw(dataset, run);
                 Ok(())

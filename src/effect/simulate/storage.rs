@@ -367,6 +367,14 @@ impl Host {
         Ok(())
     }
 
+    pub(super) fn amend(&mut self, name: &DatasetName, notice: &Notice) -> Done {
+        let ours = format!("{}:", notice.run);
+        match self.storage.get(name).and_then(|d| d.own(STATE_PROPERTY)) {
+            Some(state) if state.starts_with(&ours) => self.declare(name, notice),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn withdraw(&mut self, name: &DatasetName, run: &RunId) {
         let Some(dataset) = self.storage.get_mut(name) else { return };
         if dataset.own(STATE_PROPERTY).is_some_and(|s| s.starts_with(&format!("{run}:"))) {

@@ -26,4 +26,3 @@ pub use decide::decide;
 pub use rules::CatchUp;
 pub use rules::Schedule;
 pub use rules::ZoneName;
-pub use window::Window;

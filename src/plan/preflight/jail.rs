@@ -47,7 +47,8 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
         );
     }
     let log_folder = s.source.jail_configuration(&s.situation.jail).and_then(log_folder);
-    for (path, kind) in &s.there.paths {
+    let of_keys = |path: &RemotePath| s.datasets.iter().any(|d| d.key.as_ref().is_some_and(|(file, _)| file == path));
+    for (path, kind) in s.there.paths.iter().filter(|(path, _)| !of_keys(path)) {
         if Some(path) == log_folder.as_ref() {
             if *kind == PathKind::Absent {
                 findings.error(

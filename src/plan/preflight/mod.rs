@@ -19,6 +19,7 @@ use crate::facts::TargetFacts;
 use crate::model::NodeName;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
+use crate::plan::keys;
 use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
@@ -64,6 +65,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     tunnel::ownership(subject, findings);
     place::free_place(subject, findings);
     storage::storage(subject, findings);
+    keys::examine(subject, findings);
     notices::examine(subject.situation, subject.source, subject.target, findings);
     jail::surroundings(subject, findings);
     jail::boot(subject, findings);

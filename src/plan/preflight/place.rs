@@ -1,8 +1,10 @@
 //! Room for the jail on the target: its name, addresses, files and mount point.
 
 use crate::model::Family;
+use crate::model::RemotePath;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
+use crate::plan::manager;
 use crate::plan::preflight::Subject;
 
 /// Name, addresses, files and mount point are free on the target.
@@ -43,14 +45,16 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             );
         }
     }
-    if let Some(existing) = s.target.jail_configuration(jail) {
+    // A block that jail.conf has of it is compared with what it would be (see `staging`).
+    let own = |file: &RemotePath| file.as_str() != manager::SHARED;
+    if let Some(existing) = s.target.jail_configuration(jail).filter(|c| own(&c.file)) {
         findings.error(
             "configuration-exists",
             node,
             format!("{} on {node} defines a jail {jail} already", existing.file),
             aside(existing.file.as_str(), "if it is a leftover, move it aside"),
         );
-    } else if s.there.files.contains_key(&s.situation.target_file) {
+    } else if own(&s.situation.target_file) && s.there.files.contains_key(&s.situation.target_file) {
         findings.error(
             "file-exists",
             node,

@@ -73,7 +73,7 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
     if let Some(parent) = parent {
         examine_parent(parent, node, &s.situation.path, findings);
     }
-    let needed: u64 = s.datasets.iter().filter(|d| d.base == Base::Nothing).map(|d| d.estimate).sum();
+    let needed: u64 = s.datasets.iter().filter(|d| d.base.makes_a_dataset()).map(|d| d.estimate).sum();
     let with_margin = needed.saturating_add(needed / 5).saturating_add(16 << 20);
     let available = parent.map_or(target_pool.free, |parent| parent.available);
     if available < with_margin {
@@ -110,22 +110,18 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
     }
     for dataset in s.datasets {
         if let Some(facts) = s.source.dataset(&dataset.source.dataset) {
-            if facts.encrypted && !dataset.target.volume {
-                findings.error(
-                    "encrypted",
-                    node,
-                    format!(
-                        "{} is encrypted; jailferry does not yet check that its key can be loaded on {node}",
-                        facts.name
-                    ),
-                    "move this jail by hand for now",
-                );
-            }
-            if facts.origin.is_some() {
-                findings.note(
+            if let (Some(origin), Base::Nothing) = (&facts.origin, &dataset.base) {
+                let own = facts.used.min(facts.referenced);
+                findings.warning(
                     "clone",
                     &s.situation.source.node,
-                    format!("{} is a clone; it is sent as a full copy", facts.name),
+                    format!(
+                        "{} is a clone of {origin} and holds {} of its own; no snapshot of pool {pool} on {node} has the same GUID, so it is sent in full: {}, which it will also take there",
+                        facts.name,
+                        bytes(own),
+                        bytes(facts.referenced)
+                    ),
+                    format!("to keep it thin, send the origin there first: zfs send {origin} on {}, zfs receive -u on {node}", s.situation.source.node),
                 );
             }
             if facts.jailed {

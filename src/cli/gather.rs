@@ -198,7 +198,7 @@ pub async fn about_target(
         paths.extend(needed.filter_map(|path| RemotePath::new(path).ok()));
     }
     if let Some(facts) = evidence.hosts.get(source) {
-        paths.extend(keys::files(&jail_facts, &facts.datasets));
+        paths.extend(keys::files(jail, &facts.datasets));
     }
     paths.extend(configuration.as_ref().and_then(preflight::log_folder));
     let mut files = vec![situation.target_file.clone()];
@@ -214,7 +214,7 @@ pub async fn about_target(
             .collect(),
         parameters: configuration.as_ref().map(questions::kernel_parameters).unwrap_or_default(),
         dataset: situation.target.dataset.clone(),
-        origins: jail_facts.origins.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
+        origins: jail.origins.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
     };
     let command = Command::script(target, ROUND, questions::target_questions(&there));
     let output = hosts.run(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;

@@ -148,7 +148,7 @@ fn a_direct_transfer_goes_on_behind_every_kind_of_break() {
         1 => kill(&fleet, "big", RECEIVES),
         _ => kill(&fleet, "spare", "^ssh -T -F /dev/null"),
     });
-    assert!(told.hits >= 2, "{}", told.said);
+    assert_eq!(told.hits, 3, "{}", told.said);
     went_on(&fleet, &told);
     counting.lost_nothing(&fleet.urls("web")[0]);
     the_same(&fleet);

@@ -38,6 +38,7 @@ acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=pa
 check: ## format, lints, documentation, generated files, forbidden words, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --locked --test faults --test network -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	scripts/check-generated
 	$(CARGO) test --quiet --locked --test house

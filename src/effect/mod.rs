@@ -10,6 +10,7 @@ pub mod commands;
 pub mod direct;
 pub mod lease;
 pub mod meaning;
+mod network;
 pub mod resume;
 pub mod shell;
 pub mod simulate;

@@ -142,20 +142,7 @@ pub fn make_it_last(cast: &Cast<'_>, before: &[Step]) -> Vec<Step> {
 fn still_so(before: &[Step]) -> Vec<Step> {
     let again = |step: &&Step| {
         matches!(step.phase, Phase::CutOver | Phase::Prove)
-            && matches!(
-                step.effect,
-                Effect::AddRoute(_)
-                    | Effect::DeleteRoute(_)
-                    | Effect::AddAlias { .. }
-                    | Effect::RemoveAlias { .. }
-                    | Effect::HandOver(_)
-                    | Effect::LoadAnchor { .. }
-                    | Effect::ChangeTable { .. }
-                    | Effect::ProxyArp { .. }
-                    | Effect::JailRoute { .. }
-                    | Effect::Unpark { .. }
-                    | Effect::StartJail(_)
-            )
+            && (step.effect.is_network() || matches!(step.effect, Effect::Unpark { .. } | Effect::StartJail(_)))
     };
     // What kept the source's datasets from the next boot while the jail still ran is over when they are put away.
     let put_away = |step: &Step| match &step.effect {

@@ -153,8 +153,15 @@ fn a_target_that_boots_during_the_first_copy() {
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     let fault = lab.fault("big", &RECEIVE, "reboot");
     let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]);
-    assert!(lab.fired(&fault) > 0 && [4, 5].contains(&told.status), "{}", told.all);
+    assert!(lab.fired(&fault) > 0 && [0, 4, 5].contains(&told.status), "{}", told.all);
     lab.clear_faults("big");
+    // One that is up again soon enough gets the rest of the copy.
+    if told.status == 0 {
+        assert_eq!(fleet.runs_on("web"), ["big"], "{}", told.all);
+        assert!(told.all.contains("the stream broke"), "{}", told.all);
+        counting.lost_nothing(&fleet.urls("web")[0]);
+        return;
+    }
     assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
     wait_until("big is back", || fleet.try_sh("big", "true").status.success());
     if told.status == 5 {

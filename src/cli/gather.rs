@@ -115,6 +115,25 @@ pub async fn facts_of_each(
     join_all(asked).await
 }
 
+/// Makes nodes that the hub has not heard of lately send it something, and asks the hub again: a tunnel that is not used
+/// has no handshakes, and one that is down gets none.
+pub async fn wake(hosts: &Hosts, hub: &NodeName, facts: &mut BTreeMap<NodeName, HostFacts>) {
+    let silent = preflight::silent(hub, facts);
+    if silent.is_empty() {
+        return;
+    }
+    let sent = silent.iter().map(|one| async move {
+        let command = Command::script(&one.node, ROUND, questions::knock(one.hub, one.fib));
+        // Whether it arrives is for the hub to say.
+        let _ = hosts.run(&command).await;
+    });
+    join_all(sent).await;
+    let Ok(output) = hosts.run(&Command::script(hub, ROUND, questions::handshakes())).await else { return };
+    if let Some(of_hub) = facts.get_mut(hub) {
+        parse::parse_handshakes(&output.stdout, of_hub);
+    }
+}
+
 /// Both rounds for one move. `None` as situation: too little is known, and the findings say why.
 ///
 /// # Errors
@@ -139,6 +158,7 @@ pub async fn evidence(
     if findings.has_errors() {
         return Ok((evidence, None, findings));
     }
+    wake(hosts, &fleet.hub, &mut evidence.hosts).await;
     let Some(situation) = situation::resolve(&evidence, jail, target, &mut findings) else {
         return Ok((evidence, None, findings));
     };
@@ -201,6 +221,7 @@ pub async fn about_target(
         paths.extend(keys::files(jail, &facts.datasets));
     }
     paths.extend(configuration.as_ref().and_then(preflight::log_folder));
+    paths.push(situation.path.clone());
     let mut files = vec![situation.target_file.clone()];
     files.extend(situation.fstab.clone());
     let there = questions::TargetQuestions {

@@ -64,8 +64,16 @@ impl Report {
     pub fn add(&mut self, found: Vec<Finding>, by: Option<&Move>) {
         for finding in found.into_iter().filter(|f| f.severity != Severity::Note) {
             let moves = by.cloned().into_iter();
-            match self.faults.iter_mut().find(|f| f.finding == finding) {
-                Some(fault) => fault.moves.extend(moves),
+            let same = |f: &&mut Fault| {
+                let known = &f.finding;
+                (&known.host, &known.code, &known.what) == (&finding.host, &finding.code, &finding.what)
+            };
+            match self.faults.iter_mut().find(same) {
+                // What one move can do without, another cannot.
+                Some(fault) => {
+                    fault.finding.severity = fault.finding.severity.max(finding.severity);
+                    fault.moves.extend(moves);
+                }
                 None => self.faults.push(Fault { finding, moves: moves.collect() }),
             }
         }
@@ -140,7 +148,7 @@ pub fn of_hosts(
     upkeep::apart(hosts, &fleet.hub, &mut findings);
     for (node, facts) in hosts.iter().filter(|(node, _)| only.contains(*node)) {
         let (bridge, tunnel) = (bridge(fleet, node, facts), tunnel(fleet, node, facts));
-        let host = Host { node, facts, bridge, tunnel, is_hub: *node == fleet.hub };
+        let host = Host { node, facts, bridge, tunnel, is_hub: *node == fleet.hub, leaves: false };
         upkeep::needs(&host, &mut findings);
         upkeep::lasts(&host, &mut findings);
     }

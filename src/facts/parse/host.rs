@@ -23,6 +23,7 @@ use crate::effect::commands::STATE_PROPERTY;
 use crate::facts::Dataset;
 use crate::facts::HostFacts;
 use crate::facts::Identity;
+use crate::facts::Interface;
 use crate::facts::JailConfiguration;
 use crate::facts::Pf;
 use crate::facts::Pool;
@@ -94,6 +95,24 @@ pub fn parse_host(answer: &[u8]) -> Result<HostFacts, Vec<FactsError>> {
         })
     })();
     all.filter(|_| errors.is_empty()).ok_or(errors)
+}
+
+/// Reads the answer to [`crate::facts::questions::handshakes`] into what the host said before; what cannot be read leaves it
+/// as it was.
+pub fn parse_handshakes(answer: &[u8], facts: &mut HostFacts) {
+    let Ok(frames) = Frames::parse(answer) else { return };
+    if let Ok(clock) = number(&frames, "clock") {
+        facts.identity.clock = clock;
+    }
+    for wireguard in &mut facts.wireguard {
+        let frame = frames.about("wg-latest-handshakes", wireguard.interface.as_str()).and_then(Frame::success);
+        let text = frame.map(Frame::text).unwrap_or_default();
+        for (key, seconds) in text.lines().filter_map(|row| row.split_once('\t')) {
+            let Ok(seconds) = seconds.trim().parse() else { continue };
+            let known = wireguard.peers.iter_mut().filter(|p| p.public_key.to_string() == key);
+            known.for_each(|p| p.latest_handshake = seconds);
+        }
+    }
 }
 
 /// The value, or its error put aside.
@@ -236,8 +255,9 @@ fn running_jails(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<Run
         let addresses = addresses.and_then(|f| ifconfig::interfaces(&f.question(), &f.text()));
         let addresses = note(unreadable, &format!("jexec {} ifconfig", jail.name), addresses);
         let interfaces = addresses.unwrap_or_default();
-        let mtus = interfaces.iter().filter(|i| i.addresses.iter().any(|a| !a.addr().is_loopback())).map(|i| i.mtu);
-        jail.mtu = mtus.max();
+        // An address of lo0 goes nowhere by itself.
+        let outward = |i: &&Interface| !i.groups.iter().any(|g| g == "lo") && !i.addresses.is_empty();
+        jail.mtu = interfaces.iter().filter(outward).map(|i| i.mtu).max();
         let usable = interfaces.into_iter().flat_map(|i| i.addresses).filter(|a| !a.addr().is_loopback());
         jail.addresses = usable.collect();
         for family in ["inet", "inet6"] {

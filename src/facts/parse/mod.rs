@@ -32,6 +32,7 @@ pub(in crate::facts) mod script_tests;
 pub use error::FactsError;
 pub use frames::Frame;
 pub use frames::Frames;
+pub use host::parse_handshakes;
 pub use host::parse_host;
 pub use leftovers::parse_leftovers;
 pub use second_round::parse_jail;

@@ -17,12 +17,13 @@ use crate::model::RemotePath;
 pub fn room(frames: &Frames) -> BTreeMap<RemotePath, Room> {
     let read = |text: &str| {
         let (first, table) = text.split_once('\n')?;
-        // df -kP: Filesystem, blocks of 1024, used, available, capacity, mount point; what is available may be negative.
+        // df -kP: Filesystem, blocks of 1024, used, available, capacity, mount point. Not what is available: UFS keeps some
+        // blocks from everybody but root (newfs(8), -m).
         let row = table.lines().nth(1)?;
         let columns: Vec<&str> = row.split_whitespace().collect();
         let capacity = columns.iter().rposition(|c| c.ends_with('%'))?;
-        let available: i64 = columns.get(capacity.checked_sub(1)?)?.parse().ok()?;
-        let free = u64::try_from(available).unwrap_or(0).saturating_mul(1024);
+        let column = |before: usize| columns.get(capacity.checked_sub(before)?)?.parse::<u64>().ok();
+        let free = column(3)?.saturating_sub(column(2)?).saturating_mul(1024);
         Some(Room { writable: first == "writable", free })
     };
     frames
@@ -72,9 +73,12 @@ mod tests {
 
     #[test]
     fn room_of_a_folder() {
-        let table = "Filesystem 1024-blocks     Used    Avail Capacity  Mounted on\nzroot/ROOT/my default  8000000 96 -3 101%    /\n";
+        let table = "Filesystem 1024-blocks     Used    Avail Capacity  Mounted on\nzroot/ROOT/my default  8000000 8000000 0 100%    /\n";
         let told = room(&frames("room", "/etc", &format!("read-only\n{table}")));
         assert_eq!(told[&RemotePath::new("/etc").unwrap()], Room { writable: false, free: 0 });
+        let table = "Filesystem 1024-blocks Used Avail Capacity Mounted on\n/dev/ada0p2 1000 950 -30 103% /\n";
+        let told = room(&frames("room", "/etc", &format!("writable\n{table}")));
+        assert_eq!(told[&RemotePath::new("/etc").unwrap()], Room { writable: true, free: 51200 });
         let told = room(&frames(
             "room",
             "/etc",

@@ -5,6 +5,8 @@
 //! frames. The scripts use the base system of FreeBSD 13.2 to 15 and POSIX sh only, write nothing, and never ask for
 //! a key: WireGuard's configuration files pass a filter on the host (contract 0.7, 3.4).
 
+use std::net::IpAddr;
+
 use crate::effect::commands::canary;
 use crate::effect::shell;
 use crate::facts::JailConfiguration;
@@ -34,6 +36,20 @@ pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,avai
 #[must_use]
 pub fn host_questions() -> String {
     format!("{ASK}{WIREGUARD}{RC}{PF}{HOST}{UPKEEP}{END}")
+}
+
+/// Makes a node send something to an address in a tunnel, and waits for the answer or not.
+#[must_use]
+pub fn knock(address: IpAddr, fib: u16) -> String {
+    let family = if address.is_ipv4() { "" } else { " -6" };
+    let table = if fib == 0 { String::new() } else { format!("setfib {fib} ") };
+    format!("{ASK}ask knock '' {table}ping{family} -n -q -c 3 -t 5 {address}\n{END}")
+}
+
+/// What the hub has heard of its peers by now.
+#[must_use]
+pub fn handshakes() -> String {
+    format!("{ASK}{HANDSHAKES}{END}")
 }
 
 /// Everything of ours on a host: what [`crate::facts::leftovers::Traces`] holds.
@@ -126,6 +142,11 @@ pub fn target_questions(questions: &TargetQuestions) -> String {
     script + END
 }
 
+const HANDSHAKES: &str = "ask clock '' date +%s
+for interface in $(wg show interfaces 2>/dev/null); do
+	ask wg-latest-handshakes \"$interface\" wg show \"$interface\" latest-handshakes
+done
+";
 const END: &str = "ask end '' true\n";
 
 fn call(function: &str, argument: &str) -> String {
@@ -146,7 +167,7 @@ fn spellings(parameter: &str) -> Vec<String> {
 /// (jail(8) "Pseudo-parameters", contract 2.7), each once.
 #[must_use]
 pub fn kernel_parameters(configuration: &JailConfiguration) -> Vec<String> {
-    const PSEUDO: [&str; 9] = [
+    const PSEUDO: [&str; 11] = [
         "command",
         "depend",
         "interface",
@@ -156,6 +177,8 @@ pub fn kernel_parameters(configuration: &JailConfiguration) -> Vec<String> {
         "stop.timeout",
         "vnet.interface",
         "allow.dying",
+        "allow.nodying",
+        "noip_hostname",
     ];
     let mut names: Vec<String> = configuration
         .parameters

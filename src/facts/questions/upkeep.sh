@@ -5,7 +5,7 @@ room() {
 }
 # Numbers that loader.conf(5) and sysctl.conf(5) set; nothing else of these files leaves the host.
 boot_settings() {
-	for file in /boot/loader.conf /boot/loader.conf.local /etc/sysctl.conf /etc/sysctl.conf.local; do
+	for file in /boot/loader.conf /boot/loader.conf.d/*.conf /boot/loader.conf.local /etc/sysctl.conf /etc/sysctl.conf.local; do
 		[ -f "$file" ] || continue
 		awk -F = '
 			{ sub(/#.*/, ""); gsub(/[" \t\r]/, "") }

@@ -154,7 +154,7 @@ fn arrive(s: &Subject<'_>, nat: &mut Nat, findings: &mut Findings) {
                 "nat-missing",
                 host,
                 format!("no NAT rule of {host} covers {prefix}: the jail has no way out to the IPv4 internet, now or after the move"),
-                format!("add to {main}, behind its other translation rules: nat on egress inet from {prefix} to any -> (egress:0); then pfctl -nf {main} && pfctl -f {main} (states stay)", main = main_file(facts)),
+                format!("add to {main}, behind its other translation rules: nat on {out} inet from {prefix} to any -> ({out}:0); then pfctl -nf {main} && pfctl -f {main} (states stay)", main = main_file(facts), out = outside(facts)),
             );
         }
     }
@@ -224,7 +224,7 @@ fn table_is_used(facts: &HostFacts, host: &NodeName, table: &TableName, findings
             host,
             format!("fleet.yml names pf table {table} of {host}, but pf has no such table"),
             format!(
-                "correct `pf_table:`, or declare it in {main}: table <{table}> persist file \"/etc/pf.{table}.table\""
+                "correct `pf_table:`, or make a file /etc/pf.{table}.table and declare it in {main}: table <{table}> persist file \"/etc/pf.{table}.table\""
             ),
         );
         return false;
@@ -237,7 +237,7 @@ fn table_is_used(facts: &HostFacts, host: &NodeName, table: &TableName, findings
             format!(
                 "no NAT rule of {host} translates pf table {table}, so putting the jail into it would change nothing"
             ),
-            format!("correct `pf_table:`, or add to {main}: nat on vtnet0 inet from <{table}> to any -> (vtnet0:0)"),
+            format!("correct `pf_table:`, or add to {main}, behind its other translation rules: nat on {out} inet from <{table}> to any -> ({out}:0)", out = outside(facts)),
         );
     }
     used
@@ -247,15 +247,8 @@ fn table_is_used(facts: &HostFacts, host: &NodeName, table: &TableName, findings
 /// one; else that of the default route, in the FIB of the jail's interfaces where it runs, in FIB 0 where its packets
 /// come out of the tunnel (contract 1.7).
 fn way_out(facts: &HostFacts, host: &NodeName, place: &Place, findings: &mut Findings) -> Option<InterfaceName> {
-    let named: BTreeSet<&str> = facts.pf.nat.iter().filter_map(|rule| rules::translates_on(rule)).collect();
-    if let (1, Some(interface)) = (named.len(), named.first().and_then(|n| InterfaceName::new(*n).ok()))
-        && facts.interface(&interface).is_some()
-    {
-        return Some(interface);
-    }
     let fib = if place.node == *host { place.fib } else { 0 };
-    let default = Prefix::default_route(Family::Inet);
-    let found = facts.routes(fib, Family::Inet).find(|r| r.destination == default).map(|r| r.interface.clone());
+    let found = likely_way_out(facts, fib);
     if found.is_none() {
         findings.error(
             "no-way-out",
@@ -265,6 +258,22 @@ fn way_out(facts: &HostFacts, host: &NodeName, place: &Place, findings: &mut Fin
         );
     }
     found
+}
+
+fn likely_way_out(facts: &HostFacts, fib: u16) -> Option<InterfaceName> {
+    let named: BTreeSet<&str> = facts.pf.nat.iter().filter_map(|rule| rules::translates_on(rule)).collect();
+    if let (1, Some(interface)) = (named.len(), named.first().and_then(|n| InterfaceName::new(*n).ok()))
+        && facts.interface(&interface).is_some()
+    {
+        return Some(interface);
+    }
+    let default = Prefix::default_route(Family::Inet);
+    facts.routes(fib, Family::Inet).find(|r| r.destination == default).map(|r| r.interface.clone())
+}
+
+/// For the text of a rule to write into pf.conf(5).
+fn outside(facts: &HostFacts) -> String {
+    likely_way_out(facts, 0).map_or_else(|| "INTERFACE".to_owned(), |name| name.to_string())
 }
 
 /// An anchor is evaluated only where the main ruleset names it (contract 4.1).

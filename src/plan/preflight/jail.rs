@@ -48,7 +48,13 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
     }
     let log_folder = s.source.jail_configuration(&s.situation.jail).and_then(log_folder);
     let of_keys = |path: &RemotePath| s.datasets.iter().any(|d| d.key.as_ref().is_some_and(|(file, _)| file == path));
-    for (path, kind) in s.there.paths.iter().filter(|(path, _)| !of_keys(path)) {
+    // What arrives with the jail is not there yet.
+    let arrives = |path: &RemotePath| {
+        let mut roots = s.datasets.iter().filter_map(|d| s.source.dataset(&d.source.dataset));
+        path.is_within(&s.situation.path)
+            || roots.any(|d| RemotePath::new(d.mountpoint.as_str()).is_ok_and(|root| path.is_within(&root)))
+    };
+    for (path, kind) in s.there.paths.iter().filter(|(path, _)| !of_keys(path) && !arrives(path)) {
         if Some(path) == log_folder.as_ref() {
             if *kind == PathKind::Absent {
                 findings.error(
@@ -60,10 +66,8 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
             }
             continue;
         }
-        let within = path.is_within(&s.situation.path)
-            || *path == s.situation.target_file
-            || s.situation.fstab.as_ref() == Some(path);
-        if *kind == PathKind::Absent && !within {
+        let written = *path == s.situation.target_file || s.situation.fstab.as_ref() == Some(path);
+        if *kind == PathKind::Absent && !written {
             findings.error(
                 "missing-source",
                 node,
@@ -72,19 +76,12 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
             );
         }
     }
-    for parameter in &s.there.unknown_parameters {
-        findings.error(
-            "unknown-parameter",
-            node,
-            format!("the kernel of {node} does not know the jail parameter {parameter}: jail(8) would refuse to start the jail"),
-            "remove it from the jail's configuration, or upgrade the target",
-        );
-    }
+    parameters(s, findings);
     for ruleset in &s.there.undefined_rulesets {
         findings.error(
             "no-ruleset",
             node,
-            format!("devfs ruleset {ruleset} is not defined on {node}"),
+            format!("devfs ruleset {ruleset} is not defined on {node}: the jail would see every device of the host"),
             Fix::new(format!("define it as on the source: a section [NAME={ruleset}] in /etc/devfs.rules (devfs.rules(5)); then load it"))
                 .run("service devfs restart"),
         );
@@ -99,6 +96,49 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
             format!("the jail's own /etc/rc.conf names {}, but that unit is taken on {node}", named.join(", ")),
             "free the unit on the target, or rename the interface inside the jail to a name of its own",
         );
+    }
+}
+
+/// Parameters that the target's kernel does not know. jail(8) itself loads the module that brings some of them
+/// (lib/libjail/jail.c, kldload_param), unless the securelevel forbids it.
+fn parameters(s: &Subject<'_>, findings: &mut Findings) {
+    let node = &s.situation.target.node;
+    let may_load = s.target.sysctl("kern.securelevel").is_none_or(|level| level <= 0);
+    for parameter in &s.there.unknown_parameters {
+        let what = format!("the kernel of {node} does not know the jail parameter {parameter}");
+        match module_of(parameter) {
+            Some(module) if may_load => findings.warning(
+                "unknown-parameter",
+                node,
+                format!("{what} yet: jail(8) will load module {module} for it, and refuse to start the jail if there is none"),
+                Fix::new("load it beforehand, now and at each boot")
+                    .run(format!("kldload -n {module}"))
+                    .run(format!("sysrc kld_list+={module}")),
+            ),
+            Some(module) => findings.error(
+                "unknown-parameter",
+                node,
+                format!("{what}, and its securelevel forbids to load module {module}, which brings it: jail(8) would refuse to start the jail"),
+                Fix::new("load it at boot, before the securelevel is raised: then reboot")
+                    .run(format!("sysrc kld_list+={module}")),
+            ),
+            None => findings.error(
+                "unknown-parameter",
+                node,
+                format!("{what}: jail(8) would refuse to start the jail"),
+                "remove it from the jail's configuration, or upgrade the target",
+            ),
+        }
+    }
+}
+
+/// The module that brings a jail parameter.
+fn module_of(parameter: &str) -> Option<&str> {
+    match parameter {
+        "linux" => Some("linux"),
+        "sysvmsg" | "sysvsem" | "sysvshm" => Some(parameter),
+        _ if parameter.starts_with("linux.") => Some("linux"),
+        _ => parameter.strip_prefix("allow.mount.").map(|name| name.strip_prefix("no").unwrap_or(name)),
     }
 }
 

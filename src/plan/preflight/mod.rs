@@ -31,6 +31,8 @@ pub use identity::hosts;
 pub use jail::log_folder;
 pub(super) use network::families;
 pub use storage::bytes;
+pub use tunnel::Silent;
+pub use tunnel::silent;
 
 /// What the preflight looks at.
 #[derive(Debug)]
@@ -84,15 +86,15 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
 /// The hosts that take part, as such.
 fn upkeep(s: &Subject<'_>, findings: &mut Findings) {
     let (hub, source, target) = (&s.situation.hub, &s.situation.source, &s.situation.target);
-    for (place, facts) in [(source, s.source), (target, s.target)] {
-        let is_hub = place.node == *hub;
-        let host =
-            Host { node: &place.node, facts, bridge: Some(&place.bridge), tunnel: Some(&place.wireguard), is_hub };
+    for (place, facts, leaves) in [(source, s.source, source.node != *hub), (target, s.target, false)] {
+        let (node, bridge, tunnel, is_hub) =
+            (&place.node, Some(&place.bridge), Some(&place.wireguard), place.node == *hub);
+        let host = Host { node, facts, bridge, tunnel, is_hub, leaves };
         upkeep::needs(&host, findings);
     }
     if source.node != *hub && target.node != *hub {
-        let host =
-            Host { node: hub, facts: s.hub, bridge: None, tunnel: Some(&s.situation.hub_wireguard), is_hub: true };
+        let (bridge, tunnel) = (None, Some(&s.situation.hub_wireguard));
+        let host = Host { node: hub, facts: s.hub, bridge, tunnel, is_hub: true, leaves: false };
         upkeep::needs(&host, findings);
     }
 }

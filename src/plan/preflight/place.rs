@@ -1,5 +1,7 @@
 //! Room for the jail on the target: its name, addresses, files and mount point.
 
+use std::net::IpAddr;
+
 use crate::model::Family;
 use crate::model::RemotePath;
 use crate::plan::finding::Findings;
@@ -12,11 +14,12 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
     let node = &s.situation.target.node;
     let jail = &s.situation.jail;
     if s.target.jails.iter().any(|j| j.name == jail.as_str()) {
-        findings.error(
+        // Not alive, or the jail would run twice. The name is free all the same (contract 2.4).
+        findings.warning(
             "name-taken",
             node,
-            format!("a jail {jail} exists on {node}, possibly dying"),
-            "look at jls -d: a dying jail ends once its sockets have (jail(8)); one that was left over is ended with jail -R",
+            format!("a jail {jail} on {node} is still dying: what it holds may be in the way"),
+            "look at jls -d: it ends once its sockets have (jail(8))",
         );
     }
     for running in &s.target.jails {
@@ -33,7 +36,11 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
     }
     for (node, facts) in [(&s.situation.hub, s.hub), (node, s.target)] {
         let own = facts.interfaces.iter().flat_map(|i| i.addresses.iter().map(move |a| (&i.name, a.addr())));
-        for (interface, address) in own.filter(|(_, a)| s.situation.addresses.contains(a)) {
+        // An address that no prefix covers stays where it is: one that several machines have on lo0, for example.
+        let moves = |a: &IpAddr| {
+            s.situation.addresses.contains(a) && s.situation.prefixes.iter().any(|p| p.contains(*a))
+        };
+        for (interface, address) in own.filter(|(_, a)| moves(a)) {
             findings.error(
                 "address-of-host",
                 node,

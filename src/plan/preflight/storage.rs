@@ -2,8 +2,8 @@
 
 use crate::effect::Base;
 use crate::facts::Dataset;
-use crate::model::NodeName;
-use crate::model::RemotePath;
+use crate::facts::PathKind;
+use crate::facts::Pool;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
@@ -71,42 +71,21 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
     let parent = s.situation.target.dataset.as_str().rsplit_once('/').map(|(parent, _)| parent);
     let parent = parent.and_then(|parent| s.target.datasets.iter().find(|d| d.name.as_str() == parent));
     if let Some(parent) = parent {
-        examine_parent(parent, node, &s.situation.path, findings);
+        examine_parent(parent, s, findings);
     }
     let needed: u64 = s.datasets.iter().filter(|d| d.base.makes_a_dataset()).map(|d| d.estimate).sum();
-    let with_margin = needed.saturating_add(needed / 5).saturating_add(16 << 20);
+    let (least, with_margin) = (needed.saturating_add(16 << 20), needed.saturating_add(needed / 5).saturating_add(16 << 20));
     let available = parent.map_or(target_pool.free, |parent| parent.available);
-    if available < with_margin {
-        findings.error(
-            "no-space",
-            node,
-            format!(
-                "the jail needs {} (with a fifth to spare) and {pool} on {node} has {} left",
-                bytes(with_margin),
-                bytes(available)
-            ),
-            format!("make room: `zfs list -o space -r {pool}` says what takes it, `zfs get -r quota,reservation {pool}` what is kept for others; the source keeps its own copy until `finalize`"),
-        );
+    let left = format!("and {pool} on {node} has {} left", bytes(available));
+    let room = format!("make room: `zfs list -o space -r {pool}` says what takes it, `zfs get -r quota,reservation {pool}` what is kept for others; the source keeps its own copy until `finalize`");
+    if available < least {
+        findings.error("no-space", node, format!("the jail needs {} {left}", bytes(least)), room);
+    } else if available < with_margin {
+        // How much a copy takes depends on the pool's own layout too.
+        findings.warning("no-space", node, format!("the jail needs about {} {left}, which may not do", bytes(needed)), room);
     }
     if let Some(source_pool) = source_pool {
-        for feature in STREAM_FEATURES {
-            let active = source_pool.features.get(feature).is_some_and(|v| v == "active");
-            let known = target_pool.features.get(feature).is_some_and(|v| v == "active" || v == "enabled");
-            if active && !known {
-                findings.error(
-                    "feature",
-                    node,
-                    format!(
-                        "pool {} uses feature {feature}, which pool {pool} on {node} does not have enabled",
-                        source_pool.name
-                    ),
-                    Fix::new(
-                        "enable it; older systems can no longer import the pool once it is used (zpool-features(7))",
-                    )
-                    .run(format!("zpool set feature@{feature}=enabled {pool}")),
-                );
-            }
-        }
+        features(s, source_pool, target_pool, findings);
     }
     for dataset in s.datasets {
         if let Some(facts) = s.source.dataset(&dataset.source.dataset) {
@@ -139,12 +118,47 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
+/// Features that the stream may need. That a pool uses one does not tell that the jail's datasets do: only their
+/// properties tell for sure, and only of what is written from now on (zpool-features(7)).
+fn features(s: &Subject<'_>, source_pool: &Pool, target_pool: &Pool, findings: &mut Findings) {
+    let (node, pool) = (&s.situation.target.node, &target_pool.name);
+    let of = |property: &str| {
+        let datasets = s.jail.datasets.iter().filter_map(move |d| d.properties.get(property));
+        datasets.map(|p| p.value.clone()).collect::<Vec<String>>()
+    };
+    for feature in STREAM_FEATURES {
+        let active = source_pool.features.get(feature).is_some_and(|v| v == "active");
+        let known = target_pool.features.get(feature).is_some_and(|v| v == "active" || v == "enabled");
+        if !active || known {
+            continue;
+        }
+        let uses = match feature {
+            "encryption" => s.datasets.iter().any(|d| d.raw),
+            "zstd_compress" => of("compression").iter().any(|v| v.starts_with("zstd")),
+            "lz4_compress" => of("compression").iter().any(|v| v == "lz4" || v == "on"),
+            "large_blocks" => of("recordsize").iter().any(|v| v.parse::<u64>().is_ok_and(|size| size > 128 << 10)),
+            _ => false,
+        };
+        let lacks = format!("which pool {pool} on {node} does not have enabled");
+        let fix = Fix::new("enable it; older systems can no longer import the pool once it is used (zpool-features(7))")
+            .run(format!("zpool set feature@{feature}=enabled {pool}"));
+        if uses {
+            let what = format!("datasets of the jail use feature {feature}, {lacks}: they cannot be received there");
+            findings.error("feature", node, what, fix);
+        } else {
+            let what = format!("pool {} uses feature {feature}, {lacks}: the copy fails if the jail's datasets need it", source_pool.name);
+            findings.warning("feature", node, what, fix);
+        }
+    }
+}
+
 /// The dataset below which the jail's shall lie.
-fn examine_parent(parent: &Dataset, node: &NodeName, path: &RemotePath, findings: &mut Findings) {
-    let name = &parent.name;
+fn examine_parent(parent: &Dataset, s: &Subject<'_>, findings: &mut Findings) {
+    let (name, node, path) = (&parent.name, &s.situation.target.node, &s.situation.path);
     // A mount point is made in the filesystem it lies in (zfs-mount(8)).
     let holds = parent.mounted && path.as_str().starts_with(&format!("{}/", parent.mountpoint.trim_end_matches('/')));
-    if parent.readonly && holds {
+    // A mount point that is there already needs no making.
+    if parent.readonly && holds && s.there.paths.get(path) != Some(&PathKind::Directory) {
         findings.error(
             "parent-read-only",
             node,
@@ -152,7 +166,9 @@ fn examine_parent(parent: &Dataset, node: &NodeName, path: &RemotePath, findings
             Fix::new("let it be written to").run(format!("zfs set readonly=off {name}")),
         );
     }
-    if parent.encrypted && !parent.key_available {
+    // What is sent raw brings its own encryption.
+    let plain = s.datasets.iter().any(|d| d.base.makes_a_dataset() && !d.raw);
+    if parent.encrypted && !parent.key_available && plain {
         findings.error(
             "parent-locked",
             node,

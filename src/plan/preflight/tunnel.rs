@@ -1,11 +1,15 @@
 //! The tunnel and who owns which prefix at the hub.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::facts::HostFacts;
 use crate::facts::Peer;
+use crate::facts::WireGuard;
 use crate::model::Family;
 use crate::model::InterfaceName;
+use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::PublicKey;
 use crate::plan::finding::Findings;
@@ -39,23 +43,7 @@ pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
             );
             continue;
         };
-        let age = s.hub.identity.clock.saturating_sub(peer.latest_handshake);
-        if peer.latest_handshake == 0 || age > HANDSHAKE_FRESH {
-            let when = if peer.latest_handshake == 0 { "never".to_owned() } else { format!("{age} s ago") };
-            findings.error(
-                "no-handshake",
-                hub,
-                format!("the last handshake of {} with {hub} was {when}: the tunnel is down", place.node),
-                Fix::new(format!(
-                    "let {} send something, and look whether `wg show {}` there tells of a handshake then: if so, it is behind NAT and needs PersistentKeepalive = 25 below [Peer] in its file as well; if not, its Endpoint, the hub's UDP port or a firewall is wrong",
-                    place.node, place.wireguard
-                ))
-                .run_on(
-                    &place.node,
-                    format!("wg set {} peer {} persistent-keepalive 25", place.wireguard, interface.public_key),
-                ),
-            );
-        }
+        handshake(s, place, peer, interface, findings);
         let there = own.peers.iter().find(|p| p.public_key == interface.public_key);
         if there.is_none() {
             findings.error(
@@ -91,24 +79,119 @@ pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
+/// A tunnel that nobody uses has no handshake, and is none the worse for it. So nodes that the hub has not heard of lately
+/// are made to send something before this is looked at (see [`silent`]).
+fn handshake(s: &Subject<'_>, place: &Place, peer: &Peer, of_hub: &WireGuard, findings: &mut Findings) {
+    if is_fresh(s.hub, peer) {
+        return;
+    }
+    let (hub, node, tunnel) = (&s.situation.hub, &place.node, &place.wireguard);
+    let when = match peer.latest_handshake {
+        0 => "has never happened".to_owned(),
+        last => format!("was {} s ago", s.hub.identity.clock.saturating_sub(last)),
+    };
+    let what = format!("the last handshake of {node} with {hub} {when}");
+    let asked = silent(hub, s.hosts).iter().any(|silent| silent.node == *node);
+    if asked {
+        let what = format!("{what}, and {node} has just tried to send {hub} something: the tunnel is down");
+        let fix = Fix::new(format!(
+            "`wg show {tunnel}` on {node} must tell of an endpoint that leads to {hub}, UDP port {port}: else correct Endpoint below [Peer] in {file}; if it does, a firewall on the way keeps UDP port {port} of {hub} out",
+            port = of_hub.listen_port,
+            file = s.hosts.get(node).map_or_else(String::new, |facts| file_of(facts, tunnel)),
+        ));
+        // What leaves a node whose tunnel is down loses nothing by it.
+        if *node == s.situation.target.node {
+            findings.error("no-handshake", hub, what, fix);
+        } else {
+            findings.warning("no-handshake", hub, what, fix);
+        }
+        return;
+    }
+    findings.warning(
+        "no-handshake",
+        hub,
+        format!("{what}, and {node} has no route by which it could be made to send something: the tunnel may be down"),
+        Fix::new(format!(
+            "look whether `wg show {tunnel}` on {node} tells of a handshake after it has sent something; behind NAT it needs PersistentKeepalive = 25 below [Peer] in its file as well"
+        ))
+        .run_on(node, format!("wg set {tunnel} peer {} persistent-keepalive 25", of_hub.public_key)),
+    );
+}
+
+fn is_fresh(hub: &HostFacts, peer: &Peer) -> bool {
+    let age = hub.identity.clock.saturating_sub(peer.latest_handshake);
+    peer.latest_handshake != 0 && age <= HANDSHAKE_FRESH
+}
+
+/// A node that the hub has not heard of lately, and how the node speaks to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silent {
+    /// The node.
+    pub node: NodeName,
+    /// An address of the hub's in the tunnel.
+    pub hub: IpAddr,
+    /// The FIB of the node that leads there through the tunnel.
+    pub fib: u16,
+}
+
+/// The nodes that the hub has not heard of lately and that can send it something.
+#[must_use]
+pub fn silent(hub: &NodeName, hosts: &BTreeMap<NodeName, HostFacts>) -> Vec<Silent> {
+    let Some(of_hub) = hosts.get(hub) else { return Vec::new() };
+    let mut all = Vec::new();
+    for (node, facts) in hosts.iter().filter(|(node, _)| *node != hub) {
+        let mut ways = facts.wireguard.iter().flat_map(|own| of_hub.wireguard.iter().map(move |far| (own, far)));
+        let way = ways.find_map(|(own, far)| {
+            let peer = far.peers.iter().find(|p| p.public_key == own.public_key)?;
+            let there = own.peers.iter().find(|p| p.public_key == far.public_key)?;
+            if is_fresh(of_hub, peer) {
+                return None;
+            }
+            let addresses = of_hub.interface(&far.interface)?.addresses.iter().map(ipnet::IpNet::addr);
+            let reached = addresses.filter(|a| there.allowed.iter().any(|p| p.contains(*a)));
+            reached.into_iter().find_map(|address| Some((address, leads(facts, address, &own.interface)?)))
+        });
+        all.extend(way.map(|(hub, fib)| Silent { node: node.clone(), hub, fib }));
+    }
+    all
+}
+
+/// The FIB in which the longest match of the address leaves by that interface.
+fn leads(facts: &HostFacts, address: IpAddr, interface: &InterfaceName) -> Option<u16> {
+    let by = |fib: u16| {
+        let table = facts.routes(fib, Family::of(address)).filter(|r| r.destination.contains(address));
+        table.max_by_key(|r| r.destination.length()).is_some_and(|r| r.interface == *interface)
+    };
+    facts.routes.keys().copied().find(|fib| by(*fib))
+}
+
 /// The source owns the prefixes now, and nobody else's lie inside them.
 pub(super) fn ownership(s: &Subject<'_>, findings: &mut Findings) {
     let hub = &s.situation.hub;
     let Some(interface) = s.hub.wireguard(&s.situation.hub_wireguard) else { return };
     let source_key = s.source.wireguard(&s.situation.source.wireguard).map(|w| &w.public_key);
-    let networks: Vec<Prefix> = s
+    let of_tunnels: Vec<ipnet::IpNet> = s
         .hosts
         .values()
         .flat_map(|facts| facts.wireguard.iter().filter_map(|w| facts.interface(&w.interface)))
-        .flat_map(|i| i.addresses.iter().map(|a| Prefix::truncate(*a)))
+        .flat_map(|i| i.addresses.iter().copied())
         .collect();
     for prefix in &s.situation.prefixes {
-        if let Some(network) = networks.iter().find(|n| n.overlaps(*prefix)) {
+        let fix = "give the jail addresses outside the tunnel's network";
+        if let Some(own) = of_tunnels.iter().find(|a| prefix.contains(a.addr())) {
             findings.error(
                 "tunnel-prefix",
                 hub,
-                format!("{prefix} overlaps the tunnel's own network {network}"),
-                "give the jail addresses outside the tunnel's network",
+                format!("{prefix} holds {}, an address of the tunnel itself, which would move too", own.addr()),
+                fix,
+            );
+        } else if let Some(own) = of_tunnels.iter().find(|a| Prefix::truncate(**a).overlaps(*prefix)) {
+            // By longest match that works, where every host has a route of its own to it.
+            findings.warning(
+                "tunnel-prefix",
+                hub,
+                format!("{prefix} lies in the tunnel's own network {}", Prefix::truncate(*own)),
+                fix,
             );
         }
         if s.situation.source.node == *hub {

@@ -25,8 +25,13 @@ pub(super) fn routes(s: &Subject<'_>, findings: &mut Findings) {
     }
     for (node, facts, wanted, fib) in ways {
         let inside = |r: &&Route| {
-            let prefix = s.situation.prefixes.iter().find(|p| p.covers(r.destination) && **p != r.destination);
-            prefix.is_some() && s.situation.addresses.iter().any(|a| r.destination.contains(*a))
+            // The halves of a prefix are what a plan lays over a connected route, and takes away (see `network`).
+            let is_half = |p: &Prefix| p.halves().is_some_and(|(a, b)| [a, b].contains(&r.destination));
+            let within = |p: &&Prefix| {
+                p.covers(r.destination) && **p != r.destination && !(r.gateway.is_none() && is_half(p))
+            };
+            s.situation.prefixes.iter().any(|p| within(&p))
+                && s.situation.addresses.iter().any(|a| r.destination.contains(*a))
         };
         let table = facts.routes.get(&fib).into_iter().flatten();
         for route in
@@ -162,32 +167,41 @@ pub(super) fn interfaces(s: &Subject<'_>, findings: &mut Findings) {
         .map(|i| &i.name)
         .filter(|name| !follows(name) && s.target.interface(name).is_none())
         .collect();
-    for parameter in BEFORE {
-        for command in configuration.values(parameter).unwrap_or_default() {
-            // It may fail, and says so itself.
-            let may_fail = command.contains("||");
-            let named = command.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
-            for name in named.filter_map(|w| foreign.iter().find(|f| f.as_str() == w)) {
-                let node = &s.situation.target.node;
-                let what = format!(
-                    "{parameter} of jail {} names {name}, which {node} does not have: `{command}`",
-                    s.situation.jail
-                );
-                let fix =
-                    format!("make an interface {name} on {node}, or let the command stand without it (`… || true`)");
-                if may_fail {
-                    findings.warning("foreign-interface", node, what, fix);
-                } else {
-                    findings.error(
-                        "foreign-interface",
-                        node,
-                        format!("{what} would fail, and the jail not start"),
-                        fix,
-                    );
-                }
+    let commands: Vec<(&str, String)> = BEFORE
+        .iter()
+        .flat_map(|parameter| configuration.values(parameter).unwrap_or_default().into_iter().map(|c| (*parameter, c)))
+        .collect();
+    let made = |name: &InterfaceName| commands.iter().any(|(_, command)| makes(command, name));
+    for (parameter, command) in &commands {
+        let named = command.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
+        for name in named.filter_map(|w| foreign.iter().find(|f| f.as_str() == w)).filter(|name| !made(name)) {
+            let node = &s.situation.target.node;
+            let what =
+                format!("{parameter} of jail {} names {name}, which {node} does not have: `{command}`", s.situation.jail);
+            let fix = format!("make an interface {name} on {node}, or let the command stand without it (`… || true`)");
+            if works_on(command, name) {
+                let what = format!("{what} would fail, and the jail not start");
+                findings.error("foreign-interface", node, what, fix);
+            } else {
+                findings.warning("foreign-interface", node, what, fix);
             }
         }
     }
+}
+
+/// Does the command make that interface, or give its name to another?
+fn makes(command: &str, name: &InterfaceName) -> bool {
+    let words: Vec<&str> = command.split(|c: char| c.is_whitespace() || ";&|".contains(c)).collect();
+    let pair = |first: &str, second: &str| words.windows(2).any(|w| w[0] == first && w[1] == second);
+    pair(name.as_str(), "create") || pair("create", name.as_str()) || pair("name", name.as_str())
+}
+
+/// Does nothing but `ifconfig NAME …`, which fails where there is no such interface? What a shell makes of other commands
+/// is not known.
+fn works_on(command: &str, name: &InterfaceName) -> bool {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let plain = !command.contains(|c: char| "|&;<>(){}$`\\\"'*?[]#~=%".contains(c));
+    plain && matches!(words.as_slice(), ["ifconfig" | "/sbin/ifconfig", first, _, ..] if *first == name.as_str())
 }
 
 /// pf on a bridge's members sees the jail's packets twice, and blocks what only the host's own rules let pass.

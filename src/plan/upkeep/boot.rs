@@ -93,7 +93,9 @@ pub(super) fn interfaces(host: &Host<'_>, findings: &mut Findings) {
         return;
     }
     let name = &bridge.name;
-    if !host.lists("cloned_interfaces", name.as_str()) {
+    // Made under another name, perhaps (rc.conf(5), ifconfig_<interface>_name).
+    let renamed = |(n, v): (&String, &String)| n.starts_with("ifconfig_") && n.ends_with("_name") && v == name.as_str();
+    if !host.lists("cloned_interfaces", name.as_str()) && !host.facts.rc.variables.iter().any(renamed) {
         findings.warning(
             "bridge-forgotten",
             node,
@@ -103,8 +105,11 @@ pub(super) fn interfaces(host: &Host<'_>, findings: &mut Findings) {
             Fix::new("let rc.conf(5) make it").run(format!("sysrc cloned_interfaces+={name}")),
         );
     }
-    let start = format!("ifconfig_{name}");
-    let variables = || host.facts.rc.variables.iter().filter(|(n, _)| n.starts_with(&start)).map(|(_, v)| v.as_str());
+    let (start, list) = (format!("ifconfig_{name}"), format!("ipv4_addrs_{name}"));
+    let variables = || {
+        let of_it = |n: &str| n.starts_with(&start) || n == list;
+        host.facts.rc.variables.iter().filter(move |(n, _)| of_it(n)).map(|(_, v)| v.as_str())
+    };
     // A single address is no network of the bridge's own: a gateway that a run made, and keeps, or somebody's experiment.
     for net in bridge.addresses.iter().filter(|n| n.prefix_len() < Prefix::host(n.addr()).length()) {
         let address = net.addr();

@@ -26,6 +26,8 @@ pub struct Host<'a> {
     pub tunnel: Option<&'a InterfaceName>,
     /// Is it the one whose AllowedIPs say where each prefix is?
     pub is_hub: bool,
+    /// Is it only left by a jail?
+    pub leaves: bool,
 }
 
 /// What would make a move that uses this host fail, or surprise.

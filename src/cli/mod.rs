@@ -275,13 +275,13 @@ Examples:
     },
     /// Ask all nodes for everything that would refuse or endanger a move, and say how to put it right
     #[command(
-        after_long_help = "Plans every move of every jail to every other node and looks at what the hosts would forget at their next
-boot. Each fault is told once, with its host, the moves it affects, and the lines to type. Changes nothing. Errors would
-have a move refused (exit code 3); with warnings alone, and when all is well, the exit code is 0.
+        after_long_help = "Plans every move of every jail to every other node, and looks at what the hosts would forget at
+their next boot. Each fault is told once: its host, the moves it affects, the lines to type.
+Changes nothing. Ends with 3 when something would have a move refused, otherwise with 0.
 
 Examples:
   jailferry doctor
-  jailferry doctor big"
+  jailferry doctor big --json"
     )]
     Doctor {
         /// Only these nodes, and moves from and to them [default: all]

@@ -30,7 +30,7 @@ jexec db ifconfig epair3b mtu 1500
 ifconfig bridge7 create
 mkdir /root/only-here
 echo '/root/only-here /jf/jails/sib/mnt nullfs ro 0 0' >>/etc/jail.sib.fstab
-sed -i '' 's|^db {|db { exec.consolelog = \"/var/log/jails/db.log\"; exec.prestart = \"ifconfig bridge7 up\";|' /etc/jail.conf.d/db.conf
+sed -i '' 's|^ *exec.poststop = |exec.consolelog = \"/var/log/jails/db.log\"; exec.prestart += \"ifconfig bridge7 up\"; &|' /etc/jail.conf.d/db.conf
 file=/usr/local/etc/wireguard/wg0.conf
 awk '{ print } $1 == \"[Interface]\" { print \"SaveConfig = true\" }' $file >/root/wg0.conf
 cat /root/wg0.conf >$file
@@ -104,7 +104,7 @@ const BY_HAND: [(&str, &str, &str, &str); 6] = [
         "foreign-interface",
         "let the command stand without it",
         "spare",
-        "sed -i '' 's| exec.prestart = \"ifconfig bridge7 up\";||' /etc/jail.conf.d/db.conf; ifconfig bridge7 destroy",
+        "sed -i '' 's| exec.prestart += \"ifconfig bridge7 up\";||' /etc/jail.conf.d/db.conf; ifconfig bridge7 destroy",
     ),
 ];
 

@@ -67,7 +67,7 @@ mod tests {
 
     fn frames(label: &str, subject: &str, output: &str) -> Frames {
         let (s, o) = (subject.len(), output.len());
-        let text = format!("jailferry facts 1\n{label} 0 {s} {o}\n{subject}{output}0\n\nend 0 0 0\n0\n\n");
+        let text = format!("jailferry facts 1\n{label} 0 {s} {o}\n{subject}{output}\n0\n\nend 0 0 0\n\n0\n\n");
         Frames::parse(text.as_bytes()).unwrap()
     }
 

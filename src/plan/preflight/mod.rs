@@ -8,6 +8,8 @@ mod network;
 mod place;
 mod software;
 mod storage;
+#[cfg(test)]
+mod sure_tests;
 mod tunnel;
 mod way;
 

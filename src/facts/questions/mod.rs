@@ -38,12 +38,15 @@ pub fn host_questions() -> String {
     format!("{ASK}{WIREGUARD}{RC}{PF}{HOST}{UPKEEP}{END}")
 }
 
-/// Makes a node send something to an address in a tunnel, and waits for the answer or not.
+/// Makes a node send something to an address in a tunnel, until it is answered. A node that the hub has forgotten, since it
+/// was booted, takes its old keys for good until nothing has come back for 15 seconds; then it shakes hands anew.
 #[must_use]
 pub fn knock(address: IpAddr, fib: u16) -> String {
     let family = if address.is_ipv4() { "" } else { " -6" };
     let table = if fib == 0 { String::new() } else { format!("setfib {fib} ") };
-    format!("{ASK}ask knock '' {table}ping{family} -n -q -c 3 -t 5 {address}\n{END}")
+    format!(
+        "{ASK}knock() {{ n=0; until {table}ping{family} -n -q -c 1 -t 1 {address}; do n=$((n + 1)); [ $n -lt 25 ] || return 1; done; }}\nask knock '' knock\n{END}"
+    )
 }
 
 /// What the hub has heard of its peers by now.

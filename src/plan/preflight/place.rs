@@ -37,9 +37,8 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
     for (node, facts) in [(&s.situation.hub, s.hub), (node, s.target)] {
         let own = facts.interfaces.iter().flat_map(|i| i.addresses.iter().map(move |a| (&i.name, a.addr())));
         // An address that no prefix covers stays where it is: one that several machines have on lo0, for example.
-        let moves = |a: &IpAddr| {
-            s.situation.addresses.contains(a) && s.situation.prefixes.iter().any(|p| p.contains(*a))
-        };
+        let moves =
+            |a: &IpAddr| s.situation.addresses.contains(a) && s.situation.prefixes.iter().any(|p| p.contains(*a));
         for (interface, address) in own.filter(|(_, a)| moves(a)) {
             findings.error(
                 "address-of-host",

@@ -74,15 +74,23 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
         examine_parent(parent, s, findings);
     }
     let needed: u64 = s.datasets.iter().filter(|d| d.base.makes_a_dataset()).map(|d| d.estimate).sum();
-    let (least, with_margin) = (needed.saturating_add(16 << 20), needed.saturating_add(needed / 5).saturating_add(16 << 20));
+    let (least, with_margin) =
+        (needed.saturating_add(16 << 20), needed.saturating_add(needed / 5).saturating_add(16 << 20));
     let available = parent.map_or(target_pool.free, |parent| parent.available);
     let left = format!("and {pool} on {node} has {} left", bytes(available));
-    let room = format!("make room: `zfs list -o space -r {pool}` says what takes it, `zfs get -r quota,reservation {pool}` what is kept for others; the source keeps its own copy until `finalize`");
+    let room = format!(
+        "make room: `zfs list -o space -r {pool}` says what takes it, `zfs get -r quota,reservation {pool}` what is kept for others; the source keeps its own copy until `finalize`"
+    );
     if available < least {
         findings.error("no-space", node, format!("the jail needs {} {left}", bytes(least)), room);
     } else if available < with_margin {
         // How much a copy takes depends on the pool's own layout too.
-        findings.warning("no-space", node, format!("the jail needs about {} {left}, which may not do", bytes(needed)), room);
+        findings.warning(
+            "no-space",
+            node,
+            format!("the jail needs about {} {left}, which may not do", bytes(needed)),
+            room,
+        );
     }
     if let Some(source_pool) = source_pool {
         features(s, source_pool, target_pool, findings);
@@ -140,13 +148,17 @@ fn features(s: &Subject<'_>, source_pool: &Pool, target_pool: &Pool, findings: &
             _ => false,
         };
         let lacks = format!("which pool {pool} on {node} does not have enabled");
-        let fix = Fix::new("enable it; older systems can no longer import the pool once it is used (zpool-features(7))")
-            .run(format!("zpool set feature@{feature}=enabled {pool}"));
+        let fix =
+            Fix::new("enable it; older systems can no longer import the pool once it is used (zpool-features(7))")
+                .run(format!("zpool set feature@{feature}=enabled {pool}"));
         if uses {
             let what = format!("datasets of the jail use feature {feature}, {lacks}: they cannot be received there");
             findings.error("feature", node, what, fix);
         } else {
-            let what = format!("pool {} uses feature {feature}, {lacks}: the copy fails if the jail's datasets need it", source_pool.name);
+            let what = format!(
+                "pool {} uses feature {feature}, {lacks}: the copy fails if the jail's datasets need it",
+                source_pool.name
+            );
             findings.warning("feature", node, what, fix);
         }
     }

@@ -59,6 +59,21 @@ fn a_tunnel_is_down_when_the_node_was_made_to_speak_and_was_not_heard() {
 }
 
 #[test]
+fn a_tunnel_that_takes_less_than_the_one_of_the_source_loses_clients() {
+    let narrow = |on: &'static [&'static str]| {
+        move |e: &mut Evidence| {
+            for name in on {
+                let peers = host(e, name).wireguard.iter_mut().flat_map(|w| &mut w.peers);
+                peers.for_each(|p| p.allowed = ["10.77.0.0/24".parse().unwrap()].into());
+            }
+        }
+    };
+    assert_eq!(severity("narrow-tunnel", narrow(&[])), None);
+    assert_eq!(severity("narrow-tunnel", narrow(&["big"])), ERROR);
+    assert_eq!(severity("narrow-tunnel", narrow(&["spare", "big"])), WARNING);
+}
+
+#[test]
 fn a_userland_is_too_new_unless_it_runs_on_such_a_kernel_already() {
     let of = |jail: &'static str, here: &'static str| {
         severity("userland-newer", move |e| {

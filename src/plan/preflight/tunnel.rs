@@ -61,20 +61,38 @@ pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
             );
             continue;
         }
-        for family in families(s.situation) {
-            let everything = Prefix::default_route(family);
-            let covers = there.is_some_and(|p| {
-                p.allowed.contains(&everything)
-                    || everything.halves().is_some_and(|(a, b)| p.allowed.contains(&a) && p.allowed.contains(&b))
-            });
-            if !covers {
-                findings.warning(
-                    "narrow-tunnel",
-                    &place.node,
-                    format!("{} of {} does not accept every {family} address from the hub: clients outside its AllowedIPs cannot reach the jail there", place.wireguard, place.node),
-                    accept_all(facts, place, &interface.public_key),
-                );
-            }
+        narrow(s, place, own, &interface.public_key, findings);
+    }
+}
+
+/// A node that does not take everything from the hub. Where the jail is reached from everywhere now and answers by the hub,
+/// it would not be any more.
+fn narrow(s: &Subject<'_>, place: &Place, own: &WireGuard, hub: &PublicKey, findings: &mut Findings) {
+    let accepts = |own: &WireGuard, everything: Prefix| {
+        let allowed = own.peers.iter().find(|p| p.public_key == *hub).map(|p| &p.allowed);
+        let both = |allowed: &BTreeSet<Prefix>, (a, b)| allowed.contains(&a) && allowed.contains(&b);
+        allowed.is_some_and(|allowed| {
+            allowed.contains(&everything) || everything.halves().is_some_and(|halves| both(allowed, halves))
+        })
+    };
+    let (source, target) = (&s.situation.source, &s.situation.target);
+    for family in families(s.situation) {
+        let everything = Prefix::default_route(family);
+        if accepts(own, everything) {
+            continue;
+        }
+        let now = source.node == s.situation.hub
+            || s.source.wireguard(&source.wireguard).is_some_and(|w| accepts(w, everything));
+        let by_hub = family == Family::Inet6 || target.egress == s.situation.hub;
+        let (tunnel, node) = (&place.wireguard, &place.node);
+        let what = format!("{tunnel} of {node} does not accept every {family} address from the hub");
+        let fix = accept_all(s.hosts.get(node).unwrap_or(s.target), place, hub);
+        if *node == target.node && now && by_hub {
+            let what = format!("{what}: clients that reach the jail now would no longer reach it there");
+            findings.error("narrow-tunnel", node, what, fix);
+        } else {
+            let what = format!("{what}: clients outside its AllowedIPs cannot reach the jail there");
+            findings.warning("narrow-tunnel", node, what, fix);
         }
     }
 }
@@ -273,8 +291,12 @@ fn introduce(s: &Subject<'_>, place: &Place, facts: &HostFacts, key: &PublicKey)
 
 /// The node takes whatever comes from the hub.
 fn accept_all(facts: &HostFacts, place: &Place, hub: &PublicKey) -> Fix {
-    let everything = [Family::Inet, Family::Inet6].map(Prefix::default_route);
-    let allowed = BTreeSet::from(everything);
+    let mut allowed = BTreeSet::from([Family::Inet, Family::Inet6].map(Prefix::default_route));
+    let peers = facts.wireguard(&place.wireguard).map(|w| w.peers.as_slice()).unwrap_or_default();
+    // What the hub has besides may be there to win over a wider one of another peer.
+    if peers.len() > 1 {
+        allowed.extend(peers.iter().filter(|p| p.public_key == *hub).flat_map(|p| &p.allowed));
+    }
     let last = lasting(facts, &place.wireguard, hub, &allowed);
     Fix::new(format!("let everything in that comes from the hub; {last} (wg-quick(8) also needs Table = off)"))
         .run(set_allowed(&place.wireguard, hub, &allowed))

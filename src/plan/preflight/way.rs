@@ -27,9 +27,8 @@ pub(super) fn routes(s: &Subject<'_>, findings: &mut Findings) {
         let inside = |r: &&Route| {
             // The halves of a prefix are what a plan lays over a connected route, and takes away (see `network`).
             let is_half = |p: &Prefix| p.halves().is_some_and(|(a, b)| [a, b].contains(&r.destination));
-            let within = |p: &&Prefix| {
-                p.covers(r.destination) && **p != r.destination && !(r.gateway.is_none() && is_half(p))
-            };
+            let within =
+                |p: &&Prefix| p.covers(r.destination) && **p != r.destination && !(r.gateway.is_none() && is_half(p));
             s.situation.prefixes.iter().any(|p| within(&p))
                 && s.situation.addresses.iter().any(|a| r.destination.contains(*a))
         };
@@ -176,8 +175,10 @@ pub(super) fn interfaces(s: &Subject<'_>, findings: &mut Findings) {
         let named = command.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
         for name in named.filter_map(|w| foreign.iter().find(|f| f.as_str() == w)).filter(|name| !made(name)) {
             let node = &s.situation.target.node;
-            let what =
-                format!("{parameter} of jail {} names {name}, which {node} does not have: `{command}`", s.situation.jail);
+            let what = format!(
+                "{parameter} of jail {} names {name}, which {node} does not have: `{command}`",
+                s.situation.jail
+            );
             let fix = format!("make an interface {name} on {node}, or let the command stand without it (`… || true`)");
             if works_on(command, name) {
                 let what = format!("{what} would fail, and the jail not start");

@@ -66,12 +66,10 @@ pub fn run(_ctx: &Context, args: &[String]) -> i32 {
         cache.iter().filter(|e| interface.as_ref().is_none_or(|wanted| *wanted == e.interface)).collect();
     match (delete, all, words.as_slice()) {
         (true, true, _) => shown.iter().filter(|e| !e.permanent || e.published).map(|e| remove(e)).max().unwrap_or(0),
-        (true, false, [address, ..]) => {
-            match shown.iter().find(|e| e.address == *address && !e.own) {
-                Some(entry) => remove(entry),
-                None => fail("writing to routing socket: No such file or directory"),
-            }
-        }
+        (true, false, [address, ..]) => match shown.iter().find(|e| e.address == *address && !e.own) {
+            Some(entry) => remove(entry),
+            None => fail("writing to routing socket: No such file or directory"),
+        },
         (false, true, _) => {
             print(&shown, json);
             0

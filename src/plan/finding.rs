@@ -33,6 +33,22 @@ pub struct Finding {
     /// The lines that do it, where they can be said exactly.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<Remedy>,
+    /// What to write into files, where it can be said exactly.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<FileLine>,
+}
+
+/// A line to write into a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileLine {
+    /// The host.
+    pub host: NodeName,
+    /// The file.
+    pub file: String,
+    /// Where in it.
+    pub place: String,
+    /// The line.
+    pub line: String,
 }
 
 /// A line to type, as root, and where.
@@ -50,18 +66,27 @@ pub struct Fix {
     words: String,
     /// Without a host: where the finding is.
     commands: Vec<(Option<NodeName>, String)>,
+    /// File, place in it, line.
+    lines: Vec<(String, String, String)>,
 }
 
 impl Fix {
     /// In words.
     pub fn new(words: impl Into<String>) -> Fix {
-        Fix { words: words.into(), commands: Vec::new() }
+        Fix { words: words.into(), ..Fix::default() }
     }
 
     /// A line to type where the finding is.
     #[must_use]
     pub fn run(mut self, command: impl Into<String>) -> Fix {
         self.commands.push((None, command.into()));
+        self
+    }
+
+    /// A line to write into a file where the finding is, `place` saying where in the file.
+    #[must_use]
+    pub fn write(mut self, file: impl ToString, place: impl Into<String>, line: impl Into<String>) -> Fix {
+        self.lines.push((file.to_string(), place.into(), line.into()));
         self
     }
 
@@ -121,7 +146,10 @@ impl Findings {
         let place = |on: Option<NodeName>| on.or_else(|| host.cloned());
         let line = |(on, command)| Some(Remedy { host: place(on)?, command });
         let commands = fix.commands.into_iter().filter_map(line).collect();
-        let finding = Finding { severity, code: code.to_owned(), host: host.cloned(), what, fix: fix.words, commands };
+        let written = |(file, place, line)| Some(FileLine { host: host.cloned()?, file, place, line });
+        let lines = fix.lines.into_iter().filter_map(written).collect();
+        let (code, host) = (code.to_owned(), host.cloned());
+        let finding = Finding { severity, code, host, what, fix: fix.words, commands, lines };
         if !self.0.contains(&finding) {
             self.0.push(finding);
         }

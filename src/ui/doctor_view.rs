@@ -9,6 +9,7 @@ use crate::plan::Severity;
 use crate::plan::doctor::Fault;
 use crate::plan::doctor::Report;
 use crate::ui::paint::Paint;
+use crate::ui::plan_view;
 use crate::ui::sanitize;
 
 /// Columns of a terminal that nobody made wider. Lines to type are never broken.
@@ -58,9 +59,7 @@ fn told(report: &Report, fault: &Fault, paint: Paint) -> String {
     if !finding.fix.is_empty() {
         paragraph(&mut out, &format!("fix: {}", sanitize::line(&finding.fix)), "    ", "      ");
     }
-    for remedy in &finding.commands {
-        let _ = writeln!(out, "      {}# {}", remedy.host, sanitize::line(&remedy.command));
-    }
+    out.push_str(&plan_view::remedies(finding));
     out
 }
 

@@ -185,16 +185,24 @@ fn names_every_fault(told: &Value) {
     assert!(codes.len() >= 25, "{}", codes.len());
 }
 
-/// Every line to type is in the text as it is, and whatever else there is fits a terminal.
+/// Every line to type or to write is in the text as it is, and whatever else there is fits a terminal.
 fn reads_well(text: &str, told: &Value) {
+    let mut whole = BTreeSet::new();
     for fault in list(&told["faults"]) {
         assert!(text.contains(&format!("[{}]", word(&fault["code"]))), "{fault}");
         for remedy in list(&fault["commands"]) {
             let line = format!("      {}# {}\n", word(&remedy["host"]), word(&remedy["command"]));
             assert!(text.contains(&line), "{line}");
+            whole.insert(line.trim_end().to_owned());
+        }
+        for line in list(&fault["lines"]) {
+            let place = format!("      {}:{}, {}:", word(&line["host"]), word(&line["file"]), word(&line["place"]));
+            let what = format!("        {}", word(&line["line"]));
+            assert!(text.contains(&format!("{place}\n{what}\n")), "{line}");
+            whole.extend([place, what]);
         }
     }
-    let wide = |line: &&str| line.chars().count() > 80 && !line.contains("# ");
+    let wide = |line: &&str| line.chars().count() > 80 && !whole.contains(*line);
     assert_eq!(text.lines().filter(wide).collect::<Vec<_>>(), Vec::<&str>::new());
     assert!(!text.contains('\x1b'), "colours where no terminal is");
 }

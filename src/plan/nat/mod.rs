@@ -154,7 +154,10 @@ fn arrive(s: &Subject<'_>, nat: &mut Nat, findings: &mut Findings) {
                 "nat-missing",
                 host,
                 format!("no NAT rule of {host} covers {prefix}: the jail has no way out to the IPv4 internet, now or after the move"),
-                format!("add to {main}, behind its other translation rules: nat on {out} inet from {prefix} to any -> ({out}:0); then pfctl -nf {main} && pfctl -f {main} (states stay)", main = main_file(facts), out = outside(facts)),
+                reloaded(Fix::new("translate it"), &main_file(facts), "behind its other translation rules", {
+                    let out = outside(facts);
+                    vec![format!("nat on {out} inet from {prefix} to any -> ({out}:0)")]
+                }),
             );
         }
     }
@@ -237,7 +240,10 @@ fn table_is_used(facts: &HostFacts, host: &NodeName, table: &TableName, findings
             format!(
                 "no NAT rule of {host} translates pf table {table}, so putting the jail into it would change nothing"
             ),
-            format!("correct `pf_table:`, or add to {main}, behind its other translation rules: nat on {out} inet from <{table}> to any -> ({out}:0)", out = outside(facts)),
+            reloaded(Fix::new("correct `pf_table:`, or translate it"), &main, "behind its other translation rules", {
+                let out = outside(facts);
+                vec![format!("nat on {out} inet from <{table}> to any -> ({out}:0)")]
+            }),
         );
     }
     used
@@ -292,10 +298,7 @@ fn is_referenced(s: &Subject<'_>, host: &NodeName, facts: &HostFacts, wanted: &[
         "anchor-unreferenced",
         host,
         format!("the rules of pf on {host} do not name the anchor {}, so nothing in it would be looked at", s.anchor),
-        format!(
-            "add to {main}, before its filter rules: {}; then pfctl -nf {main} && pfctl -f {main} (states stay)",
-            missing.join(" and ")
-        ),
+        reloaded(Fix::new("name it there"), &main, "before its filter rules", missing),
     );
 }
 
@@ -316,6 +319,12 @@ fn is_kept(s: &Subject<'_>, host: &NodeName, facts: &HostFacts, wanted: &[String
         ),
         format!("touch {index} on {host}, and add to {main}: include \"{index}\""),
     );
+}
+
+/// Rules to write into pf.conf(5), and what loads it; states stay (contract 4.1).
+fn reloaded(fix: Fix, main: &RemotePath, place: &str, rules: Vec<String>) -> Fix {
+    let fix = rules.into_iter().fold(fix, |fix, rule| fix.write(main, place, rule));
+    fix.run(format!("pfctl -nf {main} && pfctl -f {main}"))
 }
 
 fn main_file(facts: &HostFacts) -> RemotePath {

@@ -53,10 +53,13 @@ pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
                     "{} of {} has no peer with the public key of {hub} ({}): nothing of the hub's is let in",
                     place.wireguard, place.node, interface.public_key
                 ),
-                format!(
-                    "correct the PublicKey of the hub in {}: PublicKey = {}",
+                Fix::new(format!(
+                    "correct the hub's PublicKey, and load it: service wireguard restart, or wg-quick(8)"
+                ))
+                .write(
                     file_of(facts, &place.wireguard),
-                    interface.public_key
+                    "below [Peer]",
+                    format!("PublicKey = {}", interface.public_key),
                 ),
             );
             continue;
@@ -130,7 +133,7 @@ fn handshake(s: &Subject<'_>, place: &Place, peer: &Peer, of_hub: &WireGuard, fi
         hub,
         format!("{what}, and {node} has no route by which it could be made to send something: the tunnel may be down"),
         Fix::new(format!(
-            "look whether `wg show {tunnel}` on {node} tells of a handshake after it has sent something; behind NAT it needs PersistentKeepalive = 25 below [Peer] in its file as well"
+            "look whether `wg show {tunnel}` on {node} tells of a handshake after it has sent something; behind NAT it needs a keepalive (and PersistentKeepalive = 25 below [Peer] in its file)"
         ))
         .run_on(node, format!("wg set {tunnel} peer {} persistent-keepalive 25", of_hub.public_key)),
     );
@@ -267,13 +270,11 @@ fn set_allowed(interface: &InterfaceName, key: &PublicKey, allowed: &BTreeSet<Pr
     format!("wg set {interface} peer {key} allowed-ips {}", list.join(","))
 }
 
-fn lasting(facts: &HostFacts, interface: &InterfaceName, key: &PublicKey, allowed: &BTreeSet<Prefix>) -> String {
+/// The same in the file.
+fn lasting(fix: Fix, facts: &HostFacts, interface: &InterfaceName, key: &PublicKey, allowed: &BTreeSet<Prefix>) -> Fix {
     let list: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-    format!(
-        "to last, below [Peer] in {}: PublicKey = {key} with AllowedIPs = {}",
-        file_of(facts, interface),
-        list.join(", ")
-    )
+    let place = format!("below [Peer] and PublicKey = {key}");
+    fix.write(file_of(facts, interface), place, format!("AllowedIPs = {}", list.join(", ")))
 }
 
 /// The hub learns of a node: its address in the tunnel, and the networks of its bridge that nobody else has.
@@ -285,8 +286,9 @@ fn introduce(s: &Subject<'_>, place: &Place, facts: &HostFacts, key: &PublicKey)
     let networks = on_bridge.filter(|n| Prefix::truncate(**n).length() < Prefix::host(n.addr()).length());
     let networks = networks.map(|n| Prefix::truncate(*n)).filter(|n| !known.iter().any(|p| p.allowed.contains(n)));
     let allowed: BTreeSet<Prefix> = in_tunnel.map(|n| Prefix::host(n.addr())).chain(networks).collect();
-    Fix::new(format!("make {} a peer of the hub; {}", place.node, lasting(s.hub, interface, key, &allowed)))
-        .run(set_allowed(interface, key, &allowed))
+    let fix = Fix::new(format!("make {} a peer of the hub, now and in its file", place.node))
+        .run(set_allowed(interface, key, &allowed));
+    lasting(fix, s.hub, interface, key, &allowed)
 }
 
 /// The node takes whatever comes from the hub.
@@ -297,9 +299,10 @@ fn accept_all(facts: &HostFacts, place: &Place, hub: &PublicKey) -> Fix {
     if peers.len() > 1 {
         allowed.extend(peers.iter().filter(|p| p.public_key == *hub).flat_map(|p| &p.allowed));
     }
-    let last = lasting(facts, &place.wireguard, hub, &allowed);
-    Fix::new(format!("let everything in that comes from the hub; {last} (wg-quick(8) also needs Table = off)"))
-        .run(set_allowed(&place.wireguard, hub, &allowed))
+    let fix = Fix::new(
+        "let everything in that comes from the hub, now and in the file (where wg-quick(8) also needs Table = off)",
+    );
+    lasting(fix.run(set_allowed(&place.wireguard, hub, &allowed)), facts, &place.wireguard, hub, &allowed)
 }
 
 /// The hub gives the source what its jail owns: what another peer has of it too much is taken away, what the source lacks
@@ -320,9 +323,7 @@ fn give(s: &Subject<'_>, prefix: Prefix) -> Fix {
         }
         _ => (own, own.allowed.iter().copied().chain([prefix]).collect::<BTreeSet<Prefix>>()),
     };
-    Fix::new(format!(
-        "leave it to {node} (or correct `prefixes:` of the jail in fleet.yml); {}",
-        lasting(hub, interface, &peer.public_key, &allowed)
-    ))
-    .run(set_allowed(interface, &peer.public_key, &allowed))
+    let fix =
+        Fix::new(format!("leave it to {node}, now and in the file (or correct `prefixes:` of the jail in fleet.yml)"));
+    lasting(fix.run(set_allowed(interface, &peer.public_key, &allowed)), hub, interface, &peer.public_key, &allowed)
 }

@@ -158,11 +158,14 @@ pub(super) fn routes(host: &Host<'_>, findings: &mut Findings) {
             }
             // Interfaces of wg-quick(8) come up after rc.conf's routes are made.
             let fix = match file.filter(|f| f.wg_quick) {
-                Some(file) => Fix::new(format!(
-                    "write below [Interface] in {}: PostUp = /sbin/route -q -n add -{} -net {destination} -interface {tunnel} -fib {fib}",
-                    file.path,
-                    destination.family()
-                )),
+                Some(file) => Fix::new("let wg-quick(8) make it").write(
+                    &file.path,
+                    "below [Interface]",
+                    format!(
+                        "PostUp = /sbin/route -q -n add -{} -net {destination} -interface {tunnel} -fib {fib}",
+                        destination.family()
+                    ),
+                ),
                 None => by_rc(host, *fib, destination, tunnel, &mut number),
             };
             findings.warning(

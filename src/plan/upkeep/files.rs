@@ -22,7 +22,7 @@ fn list(allowed: &BTreeSet<Prefix>) -> String {
 pub(super) fn differ(host: &Host<'_>, findings: &mut Findings) {
     let (Some(file), Some(running)) = (file(host), host.tunnel.and_then(|t| host.facts.wireguard(t))) else { return };
     let (node, path, interface) = (host.node, &file.path, &running.interface);
-    let back = |words: String| {
+    let back = |words: &str| {
         let again = if file.wg_quick {
             format!("the file's are loaded by: wg-quick strip {interface} | wg syncconf {interface} /dev/stdin")
         } else {
@@ -37,13 +37,17 @@ pub(super) fn differ(host: &Host<'_>, findings: &mut Findings) {
                 "peer-forgotten",
                 node,
                 format!("{interface} of {node} has a peer {} that {path} does not list: a reboot forgets it", key.short()),
-                Fix::new(format!("add to {path}: a line `[Peer]`, a line `PublicKey = {key}`, a line `AllowedIPs = {}`, and its Endpoint and PresharedKey if it has any", list(&peer.allowed))),
+                Fix::new("add it to the file, with its Endpoint and PresharedKey if it has any")
+                    .write(path, "at its end", "[Peer]")
+                    .write(path, "then", format!("PublicKey = {key}"))
+                    .write(path, "then", format!("AllowedIPs = {}", list(&peer.allowed))),
             ),
             Some((_, allowed)) if *allowed != peer.allowed => findings.warning(
                 "file-differs",
                 node,
                 format!("{path} of {node} gives peer {} {}, but {interface} gives it {}: a reboot would change who gets which packets", key.short(), list(allowed), list(&peer.allowed)),
-                back(format!("write below `PublicKey = {key}` in {path}: AllowedIPs = {}", list(&peer.allowed))),
+                back("let the file say the same")
+                    .write(path, format!("below [Peer] and PublicKey = {key}"), format!("AllowedIPs = {}", list(&peer.allowed))),
             ),
             Some(_) => {}
         }
@@ -57,7 +61,7 @@ pub(super) fn differ(host: &Host<'_>, findings: &mut Findings) {
                 key.short(),
                 list(allowed)
             ),
-            back(format!("take its [Peer] section out of {path}")),
+            back("take its [Peer] section out of the file"),
         );
     }
 }
@@ -77,10 +81,8 @@ pub(super) fn makes_routes(host: &Host<'_>, findings: &mut Findings) {
                 host.node,
                 key.short()
             ),
-            format!(
-                "write below [Interface] in {}: Table = off, and the routes that jails need as PostUp lines",
-                file.path
-            ),
+            Fix::new("keep it from making routes; those that jails need are PostUp lines")
+                .write(&file.path, "below [Interface]", "Table = off"),
         );
     }
 }

@@ -1,0 +1,67 @@
+//! Which jails should go where: the planner of `jailferry rebalance`.
+//!
+//! Pure: facts in ([`Fleet`]), a decision out ([`Outcome`]). [`search`] looks for a better distribution, [`order`] brings
+//! its moves into an order in which every node has room at every instant, [`explain`] says why, [`table`] shows it.
+//! The same input gives the same output; no clock is looked at, and a budget of steps ends the search.
+
+pub mod explain;
+pub mod model;
+pub mod objective;
+pub mod order;
+pub mod search;
+pub mod table;
+
+#[cfg(test)]
+mod exact;
+#[cfg(test)]
+mod scenarios_tests;
+#[cfg(test)]
+mod tests;
+
+pub use model::Fleet;
+pub use model::Goal;
+pub use model::Group;
+pub use model::Jail;
+pub use model::Load;
+pub use model::Node;
+pub use model::Options;
+pub use model::Outcome;
+pub use model::Planned;
+pub use model::Refusal;
+
+use objective::State;
+
+/// Rounds of search and ordering; each begins where the one before ended, so that the next run finds nothing to do.
+const ROUNDS: usize = 8;
+
+/// Decides which jails move, and in which order.
+#[must_use]
+pub fn plan(fleet: &Fleet, options: &Options) -> Outcome {
+    let mut state = State::new(fleet, options);
+    let before = state.usage();
+    let mut moves: Vec<Planned> = Vec::new();
+    let mut refused: Vec<Refusal> = Vec::new();
+    let mut complete = true;
+    for _ in 0..ROUNDS {
+        let begin = state.clone();
+        let mut better = state.clone();
+        complete = search::improve(&mut better);
+        let left = options.most_moves.saturating_sub(moves.len());
+        let ordered = order::order(&begin, &better, left);
+        if refused.is_empty() {
+            refused = ordered.refused;
+        }
+        let done = ordered.moves.is_empty();
+        moves.extend(ordered.moves);
+        state = ordered.end;
+        if done {
+            break;
+        }
+    }
+    for (index, one) in moves.iter_mut().enumerate() {
+        one.number = index + 1;
+    }
+    refused.extend(explain::stuck(&state, &refused));
+    let summary = explain::summary(&state, &moves, complete);
+    Outcome { moves, refused, before, after: state.usage(), summary, complete }
+}

@@ -9,7 +9,7 @@ AS_ROOT = scripts/as-root
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL = help
-.PHONY: help build setup demo test faults acceptance check fmt generate man lab clean-lab
+.PHONY: help build setup demo test network faults acceptance check fmt generate man lab clean-lab
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ demo: setup build ## raise a lab, move a jail there and back under a client's ey
 test: setup ## every test, those in the lab included
 	@scripts/test
 
+network: setup build ## the table of networks (README): a jail moves in each of them, every host boots anew, it moves back
+	@$(AS_ROOT) $(CARGO) test --locked --test network
+
 faults: setup build ## every fault at every step of a move, in labs side by side; a table at the end (several hours)
 	@$(AS_ROOT) $(CARGO) test --locked --test faults every_fault_at_every_step -- --nocapture
 
@@ -35,6 +38,7 @@ acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=pa
 check: ## format, lints, documentation, generated files, forbidden words, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --locked --test faults --test network -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	scripts/check-generated
 	$(CARGO) test --quiet --locked --test house

@@ -16,8 +16,12 @@ mod canary;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/client.rs"]
 mod client;
+#[path = "fleet/clones.rs"]
+mod clones;
 #[path = "fleet/direct.rs"]
 mod direct;
+#[path = "fleet/encrypted.rs"]
+mod encrypted;
 #[path = "fleet/hung.rs"]
 mod hung;
 #[path = "fleet/interrupts.rs"]
@@ -39,8 +43,12 @@ mod plans;
 mod promise;
 #[path = "fleet/refusals.rs"]
 mod refusals;
+#[path = "fleet/relay.rs"]
+mod relay;
 #[path = "fleet/report.rs"]
 mod report;
+#[path = "fleet/resume.rs"]
+mod resume;
 #[path = "fleet/rollbacks.rs"]
 mod rollbacks;
 #[path = "fleet/schedule.rs"]
@@ -51,6 +59,8 @@ mod secrets;
 mod siblings;
 #[path = "fleet/state.rs"]
 mod state;
+#[path = "fleet/thin.rs"]
+mod thin;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/tool.rs"]
 mod tool;

@@ -21,6 +21,8 @@ fuzz_target!(|bytes: &[u8]| {
         fstab: Some(path.clone()),
         root: path.clone(),
         dataset: dataset.clone(),
+        jail: jail.clone(),
+        landmarks: vec![],
     };
     let there = TargetQuestions {
         paths: vec![path.clone()],
@@ -28,6 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
         rulesets: vec![4],
         parameters: vec!["vnet".into()],
         dataset,
+        origins: vec![],
     };
     let mut errors = parse::parse_host(&answer).err().unwrap_or_default();
     errors.extend(parse::parse_jail(&jail, &asked, &answer).err().unwrap_or_default());

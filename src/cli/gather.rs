@@ -1,6 +1,7 @@
 //! Connects to the fleet and asks it: first every host, then the source about the jail and the target about its place.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RemotePath;
 use crate::plan::finding::Findings;
+use crate::plan::keys;
 use crate::plan::preflight;
 use crate::plan::situation;
 use crate::plan::situation::Evidence;
@@ -143,6 +145,9 @@ pub async fn evidence(
         let needed = sources.into_iter().flat_map(|path| situation.manager.needs(path));
         paths.extend(needed.filter_map(|path| RemotePath::new(path).ok()));
     }
+    if let Some(facts) = evidence.hosts.get(source) {
+        paths.extend(keys::files(&jail_facts, &facts.datasets));
+    }
     paths.extend(configuration.as_ref().and_then(preflight::log_folder));
     let mut files = vec![situation.target_file.clone()];
     files.extend(situation.fstab.clone());
@@ -157,6 +162,7 @@ pub async fn evidence(
             .collect(),
         parameters: configuration.as_ref().map(questions::kernel_parameters).unwrap_or_default(),
         dataset: situation.target.dataset.clone(),
+        origins: jail_facts.origins.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
     };
     let command = Command::script(target, ROUND, questions::target_questions(&there));
     let output = hosts.run(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;

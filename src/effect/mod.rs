@@ -10,6 +10,8 @@ pub mod commands;
 pub mod direct;
 pub mod lease;
 pub mod meaning;
+mod network;
+pub mod resume;
 pub mod shell;
 pub mod simulate;
 
@@ -28,6 +30,7 @@ use crate::effect::direct::SshPublicKey;
 use crate::effect::lease::Lease;
 use crate::effect::lease::Stage;
 use crate::effect::meaning::Meaning;
+use crate::effect::resume::Resume;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::JailName;
@@ -39,6 +42,7 @@ use crate::model::PublicKey;
 use crate::model::RemotePath;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
+use crate::model::SnapshotName;
 use crate::model::TableName;
 
 /// One thing done to one host (or between two).
@@ -85,10 +89,19 @@ pub enum Effect {
     Unpark { host: NodeName, datasets: Vec<Parked> },
     /// Destroy the snapshots that runs of this jail left on a dataset and all below it, but the one that is kept.
     Tidy { host: NodeName, dataset: DatasetName, jail: JailName, keep: SnapshotLabel },
+    /// Prove that the files on a host hold the keys of encrypted datasets.
+    TryKeys { host: NodeName, keys: Vec<KeyUse> },
+    /// Load the keys of encrypted datasets from these files.
+    LoadKeys { host: NodeName, keys: Vec<KeyUse> },
+    /// Let go of such keys.
+    UnloadKeys { host: NodeName, datasets: Vec<DatasetName> },
     /// Remove our mark from datasets that are now the live copy.
     ClearMark { host: NodeName, datasets: Vec<DatasetName> },
     /// Write on a dataset which run moves it and whose that is, for whoever has only this host left.
     Declare { host: NodeName, dataset: DatasetName, notice: Notice },
+    /// The same anew, only where that run has written before: a copy that is gone, or an older one that has its place
+    /// again, says nothing of it.
+    Amend { host: NodeName, dataset: DatasetName, notice: Notice },
     /// The end of what that run wrote on a dataset.
     Withdraw { host: NodeName, dataset: DatasetName, run: RunId },
     /// Send what was written at the target back to the source; only ever used to undo a start.
@@ -165,6 +178,17 @@ pub enum Effect {
     Probe { host: NodeName, probe: Probe },
 }
 
+/// The key of an encrypted dataset on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUse {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The file that holds its key.
+    pub file: RemotePath,
+    /// Does it use its parent's key once that is loaded?
+    pub inherits: bool,
+}
+
 /// Sending one dataset's snapshot from one host to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
@@ -193,6 +217,9 @@ pub struct Transfer {
     pub round: Option<u32>,
     /// Which way the data takes.
     pub way: Way,
+    /// The dataset's own `refquota`, which a full stream that was broken does not bring.
+    #[serde(default)]
+    pub refquota: Option<String>,
 }
 
 /// The way of a transfer's data.
@@ -202,8 +229,14 @@ pub struct Transfer {
 pub enum Way {
     /// Through the machine that jailferry runs on.
     Relay,
-    /// From host to host, into the receive of that number of those that the key was admitted for, counted from 1.
-    Direct { direct: Box<Direct>, number: usize },
+    /// From host to host, into the receive of that number of those that the key was admitted for, counted from 1; and
+    /// into which one when it goes on behind a break.
+    Direct {
+        direct: Box<Direct>,
+        number: usize,
+        #[serde(default)]
+        resume: Option<usize>,
+    },
 }
 
 /// What an incremental stream builds on.
@@ -216,6 +249,21 @@ pub enum Base {
     Snapshot(SnapshotLabel),
     /// Our bookmark of the snapshot sent last.
     Bookmark(SnapshotLabel),
+    /// The snapshot that the dataset is a clone of, which the receiver has too, by the same GUID: it becomes a clone there.
+    Origin {
+        /// Its name at the sender.
+        here: SnapshotName,
+        /// Its name at the receiver.
+        there: SnapshotName,
+    },
+}
+
+impl Base {
+    /// Does the receiver get a new dataset, with the properties of the sender's?
+    #[must_use]
+    pub fn makes_a_dataset(&self) -> bool {
+        matches!(self, Base::Nothing | Base::Origin { .. })
+    }
 }
 
 /// A dataset with the property values it has when it is live.
@@ -369,8 +417,10 @@ pub enum Work {
         from: Command,
         /// Receives.
         to: Command,
-        /// Sent before (for resumption: none yet), bytes expected.
+        /// Bytes expected.
         estimate: Option<u64>,
+        /// How it goes on when the stream breaks.
+        resume: Option<Box<Resume>>,
     },
     /// The source sends into the target by itself; only its count of bytes comes by here.
     Direct {
@@ -382,6 +432,8 @@ pub enum Work {
         to: Command,
         /// Bytes expected.
         estimate: Option<u64>,
+        /// How it goes on when the stream breaks.
+        resume: Option<Box<Resume>>,
     },
     /// A key is made and its public half, which `make` prints, admitted.
     AdmitKey {
@@ -441,8 +493,12 @@ impl Effect {
             | Effect::Park { host, .. }
             | Effect::Unpark { host, .. }
             | Effect::Tidy { host, .. }
+            | Effect::TryKeys { host, .. }
+            | Effect::LoadKeys { host, .. }
+            | Effect::UnloadKeys { host, .. }
             | Effect::ClearMark { host, .. }
             | Effect::Declare { host, .. }
+            | Effect::Amend { host, .. }
             | Effect::Withdraw { host, .. }
             | Effect::KeepWayBack { host }
             | Effect::WriteFile { host, .. }
@@ -493,8 +549,15 @@ impl Work {
         match self {
             Work::Nothing => Work::Nothing,
             Work::Run(commands) => Work::Run(commands.into_iter().map(|c| c.exclusive(guard)).collect()),
-            Work::Pipe { from, to, estimate } => {
-                Work::Pipe { from: from.guarded(guard), to: to.guarded(guard), estimate }
+            Work::Pipe { from, to, estimate, resume } => Work::Pipe {
+                from: from.guarded(guard),
+                to: to.guarded(guard),
+                estimate,
+                resume: resume.map(|r| Box::new(r.guarded(guard))),
+            },
+            // A program with arguments, and a key.
+            Work::Direct { send, from, to, estimate, resume } => {
+                Work::Direct { send, from, to, estimate, resume: resume.map(|r| Box::new(r.guarded(guard))) }
             }
             Work::StorePlan { store, host, run } => Work::StorePlan { store: store.exclusive(guard), host, run },
             Work::Explained { tried, why } => Work::Explained { tried: tried.exclusive(guard), why },
@@ -503,7 +566,7 @@ impl Work {
             }
             Work::Sequence(parts) => Work::Sequence(parts.into_iter().map(|p| p.guarded(guard)).collect()),
             // Programs with arguments and keys; they change nothing that another owner could care for.
-            Work::Direct { .. } | Work::AdmitKey { .. } | Work::Fresh(_) => self,
+            Work::AdmitKey { .. } | Work::Fresh(_) => self,
         }
     }
 
@@ -522,6 +585,22 @@ impl Work {
             Work::Explained { tried, why } => std::iter::once(tried).chain(why).collect(),
             Work::Compare { left, right } => vec![left, right],
             Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
+        }
+    }
+
+    /// How its streams go on when they break.
+    #[must_use]
+    pub fn resumes(&self) -> Vec<&Resume> {
+        match self {
+            Work::Pipe { resume, .. } | Work::Direct { resume, .. } => resume.iter().map(AsRef::as_ref).collect(),
+            Work::Sequence(parts) => parts.iter().flat_map(Work::resumes).collect(),
+            Work::Nothing
+            | Work::Run(_)
+            | Work::AdmitKey { .. }
+            | Work::StorePlan { .. }
+            | Work::Fresh(_)
+            | Work::Explained { .. }
+            | Work::Compare { .. } => Vec::new(),
         }
     }
 }

@@ -8,10 +8,12 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::model::DatasetName;
+use crate::model::Guid;
 use crate::model::JailName;
 use crate::model::Landmark;
 use crate::model::RemotePath;
 use crate::model::Snapshot;
+use crate::model::SnapshotName;
 
 /// What the source says of the jail to move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,9 @@ pub struct JailFacts {
     /// What each landmark of fleet.yml answers the jail where it runs now.
     #[serde(default)]
     pub outside: BTreeMap<Landmark, Outside>,
+    /// GUIDs of the snapshots that its datasets are clones of.
+    #[serde(default)]
+    pub origins: BTreeMap<SnapshotName, Guid>,
 }
 
 /// What a landmark answers.
@@ -91,6 +96,9 @@ pub struct TargetFacts {
     pub undefined_rulesets: BTreeSet<u32>,
     /// The datasets at and below the jail's place on the target, parents first; empty when there are none.
     pub datasets: Vec<JailDataset>,
+    /// Snapshots in the same pool by the GUIDs asked for.
+    #[serde(default)]
+    pub twins: BTreeMap<Guid, Vec<SnapshotName>>,
 }
 
 /// What a path leads to (symbolic links followed, except that [`PathKind::Link`] is a dangling one).

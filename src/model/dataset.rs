@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::model::DatasetName;
+use crate::model::InvalidName;
 use crate::model::SnapshotLabel;
 
 /// ZFS's identity of a snapshot or dataset; a snapshot keeps it across send and receive (zfsprops(7), contract 5.2).
@@ -14,6 +16,46 @@ pub struct Guid(pub u64);
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A snapshot with the dataset it is of: `zroot/template@base`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SnapshotName {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The part after '@'.
+    pub label: SnapshotLabel,
+}
+
+impl SnapshotName {
+    /// Checks both parts.
+    ///
+    /// # Errors
+    /// When one of them is not a name.
+    pub fn new(text: &str) -> Result<SnapshotName, InvalidName> {
+        let (dataset, label) = text.split_once('@').unwrap_or((text, ""));
+        Ok(SnapshotName { dataset: DatasetName::new(dataset)?, label: SnapshotLabel::new(label)? })
+    }
+}
+
+impl fmt::Display for SnapshotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.dataset, self.label)
+    }
+}
+
+impl TryFrom<String> for SnapshotName {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<SnapshotName, InvalidName> {
+        SnapshotName::new(&text)
+    }
+}
+
+impl From<SnapshotName> for String {
+    fn from(name: SnapshotName) -> String {
+        name.to_string()
     }
 }
 

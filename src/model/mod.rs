@@ -11,6 +11,7 @@ pub mod prefix;
 
 pub use dataset::Guid;
 pub use dataset::Snapshot;
+pub use dataset::SnapshotName;
 pub use dataset::common_base;
 pub use landmark::Landmark;
 pub use names::DatasetName;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::effect::HandOver;
 use crate::effect::JailPlace;
+use crate::effect::RouteSpec;
 use crate::facts::HostFacts;
 use crate::facts::Route;
 use crate::model::DatasetName;
@@ -186,7 +187,8 @@ impl Cast<'_> {
     /// Route changes on a host other than the target: the hub always leads into the tunnel; the source and other
     /// hosts only where they would otherwise look on their own bridge, or remember an older place.
     ///
-    /// In every FIB: with net.add_addr_allfibs=1 each of them has the bridge's network (contract 1.8).
+    /// In every FIB: with net.add_addr_allfibs=1 each of them has the bridge's network (contract 1.8). A static route of
+    /// the host's own rc.conf, which the jail's arrival took the place of, is there again.
     pub(crate) fn way_from(&self, node: &NodeName, facts: &HostFacts) -> Vec<RouteChange> {
         let situation = self.situation;
         let is_hub = *node == situation.hub;
@@ -202,6 +204,10 @@ impl Cast<'_> {
             for prefix in &situation.prefixes {
                 let table = without_connected(facts, fib, *prefix, &leaving);
                 changes.extend(network::way_elsewhere(node, &table, *prefix, &bridges, &tunnel, fib));
+                let own = RouteSpec { host: node.clone(), prefix: *prefix, interface: tunnel.clone(), fib };
+                if *node == situation.source.node && persist::is_kept(&facts.rc, &own) {
+                    changes.extend(network::way_back(&table, own, &bridges));
+                }
             }
         }
         changes

@@ -46,7 +46,9 @@ pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpA
         });
     }
     if situation.target.node != *hub {
-        for address in hub_addresses {
+        // A jail of one family has no way to an address of the other.
+        let speaks = |address: &&IpAddr| answering.iter().any(|own| own.is_ipv4() == address.is_ipv4());
+        for address in hub_addresses.iter().filter(speaks) {
             list.push(Examination {
                 title: format!("jail {} reaches the hub ({address}) through the tunnel", situation.jail),
                 effect: probe(
@@ -188,4 +190,27 @@ pub fn tunnel_addresses(hub: &crate::facts::HostFacts, wireguard: &crate::model:
         .into_iter()
         .filter(|a| !Prefix::host(*a).network().is_loopback())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+
+    #[test]
+    fn a_jail_is_not_asked_for_a_family_that_it_does_not_speak() {
+        let shape = Shape::testbed();
+        let (_, situation, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+        let mut situation = situation.unwrap();
+        let hub = ["10.77.0.1".parse().unwrap()];
+        let asked = |situation: &Situation| {
+            let all = after_start(situation, &[], &hub);
+            all.iter().filter(|e| e.title.contains("reaches the hub")).count()
+        };
+        assert_eq!(asked(&situation), 1);
+        situation.addresses.retain(IpAddr::is_ipv6);
+        assert_eq!(asked(&situation), 0);
+    }
 }

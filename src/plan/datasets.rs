@@ -3,15 +3,20 @@
 use crate::effect::Base;
 use crate::effect::Parked;
 use crate::effect::PropertyState;
+use crate::facts::Dataset;
 use crate::facts::HostFacts;
 use crate::facts::JailDataset;
 use crate::facts::JailFacts;
 use crate::facts::TargetFacts;
 use crate::model::DatasetName;
+use crate::model::RemotePath;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
+use crate::model::SnapshotName;
 use crate::model::common_base;
 use crate::plan::finding::Findings;
+use crate::plan::keys;
+use crate::plan::keys::Key;
 use crate::plan::situation::Situation;
 
 /// One dataset of the jail on both hosts.
@@ -27,8 +32,12 @@ pub struct DatasetMove {
     pub older: Option<(SnapshotLabel, RunId)>,
     /// Encrypted, so sent raw.
     pub raw: bool,
+    /// Of an encrypted one: the file that holds its key, and the dataset of the source whose key that is.
+    pub key: Option<(RemotePath, DatasetName)>,
     /// Bytes to send at most.
     pub estimate: u64,
+    /// Its own `refquota` in bytes, if it has one.
+    pub refquota: Option<String>,
 }
 
 /// All datasets of the jail, parents first.
@@ -71,13 +80,39 @@ pub fn moves(
             ..live.clone()
         };
         let (base, older) = base_of(situation, dataset, existing, &into, target, findings);
+        let base = match base {
+            Base::Nothing => as_a_clone(jail, facts, there, to_root).unwrap_or(Base::Nothing),
+            other => other,
+        };
         let estimate = match base {
             Base::Nothing => facts.referenced,
+            // What it does not share with its origin; its snapshots, which stay, are counted too.
+            Base::Origin { .. } => facts.used.min(facts.referenced),
             Base::Snapshot(_) | Base::Bookmark(_) => 0,
         };
-        moves.push(DatasetMove { source: live, target: arrived, base, older, raw: facts.encrypted, estimate });
+        let refquota = own_number(dataset, "refquota");
+        let key = match facts.encrypted.then(|| keys::of(jail, &dataset.name)) {
+            Some(Key::File { file, root }) => Some((file, root)),
+            Some(Key::Elsewhere { .. } | Key::Above(_)) | None => None,
+        };
+        let raw = facts.encrypted;
+        moves.push(DatasetMove { source: live, target: arrived, base, older, raw, key, estimate, refquota });
     }
     moves
+}
+
+/// The snapshot that a dataset is a clone of, when the target has it outside of the jail's own place.
+fn as_a_clone(jail: &JailFacts, facts: &Dataset, there: &TargetFacts, place: &DatasetName) -> Option<Base> {
+    let here = SnapshotName::new(facts.origin.as_deref()?).ok()?;
+    let guid = jail.origins.get(&here)?;
+    let twin = there.twins.get(guid)?.iter().find(|twin| !twin.dataset.is_within(place))?;
+    Some(Base::Origin { here, there: twin.clone() })
+}
+
+/// A limit of its own, set or received; 0 is none.
+fn own_number(dataset: &JailDataset, property: &str) -> Option<String> {
+    let own = dataset.properties.get(property).filter(|p| matches!(p.source.as_str(), "local" | "received"))?;
+    own.value.parse::<u64>().ok().filter(|bytes| *bytes > 0).map(|bytes| bytes.to_string())
 }
 
 fn state(dataset: &JailDataset, property: &str) -> PropertyState {

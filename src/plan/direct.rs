@@ -100,12 +100,17 @@ pub fn node_to_node(situation: &Situation, run: &RunId, link: &Link, mut steps: 
     let mut receives: Vec<Command> = Vec::new();
     for step in &mut steps {
         if let Effect::Transfer(transfer) = &mut step.effect {
-            let receive = commands::receive(transfer);
-            let index = receives.iter().position(|r| *r == receive).unwrap_or_else(|| {
-                receives.push(receive);
-                receives.len() - 1
-            });
-            transfer.way = Way::Direct { direct: direct.clone(), number: index + 1 };
+            let mut number = |receive: Command| {
+                receives.iter().position(|r| *r == receive).map_or_else(
+                    || {
+                        receives.push(receive.clone());
+                        receives.len()
+                    },
+                    |index| index + 1,
+                )
+            };
+            let (first, rest) = (number(commands::receive(transfer)), number(commands::receive_rest(transfer)));
+            transfer.way = Way::Direct { direct: direct.clone(), number: first, resume: Some(rest) };
         }
     }
     let (source, target, user) = (&direct.source, &direct.target, direct.user.as_str());
@@ -196,6 +201,7 @@ mod tests {
             estimate: None,
             round,
             way: Way::Relay,
+            refquota: None,
         };
         Step::new(Phase::Copy, "send", Effect::Transfer(transfer))
     }

@@ -518,6 +518,7 @@ impl Shape {
                 inner_rc_interfaces: vec![],
                 beside: BTreeSet::new(),
                 outside: BTreeMap::new(),
+                origins: BTreeMap::new(),
             };
             world.tell_jail(&node(place.name), &facts);
         }

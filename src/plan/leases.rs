@@ -143,7 +143,11 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::RollBackReceived { .. }
         | Effect::CompareGuids { .. }
         | Effect::Tidy { .. }
+        | Effect::TryKeys { .. }
+        | Effect::LoadKeys { .. }
+        | Effect::UnloadKeys { .. }
         | Effect::Declare { .. }
+        | Effect::Amend { .. }
         | Effect::Withdraw { .. }
         | Effect::KeepWayBack { .. }
         | Effect::WriteFile { .. }

@@ -26,6 +26,7 @@ use crate::plan::cast::Cast;
 use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::direct;
+use crate::plan::keys;
 use crate::plan::leases;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
@@ -116,7 +117,10 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
         let (source, target) = (&moving.source.dataset, &moving.target.dataset);
         let (title, undo) = match &moving.older {
             None => (
-                format!("send {source} in full"),
+                match &moving.base {
+                    Base::Origin { there, .. } => format!("send {source} as a clone of {there} on {}", cast.target()),
+                    Base::Nothing | Base::Snapshot(_) | Base::Bookmark(_) => format!("send {source} in full"),
+                },
                 Effect::DiscardReceived { host: cast.target(), datasets: vec![target.clone()], run: cast.run.clone() },
             ),
             Some((base, _)) => (
@@ -130,7 +134,7 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             ),
         };
         let change = match moving.base {
-            Base::Nothing => Change::new(target, "absent", "a copy, unmounted and read-only"),
+            Base::Nothing | Base::Origin { .. } => Change::new(target, "absent", "a copy, unmounted and read-only"),
             _ => Change::new(target, "an older copy", "a newer copy, unmounted and read-only"),
         };
         if let Effect::RollBackReceived { base, .. } = &undo {
@@ -145,6 +149,7 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
         steps.push(Step::new(Phase::Copy, title, Effect::Transfer(transfer)).undo(undo).change(change));
     }
     steps.push(remember_sent(cast, Phase::Copy, "0"));
+    steps.extend(keys::tried(cast));
     steps
 }
 
@@ -472,7 +477,8 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
     let place = cast.at_target();
     let arrived = cast.situation.manager.says().arrived(cast.datasets.iter().map(|d| d.target.clone()).collect());
     let mark = cast.datasets.iter().find_map(|d| d.older.as_ref()).map_or_else(|| cast.run.clone(), |(_, r)| r.clone());
-    let mut steps = vec![
+    let mut steps: Vec<Step> = keys::loaded(cast).into_iter().collect();
+    steps.extend([
         Step::new(
             Phase::CutOver,
             format!("mount the datasets on {}", place.host),
@@ -489,7 +495,7 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
                 jails: cast.siblings(cast.target),
             },
         ),
-    ];
+    ]);
     steps.extend(rewrite_in_place(cast));
     steps.push(
         Step::new(
@@ -565,6 +571,7 @@ fn prove(cast: &Cast<'_>) -> Vec<Step> {
 fn base_name(base: &Base) -> String {
     match base {
         Base::Nothing => "the beginning".into(),
+        Base::Origin { here, .. } => here.to_string(),
         Base::Snapshot(label) => format!("@{label}"),
         Base::Bookmark(label) => format!("#{label}"),
     }
@@ -601,7 +608,8 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         to: cast.target(),
         dataset: moving.source.dataset.clone(),
         into: moving.target.dataset.clone(),
-        estimate: (base == Base::Nothing).then_some(moving.estimate),
+        estimate: base.makes_a_dataset().then_some(moving.estimate),
+        refquota: moving.refquota.clone().filter(|_| base.makes_a_dataset()),
         label,
         base,
         run: cast.run.clone(),

@@ -16,6 +16,8 @@ pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hooks;
+mod included;
+pub mod keys;
 pub mod leases;
 pub mod leftovers;
 pub mod manager;
@@ -31,6 +33,7 @@ pub mod refresh;
 pub mod rehearsal;
 pub mod rollback;
 pub mod saved;
+mod shared;
 pub mod siblings;
 pub mod situation;
 pub mod staging;
@@ -204,7 +207,7 @@ impl Plan {
                 _ => {}
             }
             for effect in &mut step.undo {
-                if let Effect::Declare { notice, .. } = effect
+                if let Effect::Declare { notice, .. } | Effect::Amend { notice, .. } = effect
                     && notice.run == self.run
                 {
                     notice.owner = Some(owner.clone());
@@ -243,6 +246,13 @@ impl Step {
             Work::Explained { why, .. } => why,
             _ => None,
         }
+    }
+
+    /// What else it may run when a stream of it breaks, in that order, with
+    /// [`TOKEN`](crate::effect::resume::TOKEN) in the place of a token that does not exist yet.
+    #[must_use]
+    pub fn commands_behind_a_break(&self) -> Vec<Command> {
+        self.work().resumes().into_iter().flat_map(|resume| resume.commands().into_iter().cloned()).collect()
     }
 
     /// What is carried out.

@@ -152,6 +152,16 @@ pub fn way_elsewhere(
         .collect()
 }
 
+/// A route into the tunnel that the host has of its own, at each boot, while the jail is elsewhere: added where the jail's
+/// stay has taken its place, by the bridge's network or by a route to the bridge that goes with the jail.
+#[must_use]
+pub fn way_back(table: &[Route], own: RouteSpec, bridges: &[&InterfaceName]) -> Option<RouteChange> {
+    let same = |r: &&Route| r.destination == own.prefix;
+    let still = |r: Route| !(r.flags.contains('S') && bridges.contains(&&r.interface));
+    let there = table.iter().filter(same).cloned().any(still);
+    (!there).then_some(RouteChange::Add { route: own, instead_of: None })
+}
+
 /// In a FIB of the target where nothing needs a route of its own: what led elsewhere while the jail was away goes.
 #[must_use]
 pub fn way_home(
@@ -321,6 +331,22 @@ mod tests {
         away.push(route("192.168.125.128/25", "wg0", "US"));
         assert_eq!(changes(&away, "192.168.125.0/24", "wg0"), Vec::<String>::new());
         assert_eq!(changes(&away, "192.168.125.0/24", "bridge0"), ["-192.168.125.0/25 wg0", "-192.168.125.128/25 wg0"]);
+    }
+
+    #[test]
+    fn a_route_of_the_host_s_own_is_there_again_once_the_jail_has_left() {
+        let bridge = interface("bridge0");
+        let own = RouteSpec {
+            host: NodeName::new("n").unwrap(),
+            prefix: p("192.168.125.0/24"),
+            interface: interface("wg0"),
+            fib: 0,
+        };
+        let back = |table: &[Route]| way_back(table, own.clone(), &[&bridge]).is_some();
+        assert!(back(&[route("0.0.0.0/0", "vtnet0", "UGS")]), "the jail's network was connected, and is no more");
+        assert!(back(&[route("192.168.125.0/24", "bridge0", "US")]), "a static route of ours goes");
+        assert!(!back(&[route("192.168.125.0/24", "wg0", "US")]), "nothing took its place");
+        assert!(!back(&[route("192.168.125.0/24", "bridge0", "U")]), "a network of the bridge's own stays");
     }
 
     #[test]

@@ -68,7 +68,8 @@ pub(super) fn arriving(cast: &Cast<'_>) -> Step {
 /// With the acceptance.
 pub(super) fn arrived(cast: &Cast<'_>) -> Step {
     let (host, dataset, effect) = declare(cast, Standing::Arrived);
-    let (_, _, before) = declare(cast, Standing::Arriving);
+    let notice = notice(cast, Standing::Arriving);
+    let before = Effect::Amend { host: host.clone(), dataset: dataset.clone(), notice };
     Step::new(Phase::Prove, format!("write on {dataset} on {host} that it is the live copy"), effect).undo(before)
 }
 

@@ -34,6 +34,7 @@ use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
 use crate::plan::leases;
+use crate::plan::manager;
 use crate::plan::mesh;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
@@ -96,7 +97,8 @@ pub fn files_aside(situation: &Situation) -> Vec<(RemotePath, RemotePath)> {
     if situation.manager.says().travels() {
         return Vec::new();
     }
-    let own = |file: &&RemotePath| file.file_name().contains(situation.jail.as_str());
+    let own =
+        |file: &&RemotePath| file.as_str() != manager::SHARED && file.file_name().contains(situation.jail.as_str());
     std::iter::once(&situation.configuration_file)
         .chain(&situation.fstab)
         .filter(own)
@@ -139,20 +141,7 @@ pub fn make_it_last(cast: &Cast<'_>, before: &[Step]) -> Vec<Step> {
 fn still_so(before: &[Step]) -> Vec<Step> {
     let again = |step: &&Step| {
         matches!(step.phase, Phase::CutOver | Phase::Prove)
-            && matches!(
-                step.effect,
-                Effect::AddRoute(_)
-                    | Effect::DeleteRoute(_)
-                    | Effect::AddAlias { .. }
-                    | Effect::RemoveAlias { .. }
-                    | Effect::HandOver(_)
-                    | Effect::LoadAnchor { .. }
-                    | Effect::ChangeTable { .. }
-                    | Effect::ProxyArp { .. }
-                    | Effect::JailRoute { .. }
-                    | Effect::Unpark { .. }
-                    | Effect::StartJail(_)
-            )
+            && (step.effect.is_network() || matches!(step.effect, Effect::Unpark { .. } | Effect::StartJail(_)))
     };
     // What kept the source's datasets from the next boot while the jail still ran is over when they are put away.
     let put_away = |step: &Step| match &step.effect {
@@ -478,14 +467,16 @@ fn named_routes(rc: &RcConf, route: &RouteSpec) -> Vec<(String, String)> {
 }
 
 /// Does rc.conf have the route already, under whatever name its owner gave it?
-fn is_kept(rc: &RcConf, route: &RouteSpec) -> bool {
+pub(super) fn is_kept(rc: &RcConf, route: &RouteSpec) -> bool {
     let (list, start) = match route.prefix.family() {
         Family::Inet => ("static_routes", "route_"),
         Family::Inet6 => ("ipv6_static_routes", "ipv6_route_"),
     };
     let wanted = arguments(route);
     let names = rc.variables.get(list).map(|l| l.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
-    names.iter().filter_map(|name| rc.variables.get(&format!("{start}{name}"))).any(|value| {
+    // `NAME:INTERFACE` is added when that interface comes up (rc.conf(5)).
+    let names = names.iter().map(|name| name.split(':').next().unwrap_or_default());
+    names.filter_map(|name| rc.variables.get(&format!("{start}{name}"))).any(|value| {
         let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
         value == wanted || route.fib == 0 && format!("{value} -fib 0") == wanted
     })
@@ -554,6 +545,7 @@ fn forgotten_files(cast: &Cast<'_>) -> Vec<Step> {
         return Vec::new();
     }
     std::iter::once(&cast.situation.target_file)
+        .filter(|file| file.as_str() != manager::SHARED)
         .chain(&cast.situation.fstab)
         .filter_map(aside)
         .map(|path| {

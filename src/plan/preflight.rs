@@ -21,6 +21,8 @@ use crate::model::longest_match;
 use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
+use crate::plan::keys;
+use crate::plan::manager;
 use crate::plan::network;
 use crate::plan::notices;
 use crate::plan::siblings;
@@ -75,6 +77,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     ownership(subject, findings);
     free_place(subject, findings);
     storage(subject, findings);
+    keys::examine(subject, findings);
     notices::examine(subject.situation, subject.source, subject.target, findings);
     surroundings(subject, findings);
     boot(subject, findings);
@@ -477,14 +480,16 @@ fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             }
         }
     }
-    if let Some(existing) = s.target.jail_configuration(jail) {
+    // A block that jail.conf has of it is compared with what it would be (see `staging`).
+    let own = |file: &RemotePath| file.as_str() != manager::SHARED;
+    if let Some(existing) = s.target.jail_configuration(jail).filter(|c| own(&c.file)) {
         findings.error(
             "configuration-exists",
             node,
             format!("{} on {node} defines a jail {jail} already", existing.file),
             format!("if it is a leftover, move it aside: mv {f} {f}.old", f = existing.file),
         );
-    } else if s.there.files.contains_key(&s.situation.target_file) {
+    } else if own(&s.situation.target_file) && s.there.files.contains_key(&s.situation.target_file) {
         findings.error(
             "file-exists",
             node,
@@ -530,7 +535,7 @@ fn storage(s: &Subject<'_>, findings: &mut Findings) {
             format!("repair it first: zpool status {pool}"),
         );
     }
-    let needed: u64 = s.datasets.iter().filter(|d| d.base == Base::Nothing).map(|d| d.estimate).sum();
+    let needed: u64 = s.datasets.iter().filter(|d| d.base.makes_a_dataset()).map(|d| d.estimate).sum();
     let with_margin = needed.saturating_add(needed / 5).saturating_add(16 << 20);
     let available = s
         .situation
@@ -571,22 +576,18 @@ fn storage(s: &Subject<'_>, findings: &mut Findings) {
     }
     for dataset in s.datasets {
         if let Some(facts) = s.source.dataset(&dataset.source.dataset) {
-            if facts.encrypted && !dataset.target.volume {
-                findings.error(
-                    "encrypted",
-                    node,
-                    format!(
-                        "{} is encrypted; jailferry does not yet check that its key can be loaded on {node}",
-                        facts.name
-                    ),
-                    "move this jail by hand for now",
-                );
-            }
-            if facts.origin.is_some() {
-                findings.note(
+            if let (Some(origin), Base::Nothing) = (&facts.origin, &dataset.base) {
+                let own = facts.used.min(facts.referenced);
+                findings.warning(
                     "clone",
                     &s.situation.source.node,
-                    format!("{} is a clone; it is sent as a full copy", facts.name),
+                    format!(
+                        "{} is a clone of {origin} and holds {} of its own; no snapshot of pool {pool} on {node} has the same GUID, so it is sent in full: {}, which it will also take there",
+                        facts.name,
+                        bytes(own),
+                        bytes(facts.referenced)
+                    ),
+                    format!("to keep it thin, send the origin there first: zfs send {origin} on {}, zfs receive -u on {node}", s.situation.source.node),
                 );
             }
             if facts.jailed {
@@ -628,8 +629,9 @@ fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
             "restore the file, or correct mount.fstab",
         );
     }
+    let of_keys = |path: &RemotePath| s.datasets.iter().any(|d| d.key.as_ref().is_some_and(|(file, _)| file == path));
     let log_folder = s.source.jail_configuration(&s.situation.jail).and_then(log_folder);
-    for (path, kind) in &s.there.paths {
+    for (path, kind) in s.there.paths.iter().filter(|(path, _)| !of_keys(path)) {
         if Some(path) == log_folder.as_ref() {
             if *kind == PathKind::Absent {
                 findings.error(

@@ -180,7 +180,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         .or_else(|| fib_of_members(target_facts, &target_bridge))
         .or_else(|| fib_by_default_route(target_facts, &target_wireguard))
         .unwrap_or(if target == hub { 0 } else { source_fib });
-    let epair = epair_unit(&source_ends).map(|unit| (unit, free_unit(target_facts, unit)));
+    let epair = epair_unit(&source_ends).map(|unit| (unit, free_unit(target_facts, jail, unit)));
     let target_interfaces = match epair {
         Some((_, to)) => renumber(&source_ends, to),
         None => source_interfaces.clone(),
@@ -190,7 +190,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     let declared = evidence.fleet.jails.get(jail).map(|j| j.prefixes.clone()).unwrap_or_default();
     let prefixes = if declared.is_empty() { addresses.iter().map(|a| Prefix::host(*a)).collect() } else { declared };
     let fstab = configuration.value("mount.fstab").and_then(|p| RemotePath::new(p).ok());
-    let target_file = manager.says().file(jail)?;
+    let target_file = manager.says().file(jail, target_facts)?;
     let autostart = manager.says().starts_at_boot(source_facts, jail, configuration);
     let egress = |settings: &Node, node: &NodeName| match settings.egress {
         Egress::Hub => hub.clone(),
@@ -208,7 +208,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         fstab,
         prefixes,
         addresses,
-        hub_sources: hub_sources(hub_facts, &running.gateways, target == hub),
+        hub_sources: hub_sources(hub_facts, target_facts, &running.gateways, target == hub),
         gateways: running.gateways.clone(),
         mtu: target_mtu.unwrap_or(1380),
         epair,
@@ -235,17 +235,22 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     })
 }
 
-/// Where the hub itself has one of the jail's gateway addresses, another of its addresses of that family.
-fn hub_sources(hub: &HostFacts, gateways: &[IpAddr], hub_is_target: bool) -> Vec<IpAddr> {
-    let all: Vec<IpAddr> =
-        hub.interfaces.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr).filter(|a| !a.is_loopback()).collect();
+/// Where the target has one of the hub's own addresses, or gets it as the jail's gateway, another of the hub's addresses of
+/// that family: answers to the shared one would stay at the target.
+fn hub_sources(hub: &HostFacts, target: &HostFacts, gateways: &[IpAddr], hub_is_target: bool) -> Vec<IpAddr> {
     if hub_is_target {
         return Vec::new();
     }
-    gateways
-        .iter()
-        .filter(|g| all.contains(g))
-        .filter_map(|g| all.iter().find(|a| a.is_ipv4() == g.is_ipv4() && !gateways.contains(a)))
+    let of = |facts: &HostFacts| -> Vec<IpAddr> {
+        let all = facts.interfaces.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);
+        all.filter(|a| !a.is_loopback()).collect()
+    };
+    let (own, there) = (of(hub), of(target));
+    let shared = |a: &IpAddr| there.contains(a) || gateways.contains(a);
+    [true, false]
+        .into_iter()
+        .filter(|v4| own.iter().any(|a| a.is_ipv4() == *v4 && shared(a)))
+        .filter_map(|v4| own.iter().find(|a| a.is_ipv4() == v4 && !shared(a)))
         .copied()
         .collect()
 }
@@ -323,11 +328,11 @@ fn epair_unit(ends: &[End]) -> Option<u32> {
 }
 
 /// The same unit when the host does not have it and no jail configured there names it, else the lowest free one.
-fn free_unit(facts: &HostFacts, wanted: u32) -> u32 {
+fn free_unit(facts: &HostFacts, jail: &JailName, wanted: u32) -> u32 {
     let taken = |unit: u32| {
         let stem = format!("epair{unit}");
         facts.interfaces.iter().any(|i| i.name.as_str() == format!("{stem}a") || i.name.as_str() == format!("{stem}b"))
-            || facts.jail_configurations.iter().any(|c| {
+            || facts.jail_configurations.iter().filter(|c| c.name != jail.as_str()).any(|c| {
                 c.parameters.iter().any(|(_, value)| value.as_ref().is_some_and(|v| matching::units(v).contains(&unit)))
             })
     };

@@ -12,6 +12,9 @@ use crate::model::NodeName;
 use crate::model::RemotePath;
 use crate::plan::Change;
 use crate::plan::finding::Findings;
+use crate::plan::included;
+use crate::plan::manager;
+use crate::plan::shared;
 use crate::plan::situation::Situation;
 use crate::plan::ways;
 
@@ -184,6 +187,11 @@ pub fn stage(
         }
     }
     let wanted = ways::of_the_moved(situation, hosts, &jail.configuration.text);
+    if situation.target_file.as_str() == manager::SHARED {
+        staged.in_place = shared::stage(situation, there, &rewritten.text, &wanted, findings);
+        expect(situation, &mut staged);
+        return staged;
+    }
     let text = match jail_conf::ways::change(&rewritten.text, &situation.jail, &wanted) {
         Ok(edits) => jail_conf::apply(&rewritten.text, edits),
         Err(why) => {
@@ -194,6 +202,9 @@ pub fn stage(
             rewritten.text
         }
     };
+    if !travels {
+        included::examine(situation, hosts, jail, &text, findings);
+    }
     let changes = rewritten
         .changes
         .iter()
@@ -206,12 +217,7 @@ pub fn stage(
         })
         .chain(ways::changes(&to.node, &situation.target_file, &situation.jail, &routes, &wanted))
         .collect();
-    staged.expected.push(("path".into(), situation.path.to_string()));
-    let vnet: Vec<String> =
-        to.interfaces.iter().filter_map(|i| i.as_str().strip_suffix('a').map(|stem| format!("{stem}b"))).collect();
-    if let [only] = vnet.as_slice() {
-        staged.expected.push(("vnet.interface".into(), only.clone()));
-    }
+    expect(situation, &mut staged);
     let (path, mode) = (situation.target_file.clone(), jail.configuration.mode.clone());
     if travels {
         let before = jail.configuration.text.clone();
@@ -220,6 +226,20 @@ pub fn stage(
         staged.files.push(StagedFile { path, text, mode, changes });
     }
     staged
+}
+
+/// What `jail -e` must print.
+fn expect(situation: &Situation, staged: &mut Staged) {
+    staged.expected.push(("path".into(), situation.path.to_string()));
+    let vnet: Vec<String> = situation
+        .target
+        .interfaces
+        .iter()
+        .filter_map(|i| i.as_str().strip_suffix('a').map(|stem| format!("{stem}b")))
+        .collect();
+    if let [only] = vnet.as_slice() {
+        staged.expected.push(("vnet.interface".into(), only.clone()));
+    }
 }
 
 /// The text without the ways that the jail had at the source, which the target's take the place of, and those ways.

@@ -50,6 +50,14 @@ impl Window {
     }
 }
 
+impl Window {
+    /// The minute at which it opens on that weekday (Monday is 0), if it does.
+    #[must_use]
+    pub fn opens_on(&self, weekday: usize) -> Option<u16> {
+        self.days.get(weekday % 7).copied().unwrap_or(false).then_some(self.from)
+    }
+}
+
 /// Minutes until one of the windows is open: 0 when one is; `None` when there are windows and none ever opens. Without any
 /// window every minute is open.
 #[must_use]

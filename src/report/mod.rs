@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::effect::Effect;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RunId;
@@ -296,7 +295,7 @@ fn changes(record: &RunRecord, plan: Option<&Plan>) -> Vec<(bool, Changed)> {
                 after,
                 state,
             };
-            changes.push((is_network(&step.effect), changed));
+            changes.push((step.effect.is_network(), changed));
         }
     }
     changes
@@ -304,20 +303,4 @@ fn changes(record: &RunRecord, plan: Option<&Plan>) -> Vec<(bool, Changed)> {
 
 fn or_nothing(text: &str) -> &str {
     if text.is_empty() { "nothing" } else { text }
-}
-
-/// Does the effect change what the network is right now? Files that make it last are told with the other changes.
-fn is_network(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::AddRoute(_)
-            | Effect::DeleteRoute(_)
-            | Effect::AddAlias { .. }
-            | Effect::RemoveAlias { .. }
-            | Effect::HandOver(_)
-            | Effect::LoadAnchor { .. }
-            | Effect::ChangeTable { .. }
-            | Effect::ProxyArp { .. }
-            | Effect::JailRoute { .. }
-    )
 }

@@ -129,7 +129,7 @@ fn blackout(out: &mut String, report: &Report) {
 
 fn timeline(out: &mut String, report: &Report) {
     let whole = report.length.max(1);
-    out.push_str("<h2>Timeline</h2>\n<p class=\"legend dim\"><span><i class=\"swatch s-do\"></i>step</span> <span><i class=\"swatch s-undo\"></i>undone</span> <span><i class=\"swatch s-bad\"></i>failed or never ended</span> <span><i class=\"swatch s-dark\"></i>the jail is away</span></p>\n");
+    out.push_str("<h2>Timeline</h2>\n<p class=\"legend dim\"><span><i class=\"swatch s-do\"></i>step</span> <span><i class=\"swatch s-undo\"></i>undone</span> <span><i class=\"swatch s-bad\"></i>failed or never ended</span> <span><i class=\"swatch s-dark\"></i>the jail is away</span> <span><i class=\"swatch s-told\"></i>as long as predicted</span></p>\n");
     for lane in &report.lanes {
         let _ = write!(out, "<div class=\"lane\"><div>{}</div><div class=\"track\">", Text(lane.host.as_str()));
         if let Some(span) = report.cut_over {
@@ -139,6 +139,10 @@ fn timeline(out: &mut String, report: &Report) {
                 place(span, whole),
                 duration(span.to - span.from)
             );
+        }
+        if let (Some(span), Some(predicted)) = (report.cut_over, report.predicted_blackout_milliseconds) {
+            let span = Span { from: span.from, to: span.from.saturating_add(predicted).min(whole).max(span.from) };
+            let _ = write!(out, "<em {} title=\"predicted: {}\"></em>", place(span, whole), duration(predicted));
         }
         for bar in &lane.bars {
             let class = match (bar.failed, bar.undo) {

@@ -44,22 +44,11 @@ pub fn from_hosts(plan: &Plan, stage: Option<Stage>, source_let_go: bool) -> BTr
 /// not come too early, and the lock, which `recover` needs to go on.
 #[must_use]
 pub fn closes(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::AddRoute(_)
-            | Effect::DeleteRoute(_)
-            | Effect::AddAlias { .. }
-            | Effect::RemoveAlias { .. }
-            | Effect::HandOver(_)
-            | Effect::LoadAnchor { .. }
-            | Effect::ChangeTable { .. }
-            | Effect::ProxyArp { .. }
-            | Effect::JailRoute { .. }
-            | Effect::Unpark { .. }
-            | Effect::StartJail(_)
-            | Effect::Disarm { .. }
-            | Effect::Unlock { .. }
-    )
+    effect.is_network()
+        || matches!(
+            effect,
+            Effect::Unpark { .. } | Effect::StartJail(_) | Effect::Disarm { .. } | Effect::Unlock { .. }
+        )
 }
 
 /// Decides by the point of no return. `states` are by step number, from 1, as the journal has them.

@@ -1,5 +1,8 @@
 //! Executes a plan: forward step by step, and back when something fails before the point of no return.
 
+mod rounds;
+mod stream;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +23,6 @@ use crate::plan::Plan;
 use crate::plan::Step;
 use crate::plan::refresh;
 use crate::playbook::batch::Edge;
-use crate::remote::Copied;
 use crate::remote::CopyError;
 use crate::remote::DirectError;
 use crate::remote::Hosts;
@@ -35,14 +37,13 @@ use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
 use crate::saga::lanes;
 use crate::saga::record::Record;
+use crate::saga::run::rounds::Rounds;
+use crate::saga::run::stream::Ends;
 use crate::saga::state::StepEvent;
 use crate::saga::turn::Turn;
 use crate::saga::undo;
 use crate::ui::event::Event;
 use crate::ui::sanitize;
-
-/// How long a transfer may stand still.
-const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// How often a command whose connection broke is tried again on a fresh one; all our scripts may be repeated.
 const FRESH_TRIES: u32 = 2;
@@ -86,6 +87,8 @@ enum StepError {
     Remote(#[from] RemoteError),
     #[error("{0}")]
     Copy(#[from] CopyError),
+    #[error("{error}\nit could not go on: {why}")]
+    Broken { error: CopyError, why: String },
     #[error("{0}")]
     Key(#[from] DirectError),
     #[error("{error}\n{why}")]
@@ -105,6 +108,8 @@ enum StepError {
 struct Yield {
     /// Bytes moved.
     bytes: u64,
+    /// How long that took.
+    took: Duration,
     /// Standard output of its last command.
     said: String,
 }
@@ -117,8 +122,8 @@ pub struct Run<'a> {
     interrupts: &'a Interrupts,
     events: &'a (dyn Fn(Event) + Send + Sync),
     beats: Arc<Beats>,
-    /// Bytes that each round sent.
-    rounds: Vec<u64>,
+    /// What each round sent.
+    rounds: Rounds,
     /// Indexes of steps of which something may have happened.
     started: BTreeSet<usize>,
     stopped_at: Option<Instant>,
@@ -154,7 +159,7 @@ impl<'a> Run<'a> {
             interrupts,
             events,
             beats: Arc::new(Beats::new(plan)),
-            rounds: vec![],
+            rounds: Rounds::default(),
             started: BTreeSet::new(),
             stopped_at: None,
             blackout: None,
@@ -213,6 +218,12 @@ impl<'a> Run<'a> {
                 }
                 index += 1;
                 continue;
+            }
+            if step.phase == Phase::Arm
+                && self.started.iter().all(|i| self.is_before(*i, Phase::Arm))
+                && let Some(text) = self.rounds.behind(self.plan.precopy_until)
+            {
+                (self.events)(Event::Note { text });
             }
             let together = lanes::group(&self.plan.steps, index, no_return);
             let end = together.end;
@@ -474,22 +485,13 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn is_before(&self, index: usize, phase: Phase) -> bool {
+        self.plan.steps.get(index).is_some_and(|step| step.phase < phase)
+    }
+
     /// Why a step of a later copy round is left out.
     fn not_needed(&self, step: &Step) -> Option<String> {
-        let round = usize::try_from(step.round?).ok()?;
-        let sent = |round: usize| self.rounds.get(round).copied();
-        let before = sent(round.checked_sub(1)?);
-        match before {
-            None => Some("an earlier round was left out".into()),
-            Some(_) if sent(round).is_some() => None,
-            Some(bytes) if round > 1 && bytes <= self.plan.precopy_until => {
-                Some(format!("the round before sent {}", crate::plan::preflight::bytes(bytes)))
-            }
-            Some(bytes) if round > 2 && sent(round - 2).is_some_and(|older| bytes > older / 10 * 9) => {
-                Some("another round would not send less than the last".into())
-            }
-            Some(_) => None,
-        }
+        self.rounds.not_needed(step.round?, self.plan.precopy_until)
     }
 
     /// Steps that belong together: different lanes at the same time, each lane in order. All of them come to an end
@@ -568,13 +570,8 @@ impl<'a> Run<'a> {
             Effect::Transfer(transfer) => transfer.round,
             _ => step.round,
         };
-        if let Some(round) = round.and_then(|r| usize::try_from(r).ok()) {
-            if self.rounds.len() <= round {
-                self.rounds.resize(round + 1, 0);
-            }
-            if let Some(sum) = self.rounds.get_mut(round) {
-                *sum = sum.saturating_add(came.bytes);
-            }
+        if let Some(round) = round {
+            self.rounds.add(round, came.bytes, came.took);
         }
     }
 
@@ -587,7 +584,7 @@ impl<'a> Run<'a> {
                 for command in commands {
                     said = self.command(command).await?;
                 }
-                Ok(Yield { bytes: 0, said })
+                Ok(Yield { said, ..Yield::default() })
             }
             Work::StorePlan { host, run, .. } => {
                 let store = lease::store_plan(host, run, &serde_json::to_string(self.plan)?);
@@ -601,7 +598,7 @@ impl<'a> Run<'a> {
                 Ok(Yield::default())
             }
             Work::Explained { tried, why } => match (self.command(tried).await, why) {
-                (Ok(said), _) => Ok(Yield { bytes: 0, said }),
+                (Ok(said), _) => Ok(Yield { said, ..Yield::default() }),
                 (Err(error), Some(why)) if matches!(error.kind, Kind::Exit(_)) => {
                     let told = self.command(why).await.unwrap_or_default();
                     match told.trim() {
@@ -619,13 +616,11 @@ impl<'a> Run<'a> {
                 }
                 Ok(Yield::default())
             }
-            Work::Pipe { from, to, estimate } => {
-                let progress = self.progress(number, to, *estimate);
-                self.sent(number, self.hosts.copy(from, to, progress, WATCHDOG).await)
+            Work::Pipe { from, to, estimate, resume } => {
+                self.stream(number, &Ends { direct: None, from, to }, *estimate, resume.as_deref()).await
             }
-            Work::Direct { send, from, to, estimate } => {
-                let progress = self.progress(number, to, *estimate);
-                self.sent(number, self.hosts.send_direct(send, from, to, progress, WATCHDOG).await)
+            Work::Direct { send, from, to, estimate, resume } => {
+                self.stream(number, &Ends { direct: Some(send), from, to }, *estimate, resume.as_deref()).await
             }
             Work::AdmitKey { make, direct, receives, .. } => {
                 let made = self.command(make).await?;
@@ -634,32 +629,15 @@ impl<'a> Run<'a> {
                 Ok(Yield::default())
             }
             Work::Sequence(parts) => {
-                let mut bytes = 0_u64;
+                let mut all = Yield::default();
                 for part in parts {
-                    bytes = bytes.saturating_add(Box::pin(self.perform(number, part)).await?.bytes);
+                    let came = Box::pin(self.perform(number, part)).await?;
+                    all.bytes = all.bytes.saturating_add(came.bytes);
+                    all.took += came.took;
                 }
-                Ok(Yield { bytes, said: String::new() })
+                Ok(all)
             }
         }
-    }
-
-    /// Tells how far a transfer is, a few times a second.
-    fn progress(&self, number: usize, to: &Command, total: Option<u64>) -> impl FnMut(u64) + Send + use<'a> {
-        let (events, what) = (self.events, to.text());
-        let mut told = Instant::now();
-        move |bytes| {
-            if told.elapsed() > Duration::from_millis(200) {
-                told = Instant::now();
-                events(Event::Transfer { number, what: what.clone(), bytes, total });
-            }
-        }
-    }
-
-    /// Tells what a transfer came to.
-    fn sent(&self, number: usize, copied: Result<Copied, CopyError>) -> Result<Yield, StepError> {
-        let Copied { bytes, duration } = copied?;
-        (self.events)(Event::TransferDone { number, bytes, milliseconds: milliseconds(duration) });
-        Ok(Yield { bytes, said: String::new() })
     }
 
     /// Runs a command; a broken connection is made anew and the command repeated, which all our scripts allow.

@@ -35,8 +35,12 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::RollBackReceived { .. }
         | Effect::CompareGuids { .. }
         | Effect::Tidy { .. }
+        | Effect::TryKeys { .. }
+        | Effect::LoadKeys { .. }
+        | Effect::UnloadKeys { .. }
         | Effect::ClearMark { .. }
         | Effect::Declare { .. }
+        | Effect::Amend { .. }
         | Effect::Withdraw { .. }
         | Effect::KeepWayBack { .. }
         | Effect::WriteFile { .. }

@@ -4,7 +4,7 @@
 //! - [`cron`]: the five fields; [`window`]: the hours in which a run may begin;
 //! - [`calendar`]: the instants that the fields mean in a time zone, through days with 23 or 25 hours;
 //! - [`decide`](mod@decide): run, leave out, or wait, always with the reason;
-//! - [`print`]: the same schedule for cron(8), periodic(8) and systemd;
+//! - [`mod@print`]: the same schedule for cron(8), periodic(8) and systemd;
 //! - [`standing`]: what is remembered between two looks, and told to people; [`metrics`]: to Prometheus.
 //!
 //! `cli::schedule` has the clock, the files and the processes.
@@ -26,4 +26,3 @@ pub use decide::decide;
 pub use rules::CatchUp;
 pub use rules::Schedule;
 pub use rules::ZoneName;
-pub use window::Window;

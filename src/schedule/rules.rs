@@ -9,8 +9,10 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::playbook::DurationText;
+use crate::playbook::batch::WindowText;
+use crate::playbook::window::Window;
 use crate::schedule::cron::Cron;
-use crate::schedule::window::Window;
+use crate::schedule::window;
 
 /// When `jailferry schedule` runs this playbook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -28,7 +30,7 @@ pub struct Schedule {
     /// Hours in which a run may begin, such as `mon-fri 01:00-05:00`. A run that is under way when they end goes on.
     /// Without them, any time.
     #[serde(default)]
-    #[schemars(with = "Vec<String>", length(min = 1))]
+    #[schemars(with = "Option<Vec<WindowText>>")]
     pub windows: Vec<Window>,
     /// Begin up to that much later, by a length that differs from machine to machine and from run to run, such as
     /// `10 min`. Without it, none.
@@ -76,16 +78,14 @@ impl Schedule {
         if self.windows.is_empty() {
             return true;
         }
-        // 28 years hold every date on every day of the week. UTC stands for a zone without changes.
-        let utc = jiff::tz::TimeZone::UTC;
+        // 28 years hold every date on every day of the week.
         let mut day = Date::constant(2024, 1, 1);
         for _ in 0..28 * 366 {
             if self.cron.on(day) {
                 for hour in self.cron.hours.values() {
                     for minute in self.cron.minutes.values() {
                         let (Ok(h), Ok(m)) = (i8::try_from(hour), i8::try_from(minute)) else { continue };
-                        let Ok(zoned) = day.at(h, m, 0, 0).to_zoned(utc.clone()) else { continue };
-                        if self.windows.iter().any(|w| w.is_open(&utc, zoned.timestamp())) {
+                        if window::any_open_at(&self.windows, day.at(h, m, 0, 0)) {
                             return true;
                         }
                     }

@@ -150,12 +150,18 @@ impl Show for Bars {
                 self.remove(&Key::Step(*number));
             }
             Event::Transfer { number, what, bytes, total } => self.transfer(*number, what, *bytes, *total),
-            Event::TransferDone { number, .. } => self.remove(&Key::Transfer(*number)),
+            Event::TransferDone { number, .. } | Event::TransferBroken { number, .. } => {
+                self.remove(&Key::Transfer(*number));
+            }
             Event::RunFinished { .. } => {
                 self.last.extend(self.words.line(event));
                 return;
             }
-            Event::StepSkipped { .. } | Event::RunStarted { .. } | Event::Unwinding { .. } | Event::Note { .. } => {}
+            Event::StepSkipped { .. }
+            | Event::RunStarted { .. }
+            | Event::TransferResumed { .. }
+            | Event::Unwinding { .. }
+            | Event::Note { .. } => {}
         }
         if let Some(line) = self.words.line(event) {
             self.above(&line);

@@ -87,6 +87,30 @@ pub enum Event {
         /// Milliseconds it took.
         milliseconds: u64,
     },
+    /// The stream of a transfer broke; it is tried again.
+    TransferBroken {
+        /// The step's number.
+        number: usize,
+        /// What broke.
+        error: String,
+        /// Seconds until the next try.
+        seconds: u64,
+        /// The number of that try, from 1; counted anew when much has arrived since.
+        attempt: u32,
+        /// How many there are at most in a row.
+        attempts: u32,
+    },
+    /// The transfer goes on.
+    TransferResumed {
+        /// The step's number.
+        number: usize,
+        /// Bytes that the target has kept; 0: it begins anew.
+        kept: u64,
+        /// Bytes that are left, as the source reckons; unknown when it begins anew.
+        left: Option<u64>,
+        /// Bytes that were sent in vain since the last break and are sent again.
+        again: u64,
+    },
     /// The run turns round and undoes what it did.
     Unwinding {
         /// Why.

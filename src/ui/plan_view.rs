@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
+use crate::effect::Effect;
 use crate::effect::command::Command;
+use crate::model::DatasetName;
+use crate::model::SnapshotLabel;
 use crate::plan::Finding;
 use crate::plan::Phase;
 use crate::plan::Plan;
@@ -55,6 +58,7 @@ pub fn render(plan: &Plan, paint: Paint) -> String {
         line("  ~ runs at the same time as the step before it; a host does one thing after the other".to_owned());
     }
     let mut phase: Option<Phase> = None;
+    let mut told: Vec<(&DatasetName, usize, &SnapshotLabel)> = Vec::new();
     for (index, step) in plan.steps.iter().enumerate() {
         if phase != Some(step.phase) {
             phase = Some(step.phase);
@@ -75,6 +79,21 @@ pub fn render(plan: &Plan, paint: Paint) -> String {
         for command in step.commands() {
             let mark = if Some(&command) == why.as_ref() { "if it fails, $" } else { "$" };
             line(listing(&command, mark, paint));
+        }
+        if let Effect::Transfer(transfer) = &step.effect {
+            // One listing a dataset: for its later snapshots the commands are the same but for the name.
+            match told.iter().find(|(into, ..)| *into == &transfer.into) {
+                Some((_, number, label)) => line(paint.dim(&format!(
+                    "       if it breaks: as step {number}, with @{} in the place of @{label}",
+                    transfer.label
+                ))),
+                None => {
+                    for command in step.commands_behind_a_break() {
+                        line(listing(&command, "if it breaks, $", paint));
+                    }
+                    told.push((&transfer.into, index + 1, &transfer.label));
+                }
+            }
         }
         if step.undo.is_empty() {
             continue;
@@ -187,6 +206,7 @@ pub fn machine(plan: &Plan) -> serde_json::Value {
                 "changes": step.changes,
                 "commands": commands(step.commands().into_iter().filter(|c| Some(c) != why.as_ref()).collect()),
                 "commands_if_it_fails": commands(why.iter().cloned().collect()),
+                "commands_if_it_breaks": commands(step.commands_behind_a_break()),
                 "undo": commands(step.undo_commands()),
             })
         })

@@ -78,6 +78,22 @@ impl Words {
             Event::TransferDone { number, bytes, milliseconds } => {
                 format!("{} {}", self.place(*number), transferred(*bytes, *milliseconds))
             }
+            Event::TransferBroken { number, error, seconds, attempt, attempts } => format!(
+                "{} {}: {}; trying again in {seconds} s ({attempt} of {attempts})",
+                self.place(*number),
+                c.yellow("the stream broke"),
+                indented(error)
+            ),
+            Event::TransferResumed { number, kept: 0, again, .. } => {
+                format!("{} begins anew: nothing was kept, {} are sent again", self.place(*number), bytes(*again))
+            }
+            Event::TransferResumed { number, kept, left, again } => format!(
+                "{} goes on: {} were kept, {} are left, {} of them are sent again",
+                self.place(*number),
+                bytes(*kept),
+                left.map_or_else(|| "some".to_owned(), bytes),
+                bytes(*again)
+            ),
             Event::Unwinding { reason } => {
                 format!("{}: {}", c.yellow("going back, undoing what was done"), indented(reason))
             }

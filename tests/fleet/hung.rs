@@ -121,25 +121,12 @@ fn a_receive_waits_for_another_into_the_same_dataset() {
     before.same(&fleet.states(), &told.all);
 }
 
-/// What came of a fault in the first copy, while the jail goes on at the source.
-fn copy_fails(fleet: &Fleet, why: &str) {
-    let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4).says("jail web runs on spare");
-    assert!(told.all.contains(why), "expected {why:?}\n{}", told.all);
-    assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
-    fleet.answers_from("web", "spare");
-}
-
 #[test]
-fn a_full_pool_and_a_killed_receive_leave_nothing() {
-    let Some(fleet) = Fleet::lab("a_full_pool_and_a_killed_receive_leave_nothing") else { return };
+fn a_full_pool_leaves_nothing() {
+    let Some(fleet) = Fleet::lab("a_full_pool_leaves_nothing") else { return };
     let lab = fleet.in_lab();
     let before = fleet.states();
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
-
-    lab.fault("big", &RECEIVE, "kill:zfs receive -s -u -x mountpoint");
-    copy_fails(&fleet, "was ended by a signal on the host");
-    lab.clear_faults("big");
-    before.same(&fleet.states(), "after a receive that was killed");
 
     // The plan finds room enough; then somebody else takes it.
     let blob = "$(zfs get -Hp -o value mountpoint jfpool/jails/web)/blob";
@@ -166,8 +153,15 @@ fn a_target_that_boots_during_the_first_copy() {
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     let fault = lab.fault("big", &RECEIVE, "reboot");
     let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]);
-    assert!(lab.fired(&fault) > 0 && [4, 5].contains(&told.status), "{}", told.all);
+    assert!(lab.fired(&fault) > 0 && [0, 4, 5].contains(&told.status), "{}", told.all);
     lab.clear_faults("big");
+    // One that is up again soon enough gets the rest of the copy.
+    if told.status == 0 {
+        assert_eq!(fleet.runs_on("web"), ["big"], "{}", told.all);
+        assert!(told.all.contains("the stream broke"), "{}", told.all);
+        counting.lost_nothing(&fleet.urls("web")[0]);
+        return;
+    }
     assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
     wait_until("big is back", || fleet.try_sh("big", "true").status.success());
     if told.status == 5 {

@@ -50,7 +50,7 @@ fn the_source_starts_its_copy_again_when_nobody_is_heard() {
     let watch = fleet.in_lab().watch();
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     // The jail is stopped, everything was sent, the source has not let go.
-    lost_at(&fleet, "big", &["--script", "--match", "zfs get -Hp -o value guid"]);
+    lost_at(&fleet, "big", &["--script", "--match", "zfs get -Hp -o value guid $d@"]);
     assert_eq!(fleet.runs_on("web"), [] as [&str; 0]);
     wait_until("the source starts its copy again", || fleet.runs_on("web") == ["spare"]);
     fleet.answers_from("web", "spare");
@@ -105,7 +105,7 @@ fn a_machine_that_was_taken_for_lost_is_refused_when_it_comes_back() {
     let lab = fleet.in_lab();
     let watch = lab.watch();
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
-    let fault = lab.fault("big", &["--script", "--match", "zfs get -Hp -o value guid"], "hang");
+    let fault = lab.fault("big", &["--script", "--match", "zfs get -Hp -o value guid $d@"], "hang");
     let args = ["migrate", "web", "big", "--yes"];
     let child = fleet.start(&args);
     wait_until("the comparison hangs", || lab.fired(&fault) > 0);

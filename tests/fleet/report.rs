@@ -22,7 +22,9 @@ fn the_report_of_a_move() {
     // Every step that ran has what ran for it.
     for step in report["steps"].as_array().expect("a list") {
         let commands = step["commands"].as_array().expect("a list");
-        assert!(step["state"] != "done" || !commands.is_empty(), "{step}");
+        // The one step that only says something.
+        let speaks = step["title"].as_str().is_some_and(|t| t.starts_with("keep the way back open"));
+        assert!(step["state"] != "done" || !commands.is_empty() || speaks, "{step}");
     }
     let text = fs::read_to_string(&page).expect("the page is text");
     assert!(text.contains("<title>web-") && !text.contains("<script"), "{}", &text[..400]);

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::configuration::jail_conf::include;
 use crate::configuration::jail_conf::token::Kind;
 use crate::configuration::jail_conf::tree::Document;
 use crate::configuration::jail_conf::tree::Item;
@@ -13,7 +14,7 @@ use crate::model::JailName;
 /// A file for one jail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extracted {
-    /// Its text: global parameters, wildcard blocks and the jail's own block, in order, with their comments.
+    /// Its text: global parameters, wildcard blocks and the jail's own block, in order, with their comments, and nothing that other files say.
     pub text: String,
     /// Jails whose blocks were left out.
     pub left_out: Vec<String>,
@@ -30,11 +31,14 @@ pub fn extract(text: &str, jail: &JailName) -> Result<Extracted, SyntaxError> {
     let mut result = String::with_capacity(text.len());
     let mut at = 0;
     for item in &document.items {
-        let Item::Block(block) = item else { continue };
-        if block.applies_to(jail) {
-            continue;
-        }
-        let gone = with_comments(&document, &block.range, at);
+        let left_out = match item {
+            Item::Block(block) if block.applies_to(jail) => continue,
+            Item::Block(block) => &block.range,
+            // In a file of /etc/jail.conf.d it would include itself.
+            Item::Global(statement) if include::is_include(statement) => &statement.range,
+            Item::Global(_) => continue,
+        };
+        let gone = with_comments(&document, left_out, at);
         result.push_str(text.get(at..gone.start).unwrap_or_default());
         at = gone.end;
     }

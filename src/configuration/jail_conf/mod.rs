@@ -3,11 +3,12 @@
 //! The steps, one file each: [`token`] splits the text without losing a byte, [`tree`] finds statements and blocks,
 //! [`value`] resolves variables and remembers where each character was written, [`matching`] finds what must change in
 //! a value, [`rewrite`](mod@rewrite) edits those places and nothing else. [`extract`](mod@extract) makes a file of its own out of a
-//! shared /etc/jail.conf, [`ways`](mod@ways) gives a jail routes at its start, [`list`] reads what `jail -e` prints.
+//! shared /etc/jail.conf, [`mod@include`] says what files that include others share, [`ways`](mod@ways) gives a jail routes at its start, [`list`] reads what `jail -e` prints.
 
 pub mod extract;
 pub mod fib;
 pub mod finding;
+pub mod include;
 pub mod list;
 pub mod matching;
 pub mod on_host;

@@ -99,8 +99,10 @@ fn at(trial: &Trial) -> String {
     }
 }
 
+/// Of a jail with several addresses the kernel chooses one, unless it is about being seen by this one.
 fn source(trial: &Trial) -> Option<IpAddr> {
-    trial.jail.is_none().then_some(trial.address)
+    let by_its_own = matches!(trial.goal, Goal::Outside { seen: Some(Seen::Own), .. });
+    (trial.jail.is_none() || by_its_own).then_some(trial.address)
 }
 
 /// Whose packets these are.

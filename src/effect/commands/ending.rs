@@ -45,24 +45,41 @@ pub(super) fn receives(dataset: &DatasetName, of: &Of<'_>) -> String {
     format!("^zfs receive -s -u (-[ox] [^ ]+ )*{}$", snapshot(dataset, of))
 }
 
-/// The same for our sends.
-pub(super) fn sends(dataset: &DatasetName, of: &Of<'_>) -> String {
-    format!("^zfs send (-w|-L -e -c) (-p |-i [^ ]+ )?{}$", snapshot(dataset, of))
+/// The same for our sends, but for those that go on with a token: see [`end_sends`].
+fn sends(dataset: &DatasetName, of: &Of<'_>) -> String {
+    format!("^zfs send (-w|-L -e -c) (-p )?(-i [^ ]+ )?{}$", snapshot(dataset, of))
 }
 
 /// Shell text that ends every process of these patterns and waits until it is gone. What a suspended pool keeps in the
 /// kernel cannot be ended by anybody: then the script says so and does nothing else.
 pub(super) fn end(patterns: &[String]) -> String {
-    // Well within the time of the script.
-    const _: () = assert!(TRIES / 5 < SHORT);
-    let mut text = format!(
-        "ended() {{\n  n=0\n  while pids=$(pgrep -f \"$1\"); do\n    [ $n -gt 0 ] || {{ echo 'ending what was still at work:'; ps -ww -o pid= -o command= -p $(echo $pids | tr ' ' ,) || :; }} >&2\n    [ $n -lt {TRIES} ] || {{ echo \"it does not end: see zpool status -x, and procstat kstack $pids\" >&2; exit 21; }}\n    if [ $n -lt {half} ]; then kill $pids 2>/dev/null || :; else kill -KILL $pids 2>/dev/null || :; fi\n    sleep 0.2\n    n=$((n + 1))\n  done\n}}\n",
-        half = TRIES / 2
-    );
+    let mut text = ended();
     for pattern in patterns {
-        text.push_str(&format!("ended '{pattern}'\n"));
+        text.push_str(&format!("ended 'pgrep -f' '{pattern}'\n"));
     }
     text
+}
+
+/// The same for our sends of these datasets. One that goes on has nothing but a token on its command line, so zfs(8) is
+/// asked of which snapshot it is (contract 5.4).
+pub(super) fn end_sends(datasets: &[&DatasetName], of: &Of<'_>) -> String {
+    let mut text = ended();
+    text.push_str("goes_on() {\n  found=\n  for p in $(pgrep -f '^zfs send -t 1-[0-9a-f-]+$'); do\n    t=$(ps -ww -o command= -p $p) || continue\n    if zfs send -nvP -t \"${t##* }\" 2>/dev/null | grep -Eq \"^[[:space:]]*toname = $1\\$\"; then found=\"$found $p\"; fi\n  done\n  [ -n \"$found\" ] && echo $found\n}\n");
+    for dataset in datasets {
+        let (plain, of) = (sends(dataset, of), snapshot(dataset, of));
+        text.push_str(&format!("ended 'pgrep -f' '{plain}'\nended goes_on '{of}'\n"));
+    }
+    text
+}
+
+/// `ended FINDER PATTERN`
+fn ended() -> String {
+    // Well within the time of the script.
+    const _: () = assert!(TRIES / 5 < SHORT);
+    format!(
+        "ended() {{\n  n=0\n  while pids=$($1 \"$2\"); do\n    [ $n -gt 0 ] || {{ echo 'ending what was still at work:'; ps -ww -o pid= -o command= -p $(echo $pids | tr ' ' ,) || :; }} >&2\n    [ $n -lt {TRIES} ] || {{ echo \"it does not end: see zpool status -x, and procstat kstack $pids\" >&2; exit 21; }}\n    if [ $n -lt {half} ]; then kill $pids 2>/dev/null || :; else kill -KILL $pids 2>/dev/null || :; fi\n    sleep 0.2\n    n=$((n + 1))\n  done\n}}\n",
+        half = TRIES / 2
+    )
 }
 
 #[cfg(test)]

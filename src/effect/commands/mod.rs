@@ -7,11 +7,13 @@ pub mod canary;
 mod ending;
 mod files;
 mod jail;
+mod keys;
 pub mod lease;
 pub mod lock;
 mod network;
 pub mod pf;
 mod probe;
+mod resume;
 pub mod watch;
 mod zfs;
 
@@ -19,6 +21,7 @@ mod zfs;
 mod portability_tests;
 
 pub use files::sha256;
+pub use resume::receive_rest;
 pub use zfs::OWNER_PROPERTY;
 pub use zfs::RUN_PROPERTY;
 pub use zfs::STATE_PROPERTY;
@@ -72,8 +75,12 @@ impl Effect {
             Effect::Park { host, datasets, run } => zfs::park(host, datasets, run),
             Effect::Unpark { host, datasets } => zfs::unpark(host, datasets),
             Effect::Tidy { host, dataset, jail, keep } => zfs::tidy(host, dataset, jail, keep),
+            Effect::TryKeys { host, keys } => keys::try_keys(host, keys),
+            Effect::LoadKeys { host, keys } => keys::load(host, keys),
+            Effect::UnloadKeys { host, datasets } => keys::unload(host, datasets),
             Effect::ClearMark { host, datasets } => zfs::clear_mark(host, datasets),
             Effect::Declare { host, dataset, notice } => zfs::declare(host, dataset, notice),
+            Effect::Amend { host, dataset, notice } => zfs::amend(host, dataset, notice),
             Effect::Withdraw { host, dataset, run } => zfs::withdraw(host, dataset, run),
             Effect::BringBack(back) => zfs::bring_back(back),
             Effect::KeepWayBack { .. } => Work::Nothing,

@@ -10,14 +10,17 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 24] = [
+const SOURCES: [(&str, &str); 27] = [
+    ("ending.rs", include_str!("ending.rs")),
     ("files.rs", include_str!("files.rs")),
     ("jail.rs", include_str!("jail.rs")),
+    ("keys.rs", include_str!("keys.rs")),
     ("lease.rs", include_str!("lease.rs")),
     ("lock.rs", include_str!("lock.rs")),
     ("network.rs", include_str!("network.rs")),
     ("pf.rs", include_str!("pf.rs")),
     ("probe.rs", include_str!("probe.rs")),
+    ("resume.rs", include_str!("resume.rs")),
     ("watch.rs", include_str!("watch.rs")),
     ("zfs.rs", include_str!("zfs.rs")),
     ("direct.rs", include_str!("../direct.rs")),

@@ -13,6 +13,8 @@ use crate::effect::commands::SHORT;
 use crate::effect::commands::TRANSFER;
 use crate::effect::commands::ending;
 use crate::effect::commands::ending::Of;
+use crate::effect::commands::resume;
+use crate::effect::commands::resume::Stream;
 use crate::effect::shell;
 use crate::model::DatasetName;
 use crate::model::JailName;
@@ -64,7 +66,7 @@ pub(super) fn destroy_snapshot(
         host,
         format!(
             "{end}for s in $(zfs list -Hp -r -t snapshot -o name {dataset} | grep '@{label}$' || :); do\n{release}  zfs destroy $s\ndone",
-            end = ending::end(&[ending::sends(dataset, &Of::Snapshot(label))]),
+            end = ending::end_sends(&[dataset], &Of::Snapshot(label)),
         ),
     )
 }
@@ -116,6 +118,8 @@ fn send(dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) ->
     }
     match base {
         Base::Nothing => argv.push("-p".into()),
+        // Of another dataset: zfs(8) takes it with -p when it is the origin (zfs_main.c, fromorigin).
+        Base::Origin { here, .. } => argv.extend(["-p".to_owned(), "-i".to_owned(), here.to_string()]),
         Base::Snapshot(base) => argv.extend(["-i".to_owned(), format!("@{base}")]),
         Base::Bookmark(bookmark) => argv.extend(["-i".to_owned(), format!("{dataset}#{bookmark}")]),
     }
@@ -130,7 +134,10 @@ fn send(dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) ->
 #[must_use]
 pub fn receive(transfer: &Transfer) -> Command {
     let mut argv: Vec<String> = ["zfs", "receive", "-s", "-u"].map(str::to_owned).into();
-    if transfer.base == Base::Nothing {
+    if let Base::Origin { there, .. } = &transfer.base {
+        argv.extend(["-o".to_owned(), format!("origin={there}")]);
+    }
+    if transfer.base.makes_a_dataset() {
         argv.extend(["-x", "mountpoint", "-o", "readonly=on", "-o", "canmount=noauto", "-o"].map(str::to_owned));
         argv.push(format!("{RUN_PROPERTY}={}", transfer.run));
         if transfer.owner.is_some() {
@@ -159,17 +166,30 @@ fn notes(notice: &Notice) -> Vec<String> {
 
 /// One `zfs set` for both; without an owner nobody is named.
 pub(super) fn declare(host: &NodeName, dataset: &DatasetName, notice: &Notice) -> Work {
+    run(host, written(dataset, notice))
+}
+
+/// Only over what this run has written.
+pub(super) fn amend(host: &NodeName, dataset: &DatasetName, notice: &Notice) -> Work {
+    let run_id = &notice.run;
+    run(
+        host,
+        format!(
+            "case $(zfs get -Hp -o value {STATE_PROPERTY} {dataset} 2>/dev/null || :) in\n{run_id}:*)\n{}\n;;\nesac",
+            written(dataset, notice),
+        ),
+    )
+}
+
+fn written(dataset: &DatasetName, notice: &Notice) -> String {
     let forget = match notice.owner {
         Some(_) => String::new(),
         None => format!("zfs inherit {OWNER_PROPERTY} {dataset}\n"),
     };
-    run(
-        host,
-        format!(
-            "zfs set {} {dataset}\n{forget}[ \"$(zfs get -Hp -o value {STATE_PROPERTY} {dataset})\" = {state} ] || exit 21",
-            notes(notice).join(" "),
-            state = notice.state(),
-        ),
+    format!(
+        "zfs set {} {dataset}\n{forget}[ \"$(zfs get -Hp -o value {STATE_PROPERTY} {dataset})\" = {state} ] || exit 21",
+        notes(notice).join(" "),
+        state = notice.state(),
     )
 }
 
@@ -195,11 +215,11 @@ pub fn redeclare(host: &NodeName, dataset: &DatasetName, run_id: &RunId, owner: 
 pub(super) fn transfer(transfer: &Transfer) -> Work {
     let argv = send(&transfer.dataset, &transfer.base, &transfer.label, transfer.raw);
     let from = Command::argv(&transfer.from, TRANSFER, argv.iter().cloned()).whole();
-    let (to, estimate) = (receive(transfer), transfer.estimate);
+    let (to, estimate, resume) = (receive(transfer), transfer.estimate, resume::resume(transfer));
     match &transfer.way {
-        Way::Relay => Work::Pipe { from, to, estimate },
-        Way::Direct { direct, number } => {
-            Work::Direct { send: direct.send(&argv, *number, TRANSFER), from, to, estimate }
+        Way::Relay => Work::Pipe { from, to, estimate, resume },
+        Way::Direct { direct, number, .. } => {
+            Work::Direct { send: direct.send(&argv, *number, TRANSFER), from, to, estimate, resume }
         }
     }
 }
@@ -218,12 +238,12 @@ pub(super) fn rename(host: &NodeName, from: &DatasetName, to: &DatasetName) -> W
 /// ours that is still at work is ended first; its dataset may stay busy for a moment.
 pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id: &RunId) -> Work {
     let of = Of::Run(run_id);
-    let patterns: Vec<String> =
-        datasets.iter().flat_map(|d| [ending::receives(d, &of), ending::sends(d, &of)]).collect();
+    let patterns: Vec<String> = datasets.iter().map(|d| ending::receives(d, &of)).collect();
+    let sends = ending::end_sends(&datasets.iter().collect::<Vec<_>>(), &of);
     run(
         host,
         format!(
-            "{}for d in {}; do\n  zfs receive -A $d >/dev/null 2>&1 || :\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || continue\n  [ \"$(zfs list -Hp -r -t filesystem,volume -o name $d)\" = \"$d\" ] || {{ echo \"$d has children\" >&2; exit 22; }}\n  zfs unmount $d 2>/dev/null || :\n  n=0\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy -r $d 2>/dev/null; do\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs destroy -r $d; fi\n    sleep 0.2\n    zfs receive -A $d >/dev/null 2>&1 || :\n  done\ndone",
+            "{}{sends}for d in {}; do\n  zfs receive -A $d >/dev/null 2>&1 || :\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || continue\n  [ \"$(zfs list -Hp -r -t filesystem,volume -o name $d)\" = \"$d\" ] || {{ echo \"$d has children\" >&2; exit 22; }}\n  zfs unmount $d 2>/dev/null || :\n  n=0\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy -r $d 2>/dev/null; do\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs destroy -r $d; fi\n    sleep 0.2\n    zfs receive -A $d >/dev/null 2>&1 || :\n  done\ndone",
             ending::end(&patterns),
             names(datasets.iter().rev())
         ),
@@ -361,11 +381,9 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
         parts.push(run(&back.to, back_to(into, &back.base, back.label.as_str(), &Of::Snapshot(&back.label))));
         let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
         let from = Command::argv(&back.from, TRANSFER, argv).whole();
-        let target = format!("{into}@{}", back.label);
-        let to = Command::argv(&back.to, TRANSFER, ["zfs", "receive", "-s", "-u", &target])
-            .whole()
-            .under(Lock::receive(into));
-        parts.push(Work::Pipe { from, to, estimate: None });
+        let stream = Stream { from: &back.from, dataset, to: &back.to, into, label: &back.label, refquota: None };
+        let resume = stream.resume(None, resume::TRIES);
+        parts.push(Work::Pipe { from, to: resume.to.clone(), estimate: None, resume: Some(Box::new(resume)) });
     }
     parts.push(run(&back.to, format!("for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));
     Work::Sequence(parts)

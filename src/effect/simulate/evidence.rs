@@ -114,7 +114,8 @@ impl Host {
             }
             let (mounted, name) = (like.mounted, like.name.clone());
             let (received, bookmarks) = (BTreeMap::new(), BTreeMap::new());
-            storage.insert(name, Dataset { like, local, received, mounted, content: 0, snapshots: vec![], bookmarks });
+            let (snapshots, partial) = (vec![], None);
+            storage.insert(name, Dataset { like, local, received, mounted, content: 0, snapshots, bookmarks, partial });
         }
         let text = |text: String| TextFile { sha256: sha256(&text), text, mode: "644".into(), owner: (0, 0) };
         let files = std::mem::take(&mut facts.jail_files).into_iter().map(|(path, t)| (path, text(t))).collect();
@@ -233,6 +234,7 @@ impl Host {
             inner_rc_interfaces: Vec::new(),
             beside: BTreeSet::new(),
             outside: BTreeMap::new(),
+            origins: BTreeMap::new(),
         })
     }
 
@@ -244,6 +246,7 @@ impl Host {
             unknown_parameters: BTreeSet::new(),
             undefined_rulesets: BTreeSet::new(),
             datasets: self.jail_datasets(&situation.target.dataset),
+            twins: BTreeMap::new(),
         }
     }
 

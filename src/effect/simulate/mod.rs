@@ -11,6 +11,7 @@ mod evidence;
 mod files;
 pub mod invariants;
 mod jails;
+mod keys;
 mod leases;
 mod network;
 pub(crate) mod pf;
@@ -90,6 +91,8 @@ pub struct Dataset {
     pub snapshots: Vec<Snapshot>,
     /// Its bookmarks.
     pub bookmarks: BTreeMap<SnapshotLabel, Guid>,
+    /// The snapshot of which a broken receive has left a part (`receive_resume_token`).
+    pub partial: Option<Guid>,
 }
 
 /// A snapshot with what it holds.
@@ -211,8 +214,12 @@ impl World {
             Effect::Park { host, datasets, run } => self.host_mut(host)?.park(datasets, run),
             Effect::Unpark { host, datasets } => self.host_mut(host)?.unpark(datasets),
             Effect::Tidy { host, dataset, jail, keep } => self.host_mut(host)?.tidy(dataset, jail, keep),
+            Effect::TryKeys { host, keys } => self.host(host)?.try_keys(keys),
+            Effect::LoadKeys { host, keys } => self.host_mut(host)?.load_keys(keys),
+            Effect::UnloadKeys { host, datasets } => self.host_mut(host)?.unload_keys(datasets),
             Effect::ClearMark { host, datasets } => self.host_mut(host)?.clear_mark(datasets),
             Effect::Declare { host, dataset, notice } => self.host_mut(host)?.declare(dataset, notice),
+            Effect::Amend { host, dataset, notice } => self.host_mut(host)?.amend(dataset, notice),
             Effect::Withdraw { host, dataset, run } => {
                 self.host_mut(host)?.withdraw(dataset, run);
                 Ok(())

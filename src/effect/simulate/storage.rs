@@ -21,6 +21,7 @@ use crate::model::NodeName;
 use crate::model::Notice;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
+use crate::model::SnapshotName;
 use crate::model::Standing;
 
 type Done = Result<(), SimulationError>;
@@ -153,6 +154,19 @@ impl Host {
         }
     }
 
+    /// `zfs receive -A` of a copy of ours: a dataset that never had a snapshot goes with what was kept.
+    fn abort_receive(&mut self, name: &DatasetName) -> Done {
+        let dataset = self.dataset_mut(name)?;
+        if dataset.own(RUN_PROPERTY).is_none() {
+            return Err(SimulationError::NotOurs(format!("{name} is no copy of jailferry")));
+        }
+        dataset.partial = None;
+        if dataset.snapshots.is_empty() {
+            self.storage.remove(name);
+        }
+        Ok(())
+    }
+
     pub(super) fn discard_received(&mut self, datasets: &[DatasetName], run: &RunId) -> Done {
         for name in datasets.iter().rev() {
             if !self.storage.contains_key(name) {
@@ -239,6 +253,7 @@ impl Host {
         self.free_to_unmount(name)?;
         let dataset = self.dataset_mut(name)?;
         dataset.mounted = false;
+        dataset.partial = None;
         dataset.snapshots.truncate(position + 1);
         dataset.content = dataset.snapshots.last().map_or(0, |s| s.content);
         Ok(())
@@ -311,6 +326,10 @@ impl Host {
         if self.dataset(name)?.own("canmount").is_some_and(|v| v == "off") {
             return refused(format!("cannot mount {name}: canmount is off"));
         }
+        let like = &self.dataset(name)?.like;
+        if like.encrypted && !like.key_available {
+            return refused(format!("cannot mount '{name}': encryption key not loaded"));
+        }
         if let Some((other, _)) = self.storage.iter().find(|(o, d)| d.mounted && self.mountpoint(o) == path) {
             return refused(format!("cannot mount {name}: {other} is mounted at {path}"));
         }
@@ -346,6 +365,14 @@ impl Host {
             None => drop(dataset.local.remove(OWNER_PROPERTY)),
         }
         Ok(())
+    }
+
+    pub(super) fn amend(&mut self, name: &DatasetName, notice: &Notice) -> Done {
+        let ours = format!("{}:", notice.run);
+        match self.storage.get(name).and_then(|d| d.own(STATE_PROPERTY)) {
+            Some(state) if state.starts_with(&ours) => self.declare(name, notice),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn withdraw(&mut self, name: &DatasetName, run: &RunId) {
@@ -420,6 +447,20 @@ impl World {
         )
     }
 
+    /// The same, but the stream breaks when a part of it has arrived.
+    #[cfg(test)]
+    pub(super) fn break_off(&mut self, transfer: &Transfer) -> Done {
+        let (clock, before) = (self.clock, self.host(&transfer.to)?.storage.get(&transfer.into).cloned());
+        self.transfer(transfer)?;
+        self.clock = clock;
+        let host = self.host_mut(&transfer.to)?;
+        let dataset = host.dataset_mut(&transfer.into)?;
+        let Some(arriving) = dataset.snapshots.pop() else { return Ok(()) };
+        dataset.content = before.map_or(0, |b| b.content);
+        dataset.partial = Some(arriving.guid);
+        Ok(())
+    }
+
     fn send(
         &mut self,
         (from, name): (&NodeName, &DatasetName),
@@ -430,8 +471,21 @@ impl World {
     ) -> Done {
         let source = self.host(from)?.dataset(name)?.clone();
         let Some(sent) = source.at(label) else { return no_snapshot(name, label) };
+        let origin = match base {
+            Base::Origin { here, there } => {
+                let guid = |host: &Host, name: &SnapshotName| {
+                    host.storage.get(&name.dataset).and_then(|d| d.at(&name.label)).map(|s| s.guid)
+                };
+                let (ours, theirs) = (guid(self.host(from)?, here), guid(self.host(to)?, there));
+                if ours.is_none() || ours != theirs {
+                    return refused(format!("local origin for clone {into} does not exist"));
+                }
+                Some(there.to_string())
+            }
+            Base::Nothing | Base::Snapshot(_) | Base::Bookmark(_) => None,
+        };
         let base = match base {
-            Base::Nothing => None,
+            Base::Nothing | Base::Origin { .. } => None,
             Base::Snapshot(base) => match source.at(base) {
                 Some(found) => Some(found.guid),
                 None => return no_snapshot(name, base),
@@ -444,9 +498,18 @@ impl World {
         let number = self.tick();
         let arrived = Snapshot { createtxg: number, holds: Default::default(), ..sent.clone() };
         let host = self.host_mut(to)?;
+        if transfer.is_some() && host.storage.get(into).is_some_and(|d| d.partial.is_some_and(|p| p != sent.guid)) {
+            host.abort_receive(into)?;
+        }
         let Some(base) = base else {
-            if host.storage.contains_key(into) {
-                return refused(format!("destination {into} exists"));
+            if let Some(dataset) = host.storage.get_mut(into) {
+                if dataset.partial != Some(arrived.guid) {
+                    return refused(format!("destination {into} exists"));
+                }
+                dataset.partial = None;
+                dataset.content = arrived.content;
+                dataset.snapshots.push(arrived);
+                return Ok(());
             }
             let parent = into.as_str().rsplit_once('/').and_then(|(p, _)| DatasetName::new(p).ok());
             if parent.is_none_or(|p| !host.storage.contains_key(&p)) {
@@ -468,7 +531,10 @@ impl World {
                     local.insert(OWNER_PROPERTY.to_owned(), owner.to_string());
                 }
             }
-            let like = crate::facts::Dataset { name: into.clone(), guid: Guid(0x6000_0000 + number), ..source.like };
+            let (name, guid) = (into.clone(), Guid(0x6000_0000 + number));
+            // What is received encrypted is locked until its key is loaded.
+            let key_available = !transfer.is_some_and(|t| t.raw);
+            let like = crate::facts::Dataset { name, guid, key_available, origin, ..source.like };
             let content = arrived.content;
             let new = Dataset {
                 like,
@@ -478,11 +544,13 @@ impl World {
                 content,
                 snapshots: vec![arrived],
                 bookmarks: Default::default(),
+                partial: None,
             };
             host.storage.insert(into.clone(), new);
             return Ok(());
         };
         let dataset = host.dataset_mut(into)?;
+        dataset.partial = None;
         if dataset.snapshots.last().is_none_or(|last| last.guid != base) {
             return refused(format!("most recent snapshot of {into} does not match incremental source"));
         }

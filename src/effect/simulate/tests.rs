@@ -231,6 +231,41 @@ fn back_from_everywhere(start: &World, shape: &Shape, jail: &JailName, target: &
     Ok(())
 }
 
+/// Every stream breaks in its middle: what goes on ends as if nothing had been, and the way back leaves nothing of it.
+fn streams_break(start: &World, shape: &Shape, jail: &JailName, target: &NodeName) -> Result<(), String> {
+    let plan = plan(start, shape, jail, target, 0);
+    let mut world = start.clone();
+    let mut broken = 0;
+    for (index, step) in plan.steps.iter().enumerate().take(plan.point_of_no_return()) {
+        let told = |e: String| format!("step {} ({}): {e}", index + 1, step.title);
+        if let Effect::Transfer(transfer) = &step.effect {
+            broken += 1;
+            let mut half = world.clone();
+            half.break_off(transfer).map_err(|e| told(e.to_string()))?;
+            let mut whole = half.clone();
+            whole.apply(&step.effect).map_err(|e| told(format!("going on: {e}")))?;
+            let mut smooth = world.clone();
+            smooth.apply(&step.effect).map_err(|e| told(e.to_string()))?;
+            if whole.hosts != smooth.hosts {
+                return Err(told(format!("not as without a break:\n{}", difference(&smooth.hosts, &whole.hosts))));
+            }
+            // Somebody else's part is in the way: ours is aborted only where the copy is ours.
+            let mut other = half.clone();
+            other.hosts.get_mut(&transfer.to).unwrap().storage.get_mut(&transfer.into).unwrap().partial = Some(Guid(7));
+            other.apply(&step.effect).map_err(|e| told(format!("behind another part: {e}")))?;
+            let mut back = half;
+            for effect in plan.steps.iter().take(index + 1).rev().flat_map(|s| &s.undo) {
+                back.apply(effect).map_err(|e| told(format!("undo: {e}")))?;
+            }
+            if back.hosts != start.hosts {
+                return Err(told(format!("not as at the start:\n{}", difference(&start.hosts, &back.hosts))));
+            }
+        }
+        world.apply(&step.effect).map_err(|e| told(e.to_string()))?;
+    }
+    if broken < 2 { Err(format!("{broken} streams broke")) } else { Ok(()) }
+}
+
 /// The operator's machine is gone for good: the hosts go back by themselves, then another machine recovers with what the
 /// hub and the source know.
 fn vanished(
@@ -357,6 +392,7 @@ fn walk(shape: &Shape, jail: &JailName, stops: &[usize]) -> Result<(), String> {
         }
         let told = |e: String| format!("move {} of {jail} to {stop}: {e}", salt + 1);
         back_from_everywhere(&world, shape, jail, &stop).map_err(told)?;
+        streams_break(&world, shape, jail, &stop).map_err(told)?;
         world = travel(world, shape, jail, &stop, u32::try_from(salt).unwrap()).map_err(told)?;
     }
     let (before, after) = (without_what_may_stay(&start, jail, &home), without_what_may_stay(&world, jail, &home));

@@ -137,6 +137,7 @@ fn read_all(answer: &[u8]) -> Vec<String> {
         rulesets: vec![4],
         parameters: vec!["vnet".into()],
         dataset: dataset(),
+        origins: vec![crate::model::Guid(7)],
     };
     let mut errors = parse_host(answer).err().unwrap_or_default();
     errors.extend(parse_jail(&JailName::new("web").unwrap(), &jail, answer).err().unwrap_or_default());

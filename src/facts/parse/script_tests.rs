@@ -314,6 +314,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         rulesets: vec![5, 77],
         parameters: ["vnet", "allow.noraw_sockets", "zfs.dataset", "$(id)"].map(str::to_owned).to_vec(),
         dataset: DatasetName::new("zroot/jails/web").unwrap(),
+        origins: vec![],
     };
     let target = parse_target(&wanted, &host.ask(&questions::target_questions(&wanted))).unwrap();
     let kinds: Vec<PathKind> = wanted.paths.iter().map(|p| target.paths[p]).collect();
@@ -338,6 +339,7 @@ fn a_file_that_is_not_what_its_digest_says_is_refused() {
         rulesets: vec![],
         parameters: vec![],
         dataset: DatasetName::new("zroot/none").unwrap(),
+        origins: vec![],
     };
     let errors = parse_target(&wanted, &host.ask(&questions::target_questions(&wanted))).unwrap_err();
     assert!(errors[0].to_string().contains("NUL bytes"), "{errors:?}");

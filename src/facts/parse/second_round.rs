@@ -15,8 +15,10 @@ use crate::facts::TargetFacts;
 use crate::facts::questions::JailQuestions;
 use crate::facts::questions::TargetQuestions;
 use crate::model::DatasetName;
+use crate::model::Guid;
 use crate::model::JailName;
 use crate::model::Landmark;
+use crate::model::SnapshotName;
 
 /// Reads the source's answer to [`crate::facts::questions::jail_questions`].
 ///
@@ -51,6 +53,11 @@ fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFac
         inner_rc_interfaces: inner.collect::<BTreeSet<_>>().into_iter().collect(),
         beside: frames.all("beside").filter(|f| f.status == 0).flat_map(|f| lines(&f.text())).collect(),
         outside: asked.landmarks.iter().map(|l| (l.clone(), outside(&frames, l))).collect(),
+        origins: frames
+            .all("origin")
+            .filter(|f| f.status == 0)
+            .filter_map(|f| Some((SnapshotName::new(&f.subject).ok()?, Guid(f.word().parse().ok()?))))
+            .collect(),
     })
 }
 
@@ -128,7 +135,18 @@ fn target(asked: &TargetQuestions, answer: &[u8]) -> Result<TargetFacts, FactsEr
         unknown_parameters,
         undefined_rulesets,
         datasets: datasets(&frames, &asked.dataset)?,
+        twins: asked
+            .origins
+            .iter()
+            .map(|guid| Ok((*guid, twins(&frames, *guid)?)))
+            .collect::<Result<_, FactsError>>()?,
     })
+}
+
+/// The snapshots that have a GUID; names that jailferry cannot handle are left out.
+fn twins(frames: &Frames, guid: Guid) -> Result<Vec<SnapshotName>, FactsError> {
+    let told = frames.about("twin", &guid.to_string())?.success()?.text();
+    Ok(told.lines().filter_map(|name| SnapshotName::new(name).ok()).collect())
 }
 
 /// A tree of datasets, parents first; empty when its root does not exist.

@@ -1,3 +1,14 @@
+# The GUIDs of the snapshots that a tree's datasets are clones of.
+ask_origins() {
+	zfs list -Hp -r -t filesystem,volume -o origin "$1" 2>/dev/null | sort -u | while read -r origin; do
+		[ "$origin" = - ] || ask origin "$origin" zfs get -Hp -o value guid "$origin"
+	done
+}
+# The snapshots of a pool that have a GUID.
+with_guid() {
+	all=$(zfs list -Hp -r -t snapshot -o guid,name "$1") || return
+	printf '%s\n' "$all" | sed -n "s/^$2	//p"
+}
 # A tree of datasets with its snapshots and properties.
 ask_datasets() {
 	ask datasets "$1" zfs list -Hp -r -t filesystem,volume -o name "$1"

@@ -9,6 +9,7 @@ use crate::effect::commands::canary;
 use crate::effect::shell;
 use crate::facts::JailConfiguration;
 use crate::model::DatasetName;
+use crate::model::Guid;
 use crate::model::JailName;
 use crate::model::Landmark;
 use crate::model::RemotePath;
@@ -25,7 +26,7 @@ const LEFTOVERS: &str = include_str!("leftovers.sh");
 
 /// The properties that a transfer depends on wherever their value comes from (zfsprops(7), contract 5).
 pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,available,written,recordsize,volsize,\
-    compression,checksum,copies,encryption,encryptionroot,keystatus,quota,refquota,reservation,refreservation,\
+    compression,checksum,copies,encryption,encryptionroot,keystatus,keylocation,quota,refquota,reservation,refreservation,\
     mountpoint,canmount,mounted,readonly,jailed,origin,receive_resume_token";
 
 /// The first round: everything that [`crate::facts::HostFacts`] holds.
@@ -74,6 +75,7 @@ pub fn jail_questions(questions: &JailQuestions) -> String {
     let folder = questions.configuration_file.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
     let root = questions.root.as_str().trim_end_matches('/');
     script += &format!("root={}\nfolder={}\n{JAIL}", shell::word(root), shell::word(folder));
+    script += &call("ask_origins", questions.dataset.as_str());
     script += &call("ask_datasets", questions.dataset.as_str());
     script + END
 }
@@ -91,6 +93,8 @@ pub struct TargetQuestions {
     pub parameters: Vec<String>,
     /// The datasets that the jail will have.
     pub dataset: DatasetName,
+    /// GUIDs of snapshots that the jail's datasets are clones of.
+    pub origins: Vec<Guid>,
 }
 
 /// The second round at the target: everything that [`crate::facts::TargetFacts`] holds.
@@ -112,6 +116,10 @@ pub fn target_questions(questions: &TargetQuestions) -> String {
             let node = shell::word(&format!("security.jail.param.{name}"));
             script += &format!("ask parameter {} sysctl -N {node}\n", shell::word(parameter));
         }
+    }
+    let pool = shell::word(questions.dataset.pool());
+    for guid in &questions.origins {
+        script += &format!("ask twin {guid} with_guid {pool} {guid}\n");
     }
     script += &call("ask_datasets", questions.dataset.as_str());
     script + END

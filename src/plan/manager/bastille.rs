@@ -96,7 +96,7 @@ impl Manages for Bastille<'_> {
         }
     }
 
-    fn file(&self, jail: &JailName) -> Option<RemotePath> {
+    fn file(&self, jail: &JailName, _: &HostFacts) -> Option<RemotePath> {
         RemotePath::new(format!("{}/jail.conf", self.folder(jail))).ok()
     }
 

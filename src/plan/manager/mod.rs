@@ -5,6 +5,8 @@
 mod bastille;
 mod plain;
 
+pub(super) use plain::SHARED;
+
 use crate::effect::Parked;
 use crate::facts::Dataset;
 use crate::facts::HostFacts;
@@ -51,7 +53,7 @@ pub(super) trait Manages {
     }
 
     /// The file that configures the jail at the target.
-    fn file(&self, jail: &JailName) -> Option<RemotePath>;
+    fn file(&self, jail: &JailName, target: &HostFacts) -> Option<RemotePath>;
 
     /// Is that file, with all that belongs to the jail, inside the jail's datasets, so that it arrives with them?
     fn travels(&self) -> bool {

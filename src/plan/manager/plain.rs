@@ -17,18 +17,34 @@ use crate::plan::finding::Findings;
 use crate::plan::manager::Manages;
 use crate::plan::preflight::Subject;
 
+/// The file of all jails that have none of their own.
+pub const SHARED: &str = "/etc/jail.conf";
+
+/// The jails of jail.conf, with those of files that it includes.
+fn of_shared(facts: &HostFacts) -> Vec<&str> {
+    let all = facts.jail_configurations.iter().filter(|c| c.file.as_str() == SHARED);
+    all.map(|c| c.name.as_str()).collect()
+}
+
+/// Does an empty jail_list stand for all of them (contract 0.14)?
+fn starts_all(facts: &HostFacts) -> bool {
+    facts.rc.jail_enable && facts.rc.jail_list.is_empty() && !of_shared(facts).is_empty()
+}
+
 /// A jail that nobody but rc.d/jail starts.
 pub(super) struct Plain;
 
 impl Manages for Plain {
-    fn file(&self, jail: &JailName) -> Option<RemotePath> {
-        RemotePath::new(format!("/etc/jail.conf.d/{jail}.conf")).ok()
+    /// A block that the target's jail.conf has of the jail already, since it came from there, is used again.
+    fn file(&self, jail: &JailName, target: &HostFacts) -> Option<RemotePath> {
+        let there = target.jail_configuration(jail).map(|c| &c.file).filter(|file| file.as_str() == SHARED);
+        there.cloned().or_else(|| RemotePath::new(format!("/etc/jail.conf.d/{jail}.conf")).ok())
     }
 
     fn starts_at_boot(&self, facts: &HostFacts, jail: &JailName, configuration: &JailConfiguration) -> bool {
         let rc = &facts.rc;
-        let all = rc.jail_list.is_empty() && configuration.file.as_str() == "/etc/jail.conf";
-        rc.jail_enable && (all || rc.jail_list.iter().any(|j| j == jail.as_str()))
+        let listed = rc.jail_list.iter().any(|j| j == jail.as_str());
+        rc.jail_enable && (listed || starts_all(facts) && of_shared(facts).contains(&configuration.name.as_str()))
     }
 
     fn autostart_off(&self, cast: &Cast<'_>) -> Vec<Step> {
@@ -80,7 +96,7 @@ impl Manages for Plain {
             .target
             .jail_configurations
             .iter()
-            .filter(|c| c.file.as_str() == "/etc/jail.conf")
+            .filter(|c| c.file.as_str() == SHARED)
             .filter_map(|c| JailName::new(c.name.as_str()).ok())
             .collect();
         let Ok(list) = jail_list(rc) else { return Vec::new() };
@@ -110,17 +126,18 @@ impl Manages for Plain {
         if !s.situation.autostart {
             return;
         }
-        let rc = &s.target.rc;
-        if rc.jail_enable
-            && rc.jail_list.is_empty()
-            && s.target.jail_configurations.iter().any(|c| c.file.as_str() == "/etc/jail.conf")
-        {
-            findings.error(
-                "empty-jail-list",
-                &s.situation.target.node,
-                format!("jail_list is empty on {}, so every jail of /etc/jail.conf starts at boot; adding one name would stop the others from starting", s.situation.target.node),
-                "list them: sysrc jail_list=\"a b c\"",
-            );
+        for (node, facts, then) in [
+            (&s.situation.source.node, s.source, "so a reboot would start this one even when it has left"),
+            (&s.situation.target.node, s.target, "adding one name would stop the others from starting"),
+        ] {
+            if starts_all(facts) {
+                findings.error(
+                    "empty-jail-list",
+                    node,
+                    format!("jail_list is empty on {node}, so every jail of {SHARED} starts at boot; {then}"),
+                    format!("list them: sysrc jail_list=\"{}\"", of_shared(facts).join(" ")),
+                );
+            }
         }
     }
 }

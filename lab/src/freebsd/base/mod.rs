@@ -15,7 +15,7 @@ mod shell;
 mod signals;
 mod small;
 mod stat;
-mod sysctl;
+pub mod sysctl;
 mod time;
 mod timeout;
 mod wc;

@@ -64,7 +64,7 @@ pub fn what(begin: &Begin) -> &'static str {
 }
 
 /// Checks and makes the directory; the state is saved. Error texts: libzfs_sendrecv.c (contract 5.5).
-pub fn begin(locked: &mut Locked, begin: &Begin, name: &str, leaf: &str, wish: &Wish) -> Done<Accepted> {
+pub fn begin(locked: &mut Locked, begin: &Begin, name: &str, leaf: &str, top: bool, wish: &Wish) -> Done<Accepted> {
     let refuse = |text: String| fail(format!("{}: {text}", what(begin)));
     if begin.resume.is_some() {
         return resume(locked, begin, name, &refuse);
@@ -113,6 +113,11 @@ pub fn begin(locked: &mut Locked, begin: &Begin, name: &str, leaf: &str, wish: &
             dataset.guid = store::guid();
             dataset.origin = origin;
             fs::create_dir_all(locked.store.live(dataset.id))?;
+            // Properties are set before the content comes, but for refquota, which waits for its end (zfs_ioctl.c,
+            // zfs_ioc_recv_impl and extract_delay_props): a stream that is taken up again does not bring it.
+            properties(&mut dataset, begin, top, wish, true)?;
+            dataset.received.remove("refquota");
+            dataset.local.remove("refquota");
             locked.state.datasets.insert(name.to_string(), dataset);
         }
         if let Some(dataset) = locked.state.datasets.get_mut(name) {

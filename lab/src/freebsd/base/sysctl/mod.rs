@@ -106,3 +106,8 @@ fn set(ctx: &Context, options: &Options, name: &str, old: &str, value: &str) -> 
         }
     }
 }
+
+/// A setting as the host has it now.
+pub fn value(ctx: &Context, name: &str) -> Option<String> {
+    tree::read(ctx, name)
+}

@@ -1,10 +1,11 @@
-//! Addresses of an interface, with the connected routes that FreeBSD adds to the interface's FIB alone (`net.add_addr_allfibs=0`, contract 1.6).
+//! Addresses of an interface, with the connected routes that FreeBSD adds to the interface's FIB alone, or to all of them with `net.add_addr_allfibs=1` (contract 1.6).
 
 use std::net::IpAddr;
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::context::Context;
+use crate::freebsd::base::sysctl;
 use crate::freebsd::network::kernel;
 use crate::freebsd::network::kernel::Link;
 use crate::freebsd::network::prefix::Prefix;
@@ -99,14 +100,24 @@ fn add(ctx: &Context, link: &Link, change: &Change) -> std::io::Result<()> {
     if link.name == "lo0" || (target.is_host() && change.peer.is_none()) {
         return Ok(());
     }
-    let table = fibs::table(fibs::interface(ctx, &link.device)).to_string();
     let target = target.cidr();
-    let mut route =
-        vec![family(v6), "route", "replace", &target, "dev", &link.device, "table", &table, "proto", "kernel"];
-    if !v6 {
-        route.extend(["scope", "link", "src", &local]);
+    for table in tables(ctx, link) {
+        let mut route =
+            vec![family(v6), "route", "replace", &target, "dev", &link.device, "table", &table, "proto", "kernel"];
+        if !v6 {
+            route.extend(["scope", "link", "src", &local]);
+        }
+        kernel::ip(&route)?;
     }
-    kernel::ip(&route).map(drop)
+    Ok(())
+}
+
+/// The tables of the FIBs that get an interface's connected routes.
+fn tables(ctx: &Context, link: &Link) -> Vec<String> {
+    let all = sysctl::value(ctx, "net.add_addr_allfibs").is_some_and(|value| value.trim() == "1");
+    let own = fibs::interface(ctx, &link.device);
+    let fibs = if all { (0..fibs::count(ctx)).collect() } else { vec![own] };
+    fibs.into_iter().map(|fib| fibs::table(fib).to_string()).collect()
 }
 
 /// Announces an address. An interface that has just come up carries nothing before Linux has noticed its carrier, and nor does the bridge that its other end is in;
@@ -149,20 +160,22 @@ fn remove(ctx: &Context, link: &Link, old: Prefix, present: &[Prefix]) -> Result
     kernel::ip(&[family(v6), "addr", "del", &old.cidr(), "dev", &link.device]).map_err(text)?;
     let shared = present.iter().any(|other| other.address != old.address && other.network() == old.network());
     if !shared && !old.is_host() {
-        let table = fibs::table(fibs::interface(ctx, &link.device)).to_string();
         // It may be gone already: the kernel drops IPv4 routes whose source address goes, and an administrator may have deleted it.
-        let _ = kernel::ip(&[
-            family(v6),
-            "route",
-            "del",
-            &old.network().cidr(),
-            "dev",
-            &link.device,
-            "table",
-            &table,
-            "proto",
-            "kernel",
-        ]);
+        let network = old.network().cidr();
+        for table in tables(ctx, link) {
+            let _ = kernel::ip(&[
+                family(v6),
+                "route",
+                "del",
+                &network,
+                "dev",
+                &link.device,
+                "table",
+                &table,
+                "proto",
+                "kernel",
+            ]);
+        }
     }
     Ok(())
 }

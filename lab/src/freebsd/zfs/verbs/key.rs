@@ -7,7 +7,9 @@ use std::io::BufRead;
 use sha2::Digest;
 use sha2::Sha256;
 
+use super::super::model::Encryption;
 use super::super::mounts;
+use super::super::names;
 use super::super::options::Options;
 use super::super::props;
 use super::super::session::Done;
@@ -45,6 +47,38 @@ pub fn load(session: &mut Session, args: &[String]) -> Done {
 /// `zfs unload-key [-r] -a | filesystem`.
 pub fn unload(session: &mut Session, args: &[String]) -> Done {
     change(session, args, "unload-key", "ra")
+}
+
+/// `zfs change-key -i filesystem`: it takes to its parent's key. Another key is not emulated.
+pub fn inherit(session: &mut Session, args: &[String]) -> Done {
+    let options = Options::parse("zfs", "change-key", args, "lio:")?;
+    let [name] = options.rest.as_slice() else {
+        return Err(usage::wrong("zfs", "change-key", "Missing dataset argument"));
+    };
+    if !options.has('i') {
+        return Err(fail("lab: only zfs change-key -i is emulated"));
+    }
+    let mut locked = Store::open(session.ctx)?.lock()?;
+    let dataset = locked.state.datasets.get(name).ok_or_else(|| absent(name))?;
+    let error = |why: &str| fail(format!("Key change error: {why}"));
+    let own = dataset.encryption.as_ref().ok_or_else(|| error("Dataset not encrypted."))?;
+    if own.root != dataset.guid {
+        return Err(error("Dataset not an encryption root."));
+    }
+    let parent = names::parent(name).and_then(|parent| locked.state.datasets.get(parent));
+    let above =
+        parent.and_then(|parent| parent.encryption.clone()).ok_or_else(|| error("Parent must be encrypted."))?;
+    let root = locked.state.datasets.values().find(|d| d.guid == above.root).and_then(|d| d.encryption.as_ref());
+    if !own.loaded || !root.is_some_and(|root| root.loaded) {
+        return Err(error("Parent key must be loaded."));
+    }
+    // Only a root's key counts.
+    let taken = Encryption { key: String::new(), loaded: false, ..above };
+    if let Some(dataset) = locked.state.datasets.get_mut(name) {
+        dataset.encryption = Some(taken);
+        dataset.local.remove("keylocation");
+    }
+    locked.save()
 }
 
 fn change(session: &mut Session, args: &[String], verb: &str, spec: &str) -> Done {

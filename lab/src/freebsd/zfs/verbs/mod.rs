@@ -61,6 +61,7 @@ pub fn run(session: &mut Session, args: &[String]) -> Done {
         "diff" => bookmark::diff(session, rest),
         "load-key" => key::load(session, rest),
         "unload-key" => key::unload(session, rest),
+        "change-key" => key::inherit(session, rest),
         "jail" => jail::jail(session, rest),
         "unjail" => jail::unjail(session, rest),
         "-?" | "--help" | "-h" => Err(usage::all("zfs", "")),

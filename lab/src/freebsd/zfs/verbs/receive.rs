@@ -146,7 +146,7 @@ fn one(
     if options.has('d') || options.has('e') {
         parents(session, &mut locked, &name)?;
     }
-    let accepted = receiver::begin(&mut locked, begin, &name, &leaf, wish)?;
+    let accepted = receiver::begin(&mut locked, begin, &name, &leaf, top, wish)?;
     drop(locked);
     if options.has('v') {
         let kind = if begin.fromguid.is_some() { "incremental" } else { "full" };

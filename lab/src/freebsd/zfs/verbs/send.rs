@@ -109,7 +109,8 @@ fn resumed(session: &mut Session, locked: &Locked, text: &str, options: &Options
             Some(by_guid(locked, &dataset, guid).ok_or_else(none)?)
         }
     };
-    let mut step = step(locked, &dataset, &snapshot, base, options, false)?;
+    let raw = token.flags.iter().any(|flag| flag == "rawok");
+    let mut step = step(locked, &dataset, &snapshot, base, options, raw, false)?;
     step.begin.flags.clone_from(&token.flags);
     step.begin.resume = Some((token.object, token.offset));
     Ok(Job { package: None, steps: vec![step], options: sender::Show::of(options), last: token.toname })
@@ -252,7 +253,8 @@ fn chain(
         _ => end,
     };
     for snapshot in dataset.snapshots.get(first..=end).unwrap_or_default() {
-        steps.push(step(locked, name, snapshot, base_here.clone(), options, options.has('I') || replicate)?);
+        let short = options.has('I') || replicate;
+        steps.push(step(locked, name, snapshot, base_here.clone(), options, options.has('w'), short)?);
         base_here = Some(base(name, snapshot, false));
     }
     if replicate {
@@ -272,16 +274,17 @@ fn step(
     snapshot: &Snapshot,
     base: Option<Base>,
     options: &Options,
+    raw: bool,
     short: bool,
 ) -> Result<Step, Fail> {
     let full = format!("{name}@{}", snapshot.name);
     let dataset = locked.state.datasets.get(name).ok_or_else(|| absent(name))?;
     let view = super::super::computed::View { state: &locked.state, store: &locked.store };
-    if !options.has('w') && !view.readable(dataset) {
+    if !raw && !view.readable(dataset) {
         return Err(fail(format!("warning: cannot send '{full}': source key must be loaded")));
     }
     let raw = match view.key_root(dataset).and_then(|(_, root)| root.encryption.as_ref()) {
-        Some(key) if options.has('w') => {
+        Some(key) if raw => {
             Some(RawKey { suite: key.suite.clone(), keyformat: key.keyformat.clone(), key: key.key.clone() })
         }
         _ => None,

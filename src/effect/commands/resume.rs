@@ -1,0 +1,105 @@
+//! The commands by which a broken transfer goes on: `receive_resume_token`, `zfs send -t`, `zfs receive -A` (contract 5.5).
+
+use crate::effect::Transfer;
+use crate::effect::Way;
+use crate::effect::command::Command;
+use crate::effect::command::Lock;
+use crate::effect::commands::RUN_PROPERTY;
+use crate::effect::commands::SHORT;
+use crate::effect::commands::TRANSFER;
+use crate::effect::commands::ending;
+use crate::effect::commands::ending::Of;
+use crate::effect::resume::Resume;
+use crate::effect::resume::TOKEN;
+use crate::model::DatasetName;
+use crate::model::NodeName;
+use crate::model::SnapshotLabel;
+
+/// While the jail runs, a link may be away for minutes.
+pub(super) const TRIES: u32 = 6;
+
+/// While nobody answers, going back is better than waiting long.
+const TRIES_IN_THE_CUT: u32 = 3;
+
+/// One snapshot of one dataset on its way.
+pub(super) struct Stream<'a> {
+    pub(super) from: &'a NodeName,
+    pub(super) dataset: &'a DatasetName,
+    pub(super) to: &'a NodeName,
+    pub(super) into: &'a DatasetName,
+    pub(super) label: &'a SnapshotLabel,
+    /// What a stream that goes on does not bring: it carries no properties, and `refquota`, which zfs(8) sets when all has
+    /// arrived, is lost with the first stream.
+    pub(super) refquota: Option<&'a str>,
+}
+
+/// What sends the rest; the token carries the flags of the first stream (-L, -e, -c, -w).
+fn send_rest() -> [String; 4] {
+    ["zfs", "send", "-t", TOKEN].map(str::to_owned)
+}
+
+/// The receive of a stream that goes on: properties came with the first part, or were set by its receive.
+#[must_use]
+pub fn receive_rest(transfer: &Transfer) -> Command {
+    Stream::of(transfer).receive()
+}
+
+pub(super) fn resume(transfer: &Transfer) -> Option<Box<Resume>> {
+    let direct = match &transfer.way {
+        Way::Relay => None,
+        // A plan of an earlier version: its key may only do what that one had planned.
+        Way::Direct { resume: None, .. } => return None,
+        Way::Direct { direct, resume: Some(number), .. } => Some(direct.send(&send_rest(), *number, TRANSFER)),
+    };
+    let tries = if transfer.round.is_some() { TRIES } else { TRIES_IN_THE_CUT };
+    Some(Box::new(Stream::of(transfer).resume(direct, tries)))
+}
+
+impl Stream<'_> {
+    fn of(transfer: &Transfer) -> Stream<'_> {
+        Stream {
+            from: &transfer.from,
+            dataset: &transfer.dataset,
+            to: &transfer.to,
+            into: &transfer.into,
+            label: &transfer.label,
+            refquota: transfer.refquota.as_deref(),
+        }
+    }
+
+    fn receive(&self) -> Command {
+        let mut argv: Vec<String> = ["zfs", "receive", "-s", "-u"].map(str::to_owned).into();
+        if let Some(refquota) = self.refquota {
+            argv.extend(["-o".to_owned(), format!("refquota={refquota}")]);
+        }
+        argv.push(format!("{}@{}", self.into, self.label));
+        Command::argv(self.to, TRANSFER, argv).whole().under(Lock::receive(self.into))
+    }
+
+    /// A receive that a lost connection left behind has not let go of its token yet, so it ends first.
+    pub(super) fn resume(&self, direct: Option<Command>, tries: u32) -> Resume {
+        let (into, label, dataset) = (self.into, self.label, self.dataset);
+        let of = Of::Snapshot(label);
+        let ask = format!(
+            "{end}guid=$(zfs get -Hp -o value guid {into}@{label} 2>/dev/null) || guid=\nif [ -n \"$guid\" ]; then\n  echo \"guid $guid\"\n  exit 0\nfi\ntoken=$(zfs get -Hp -o value receive_resume_token {into} 2>/dev/null) || token=\ncase $token in\n'' | -) echo nothing ;;\n*) echo \"token $token\" ;;\nesac",
+            end = ending::end(&[ending::receives(into, &of)]),
+        );
+        let decode = format!(
+            "{end}echo \"guid $(zfs get -Hp -o value guid {dataset}@{label})\"\nzfs send -nvP -t {TOKEN} 2>&1 || :",
+            end = ending::end_sends(&[dataset], &of),
+        );
+        // -s local,received: what a child only inherits says nothing of whose it is.
+        let abort = format!(
+            "[ -n \"$(zfs get -Hp -s local,received -o value {RUN_PROPERTY} {into})\" ] || {{ echo '{into} is no copy of jailferry' >&2; exit 22; }}\nzfs receive -A {into}"
+        );
+        Resume {
+            ask: Command::script(self.to, SHORT, ask).whole(),
+            decode: Command::script(self.from, SHORT, decode).whole(),
+            abort: Command::script(self.to, SHORT, abort).whole(),
+            from: Command::argv(self.from, TRANSFER, send_rest()).whole(),
+            to: self.receive(),
+            direct,
+            tries,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The rounds of copying while the jail runs: what each sent and how long it took, and what that says of the jail's pace
+//! against the link's.
+
+use std::time::Duration;
+
+use crate::ui::text;
+
+/// What a round came to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Round {
+    bytes: u64,
+    took: Duration,
+}
+
+/// All rounds so far; 0 is the first copy.
+#[derive(Debug, Default)]
+pub(super) struct Rounds(Vec<Round>);
+
+impl Rounds {
+    /// A step of a round is done.
+    pub(super) fn add(&mut self, round: u32, bytes: u64, took: Duration) {
+        let Ok(round) = usize::try_from(round) else { return };
+        if self.0.len() <= round {
+            self.0.resize(round + 1, Round::default());
+        }
+        if let Some(sum) = self.0.get_mut(round) {
+            sum.bytes = sum.bytes.saturating_add(bytes);
+            sum.took += took;
+        }
+    }
+
+    /// Why a round is left out; `until`: what a round may leave over.
+    pub(super) fn not_needed(&self, round: u32, until: u64) -> Option<String> {
+        let round = usize::try_from(round).ok()?;
+        let sent = |round: usize| self.0.get(round).map(|r| r.bytes);
+        match sent(round.checked_sub(1)?) {
+            None => Some("an earlier round was left out".into()),
+            Some(_) if sent(round).is_some() => None,
+            Some(bytes) if round > 1 && bytes <= until => {
+                Some(format!("the round before sent {}", crate::plan::preflight::bytes(bytes)))
+            }
+            Some(bytes) if round > 2 && sent(round - 2).is_some_and(|older| bytes > older / 10 * 9) => {
+                Some("another round would not send less than the last".into())
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// What to say before the jail stops, when the last round still sent more than it should have: how fast the jail
+    /// writes, how fast that goes over, and what can be done about it. What the last round sent was written while the
+    /// one before it was on its way.
+    pub(super) fn behind(&self, until: u64) -> Option<String> {
+        let [.., before, last] = self.0.as_slice() else { return None };
+        if last.bytes <= until {
+            return None;
+        }
+        let pace = |bytes: u64, took: Duration| {
+            let milliseconds = u128::from(text::milliseconds(took).max(1));
+            u64::try_from(u128::from(bytes) * 1000 / milliseconds).unwrap_or(u64::MAX)
+        };
+        let (writes, carries) = (pace(last.bytes, before.took), pace(last.bytes, last.took));
+        let verdict = if writes >= carries {
+            "faster than it goes over, so that more rounds would not help"
+        } else {
+            "slower than it goes over, so that more rounds would leave less"
+        };
+        Some(format!(
+            "the last round still sent {} in {}: the jail writes about {}/s, and about {}/s go over; it writes {verdict}. With the jail stopped about as much is left, so the blackout is longer by about {}. You may let it go on; or end it with Ctrl-C, which takes everything back, and let the jail write less, choose a quieter hour or `transfer: direct`, or allow other rounds (`precopy:` in fleet.yml)",
+            text::bytes(last.bytes),
+            text::duration(text::milliseconds(last.took)),
+            text::bytes(writes),
+            text::bytes(carries),
+            text::duration(text::milliseconds(last.took)),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(of: &[(u64, u64)]) -> Rounds {
+        let mut rounds = Rounds::default();
+        for (round, (mebibytes, seconds)) in of.iter().enumerate() {
+            // Two datasets each.
+            for _ in 0..2 {
+                let round = u32::try_from(round).unwrap();
+                rounds.add(round, (mebibytes << 20) / 2, Duration::from_secs(*seconds) / 2);
+            }
+        }
+        rounds
+    }
+
+    #[test]
+    fn a_round_is_left_out_when_it_is_not_worth_it() {
+        let until = 16 << 20;
+        assert_eq!(rounds(&[(400, 40)]).not_needed(1, until), None);
+        assert_eq!(rounds(&[(400, 40), (80, 8)]).not_needed(2, until), None);
+        let few = rounds(&[(400, 40), (10, 1)]).not_needed(2, until).unwrap();
+        assert_eq!(few, "the round before sent 10.0 MiB");
+        let as_many = rounds(&[(400, 40), (80, 8), (79, 8)]).not_needed(3, until).unwrap();
+        assert!(as_many.contains("would not send less"), "{as_many}");
+    }
+
+    #[test]
+    fn a_jail_that_writes_faster_than_the_link_is_told_with_figures() {
+        let until = 16 << 20;
+        assert_eq!(rounds(&[(400, 40)]).behind(until), None);
+        assert_eq!(rounds(&[(400, 40), (10, 1)]).behind(until), None);
+        let told = rounds(&[(400, 40), (480, 48), (600, 60)]).behind(until).unwrap();
+        assert!(told.starts_with("the last round still sent 600.0 MiB in 1 min 00 s: the jail writes about 12.5 MiB/s, and about 10.0 MiB/s go over; it writes faster"), "{told}");
+        let slower = rounds(&[(400, 40), (80, 8), (40, 4)]).behind(until).unwrap();
+        assert!(slower.contains("about 5.0 MiB/s, and about 10.0 MiB/s go over; it writes slower"), "{slower}");
+    }
+}

@@ -1,0 +1,308 @@
+//! Transfers, and how they go on when their stream breaks: the target is asked what it has kept, the source whether that
+//! is a part of this very snapshot, and only the rest is sent.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use super::Run;
+use super::StepError;
+use super::Yield;
+use super::milliseconds;
+use crate::effect::command::Command;
+use crate::effect::resume::Kept;
+use crate::effect::resume::Meaning;
+use crate::effect::resume::Resume;
+use crate::remote::Cause;
+use crate::remote::Copied;
+use crate::remote::CopyError;
+use crate::remote::Kind;
+use crate::remote::RemoteError;
+use crate::ui::event::Event;
+
+/// How long a transfer may stand still.
+const WATCHDOG: Duration = Duration::from_secs(120);
+
+/// Seconds to wait before each try; the last one again and again.
+const WAITS: [u64; 6] = [1, 2, 5, 10, 20, 40];
+
+/// Bytes more than at the break before that make the tries be counted anew.
+const GAIN: u64 = 16 << 20;
+
+/// An exit status from here on is a signal's (timeout(1), sh(1)), or ssh's own (255).
+const ENDED_FROM_OUTSIDE: i32 = 128;
+
+/// lockf(1): what it ran was ended by a signal (EX_SOFTWARE).
+const ENDED_UNDER_LOCKF: i32 = 70;
+
+/// The commands at both ends.
+pub(super) struct Ends<'a> {
+    /// From node to node: what runs on the source in the place of both.
+    pub(super) direct: Option<&'a Command>,
+    pub(super) from: &'a Command,
+    pub(super) to: &'a Command,
+}
+
+/// What is sent next.
+enum Next {
+    /// The snapshot from its beginning.
+    All,
+    /// What is left of it behind so many bytes.
+    Rest { resume: Box<Resume>, kept: u64, left: u64 },
+}
+
+/// Why a transfer does not go on.
+enum GivenUp {
+    /// Nothing to add to why it broke.
+    Plainly,
+    /// This, besides.
+    Because(String),
+}
+
+impl From<RemoteError> for GivenUp {
+    fn from(error: RemoteError) -> GivenUp {
+        GivenUp::Because(error.to_string())
+    }
+}
+
+/// Bookkeeping over all tries.
+#[derive(Default)]
+struct Tally {
+    /// Bytes sent in all.
+    sent: u64,
+    /// Bytes that the target had kept at the last break.
+    kept: u64,
+    /// Of those sent: told as sent again already.
+    again: u64,
+    /// Tries in a row that gained nothing.
+    tries: u32,
+}
+
+impl Run<'_> {
+    /// Sends a snapshot, whatever breaks in between, as often as its plan allows.
+    pub(super) async fn stream(
+        &self,
+        number: usize,
+        ends: &Ends<'_>,
+        estimate: Option<u64>,
+        resume: Option<&Resume>,
+    ) -> Result<Yield, StepError> {
+        let started = Instant::now();
+        let mut tally = Tally::default();
+        let mut next = Next::All;
+        loop {
+            let error = match self.send(number, ends, estimate, &next).await {
+                Ok(copied) => {
+                    let bytes = tally.sent.saturating_add(copied.bytes);
+                    return Ok(self.arrived(number, bytes, started));
+                }
+                Err(error) => error,
+            };
+            tally.sent = tally.sent.saturating_add(error.bytes);
+            let Some(resume) = resume else { return Err(error.into()) };
+            match self.go_on_behind(number, ends, resume, &error, &mut tally).await {
+                Ok(Some(more)) => next = more,
+                Ok(None) => return Ok(self.arrived(number, tally.sent, started)),
+                Err(GivenUp::Plainly) => return Err(error.into()),
+                Err(GivenUp::Because(why)) => return Err(StepError::Broken { error, why }),
+            }
+        }
+    }
+
+    /// One try.
+    async fn send(
+        &self,
+        number: usize,
+        ends: &Ends<'_>,
+        estimate: Option<u64>,
+        next: &Next,
+    ) -> Result<Copied, CopyError> {
+        let (direct, from, to, kept, total) = match next {
+            Next::All => (ends.direct, ends.from, ends.to, 0, estimate),
+            Next::Rest { resume, kept, left } => {
+                (resume.direct.as_ref(), &resume.from, &resume.to, *kept, Some(kept.saturating_add(*left)))
+            }
+        };
+        let progress = self.progress(number, ends.to, kept, total);
+        match direct {
+            Some(send) => self.hosts.send_direct(send, from, to, progress, WATCHDOG).await,
+            None => self.hosts.copy(from, to, progress, WATCHDOG).await,
+        }
+    }
+
+    /// What is sent behind a break; `None` when everything has arrived.
+    async fn go_on_behind(
+        &self,
+        number: usize,
+        ends: &Ends<'_>,
+        resume: &Resume,
+        error: &CopyError,
+        tally: &mut Tally,
+    ) -> Result<Option<Next>, GivenUp> {
+        loop {
+            if self.interrupts.asked() || self.beats.superseded().is_some() {
+                return Err(GivenUp::Plainly);
+            }
+            if tally.tries >= resume.tries {
+                return Err(match tally.tries {
+                    0 => GivenUp::Plainly,
+                    tries => GivenUp::Because(format!("tried {tries} times in vain")),
+                });
+            }
+            // What zfs(8) itself refuses is refused again, unless something of it has arrived.
+            let broke = from_outside(&error.cause);
+            // What stood still for the watchdog's time without any gain is not a link's hiccup.
+            let stuck = matches!(error.cause, Cause::Stalled { .. } | Cause::Unended { .. });
+            if broke {
+                let wait = usize::try_from(tally.tries).ok().and_then(|n| WAITS.get(n)).copied().unwrap_or(40);
+                tally.tries += 1;
+                (self.events)(Event::TransferBroken {
+                    number,
+                    error: error.to_string(),
+                    seconds: wait,
+                    attempt: tally.tries,
+                    attempts: resume.tries,
+                });
+                self.wait(wait).await?;
+            }
+            let kept = match self.command(&resume.ask).await {
+                Ok(answer) => Resume::kept(&answer)
+                    .ok_or_else(|| GivenUp::Because(format!("{} answered {answer:?}", resume.ask.host)))?,
+                Err(away) if broke && is_away(&away) => continue,
+                Err(other) => return Err(other.into()),
+            };
+            let token = match kept {
+                Kept::Everything => return Ok(None),
+                Kept::Nothing if broke && !(stuck && tally.tries > 1) => {
+                    self.tell(number, tally, 0, None);
+                    return Ok(Some(Next::All));
+                }
+                Kept::Nothing => return Err(GivenUp::Plainly),
+                Kept::Part(token) => token,
+            };
+            let resume = resume.with(&token);
+            let meaning = match self.command(&resume.decode).await {
+                Ok(answer) => Resume::meaning(&answer),
+                Err(away) if broke && is_away(&away) => continue,
+                Err(other) => return Err(other.into()),
+            };
+            match meaning {
+                Meaning::Ours { kept, left } => {
+                    let gained = kept.saturating_sub(tally.kept);
+                    if gained == 0 && (!broke || stuck && tally.tries > 1) {
+                        return Err(GivenUp::Plainly);
+                    }
+                    tally.tries = if gained >= GAIN { 1 } else { tally.tries + u32::from(!broke) };
+                    self.tell(number, tally, kept, Some(left));
+                    return Ok(Some(Next::Rest { resume: Box::new(resume), kept, left }));
+                }
+                Meaning::Foreign(what) => {
+                    self.command(&resume.abort).await?;
+                    let text = format!("{}: {what}; it was taken away", ends.to.host);
+                    (self.events)(Event::Note { text });
+                    tally.tries += 1;
+                    self.tell(number, tally, 0, None);
+                    return Ok(Some(Next::All));
+                }
+            }
+        }
+    }
+
+    /// A while, in which somebody may ask the run to turn round.
+    async fn wait(&self, seconds: u64) -> Result<(), GivenUp> {
+        for _ in 0..seconds * 5 {
+            if self.interrupts.asked() {
+                return Err(GivenUp::Plainly);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
+    /// Tells with what it goes on.
+    fn tell(&self, number: usize, tally: &mut Tally, kept: u64, left: Option<u64>) {
+        tally.kept = kept;
+        let again = tally.sent.saturating_sub(kept).saturating_sub(tally.again);
+        tally.again = tally.again.saturating_add(again);
+        (self.events)(Event::TransferResumed { number, kept, left, again });
+    }
+
+    /// Tells how far a transfer is, a few times a second.
+    fn progress(&self, number: usize, to: &Command, kept: u64, total: Option<u64>) -> impl FnMut(u64) + Send + use<'_> {
+        let (events, what) = (self.events, to.text());
+        let mut told = Instant::now();
+        move |bytes| {
+            if told.elapsed() > Duration::from_millis(200) {
+                told = Instant::now();
+                events(Event::Transfer { number, what: what.clone(), bytes: kept.saturating_add(bytes), total });
+            }
+        }
+    }
+
+    /// Tells what a transfer came to.
+    fn arrived(&self, number: usize, bytes: u64, started: Instant) -> Yield {
+        let took = started.elapsed();
+        (self.events)(Event::TransferDone { number, bytes, milliseconds: milliseconds(took) });
+        Yield { bytes, took, said: String::new() }
+    }
+}
+
+/// Was the stream cut off, or one of its ends killed or stuck? Then it may work the next time. What a command says by an
+/// exit status of its own, it says again.
+fn from_outside(cause: &Cause) -> bool {
+    match cause {
+        Cause::Source(error) | Cause::Target(error) => match &error.kind {
+            Kind::Exit(status) => *status >= ENDED_FROM_OUTSIDE || *status == ENDED_UNDER_LOCKF,
+            kind => is_transient(kind),
+        },
+        Cause::TargetLeft(_) | Cause::Stalled { .. } | Cause::Unended { .. } | Cause::Local(_) => true,
+        Cause::Late(..) | Cause::ScriptAsTarget => false,
+    }
+}
+
+/// Is the host not to be reached now?
+fn is_away(error: &RemoteError) -> bool {
+    is_transient(&error.kind)
+}
+
+fn is_transient(kind: &Kind) -> bool {
+    match kind {
+        Kind::Signal
+        | Kind::NoReply(_)
+        | Kind::ConnectionLost
+        | Kind::NoChannel(_)
+        | Kind::OutputHeldOpen
+        | Kind::Local(_)
+        | Kind::Locked(_)
+        | Kind::NoFreshConnection(_) => true,
+        Kind::Exit(_)
+        | Kind::TimedOut(_)
+        | Kind::NoTurn(_)
+        | Kind::NotFound(_)
+        | Kind::BecomeRefused(_)
+        | Kind::TooMuchOutput(_)
+        | Kind::Log(_)
+        | Kind::NotConnected => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::NodeName;
+
+    #[test]
+    fn what_zfs_refuses_is_not_tried_again() {
+        let big = NodeName::new("big").unwrap();
+        let of = |kind| Cause::Target(RemoteError::before(&big, kind));
+        for broken in
+            [Kind::Signal, Kind::ConnectionLost, Kind::Exit(137), Kind::Exit(70), Kind::Exit(255), Kind::NoReply(120)]
+        {
+            assert!(from_outside(&of(broken)));
+        }
+        for refused in [Kind::Exit(1), Kind::Exit(23), Kind::NotFound(127), Kind::TimedOut(9)] {
+            assert!(!from_outside(&of(refused)));
+        }
+        assert!(from_outside(&Cause::Stalled { host: big.clone(), sending: true, seconds: 120 }));
+        assert!(!from_outside(&Cause::Late(big.clone(), big)));
+    }
+}

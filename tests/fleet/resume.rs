@@ -1,0 +1,189 @@
+//! Transfers whose link, sender or receiver dies in the middle: they go on where they stopped, and what was sent in vain is
+//! little.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::process::Child;
+
+use serde_json::Value;
+
+use crate::bench::Fleet;
+use crate::client::Client;
+
+/// Bytes that the jail holds besides its own.
+const BLOB: u64 = 100 << 20;
+
+/// Moves in which a strike may come too late.
+const MOST_TRIES: usize = 6;
+
+/// zfs(8) itself, and not the lockf(1) and timeout(1) around it.
+const RECEIVES: &str = "^zfs receive .*jfpool/jails/web@";
+const SENDS: &str = "^zfs send .*";
+
+fn fill(fleet: &Fleet) {
+    let blob = "$(zfs get -Hp -o value mountpoint jfpool/jails/web)/blob";
+    fleet.sh("spare", &format!("dd if=/dev/urandom of={blob} bs=1048576 count={} 2>/dev/null", BLOB >> 20));
+}
+
+fn empty(fleet: &Fleet) {
+    fleet.sh("spare", "rm $(zfs get -Hp -o value mountpoint jfpool/jails/web)/blob");
+}
+
+/// A move that was struck.
+struct Struck {
+    events: Vec<Value>,
+    status: i32,
+    said: String,
+    /// Strikes that hit something.
+    hits: usize,
+}
+
+/// Runs a move and lets `strike` act when so many bytes of a copy have gone over, for each of `at`; it tells whether it hit.
+fn struck(fleet: &Fleet, args: &[&str], at: &[u64], mut strike: impl FnMut(usize) -> bool) -> Struck {
+    let mut child: Child = fleet.start(args);
+    let out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let (mut events, mut next, mut hits) = (Vec::new(), 0, 0);
+    for line in out.lines() {
+        let line = line.expect("text");
+        let Ok(event) = serde_json::from_str::<Value>(&line) else { panic!("not an event: {line}") };
+        let far = event["event"] == "transfer" && event["bytes"].as_u64() >= at.get(next).copied();
+        if far && at.get(next).is_some() {
+            hits += usize::from(strike(next));
+            next += 1;
+        }
+        events.push(event);
+    }
+    let status = child.wait().expect("it ends").code().unwrap_or(-1);
+    let said: Vec<String> = events.iter().filter(|e| e["event"] != "transfer").map(ToString::to_string).collect();
+    Struck { events, status, said: said.join("\n"), hits }
+}
+
+fn sum(events: &[Value], event: &str, field: &str) -> u64 {
+    events.iter().filter(|e| e["event"] == event).filter_map(|e| e[field].as_u64()).sum()
+}
+
+fn count(events: &[Value], event: &str) -> usize {
+    events.iter().filter(|e| e["event"] == event).count()
+}
+
+/// Killed by what its command line is; false when nothing like that ran just then.
+fn kill(fleet: &Fleet, host: &str, pattern: &str) -> bool {
+    fleet.try_sh(host, &format!("pkill -KILL -f '{pattern}'")).status.success()
+}
+
+/// It moved all the same, and each time little was sent again.
+fn went_on(fleet: &Fleet, Struck { events, status, said, hits }: &Struck) {
+    assert_eq!(*status, 0, "{said}");
+    assert_eq!(count(events, "transfer_resumed"), *hits, "{said}");
+    let again = sum(events, "transfer_resumed", "again");
+    assert!(again <= BLOB / 20, "{again} bytes were sent again\n{said}");
+    for event in events.iter().filter(|e| e["event"] == "transfer_resumed") {
+        assert!(event["kept"].as_u64() > Some(BLOB / 20), "{event}\n{said}");
+    }
+    assert_eq!(fleet.runs_on("web"), ["big"], "{said}");
+    fleet.answers_from("web", "big");
+}
+
+/// The same GUIDs on both hosts, and the same blob.
+fn the_same(fleet: &Fleet) {
+    let last = "zfs list -Hp -r -t snapshot -o name,guid jfpool/jails/web | grep -e '-final'";
+    assert_eq!(fleet.sh("spare", last), fleet.sh("big", last));
+    let blob = "sha256 -q $(zfs get -Hp -o value mountpoint jfpool/jails/web)/blob";
+    let there = fleet.sh("big", blob);
+    let here = fleet.sh(
+        "spare",
+        "mkdir -p /tmp/look; zfs set mountpoint=/tmp/look jfpool/jails/web; zfs mount jfpool/jails/web; sha256 -q /tmp/look/blob",
+    );
+    assert_eq!(here, there);
+}
+
+#[test]
+fn a_relayed_transfer_goes_on_behind_every_kind_of_break() {
+    let Some(fleet) = Fleet::lab("a_relayed_transfer_goes_on_behind_every_kind_of_break") else { return };
+    fill(&fleet);
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    let args = ["migrate", "web", "big", "--yes", "--json"];
+    let told = struck(&fleet, &args, &[20 << 20, 45 << 20, 70 << 20], |strike| match strike {
+        0 => kill(&fleet, "spare", SENDS),
+        1 => kill(&fleet, "big", RECEIVES),
+        // Every connection of big is cut, this one too; a new one is let in.
+        _ => !fleet.try_sh("big", "pkill -KILL sshd").status.success(),
+    });
+    assert_eq!(told.hits, 3, "{}", told.said);
+    went_on(&fleet, &told);
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    the_same(&fleet);
+}
+
+#[test]
+fn a_link_that_is_away_for_a_while_is_waited_for() {
+    let Some(fleet) = Fleet::lab("a_link_that_is_away_for_a_while_is_waited_for") else { return };
+    fill(&fleet);
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    let lab = fleet.in_lab();
+    let args = ["migrate", "web", "big", "--yes", "--json"];
+    let told = std::thread::scope(|scope| {
+        struck(&fleet, &args, &[40 << 20], |_| {
+            let cut = lab.fault("big", &["--match", "hostname"], "cut");
+            drop(fleet.try_sh("big", "hostname"));
+            scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_secs(4));
+                lab.clear_faults("big");
+            });
+            lab.fired(&cut) > 0
+        })
+    });
+    assert_eq!(told.hits, 1, "{}", told.said);
+    went_on(&fleet, &told);
+    assert!(count(&told.events, "transfer_broken") >= 1, "{}", told.said);
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    the_same(&fleet);
+}
+
+#[test]
+fn a_direct_transfer_goes_on_behind_every_kind_of_break() {
+    let Some(fleet) = Fleet::lab("a_direct_transfer_goes_on_behind_every_kind_of_break") else { return };
+    fill(&fleet);
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    let args = ["migrate", "web", "big", "--transfer", "direct", "--yes", "--json"];
+    let kinds = [("spare", SENDS), ("big", RECEIVES), ("spare", "^ssh -T -F /dev/null")];
+    for (index, (host, pattern)) in kinds.into_iter().enumerate() {
+        // What is told of such a transfer comes once a second, so that it may be over before it can be struck.
+        let told = (0..MOST_TRIES).find_map(|_| {
+            if fleet.runs_on("web") != ["spare"] {
+                fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
+                fill(&fleet);
+            }
+            let told = struck(&fleet, &args, &[1 << 20], |_| kill(&fleet, host, pattern));
+            assert_eq!(told.status, 0, "{}", told.said);
+            (told.hits == 1).then_some(told)
+        });
+        let told = told.unwrap_or_else(|| panic!("{MOST_TRIES} transfers were over before kind {index} could strike"));
+        went_on(&fleet, &told);
+    }
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    the_same(&fleet);
+}
+
+/// Each try is cut off at once: told, given up, and nothing of it is left at the target.
+#[test]
+fn what_is_given_up_leaves_nothing_at_the_target() {
+    let Some(fleet) = Fleet::lab("what_is_given_up_leaves_nothing_at_the_target") else { return };
+    fill(&fleet);
+    let before = fleet.states();
+    let lab = fleet.in_lab();
+    let args = ["migrate", "web", "big", "--yes", "--json"];
+    let Struck { events, status, said, hits } = struck(&fleet, &args, &[40 << 20], |_| {
+        // From now on a receive that begins is killed before it has read anything.
+        lab.fault("big", &["--match", "zfs receive -s -u jfpool/jails/web@"], "kill:zfs receive -s -u jfpool");
+        kill(&fleet, "big", RECEIVES)
+    });
+    assert_eq!(hits, 1, "{said}");
+    lab.clear_faults("big");
+    assert_eq!(status, 4, "{said}");
+    assert!(said.contains("tried 6 times in vain") && said.contains("was ended by a signal"), "{said}");
+    assert_eq!(count(&events, "transfer_broken"), 6, "{said}");
+    assert_eq!(fleet.runs_on("web"), ["spare"], "{said}");
+    before.same(&fleet.states(), &said);
+    empty(&fleet);
+}

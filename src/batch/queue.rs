@@ -160,13 +160,18 @@ impl Queue {
         self.standing.get(index) == Some(&Standing::Over(End::There))
     }
 
-    /// What must have succeeded before: earlier moves of the same jail, all moves of the jails that it comes after.
+    /// What must have succeeded before: earlier moves of the same jail, and the moves of the jails that it comes after; of
+    /// a jail that moves more than once, those that stand before this one.
     fn before(&self, index: usize) -> Vec<usize> {
         let Some(job) = self.jobs.get(index) else { return Vec::new() };
-        let all = self.jobs.iter().enumerate();
-        all.filter(|(other, j)| job.after.contains(&j.jail) || *other < index && j.jail == job.jail)
-            .map(|(other, _)| other)
-            .collect()
+        let moves_of = |jail: &JailName| self.jobs.iter().filter(|j| j.jail == *jail).count();
+        let all = self.jobs.iter().enumerate().filter(|(other, _)| *other != index);
+        all.filter(|(other, j)| {
+            let earlier = *other < index;
+            if j.jail == job.jail { earlier } else { job.after.contains(&j.jail) && (earlier || moves_of(&j.jail) == 1) }
+        })
+        .map(|(other, _)| other)
+        .collect()
     }
 
     /// What waits for something that is over and did not succeed will never begin.

@@ -25,12 +25,12 @@ use crate::cli::prepare;
 use crate::cli::prepare::Undrawn;
 use crate::cli::waiting::reasons;
 use crate::facts::HostFacts;
-use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::playbook::Batch;
 use crate::playbook::Drain;
 use crate::playbook::Options;
+use crate::rebalance::survey::parent_of_jails;
 use crate::remote::Hosts;
 use crate::ui::plan_view;
 use crate::ui::sanitize;
@@ -239,13 +239,6 @@ fn rooms(fleet: &FleetFile, wish: &Wish<'_>, facts: &BTreeMap<NodeName, HostFact
             Room { node: node.clone(), free, given: 0 }
         })
         .collect())
-}
-
-/// The dataset below which the running jails of a node live.
-fn parent_of_jails(facts: &HostFacts) -> Option<DatasetName> {
-    let root = facts.jails.iter().find_map(|j| facts.dataset_at(&j.path))?;
-    let (parent, _) = root.name.as_str().rsplit_once('/')?;
-    DatasetName::new(parent).ok()
 }
 
 fn no_room(rooms: &[Room], bytes: u64) -> String {

@@ -133,7 +133,8 @@ pub(super) fn stuck(state: &State<'_>, said: &[Refusal]) -> Vec<Refusal> {
         } else {
             format!("stays on {}, which uses {}", node(state, at), fullest(state, at))
         };
-        all.push(Refusal { jail: spec.name.clone(), why: format!("{what}: {}", nowhere(state, index)) });
+        let why = format!("{what}: {}", nowhere(state, index));
+        all.push(Refusal { jail: spec.name.clone(), why, must: wrong });
     }
     all
 }

@@ -1,6 +1,6 @@
 //! Which jails should go where: the planner of `jailferry rebalance`.
 //!
-//! Pure: facts in ([`Fleet`]), a decision out ([`Outcome`]). [`search`] looks for a better distribution, [`order`] brings
+//! Pure: facts in ([`Fleet`], which [`survey`] makes of what hosts and files say), a decision out ([`Outcome`]). [`search`] looks for a better distribution, [`order`] brings
 //! its moves into an order in which every node has room at every instant, [`explain`] says why, [`table`] shows it.
 //! The same input gives the same output; no clock is looked at, and a budget of steps ends the search.
 
@@ -9,6 +9,7 @@ pub mod model;
 pub mod objective;
 pub mod order;
 pub mod search;
+pub mod survey;
 pub mod table;
 
 #[cfg(test)]
@@ -31,9 +32,6 @@ pub use model::Refusal;
 
 use objective::State;
 
-/// Rounds of search and ordering; each begins where the one before ended, so that the next run finds nothing to do.
-const ROUNDS: usize = 8;
-
 /// Decides which jails move, and in which order.
 #[must_use]
 pub fn plan(fleet: &Fleet, options: &Options) -> Outcome {
@@ -42,7 +40,10 @@ pub fn plan(fleet: &Fleet, options: &Options) -> Outcome {
     let mut moves: Vec<Planned> = Vec::new();
     let mut refused: Vec<Refusal> = Vec::new();
     let mut complete = true;
-    for _ in 0..ROUNDS {
+    // Each round is what the next run would do, with the jails that have moved where they are; so that run has nothing to
+    // do. Every round but the last moves a jail that did not move before.
+    loop {
+        state.look_anew();
         let begin = state.clone();
         let mut better = state.clone();
         complete = search::improve(&mut better);

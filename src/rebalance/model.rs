@@ -179,6 +179,8 @@ pub struct Refusal {
     pub jail: JailName,
     /// Why it does not move, in one sentence.
     pub why: String,
+    /// Does a rule say that it should?
+    pub must: bool,
 }
 
 /// How much of a node is used.

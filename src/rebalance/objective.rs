@@ -13,6 +13,8 @@ pub(super) const WRONG: i64 = 10_000_000;
 const OVER: i64 = 100;
 /// A soft rule that is broken.
 const SOFT: i64 = 50;
+/// A node that has jails, where few are to have any.
+pub(super) const NODE: i64 = 1000;
 /// A jail that is on none of the nodes it prefers.
 const PREFERENCE: i64 = 20;
 /// Bytes and milliseconds that weigh a thousandth of a node.
@@ -104,12 +106,13 @@ impl<'f> State<'f> {
             threshold: vec![[options.limit; 2]; count],
             aim: [options.limit; 2],
         };
-        state.set_thresholds();
+        state.look_anew();
         state
     }
 
-    /// A node that was above the band in every sample is relieved to its middle; others cost nothing below its edge.
-    fn set_thresholds(&mut self) {
+    /// Decides which nodes are to be relieved, from where jails are now. A node that was above the band in every sample is
+    /// relieved to its middle; others cost nothing below its edge.
+    pub(super) fn look_anew(&mut self) {
         let limit = self.options.limit;
         if self.options.goal != Goal::Spread {
             return;
@@ -135,10 +138,10 @@ impl<'f> State<'f> {
         for sample in 0..samples {
             let mut used = vec![Load::default(); self.fleet.nodes.len()];
             let mut sum = Load::default();
-            for jail in &self.fleet.jails {
+            for (jail, place) in self.fleet.jails.iter().zip(&self.place) {
                 let load = jail.samples.get(sample).or(jail.samples.last()).copied().unwrap_or_default();
                 sum = sum.plus(load);
-                if let Some(used) = used.get_mut(jail.at) {
+                if let Some(used) = used.get_mut(*place) {
                     *used = used.plus(load);
                 }
             }
@@ -307,7 +310,9 @@ impl<'f> State<'f> {
         let loads = self.node_cost(now, here.less(load)) - self.node_cost(now, here)
             + self.node_cost(home, there.plus(load))
             - self.node_cost(home, there);
-        loads + self.rules(jail, home, &[]) - self.rules(jail, now, &[]) + self.mates(jail, home)
+        let given_up = self.options.goal == Goal::Consolidate && self.residents.get(home).is_some_and(Vec::is_empty);
+        let used_again = if given_up { NODE } else { 0 };
+        loads + used_again + self.rules(jail, home, &[]) - self.rules(jail, now, &[]) + self.mates(jail, home)
     }
 
     /// The jail and all that must be on one node with it, one through the other.

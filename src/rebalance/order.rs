@@ -5,6 +5,7 @@ use super::explain;
 use super::model::Planned;
 use super::model::Refusal;
 use super::objective::State;
+use super::objective::WRONG;
 
 /// The moves in order, and where they lead.
 pub(super) struct Ordered<'f> {
@@ -38,6 +39,7 @@ pub(super) fn order<'f>(begin: &State<'f>, wanted: &State<'f>, most: usize) -> O
         let refused = stuck.iter().map(|(jail, to)| Refusal {
             jail: explain::jail(begin, *jail),
             why: explain::no_order(begin, *jail, *to),
+            must: begin.rules_now(*jail) >= WRONG,
         });
         return Ordered { moves: told(begin, &hops), refused: refused.collect(), end };
     }

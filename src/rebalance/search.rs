@@ -1,13 +1,19 @@
 //! Looks for a better distribution: always the best single move or exchange from a node that costs something, until none
-//! is worth its price. Every state on the way is allowed, so it can end at any time.
+//! is worth its price; in a small fleet also several moves ahead. Every state on the way is allowed, so it can end at any time.
 
 use std::collections::BTreeSet;
 
 use super::model::Goal;
+use super::objective::NODE;
 use super::objective::State;
 
 /// How many of the emptiest nodes are weighed for each jail.
 const WEIGHED: usize = 48;
+
+/// Nodes times jails of a fleet that is small enough to look several moves ahead.
+const SMALL: usize = 400;
+/// How many of the best states are followed then.
+const AHEAD: usize = 64;
 
 /// What a step would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,11 +53,57 @@ fn key(state: &State<'_>, node: usize) -> (u64, u64, usize) {
 /// Improves the state as far as it can; `false` when the budget ended first.
 pub(super) fn improve(state: &mut State<'_>) -> bool {
     let mut budget = state.options.budget;
-    let complete = descend(state, &mut budget);
+    let begin = state.clone();
+    let mut complete = descend(state, &mut budget);
+    if complete && begin.place.len() * begin.fleet.nodes.len() <= SMALL {
+        complete = look_ahead(&begin, state, &mut budget);
+    }
     if state.options.goal == Goal::Consolidate && complete {
         return consolidate(state, &mut budget);
     }
     complete
+}
+
+/// Looks several moves ahead, also through states that cost more than the one before: it may take a move that gains
+/// nothing to make room for one that gains much. `best` is replaced by what is better.
+fn look_ahead<'f>(begin: &State<'f>, best: &mut State<'f>, budget: &mut u64) -> bool {
+    let moved = |s: &State<'_>| (0..s.place.len()).filter(|j| s.place.get(*j) != begin.place.get(*j)).collect::<Vec<_>>();
+    let paid: i64 = moved(best).into_iter().map(|j| begin.price(j)).sum();
+    let mut least = best.cost() + paid;
+    let mut front = vec![(begin.cost(), begin.clone())];
+    let mut seen = BTreeSet::from([begin.place.clone()]);
+    while !front.is_empty() {
+        let mut next: Vec<(i64, State<'f>)> = Vec::new();
+        for (cost, state) in &front {
+            let leaves = |j: &usize| state.may_leave(*j) && state.place.get(*j) == begin.place.get(*j);
+            for jail in (0..state.place.len()).filter(leaves) {
+                for to in 0..state.fleet.nodes.len() {
+                    *budget = budget.saturating_sub(1);
+                    if *budget == 0 {
+                        return false;
+                    }
+                    let Some(change) = state.weigh(jail, to) else { continue };
+                    let mut place = state.place.clone();
+                    if let Some(place) = place.get_mut(jail) {
+                        *place = to;
+                    }
+                    if seen.insert(place) {
+                        let mut after = state.clone();
+                        after.put(jail, to);
+                        next.push((cost + change + state.price(jail), after));
+                    }
+                }
+            }
+        }
+        next.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one.place.cmp(&other.place)));
+        next.truncate(AHEAD);
+        if let Some((cost, state)) = next.first().filter(|(cost, _)| *cost < least) {
+            least = *cost;
+            best.clone_from(state);
+        }
+        front = next;
+    }
+    true
 }
 
 /// One pass after the other, until one changes nothing.
@@ -191,7 +243,7 @@ fn consolidate(state: &mut State<'_>, budget: &mut u64) -> bool {
             // A node that is given up is worth all of it: the moves must not cost more.
             let price: i64 = here.iter().map(|j| state.price(*j)).sum();
             let complete = descend(&mut tried, budget);
-            if tried.residents.get(node).is_some_and(Vec::is_empty) && price < 1000 {
+            if tried.residents.get(node).is_some_and(Vec::is_empty) && price < NODE {
                 tried.emptied.clone_from(&state.emptied);
                 *state = tried;
                 changed = true;

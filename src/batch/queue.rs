@@ -168,7 +168,11 @@ impl Queue {
         let all = self.jobs.iter().enumerate().filter(|(other, _)| *other != index);
         all.filter(|(other, j)| {
             let earlier = *other < index;
-            if j.jail == job.jail { earlier } else { job.after.contains(&j.jail) && (earlier || moves_of(&j.jail) == 1) }
+            if j.jail == job.jail {
+                earlier
+            } else {
+                job.after.contains(&j.jail) && (earlier || moves_of(&j.jail) == 1)
+            }
         })
         .map(|(other, _)| other)
         .collect()

@@ -243,10 +243,7 @@ async fn try_all(
 }
 
 /// What all jails use, as often as the playbook wants to know.
-async fn samples(
-    hosts: &Hosts,
-    wanted: &Rebalance,
-) -> Result<Vec<BTreeMap<NodeName, Loads>>, gather::GatherError> {
+async fn samples(hosts: &Hosts, wanted: &Rebalance) -> Result<Vec<BTreeMap<NodeName, Loads>>, gather::GatherError> {
     let every = wanted.every.and_then(|e| Duration::try_from(e).ok()).unwrap_or(EVERY);
     let mut all = Vec::new();
     for number in 0..wanted.samples.unwrap_or(SAMPLES) {
@@ -284,8 +281,7 @@ fn history(wanted: &Rebalance) -> Result<History, Exit> {
     let length = |written: Option<jiff::SignedDuration>, usual: Duration| {
         written.and_then(|d| Duration::try_from(d).ok()).unwrap_or(usual)
     };
-    let (cooldown, remember) =
-        (length(wanted.cooldown, COOLDOWN), length(wanted.remember_failures, REMEMBER));
+    let (cooldown, remember) = (length(wanted.cooldown, COOLDOWN), length(wanted.remember_failures, REMEMBER));
     let now = Timestamp::now();
     let mut history = History::default();
     for run in known::runs()? {

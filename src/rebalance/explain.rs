@@ -37,7 +37,7 @@ fn fullest(state: &State<'_>, index: usize) -> String {
 pub(super) fn reason(state: &State<'_>, jail: usize, from: usize, to: usize, last: bool) -> String {
     let here = node(state, from);
     if !last {
-        return format!("waits there until its place is free, since none of those that change places can go first");
+        return "waits there until its place is free, since none of those that change places can go first".to_owned();
     }
     if state.emptied.get(from).copied().unwrap_or(false) {
         return format!("{here} is to be empty");
@@ -52,7 +52,9 @@ pub(super) fn reason(state: &State<'_>, jail: usize, from: usize, to: usize, las
     after.put(jail, to);
     let (now, then) = (fullest(state, from), fullest(&after, from));
     match state.options.goal {
-        Goal::Consolidate => format!("{here} can be emptied, and {} has room ({})", node(state, to), fullest(&after, to)),
+        Goal::Consolidate => {
+            format!("{here} can be emptied, and {} has room ({})", node(state, to), fullest(&after, to))
+        }
         Goal::Spread | Goal::Violations if now != then => {
             format!("{here} uses {now}, {then} without it; {} then uses {}", node(state, to), fullest(&after, to))
         }
@@ -94,7 +96,11 @@ fn nowhere(state: &State<'_>, index: usize) -> String {
             if spec.needs.is_subset(&there.provides) { "is forbidden".into() } else { "lacks what it needs".into() }
         } else if spec.failed.contains(&other) {
             "a move there has failed lately".to_owned()
-        } else if state.place.get(index).and_then(|n| state.fleet.nodes.get(*n)).is_some_and(|n| n.release > there.release)
+        } else if state
+            .place
+            .get(index)
+            .and_then(|n| state.fleet.nodes.get(*n))
+            .is_some_and(|n| n.release > there.release)
         {
             "runs an older FreeBSD".to_owned()
         } else if state.disk.get(other).is_none_or(|free| *free < spec.disk) {
@@ -143,11 +149,15 @@ pub(super) fn stuck(state: &State<'_>, said: &[Refusal]) -> Vec<Refusal> {
 pub(super) fn summary(state: &State<'_>, moves: &[Planned], complete: bool) -> String {
     let rest = if complete { "" } else { "; the search was ended by its budget, and there may be better ones" };
     let wrong = (0..state.fleet.nodes.len()).filter(|n| state.cost_of(*n) >= WRONG).count();
-    let left = if wrong == 0 { String::new() } else { format!("; {wrong} nodes still have a jail that must not be there") };
+    let left =
+        if wrong == 0 { String::new() } else { format!("; {wrong} nodes still have a jail that must not be there") };
     match (moves.len(), state.options.goal) {
         (0, Goal::Spread) if wrong == 0 => {
             let mean = state.aim.iter().max().copied().unwrap_or(0);
-            format!("Nothing to do: no move is worth it; a node is relieved to {} or less once it is above its band{rest}.", percent(mean))
+            format!(
+                "Nothing to do: no move is worth it; a node is relieved to {} or less once it is above its band{rest}.",
+                percent(mean)
+            )
         }
         (0, _) => format!("Nothing to do: no move is possible that gains anything{left}{rest}."),
         (1, _) => format!("1 move{left}{rest}."),

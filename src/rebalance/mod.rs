@@ -39,16 +39,20 @@ pub fn plan(fleet: &Fleet, options: &Options) -> Outcome {
     let before = state.usage();
     let mut moves: Vec<Planned> = Vec::new();
     let mut refused: Vec<Refusal> = Vec::new();
-    let mut complete = true;
     // Each round is what the next run would do, with the jails that have moved where they are; so that run has nothing to
     // do. Every round but the last moves a jail that did not move before.
-    loop {
+    let complete = loop {
         state.look_anew();
         let begin = state.clone();
-        let mut better = state.clone();
-        complete = search::improve(&mut better);
         let left = options.most_moves.saturating_sub(moves.len());
-        let ordered = order::order(&begin, &better, left);
+        let (complete, mut ordered) = attempt(&begin, left, true);
+        if !ordered.refused.is_empty() {
+            // Two jails that cannot change places may each have a place elsewhere.
+            let (_, other) = attempt(&begin, left, false);
+            if other.end.worth(&begin) < ordered.end.worth(&begin) {
+                ordered = other;
+            }
+        }
         if refused.is_empty() {
             refused = ordered.refused;
         }
@@ -56,13 +60,21 @@ pub fn plan(fleet: &Fleet, options: &Options) -> Outcome {
         moves.extend(ordered.moves);
         state = ordered.end;
         if done {
-            break;
+            break complete;
         }
-    }
+    };
     for (index, one) in moves.iter_mut().enumerate() {
         one.number = index + 1;
     }
+    refused.retain(|r| moves.iter().all(|m| m.jail != r.jail));
     refused.extend(explain::stuck(&state, &refused));
     let summary = explain::summary(&state, &moves, complete);
     Outcome { moves, refused, before, after: state.usage(), summary, complete }
+}
+
+/// A round: what is better, and the way there.
+fn attempt<'f>(begin: &State<'f>, most: usize, exchanges: bool) -> (bool, order::Ordered<'f>) {
+    let mut better = begin.clone();
+    let complete = search::improve(&mut better, exchanges);
+    (complete, order::order(begin, &better, most))
 }

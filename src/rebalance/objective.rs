@@ -227,6 +227,12 @@ impl<'f> State<'f> {
         (0..self.fleet.nodes.len()).map(|n| self.cost_of(n)).sum()
     }
 
+    /// What the distribution costs, with what it costs to come to it from `begin`.
+    pub(super) fn worth(&self, begin: &State<'_>) -> i64 {
+        let moved = (0..self.place.len()).filter(|j| self.place.get(*j) != begin.place.get(*j));
+        self.cost() + moved.map(|j| self.price(j)).sum::<i64>()
+    }
+
     /// What it costs to move a jail at all.
     pub(super) fn price(&self, jail: usize) -> i64 {
         let Some(spec) = self.fleet.jails.get(jail) else { return 0 };
@@ -278,7 +284,7 @@ impl<'f> State<'f> {
         let load = *self.load.get(jail)?;
         let rules_now = self.rules(jail, from, &[]);
         let there = self.used.get(to)?.plus(load);
-        if !self.has_room(to, there, rules_now < WRONG) || self.breaks(jail, to) {
+        if !self.has_room(to, there, rules_now < WRONG) || self.breaks(jail, to) || self.breaks_between(jail, to) {
             return None;
         }
         let here = *self.used.get(from)?;
@@ -351,7 +357,8 @@ impl<'f> State<'f> {
                 continue;
             }
             let there = after.used.get(to)?.plus(*after.load.get(*jail)?);
-            if !after.may_leave(*jail) || !after.may_come(*jail, to) || !after.has_room(to, there, voluntary) {
+            let possible = after.may_leave(*jail) && after.may_come(*jail, to) && after.has_room(to, there, voluntary);
+            if !possible || after.breaks_between(*jail, to) {
                 return None;
             }
             after.put(*jail, to);
@@ -396,8 +403,7 @@ impl<'f> State<'f> {
         if !self.has_room(there, new_there, voluntary) || !self.has_room(here, new_here, voluntary) {
             return None;
         }
-        let loads = self.node_cost(here, new_here) - self.node_cost(here, used_here)
-            + self.node_cost(there, new_there)
+        let loads = self.node_cost(here, new_here) - self.node_cost(here, used_here) + self.node_cost(there, new_there)
             - self.node_cost(there, used_there);
         if loads >= 0 && self.groups.get(one)?.is_empty() && self.groups.get(other)?.is_empty() {
             return None;
@@ -413,9 +419,8 @@ impl<'f> State<'f> {
             let to = moved.iter().find(|(j, _)| *j == jail).map(|(_, to)| *to);
             to.or_else(|| self.place.get(jail).copied()).unwrap_or(here)
         };
-        let touched = |moved: &[(usize, usize)]| -> i64 {
-            jails.iter().map(|j| self.rules(*j, place(*j, moved), moved)).sum()
-        };
+        let touched =
+            |moved: &[(usize, usize)]| -> i64 { jails.iter().map(|j| self.rules(*j, place(*j, moved), moved)).sum() };
         let (before, now) = (touched(&[]), touched(&swapped));
         if now / WRONG > before / WRONG {
             return None;

@@ -50,16 +50,17 @@ fn key(state: &State<'_>, node: usize) -> (u64, u64, usize) {
     (state.fullness(node), mixed, node)
 }
 
-/// Improves the state as far as it can; `false` when the budget ended first.
-pub(super) fn improve(state: &mut State<'_>) -> bool {
+/// Improves the state as far as it can, by exchanges of two jails too or by moves alone; `false` when the budget ended
+/// first.
+pub(super) fn improve(state: &mut State<'_>, exchanges: bool) -> bool {
     let mut budget = state.options.budget;
     let begin = state.clone();
-    let mut complete = descend(state, &mut budget);
+    let mut complete = descend(state, exchanges, &mut budget);
     if complete && begin.place.len() * begin.fleet.nodes.len() <= SMALL {
         complete = look_ahead(&begin, state, &mut budget);
     }
     if state.options.goal == Goal::Consolidate && complete {
-        return consolidate(state, &mut budget);
+        return consolidate(state, exchanges, &mut budget);
     }
     complete
 }
@@ -67,9 +68,7 @@ pub(super) fn improve(state: &mut State<'_>) -> bool {
 /// Looks several moves ahead, also through states that cost more than the one before: it may take a move that gains
 /// nothing to make room for one that gains much. `best` is replaced by what is better.
 fn look_ahead<'f>(begin: &State<'f>, best: &mut State<'f>, budget: &mut u64) -> bool {
-    let moved = |s: &State<'_>| (0..s.place.len()).filter(|j| s.place.get(*j) != begin.place.get(*j)).collect::<Vec<_>>();
-    let paid: i64 = moved(best).into_iter().map(|j| begin.price(j)).sum();
-    let mut least = best.cost() + paid;
+    let mut least = best.worth(begin);
     let mut front = vec![(begin.cost(), begin.clone())];
     let mut seen = BTreeSet::from([begin.place.clone()]);
     while !front.is_empty() {
@@ -107,17 +106,15 @@ fn look_ahead<'f>(begin: &State<'f>, best: &mut State<'f>, budget: &mut u64) -> 
 }
 
 /// One pass after the other, until one changes nothing.
-fn descend(state: &mut State<'_>, budget: &mut u64) -> bool {
+fn descend(state: &mut State<'_>, exchanges: bool, budget: &mut u64) -> bool {
     let mut emptiest = Emptiest::of(state);
     loop {
-        let mut costly: Vec<(i64, usize)> = (0..state.fleet.nodes.len())
-            .map(|n| (state.cost_of(n), n))
-            .filter(|(cost, _)| *cost > 0)
-            .collect();
+        let mut costly: Vec<(i64, usize)> =
+            (0..state.fleet.nodes.len()).map(|n| (state.cost_of(n), n)).filter(|(cost, _)| *cost > 0).collect();
         costly.sort_unstable_by_key(|(cost, node)| (std::cmp::Reverse(*cost), *node));
         let mut changed = false;
         for (_, node) in costly {
-            while let Some(step) = best_of(state, &emptiest, node, budget) {
+            while let Some(step) = best_of(state, &emptiest, node, exchanges, budget) {
                 changed = true;
                 match step {
                     Step::Move(jail, to) => {
@@ -160,7 +157,7 @@ fn take(best: &mut Option<(i64, Step)>, change: i64, step: Step) {
 }
 
 /// The step from a node that gains most, if it gains more than its price.
-fn best_of(state: &State<'_>, emptiest: &Emptiest, node: usize, budget: &mut u64) -> Option<Step> {
+fn best_of(state: &State<'_>, emptiest: &Emptiest, node: usize, exchanges: bool, budget: &mut u64) -> Option<Step> {
     if state.cost_of(node) <= 0 {
         return None;
     }
@@ -185,7 +182,7 @@ fn best_of(state: &State<'_>, emptiest: &Emptiest, node: usize, budget: &mut u64
             }
         }
     }
-    if best.is_some() {
+    if best.is_some() || !exchanges {
         return best.map(|(_, step)| step);
     }
     // No move by itself helps: two jails may change places.
@@ -221,7 +218,7 @@ fn candidates(state: &State<'_>, emptiest: &Emptiest, jail: usize) -> Vec<usize>
 }
 
 /// Empties one node after the other, the least used first, as long as the others take everything.
-fn consolidate(state: &mut State<'_>, budget: &mut u64) -> bool {
+fn consolidate(state: &mut State<'_>, exchanges: bool, budget: &mut u64) -> bool {
     loop {
         let mut nodes: Vec<(u64, usize)> = (0..state.fleet.nodes.len())
             .filter(|n| !state.emptied.get(*n).copied().unwrap_or(true))
@@ -242,7 +239,7 @@ fn consolidate(state: &mut State<'_>, budget: &mut u64) -> bool {
             }
             // A node that is given up is worth all of it: the moves must not cost more.
             let price: i64 = here.iter().map(|j| state.price(*j)).sum();
-            let complete = descend(&mut tried, budget);
+            let complete = descend(&mut tried, exchanges, budget);
             if tried.residents.get(node).is_some_and(Vec::is_empty) && price < NODE {
                 tried.emptied.clone_from(&state.emptied);
                 *state = tried;

@@ -141,10 +141,7 @@ impl Survey<'_> {
         let spec = self.fleet.jail(&name);
         let measured = self.loads.iter().map(|sample| {
             let used = sample.get(node).map(|l| l.of(&jail.name, jail.jid)).unwrap_or_default();
-            Load {
-                cpu: spec.load.cpu.map_or(used.cpu, |t| t.0),
-                memory: spec.load.memory.unwrap_or(used.memory),
-            }
+            Load { cpu: spec.load.cpu.map_or(used.cpu, |t| t.0), memory: spec.load.memory.unwrap_or(used.memory) }
         });
         let root = facts.dataset_at(&jail.path);
         let index = |node: &NodeName| names.iter().position(|n| *n == node);
@@ -172,7 +169,8 @@ impl Survey<'_> {
                 What::Stay | What::Together { .. } | What::Apart { .. } => {}
                 What::On(nodes) => {
                     let these = indices(nodes);
-                    one.only = Some(one.only.map_or(these.clone(), |only| only.intersection(&these).copied().collect()));
+                    one.only =
+                        Some(one.only.map_or(these.clone(), |only| only.intersection(&these).copied().collect()));
                 }
                 What::Not(nodes) => one.never.extend(indices(nodes)),
                 What::Prefer(nodes) => one.prefers.extend(indices(nodes)),

@@ -81,7 +81,10 @@ fn any_fleet(most_nodes: usize, most_jails: usize) -> impl Strategy<Value = Flee
     (2..=most_nodes).prop_flat_map(move |count| {
         let nodes = prop::collection::vec(any_node(), count);
         let jails = prop::collection::vec(any_jail(count), 1..=most_jails);
-        let groups = prop::collection::vec((any::<bool>(), any::<bool>(), prop::collection::btree_set(0..most_jails, 2..4)), 0..2);
+        let groups = prop::collection::vec(
+            (any::<bool>(), any::<bool>(), prop::collection::btree_set(0..most_jails, 2..4)),
+            0..2,
+        );
         (nodes, jails, groups).prop_map(|(mut nodes, mut jails, groups)| {
             for (index, one) in nodes.iter_mut().enumerate() {
                 one.name = NodeName::new(format!("n{index}")).unwrap();
@@ -143,7 +146,9 @@ pub(super) fn follow(fleet: &Fleet, options: &Options, outcome: &Outcome) -> Res
         }
         disk[to] -= spec.disk;
         place[jail] = to;
-        let on = |n: usize| (0..place.len()).filter(|j| place[*j] == n).map(load).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        let on = |n: usize| {
+            (0..place.len()).filter(|j| place[*j] == n).map(load).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+        };
         let (cpu, memory) = on(to);
         if cpu * 1000 > there.capacity.cpu * options.limit || memory * 1000 > there.capacity.memory * options.limit {
             return fault("is above the limit");
@@ -165,7 +170,8 @@ pub(super) fn follow(fleet: &Fleet, options: &Options, outcome: &Outcome) -> Res
         }
     }
     for group in fleet.groups.iter().filter(|g| g.hard && g.together) {
-        let spread = |place: &dyn Fn(usize) -> usize| group.jails.iter().map(|j| place(*j)).collect::<BTreeSet<_>>().len();
+        let spread =
+            |place: &dyn Fn(usize) -> usize| group.jails.iter().map(|j| place(*j)).collect::<BTreeSet<_>>().len();
         if spread(&|j| fleet.jails[j].at) == 1 && spread(&|j| place[j]) > 1 {
             return Err("what is together was torn".into());
         }
@@ -222,6 +228,19 @@ proptest! {
     }
 }
 
+proptest! {
+    // Each tries up to 5^8 distributions.
+    #![proptest_config(ProptestConfig::with_cases(4))]
+
+    #[test]
+    fn nearly_as_good_as_trying_everything_with_eight_jails((fleet, options) in (any_fleet(5, 8), any_options())) {
+        prop_assume!(options.goal != Goal::Consolidate);
+        let (rules, shares) = gap(&fleet, &options);
+        prop_assert!(rules <= 0, "{rules} rules more are broken than need be");
+        prop_assert!(rules < 0 || shares <= 50, "{shares} thousandths worse than the best");
+    }
+}
+
 /// What the planner reaches against the best there is: the gap in thousandths of a node, rules counted apart.
 fn gap(fleet: &Fleet, options: &Options) -> (i64, i64) {
     let outcome = plan(fleet, options);
@@ -241,10 +260,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn nearly_as_good_as_trying_everything((fleet, options) in (any_fleet(5, 5), any_options())) {
+    fn nearly_as_good_as_trying_everything((fleet, options) in (any_fleet(5, 6), any_options())) {
         prop_assume!(options.goal != Goal::Consolidate);
         let (rules, shares) = gap(&fleet, &options);
         prop_assert!(rules <= 0, "{rules} rules more are broken than need be");
-        prop_assert!(rules < 0 || shares <= 400, "{shares} thousandths worse than the best");
+        prop_assert!(rules < 0 || shares <= 50, "{shares} thousandths worse than the best");
     }
 }

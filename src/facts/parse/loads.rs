@@ -83,11 +83,8 @@ mod tests {
         let rctl = "cputime=42\ndatasize=0\nstacksize=0\ncoredumpsize=0\nmemoryuse=1073741824\nmemorylocked=0\nmaxproc=9\n\
             openfiles=0\nvmemoryuse=0\npseudoterminals=0\nswapuse=0\nnthr=9\nmsgqqueued=0\nmsgqsize=0\nnmsgq=0\nnsem=0\n\
             nsemop=0\nnshm=0\nshmsize=0\nwallclock=77\npcpu=150\nreadbps=0\nwritebps=0\nreadiops=0\nwriteiops=0\n";
-        let frames = [
-            frame("rctl", "web", 0, rctl),
-            frame("rctl", "db", 1, ""),
-            frame("ps", "", 0, "3 1.0 100\n4 2.0 100\n"),
-        ];
+        let frames =
+            [frame("rctl", "web", 0, rctl), frame("rctl", "db", 1, ""), frame("ps", "", 0, "3 1.0 100\n4 2.0 100\n")];
         let loads = read(&frames).unwrap();
         assert_eq!(loads.of("web", 3), Use { cpu: 1500, memory: 1 << 30 });
         assert_eq!(loads.of("db", 4), Use { cpu: 20, memory: 102_400 }, "what it does not count for, ps tells");

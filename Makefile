@@ -9,7 +9,7 @@ AS_ROOT = scripts/as-root
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL = help
-.PHONY: help build setup demo test network faults acceptance check fmt generate man lab clean-lab
+.PHONY: help build setup demo test network faults bench acceptance check fmt generate man lab clean-lab
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ network: setup build ## the table of networks (README): a jail moves in each of 
 
 faults: setup build ## every fault at every step of a move, in labs side by side; a table at the end (several hours)
 	@$(AS_ROOT) $(CARGO) test --locked --test faults every_fault_at_every_step -- --nocapture
+
+bench: ## how long the planner of rebalance takes for large fleets, against its bounds
+	$(CARGO) bench --locked --bench rebalance
 
 acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=path/to/fleet.yml
 	@scripts/acceptance '$(FLEET)'

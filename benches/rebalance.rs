@@ -84,7 +84,7 @@ fn measure(what: &str, fleet: &Fleet, options: &Options, seconds: u64) -> bool {
     took.as_secs() < seconds && memory.is_none_or(|m| m < 1024)
 }
 
-fn main() {
+fn main() -> std::process::ExitCode {
     let spread = Options { band: 100, ..Options::default() };
     let violations = Options { goal: Goal::Violations, ..Options::default() };
     let all = [
@@ -93,6 +93,7 @@ fn main() {
     ];
     if all.contains(&false) {
         eprintln!("above its bounds");
-        std::process::exit(1);
+        return std::process::ExitCode::FAILURE;
     }
+    std::process::ExitCode::SUCCESS
 }

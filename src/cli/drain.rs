@@ -135,7 +135,7 @@ async fn emptied(
         after: Vec::new(),
         options: wish.options.clone(),
     });
-    let orders = Orders { title: wish.title.clone(), moves: moves.collect(), batch: wish.batch, deadline };
+    let orders = Orders { title: wish.title.clone(), moves: moves.collect(), batch: wish.batch, deadline, note: None };
     let mark = || marks::set(node);
     let all = batch::carry_out_after(global, fleet, hosts, &orders, consent, &mark).await?;
     let left = still_there(hosts, node, &outlook).await?;
@@ -385,7 +385,7 @@ async fn home(
         output::error(&format!("nothing is to come back to {node}"));
         return if consent.dry_run { Ok(Exit::Done) } else { unmarked() };
     }
-    let orders = Orders { title: format!("undrain of {node}"), moves, batch, deadline: None };
+    let orders = Orders { title: format!("undrain of {node}"), moves, batch, deadline: None, note: None };
     let all = batch::carry_out(global, fleet, &hosts, &orders, consent).await?;
     drop(hosts);
     if consent.dry_run {

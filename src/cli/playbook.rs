@@ -38,8 +38,13 @@ pub(super) async fn run(global: &Global, path: &Path, dry_run: bool, yes: bool) 
         after: one.after.clone(),
         options: one.options.over(&playbook.options),
     });
-    let orders =
-        Orders { title: path.display().to_string(), moves: moves.collect(), batch: &playbook.batch, deadline: None };
+    let orders = Orders {
+        title: path.display().to_string(),
+        moves: moves.collect(),
+        batch: &playbook.batch,
+        deadline: None,
+        note: None,
+    };
     let exit = match batch::carry_out(global, &fleet, &hosts, &orders, consent).await {
         Ok(all) => batch::worst(&all),
         Err(exit) => exit,

@@ -39,6 +39,7 @@ use crate::rebalance::survey;
 use crate::rebalance::survey::History;
 use crate::rebalance::survey::Survey;
 use crate::remote::Hosts;
+use crate::saga::record::NoteRecord;
 use crate::ui::plan_view;
 use crate::ui::sanitize;
 use crate::ui::text;
@@ -136,7 +137,17 @@ async fn balanced(
         after: one.after.clone(),
         options: wish.options.clone(),
     });
-    let orders = Orders { title: wish.title.clone(), moves: moves.collect(), batch: wish.batch, deadline: None };
+    let note = NoteRecord {
+        text: format!("one of {}: {}", wish.title, outcome.summary),
+        decision: serde_json::to_value(&outcome).ok(),
+    };
+    let orders = Orders {
+        title: wish.title.clone(),
+        moves: moves.collect(),
+        batch: wish.batch,
+        deadline: None,
+        note: Some(note),
+    };
     let all = batch::carry_out(global, fleet, hosts, &orders, consent).await?;
     Ok(match batch::worst(&all) {
         Exit::Done => stuck,

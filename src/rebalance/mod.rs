@@ -29,6 +29,7 @@ pub use model::Options;
 pub use model::Outcome;
 pub use model::Planned;
 pub use model::Refusal;
+pub use model::Usage;
 
 use objective::State;
 

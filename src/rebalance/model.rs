@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
 use serde::Serialize;
 
 use crate::model::JailName;
 use crate::model::NodeName;
 
 /// What a jail uses, or a node has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Load {
     /// Thousandths of a processor.
     pub cpu: u64,
@@ -105,7 +106,7 @@ pub struct Fleet {
 }
 
 /// What is wanted of the fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Goal {
@@ -184,7 +185,7 @@ pub struct Refusal {
 }
 
 /// How much of a node is used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// The node.
     pub node: NodeName,

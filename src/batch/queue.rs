@@ -282,11 +282,8 @@ mod tests {
     /// What a rebalance orders when two jails change places: the first waits on a third node for the second to leave.
     #[test]
     fn what_comes_after_a_jail_that_moves_twice_waits_for_the_moves_above_it() {
-        let jobs = vec![
-            job("one", "a", "c", &[]),
-            job("two", "b", "a", &["one"]),
-            job("one", "c", "b", &["one", "two"]),
-        ];
+        let jobs =
+            vec![job("one", "a", "c", &[]), job("two", "b", "a", &["one"]), job("one", "c", "b", &["one", "two"])];
         let mut queue = Queue::new(jobs, limits(9, 9, 9), None);
         for index in 0..3 {
             assert_eq!(begun(&mut queue), [index]);

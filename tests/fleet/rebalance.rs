@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::batches::playbook;
 use crate::bench::Fleet;
+use crate::report::in_a_browser;
 
 /// fleet.yml with what nodes have and jails use, so that nothing depends on how busy this machine is.
 fn declared(fleet: &mut Fleet) {
@@ -79,6 +80,19 @@ fn a_skewed_fleet_is_levelled_and_then_nothing_is_left_to_do() {
         fleet.answers_from(jail, host);
     }
     assert_eq!(watch.never_two("web", "192.168.123.0/24"), ["spare", "big"]);
+
+    // The report of a move tells of the whole.
+    let page = fleet.state.path().join("rebalance.html");
+    fleet.jailferry(&["report", "last", "--html", &page.display().to_string()]).exits(0);
+    let report = fleet.jailferry(&["report", "last", "--json"]).exits(0).json();
+    let used = |side: &str| {
+        report["levels"][side]
+            .as_array()
+            .and_then(|n| n.iter().find(|n| n["node"] == "spare"))
+            .map(|n| n["used"]["cpu"].clone())
+    };
+    assert_eq!((used("before"), used("after")), (Some(4000.into()), Some(2000.into())), "{report}");
+    in_a_browser(&page, &fs::read_to_string(&page).expect("the page is text"));
 
     // Nothing to do, and no host is changed, whether jails may move again or not. `run` does the same.
     let before = fleet.states();

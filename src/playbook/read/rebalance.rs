@@ -82,7 +82,7 @@ fn rule(node: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> Optio
     }
     let mut whats: Vec<Option<What>> = Vec::new();
     const YES: &[(&str, ())] = &[("true", ())];
-    whats.extend(fields.get("stay").map(|n| choice(n, "what can be said of it", YES, findings).map(|()| What::Stay)));
+    whats.extend(fields.get("stay").map(|n| choice(n, "what `stay` says", YES, findings).map(|()| What::Stay)));
     whats.extend(fields.get("on").map(|n| Some(What::On(nodes(n, fleet, findings)))));
     whats.extend(fields.get("not").map(|n| Some(What::Not(nodes(n, fleet, findings)))));
     whats.extend(fields.get("prefer").map(|n| Some(What::Prefer(nodes(n, fleet, findings)))));
@@ -91,7 +91,7 @@ fn rule(node: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> Optio
         if let Some(all) = items.filter(|i| i.len() < 2).and(jails_at) {
             findings.push(Diagnostic::error("a rule between jails needs two of them", all.span.clone()));
         }
-        Some(choice(at, "how much it weighs", FORCES, findings).map(what))
+        Some(choice(at, "a weight of a rule", FORCES, findings).map(what))
     };
     whats.extend(between("together", |hard| What::Together { hard }));
     whats.extend(between("apart", |hard| What::Apart { hard }));

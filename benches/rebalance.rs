@@ -46,6 +46,7 @@ fn fleet(nodes: usize, jails: usize, emptied: usize) -> Fleet {
             name: JailName::new(format!("j{j}")).expect("a name"),
             at: usize::try_from(at).expect("small"),
             samples: vec![Load { cpu: dice.roll(1500), memory: dice.roll(5 * GIB) }; 3],
+            bytes: 20 * GIB,
             disk: (1 + dice.roll(40)) * GIB,
             blackout: 3000,
             stays: (dice.roll(100) == 0).then(|| "as asked".to_owned()),

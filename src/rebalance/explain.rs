@@ -149,17 +149,25 @@ pub(super) fn stuck(state: &State<'_>, said: &[Refusal]) -> Vec<Refusal> {
 pub(super) fn summary(state: &State<'_>, moves: &[Planned], complete: bool) -> String {
     let rest = if complete { "" } else { "; the search was ended by its budget, and there may be better ones" };
     let wrong = (0..state.fleet.nodes.len()).filter(|n| state.cost_of(*n) >= WRONG).count();
-    let left =
-        if wrong == 0 { String::new() } else { format!("; {wrong} nodes still have a jail that must not be there") };
+    let full =
+        (0..state.fleet.nodes.len()).any(|n| state.node_cost(n, state.used.get(n).copied().unwrap_or_default()) > 0);
+    let left = match wrong {
+        0 => String::new(),
+        1 => "; 1 node still has a jail that must not be there".to_owned(),
+        many => format!("; {many} nodes still have a jail that must not be there"),
+    };
     match (moves.len(), state.options.goal) {
-        (0, Goal::Spread) if wrong == 0 => {
+        (0, _) if wrong > 0 || full => {
+            format!("Nothing can be moved now that should be: the reasons are below{left}{rest}.")
+        }
+        (0, Goal::Spread) => {
             let mean = state.aim.iter().max().copied().unwrap_or(0);
             format!(
                 "Nothing to do: no move is worth it; a node is relieved to {} or less once it is above its band{rest}.",
                 percent(mean)
             )
         }
-        (0, _) => format!("Nothing to do: no move is possible that gains anything{left}{rest}."),
+        (0, _) => format!("Nothing to do: no move gains anything{rest}."),
         (1, _) => format!("1 move{left}{rest}."),
         (n, _) => format!("{n} moves, one after the other{left}{rest}."),
     }

@@ -65,7 +65,9 @@ pub struct Jail {
     pub at: usize,
     /// What it used, one entry a sample, at least one; every jail has as many.
     pub samples: Vec<Load>,
-    /// Bytes of its datasets.
+    /// Bytes to send.
+    pub bytes: u64,
+    /// Bytes that its copy takes, with what is to spare.
     pub disk: u64,
     /// Milliseconds for which nobody would answer.
     pub blackout: u64,

@@ -152,7 +152,7 @@ fn told(begin: &State<'_>, hops: &[Hop]) -> Vec<Planned> {
             from: explain::node(begin, *from),
             to: explain::node(begin, *to),
             after,
-            bytes: spec.map_or(0, |s| s.disk),
+            bytes: spec.map_or(0, |s| s.bytes),
             predicted_blackout_milliseconds: spec.map_or(0, |s| s.blackout),
             why: explain::reason(&state, *jail, *from, *to, last),
         });

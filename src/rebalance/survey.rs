@@ -149,6 +149,7 @@ impl Survey<'_> {
         let mut one = Jail {
             at,
             samples: measured.collect(),
+            bytes: root.map_or(0, |d| d.used),
             disk: root.map_or(0, |d| drain::needed(d.used)),
             blackout: self.history.blackouts.get(&name).copied().unwrap_or(BLACKOUT),
             stays: self.why_it_stays(&name, jail, root.is_some()),

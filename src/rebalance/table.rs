@@ -19,7 +19,7 @@ fn bar(used: u64, capacity: u64) -> String {
 #[must_use]
 pub fn table(outcome: &Outcome) -> String {
     let width = outcome.before.iter().map(|u| u.node.as_str().len()).max().unwrap_or(0).max(4);
-    let mut out = format!("{:width$}          {:<22}    {:<22}\n", "node", "before", "after");
+    let mut out = format!("{:width$}          {:<22}    {}\n", "node", "before", "after");
     for (before, after) in outcome.before.iter().zip(&outcome.after) {
         let rows = [
             ("cpu", before.used.cpu, after.used.cpu, before.capacity.cpu),

@@ -31,6 +31,7 @@ pub(super) fn jail(name: &str, at: usize, cpu: u64, memory: u64, disk: u64) -> J
         name: JailName::new(name).unwrap(),
         at,
         samples: vec![Load { cpu: cpu * 100, memory: memory * GIB / 4 }],
+        bytes: disk * GIB,
         disk: disk * GIB,
         blackout: 3000,
         stays: None,

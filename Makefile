@@ -9,7 +9,7 @@ AS_ROOT = scripts/as-root
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL = help
-.PHONY: help build setup demo test network faults acceptance check fmt generate man lab clean-lab
+.PHONY: help build setup demo test network faults bench acceptance check fmt generate man lab clean-lab
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +30,10 @@ network: setup build ## the table of networks (README): a jail moves in each of 
 	@$(AS_ROOT) $(CARGO) test --locked --test network
 
 faults: setup build ## every fault at every step of a move, in labs side by side; a table at the end (several hours)
-	@$(AS_ROOT) $(CARGO) test --locked --test faults every_fault_at_every_step -- --nocapture
+	@$(AS_ROOT) env JAILFERRY_FAULTS=all $(CARGO) test --locked --test faults -- --nocapture
+
+bench: ## how long the planner of rebalance takes for large fleets, against its bounds
+	$(CARGO) bench --locked --bench rebalance
 
 acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=path/to/fleet.yml
 	@scripts/acceptance '$(FLEET)'
@@ -38,7 +41,6 @@ acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=pa
 check: ## format, lints, documentation, generated files, forbidden words, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) clippy --locked --test faults --test network -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	scripts/check-generated
 	$(CARGO) test --quiet --locked --test house

@@ -26,6 +26,7 @@
 //! - [`facts`]: the read-only questions to a host, one parser per tool's output, and what they add up to.
 //! - [`configuration`]: jail.conf, fstab, rc.conf and WireGuard's files, edited losslessly.
 //! - [`plan`]: from evidence to a [`plan::Plan`], which is a value: serialisable, and all that a run will do.
+//! - [`rebalance`]: which jails should go where, and in which order.
 //! - [`effect`]: the closed list of things done to a host; [`effect::commands`] has the exact FreeBSD command of each.
 //! - [`report`]: a run looked back at, as a value and as one page.
 //! - [`schedule`]: when a playbook runs, from its `schedule:` and the time, which is an argument.
@@ -59,6 +60,7 @@ pub mod facts;
 pub mod model;
 pub mod plan;
 pub mod playbook;
+pub mod rebalance;
 pub mod remote;
 pub mod report;
 pub mod saga;

@@ -43,6 +43,8 @@ mod nat;
 mod plans;
 #[path = "fleet/promise.rs"]
 mod promise;
+#[path = "fleet/rebalance.rs"]
+mod rebalance;
 #[path = "fleet/refusals.rs"]
 mod refusals;
 #[path = "fleet/relay.rs"]

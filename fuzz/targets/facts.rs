@@ -36,5 +36,6 @@ fuzz_target!(|bytes: &[u8]| {
     errors.extend(parse::parse_jail(&jail, &asked, &answer).err().unwrap_or_default());
     errors.extend(parse::parse_target(&there, &answer).err().unwrap_or_default());
     errors.extend(parse::parse_leftovers(&answer).err());
+    errors.extend(parse::parse_loads(&answer).err());
     assert!(errors.iter().all(|e| !e.to_string().contains(char::is_control)));
 });

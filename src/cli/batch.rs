@@ -44,6 +44,7 @@ use crate::playbook::Options;
 use crate::playbook::batch::Occasion;
 use crate::remote::Hosts;
 use crate::saga::interrupt::Interrupts;
+use crate::saga::record::NoteRecord;
 use crate::ui::event::Event;
 use crate::ui::paint::Paint;
 use crate::ui::plan_view;
@@ -75,6 +76,8 @@ pub(super) struct Orders<'a> {
     pub(super) moves: Vec<Order>,
     pub(super) batch: &'a Batch,
     pub(super) deadline: Option<Instant>,
+    /// What goes into the journal of each.
+    pub(super) note: Option<NoteRecord>,
 }
 
 /// How one of them ended.
@@ -394,7 +397,7 @@ impl Together<'_> {
             room: Mutex::new(Some(room)),
             held: Mutex::new(None),
         };
-        let ended = execute::in_turn(&drawn.plan, &hosts, renderer, Some(&waiting)).await;
+        let ended = execute::in_turn(&drawn.plan, &hosts, renderer, Some(&waiting), self.orders.note.as_ref()).await;
         let mut one = known(done(order, ended.outcome, ended.exit, ended.summary));
         one.run = Some(drawn.plan.run.clone());
         one.blackout_milliseconds = ended.blackout;

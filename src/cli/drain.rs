@@ -25,12 +25,12 @@ use crate::cli::prepare;
 use crate::cli::prepare::Undrawn;
 use crate::cli::waiting::reasons;
 use crate::facts::HostFacts;
-use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::playbook::Batch;
 use crate::playbook::Drain;
 use crate::playbook::Options;
+use crate::rebalance::survey::parent_of_jails;
 use crate::remote::Hosts;
 use crate::ui::plan_view;
 use crate::ui::sanitize;
@@ -135,7 +135,7 @@ async fn emptied(
         after: Vec::new(),
         options: wish.options.clone(),
     });
-    let orders = Orders { title: wish.title.clone(), moves: moves.collect(), batch: wish.batch, deadline };
+    let orders = Orders { title: wish.title.clone(), moves: moves.collect(), batch: wish.batch, deadline, note: None };
     let mark = || marks::set(node);
     let all = batch::carry_out_after(global, fleet, hosts, &orders, consent, &mark).await?;
     let left = still_there(hosts, node, &outlook).await?;
@@ -239,13 +239,6 @@ fn rooms(fleet: &FleetFile, wish: &Wish<'_>, facts: &BTreeMap<NodeName, HostFact
             Room { node: node.clone(), free, given: 0 }
         })
         .collect())
-}
-
-/// The dataset below which the running jails of a node live.
-fn parent_of_jails(facts: &HostFacts) -> Option<DatasetName> {
-    let root = facts.jails.iter().find_map(|j| facts.dataset_at(&j.path))?;
-    let (parent, _) = root.name.as_str().rsplit_once('/')?;
-    DatasetName::new(parent).ok()
 }
 
 fn no_room(rooms: &[Room], bytes: u64) -> String {
@@ -392,7 +385,7 @@ async fn home(
         output::error(&format!("nothing is to come back to {node}"));
         return if consent.dry_run { Ok(Exit::Done) } else { unmarked() };
     }
-    let orders = Orders { title: format!("undrain of {node}"), moves, batch, deadline: None };
+    let orders = Orders { title: format!("undrain of {node}"), moves, batch, deadline: None, note: None };
     let all = batch::carry_out(global, fleet, &hosts, &orders, consent).await?;
     drop(hosts);
     if consent.dry_run {

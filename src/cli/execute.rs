@@ -14,6 +14,7 @@ use crate::saga::direction::Direction;
 use crate::saga::interrupt::Interrupts;
 use crate::saga::journal;
 use crate::saga::record::FinishedRecord;
+use crate::saga::record::NoteRecord;
 use crate::saga::run::Outcome;
 use crate::saga::run::Run;
 use crate::saga::turn::Turn;
@@ -42,17 +43,18 @@ impl Ended {
 
 /// Runs a plan from the first step to its outcome.
 pub(super) async fn execute(plan: &Plan, hosts: &Hosts, renderer: &Renderer) -> Exit {
-    in_turn(plan, hosts, renderer, None).await.exit
+    in_turn(plan, hosts, renderer, None, None).await.exit
 }
 
-/// The same, waiting for its turn behind the copy.
+/// The same, waiting for its turn behind the copy; `note` goes into its journal.
 pub(super) async fn in_turn<'a>(
     plan: &'a Plan,
     hosts: &'a Hosts,
     renderer: &'a Renderer,
     turn: Option<&'a dyn Turn>,
+    note: Option<&NoteRecord>,
 ) -> Ended {
-    match open_journal(plan) {
+    match open_journal(plan, note) {
         Ok(journal) => whole(plan, hosts, renderer, journal, None, turn).await,
         Err(message) => {
             output::complain(&format!("{message}\nnothing was changed"));
@@ -119,7 +121,7 @@ async fn whole<'a>(
     Ended { exit, outcome: word, summary, blackout }
 }
 
-fn open_journal(plan: &Plan) -> Result<Journal, String> {
+fn open_journal(plan: &Plan, note: Option<&NoteRecord>) -> Result<Journal, String> {
     let folder = journal::runs_directory().map_err(|e| e.to_string())?;
     let whole = serde_json::to_value(plan).map_err(|e| format!("the plan cannot be written: {e}"))?;
     let header = Header {
@@ -132,6 +134,9 @@ fn open_journal(plan: &Plan) -> Result<Journal, String> {
     let journal = Journal::create(&folder, header).map_err(|e| e.to_string())?;
     if let Ok(schedule) = std::env::var(known::SCHEDULE_VARIABLE) {
         journal.note(known::started_by(&schedule)).map_err(|e| e.to_string())?;
+    }
+    if let Some(note) = note {
+        journal.append(Record::Note(note.clone())).map_err(|e| e.to_string())?;
     }
     Ok(journal)
 }

@@ -23,6 +23,7 @@ mod migrate;
 mod notify;
 mod plan;
 mod playbook;
+mod rebalance;
 mod recover;
 mod report;
 mod rollback;
@@ -70,6 +71,7 @@ const EXAMPLES: &str = "Examples:
   jailferry recover                          after any interruption: forward or back
   jailferry rollback web-0123abcd            move an accepted run back
   jailferry drain node spare                 move every jail away from a node
+  jailferry rebalance nightly.yml            level loads, by as few moves as do it
   jailferry leftovers                        what is ours on any node, and why
 
 Exit codes:
@@ -268,6 +270,32 @@ Examples:
         #[command(flatten)]
         how: How,
     },
+    /// Distribute jails over nodes by their loads, as the `rebalance:` of a playbook says
+    #[command(
+        after_long_help = "Loads are looked at several times; a node is relieved when it was above its band every time, down to the
+middle of it. Every move and every jail that should move and does not has its reason. Each move is tried on
+the hosts before it is shown; what they refuse is not moved, and said.
+
+Exit 0: moved, or there was nothing to do; 3: a rule wants something moved that cannot be.
+
+Examples:
+  jailferry rebalance balance.yml --dry-run
+  jailferry rebalance balance.yml --what-if big=down
+  jailferry rebalance balance.yml --yes"
+    )]
+    Rebalance {
+        /// The playbook
+        playbook: PathBuf,
+        /// What would be done if a node were gone, as NODE=down; several times for several; changes nothing
+        #[arg(long, value_name = "NODE=down")]
+        what_if: Vec<String>,
+        /// Only say what would be done; changes nothing on any host
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before starting
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Check fleet and playbook files without asking any host
     Check {
         /// Files to check [default: the fleet]
@@ -402,6 +430,9 @@ pub async fn main() -> Exit {
             let Some(node) = node_of(&words) else { return Exit::BadInput };
             let consent = migrate::Consent { dry_run, yes };
             drain::undrain(&global, &node, stay, &together.batch(), &how.options(), consent).await
+        }
+        Verb::Rebalance { playbook, what_if, dry_run, yes } => {
+            rebalance::rebalance(&global, &playbook, &what_if, migrate::Consent { dry_run, yes }).await
         }
         Verb::Check { files } => check::check(&global, &files),
         Verb::Doctor { nodes, how } => doctor::doctor(&global, &nodes, &how.options()).await,

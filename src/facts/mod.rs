@@ -6,6 +6,7 @@
 
 pub mod fingerprint;
 pub mod leftovers;
+mod loads;
 mod lookup;
 pub mod parse;
 pub mod questions;
@@ -15,6 +16,8 @@ mod second_round;
 mod types;
 mod upkeep;
 
+pub use loads::Loads;
+pub use loads::Use;
 pub use second_round::JailDataset;
 pub use second_round::JailFacts;
 pub use second_round::Mount;

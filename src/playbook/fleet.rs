@@ -1,6 +1,7 @@
 //! The fleet as its owner writes it: hub, nodes, jails. Only what the hosts cannot tell is required.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -16,6 +17,8 @@ use crate::model::Prefix;
 use crate::model::RemotePath;
 use crate::model::SshDestination;
 use crate::model::TableName;
+use crate::playbook::amounts::Amount;
+use crate::playbook::amounts::Reserve;
 use crate::playbook::check::Check;
 use crate::playbook::check::CheckText;
 use crate::playbook::options::Options;
@@ -119,6 +122,18 @@ pub struct Node {
     /// that leave by this host are put into it where no rule covers them.
     #[serde(default)]
     pub pf_table: Option<TableName>,
+    /// What it has, for `jailferry rebalance`. Without it, what the host says (hw.ncpu, hw.physmem).
+    #[serde(default)]
+    #[schemars(with = "Option<Amount>")]
+    pub capacity: Amount,
+    /// What `jailferry rebalance` keeps free of jails.
+    #[serde(default)]
+    #[schemars(with = "Option<Reserve>")]
+    pub reserve: Reserve,
+    /// Words for what it offers, such as ssd; a jail that `needs` them is moved to such a node only.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub provides: BTreeSet<String>,
 }
 
 impl Node {
@@ -138,6 +153,9 @@ impl Node {
             parent: None,
             egress: Egress::Hub,
             pf_table: None,
+            capacity: Amount::default(),
+            reserve: Reserve::default(),
+            provides: BTreeSet::new(),
         })
     }
 }
@@ -160,6 +178,14 @@ pub struct JailSpec {
     #[serde(default)]
     #[schemars(with = "Option<Vec<PublishText>>")]
     pub publish: Vec<Publish>,
+    /// What it uses, for `jailferry rebalance`. Without it, what is measured.
+    #[serde(default)]
+    #[schemars(with = "Option<Amount>")]
+    pub load: Amount,
+    /// What a node must provide for `jailferry rebalance` to move it there, such as ssd.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub needs: BTreeSet<String>,
     /// Options of this jail's moves.
     #[serde(flatten)]
     pub options: Options,

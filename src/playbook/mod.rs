@@ -8,9 +8,10 @@
 //! - `reader`: the tree to typed values, collecting what is wrong instead of stopping at it;
 //! - [`diagnostic`] and [`render`]: what is wrong, as data and as text with a snippet.
 //!
-//! What the files hold is in [`fleet`], [`check`], [`publish`], [`options`], [`moves`] and [`batch`]; their comments become the descriptions
-//! of `schema/*.json`, which editors show while one types.
+//! What the files hold is in [`fleet`], [`check`], [`publish`], [`amounts`], [`options`], [`moves`], [`batch`] and
+//! [`rebalance`]; their comments become the descriptions of `schema/*.json`, which editors show while one types.
 
+pub mod amounts;
 pub mod batch;
 pub mod check;
 pub mod diagnostic;
@@ -20,6 +21,7 @@ pub mod options;
 pub mod publish;
 mod read;
 mod reader;
+pub mod rebalance;
 pub mod render;
 pub mod report;
 pub mod rules;
@@ -47,6 +49,7 @@ pub use publish::Egress;
 pub use publish::Outside;
 pub use publish::Proto;
 pub use publish::Publish;
+pub use rebalance::Rebalance;
 pub use render::Look;
 pub use report::Kind;
 pub use report::Reading;

@@ -11,9 +11,10 @@ use crate::model::NodeName;
 use crate::playbook::batch::Batch;
 use crate::playbook::options::DurationText;
 use crate::playbook::options::Options;
+use crate::playbook::rebalance::Rebalance;
 use crate::schedule::Schedule;
 
-/// What to do with a fleet: moves, or a node to be emptied, with options for all of them.
+/// What to do with a fleet: moves, a node to be emptied, or loads to be balanced, with options for all moves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(title = "jailferry playbook", deny_unknown_fields)]
 pub struct Playbook {
@@ -37,6 +38,9 @@ pub struct Playbook {
     /// A node that all its running jails leave, instead of `moves`; where each goes is planned when it begins.
     #[serde(default)]
     pub drain: Option<Drain>,
+    /// How jails are distributed over nodes by their loads, instead of `moves`.
+    #[serde(default)]
+    pub rebalance: Option<Rebalance>,
 }
 
 /// One jail goes to one node.

@@ -154,7 +154,7 @@ pub fn kind_of(bytes: &[u8]) -> Kind {
     let near = |wanted: &str| entries.iter().take(100).any(|e| nearest(&e.key, [wanted]).is_some());
     if is_there("hub") || is_there("nodes") {
         Kind::Fleet
-    } else if is_there("moves") || is_there("drain") || (near("moves") && !near("hub")) {
+    } else if is_there("moves") || is_there("drain") || is_there("rebalance") || (near("moves") && !near("hub")) {
         Kind::Playbook
     } else {
         Kind::Fleet

@@ -12,6 +12,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde::Serialize;
 
 use crate::model::JailName;
@@ -20,6 +21,7 @@ use crate::model::RunId;
 use crate::plan::Finding;
 use crate::plan::Phase;
 use crate::plan::Plan;
+use crate::rebalance::Usage;
 use crate::report::timeline::Span;
 use crate::saga::Record;
 use crate::saga::RunRecord;
@@ -70,6 +72,8 @@ pub struct Report {
     pub lanes: Vec<Lane>,
     /// Addresses, routes, AllowedIPs and rules: before and after.
     pub network: Vec<Changed>,
+    /// How full the nodes were before and after the rebalance that the run belongs to.
+    pub levels: Option<Levels>,
     /// Everything else that is different.
     pub other_changes: Vec<Changed>,
     /// Every step.
@@ -80,6 +84,15 @@ pub struct Report {
     pub notes: Vec<NoteView>,
     /// Was the journal cut off in the middle of a line?
     pub torn: bool,
+}
+
+/// Nodes before and after a rebalance, as it was decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Levels {
+    /// Before.
+    pub before: Vec<Usage>,
+    /// After all of its moves.
+    pub after: Vec<Usage>,
 }
 
 /// What ran on a host.
@@ -211,6 +224,7 @@ impl Report {
             length: told.length,
             lanes: lanes(header.from.clone(), header.to.clone(), plan.as_ref(), told.bars),
             network: without_mark(network),
+            levels: levels(record),
             other_changes: without_mark(other_changes),
             steps,
             other_commands: told.other_commands,
@@ -229,6 +243,13 @@ fn exit(outcome: &str) -> Option<u8> {
         "needs-human" => Some(5),
         _ => None,
     }
+}
+
+fn levels(record: &RunRecord) -> Option<Levels> {
+    record.entries.iter().find_map(|entry| match &entry.what {
+        Record::Note(note) => serde_json::from_value(note.decision.clone()?).ok(),
+        _ => None,
+    })
 }
 
 fn notes(record: &RunRecord) -> Vec<NoteView> {

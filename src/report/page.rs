@@ -61,6 +61,7 @@ pub fn page(report: &Report) -> String {
     head(&mut out, report);
     blackout(&mut out, report);
     timeline(&mut out, report);
+    levels(&mut out, report);
     changes(&mut out, report);
     findings(&mut out, report);
     steps(&mut out, report);
@@ -169,6 +170,29 @@ fn timeline(out: &mut String, report: &Report) {
         duration(whole / 2),
         duration(whole)
     );
+}
+
+/// How full the nodes were, when the run is part of a rebalance.
+fn levels(out: &mut String, report: &Report) {
+    let Some(levels) = &report.levels else { return };
+    out.push_str("<h2>Loads before and after the rebalance</h2>\n<div class=\"pair\">\n");
+    for (heading, side) in [("Before", &levels.before), ("After", &levels.after)] {
+        let _ = writeln!(out, "<div class=\"card\"><h3>{heading}</h3>");
+        for node in side {
+            let _ = writeln!(out, "<h3>{}, {} jails</h3>", Text(node.node.as_str()), node.jails);
+            let rows = [("cpu", node.used.cpu, node.capacity.cpu), ("memory", node.used.memory, node.capacity.memory)];
+            for (what, used, capacity) in rows {
+                let _ = writeln!(
+                    out,
+                    "<p>{what} {}%</p>\n<div class=\"meter\"><i style=\"width:{}%\"></i></div>",
+                    percent(used, capacity),
+                    percent(used.min(capacity), capacity)
+                );
+            }
+        }
+        out.push_str("</div>\n");
+    }
+    out.push_str("</div>\n");
 }
 
 fn changes(out: &mut String, report: &Report) {

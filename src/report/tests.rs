@@ -63,6 +63,9 @@ fn journal(plan: &Plan, way: Way) -> RunRecord {
     }
     match way {
         Way::Forward => {
+            let nodes = |cpu: u64| serde_json::json!([{ "node": "spare", "jails": 3, "disk": 1, "used": { "cpu": cpu, "memory": 5 }, "capacity": { "cpu": 4000, "memory": 0 } }]);
+            let decision = serde_json::json!({ "moves": [], "before": nodes(4800), "after": nodes(1000) });
+            line(serde_json::json!({ "note": { "text": "one of nightly.yml", "decision": decision } }), false);
             line(serde_json::json!({ "finished": { "outcome": "moved", "blackout_milliseconds": 2300 } }), false)
         }
         Way::Cut => {}
@@ -184,6 +187,10 @@ fn a_run_that_moved() {
     assert_eq!(report.other_commands, vec![]);
     let handed = report.network.iter().find(|c| c.what.contains("192.168.123.50/32")).unwrap();
     assert_ne!(handed.before, handed.after);
+    let levels = report.levels.as_ref().unwrap();
+    assert_eq!((levels.before[0].used.cpu, levels.after[0].used.cpu), (4800, 1000));
+    let page = page(&report);
+    assert!(page.contains("<h3>spare, 3 jails</h3>") && page.contains("cpu 120.00%") && page.contains("cpu 25.00%"));
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!((json["format"].as_u64(), json["run"].as_str()), (Some(1), Some(plan.run.as_str())));
 }

@@ -178,7 +178,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::append`].
     pub fn note(&self, text: impl Into<String>) -> Result<(), JournalError> {
-        self.append(Record::Note(NoteRecord { text: text.into() }))
+        self.append(Record::Note(NoteRecord { text: text.into(), decision: None }))
     }
 
     fn write(&self, entry: &Entry) -> Result<(), JournalError> {

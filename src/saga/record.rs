@@ -107,6 +107,9 @@ pub struct CommandRecord {
 pub struct NoteRecord {
     /// The text.
     pub text: String,
+    /// What was decided, for programs: the outcome of the rebalance that the run belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<serde_json::Value>,
 }
 
 /// The run is over.

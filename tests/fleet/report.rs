@@ -35,7 +35,7 @@ fn the_report_of_a_move() {
 
 /// No error on the console; nothing cut off in a wide and a narrow window; readable in both colour schemes. With every
 /// part of the page unfolded.
-fn in_a_browser(page: &Path, text: &str) {
+pub fn in_a_browser(page: &Path, text: &str) {
     let Some(browser) = browser() else {
         let line = "SKIPPED the_report_of_a_move, in part: no chromium on this machine (Debian: apt-get install chromium), so HOW A BROWSER SHOWS THE REPORT IS NOT TESTED";
         // Not eprintln, which shows nothing when the test passes; and for the end of `make test`.

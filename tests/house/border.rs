@@ -12,6 +12,7 @@ const PURE: &[&str] = &[
     "src/facts",
     "src/plan",
     "src/effect",
+    "src/rebalance",
     "src/report",
     "src/schedule",
     "src/batch",

@@ -78,6 +78,7 @@ fn complaints(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Stri
                     "array" => value.is_array(),
                     "string" => value.is_string(),
                     "integer" => value.is_u64() || value.is_i64(),
+                    "number" => value.is_number(),
                     "boolean" => value.is_boolean(),
                     other => panic!("type {other}"),
                 };
@@ -111,10 +112,10 @@ fn complaints(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Stri
                     found.push(format!("{at}: {value} fits none of {ways:?}"));
                 }
             }
-            "minimum" if value.as_i64().is_some_and(|v| v < wanted.as_i64().unwrap()) => {
+            "minimum" if value.as_f64().is_some_and(|v| v < wanted.as_f64().unwrap()) => {
                 found.push(format!("{at}: {value} < {wanted}"));
             }
-            "maximum" if value.as_i64().is_some_and(|v| v > wanted.as_i64().unwrap()) => {
+            "maximum" if value.as_f64().is_some_and(|v| v > wanted.as_f64().unwrap()) => {
                 found.push(format!("{at}: {value} > {wanted}"));
             }
             "minItems" if value.as_array().is_some_and(|v| v.len() < wanted.as_u64().unwrap() as usize) => {
@@ -160,7 +161,7 @@ fn files(folder: &str) -> Vec<(String, Value)> {
 fn the_schema_takes_what_the_reader_takes() {
     for folder in ["fixtures/playbooks/valid", "playbooks"] {
         for (name, value) in files(folder) {
-            let playbook = value.get("moves").or_else(|| value.get("drain")).is_some();
+            let playbook = ["moves", "drain", "rebalance"].iter().any(|key| value.get(key).is_some());
             let schema = if playbook { playbook_schema() } else { fleet_schema() };
             assert_eq!(complaints(&schema, &schema, &value, &name), Vec::<String>::new());
         }
@@ -218,8 +219,8 @@ fn used(value: &Value, names: &[&str], at: &str, out: &mut std::collections::BTr
 fn the_reader_knows_every_key_of_the_schema() {
     let cases = [
         (&["fleet-everything.yml"][..], fleet_schema()),
-        // A playbook moves jails or empties a node.
-        (&["playbook-everything.yml", "playbook-drain.yml"], playbook_schema()),
+        // A playbook moves jails, empties a node, or levels loads.
+        (&["playbook-everything.yml", "playbook-drain.yml", "playbook-rebalance.yml"], playbook_schema()),
     ];
     for (names, schema) in cases {
         let files = files("fixtures/playbooks/valid");

@@ -143,6 +143,7 @@ fn read_all(answer: &[u8]) -> Vec<String> {
     errors.extend(parse_jail(&JailName::new("web").unwrap(), &jail, answer).err().unwrap_or_default());
     errors.extend(parse_target(&target, answer).err().unwrap_or_default());
     errors.extend(parse_leftovers(answer).err());
+    errors.extend(parse_loads(answer).err());
     errors.iter().map(ToString::to_string).collect()
 }
 

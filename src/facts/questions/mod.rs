@@ -26,6 +26,7 @@ const FILE: &str = include_str!("file.sh");
 const DATASETS: &str = include_str!("datasets.sh");
 const JAIL: &str = include_str!("jail.sh");
 const LEFTOVERS: &str = include_str!("leftovers.sh");
+const LOADS: &str = include_str!("loads.sh");
 
 /// The properties that a transfer depends on wherever their value comes from (zfsprops(7), contract 5).
 pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,available,written,recordsize,volsize,\
@@ -59,6 +60,12 @@ pub fn handshakes() -> String {
 #[must_use]
 pub fn leftover_questions() -> String {
     format!("{ASK}{RC}{LEFTOVERS}{END}")
+}
+
+/// What the running jails use now: what [`crate::facts::Loads`] holds.
+#[must_use]
+pub fn load_questions() -> String {
+    format!("{ASK}{LOADS}{END}")
 }
 
 /// What to ask the source about the jail that moves.

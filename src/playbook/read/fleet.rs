@@ -23,6 +23,9 @@ use crate::playbook::read::check::checks;
 use crate::playbook::read::options::options;
 use crate::playbook::read::options::plain_text;
 use crate::playbook::read::publish::publish;
+use crate::playbook::read::rebalance::amount;
+use crate::playbook::read::rebalance::features;
+use crate::playbook::read::rebalance::reserve;
 use crate::playbook::reader::Fields;
 use crate::playbook::reader::Problem;
 use crate::playbook::reader::choice;
@@ -192,6 +195,9 @@ fn one_node(entry: &Entry, defaults: &NodeSettings, findings: &mut Findings) -> 
     let ways = [("hub", Egress::Hub), ("node", Egress::Node)];
     let egress = fields.get("egress").and_then(|n| choice(n, "a way out", &ways, findings));
     let pf_table = fields.get("pf_table").and_then(|n| name(n, "a pf table", findings));
+    let capacity = fields.get("capacity").and_then(|n| amount(n, "a capacity", findings)).unwrap_or_default();
+    let reserve = fields.get("reserve").and_then(|n| reserve(n, findings)).unwrap_or_default();
+    let provides = fields.get("provides").map(|n| features(n, findings)).unwrap_or_default();
     fields.finish(findings);
     let (ssh, at) = ssh?;
     let node = Node {
@@ -205,6 +211,9 @@ fn one_node(entry: &Entry, defaults: &NodeSettings, findings: &mut Findings) -> 
         parent: own.parent.or_else(|| defaults.parent.clone()),
         egress: egress.unwrap_or_default(),
         pf_table,
+        capacity,
+        reserve,
+        provides,
     };
     Some((node, at))
 }
@@ -218,12 +227,14 @@ fn jails(node: &Located, tunnel: &[At<Prefix>], findings: &mut Findings) -> BTre
         let prefixes = fields.get("prefixes").map(|n| prefixes(n, findings)).unwrap_or_default();
         let checks = fields.get("checks").map(|n| checks(n, findings)).unwrap_or_default();
         let publish = fields.get("publish").map(|n| publish(n, findings)).unwrap_or_default();
+        let load = fields.get("load").and_then(|n| amount(n, "a load", findings)).unwrap_or_default();
+        let needs = fields.get("needs").map(|n| features(n, findings)).unwrap_or_default();
         let options = options(&mut fields, findings);
         fields.finish(findings);
         let Some(name) = name else { continue };
         owned.extend(prefixes.iter().cloned().map(|prefix| (name.clone(), prefix)));
         let prefixes = prefixes.into_iter().map(|(prefix, _)| prefix).collect();
-        jails.insert(name, JailSpec { prefixes, checks, publish, options });
+        jails.insert(name, JailSpec { prefixes, checks, publish, load, needs, options });
     }
     rules::not_a_jails(&owned, tunnel, findings);
     owned.retain(|(_, (prefix, _))| rules::unfit(*prefix).is_none());

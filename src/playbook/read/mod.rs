@@ -6,4 +6,5 @@ pub(crate) mod fleet;
 mod options;
 pub(crate) mod playbook;
 mod publish;
+mod rebalance;
 mod schedule;

@@ -77,7 +77,7 @@ pub(crate) fn timeout(node: &Located, findings: &mut Findings) -> Option<SignedD
 }
 
 /// A number of bytes such as `16MiB`.
-fn size(node: &Located, findings: &mut Findings) -> Option<u64> {
+pub(crate) fn size(node: &Located, findings: &mut Findings) -> Option<u64> {
     scalar(node, "a number of bytes", findings, |text| {
         let problem = |label: &str| Problem::new(format!("`{text}` is not a number of bytes"), label);
         if text.len() > 40 {

@@ -16,6 +16,7 @@ use crate::playbook::read::fleet::known;
 use crate::playbook::read::options::duration;
 use crate::playbook::read::options::options;
 use crate::playbook::read::options::plain_text;
+use crate::playbook::read::rebalance::rebalance;
 use crate::playbook::read::schedule::schedule;
 use crate::playbook::reader::Fields;
 use crate::playbook::reader::list;
@@ -32,29 +33,39 @@ pub(crate) fn playbook(root: &Located, fleet: Option<&Fleet>, findings: &mut Fin
     let options = options(&mut fields, findings);
     let schedule = fields.get("schedule").and_then(|n| schedule(n, findings));
     let batch = batch(&mut fields, fleet, findings);
-    let emptied = fields.get("drain");
-    let (moves, drain) = match emptied {
-        None => {
-            let moves = fields.require("moves", "which jail goes where?", findings);
-            let moves = moves.and_then(|n| list(n, "a list of moves", findings));
-            let moves: Option<Vec<(Move, Vec<After>)>> =
-                moves.map(|items| items.iter().filter_map(|item| one_move(item, fleet, findings)).collect());
-            if let Some(moves) = &moves {
-                order(moves, findings);
-            }
-            (moves.map(|m| m.into_iter().map(|(m, _)| m).collect()), None)
+    let (emptied, balanced) = (fields.get("drain"), fields.get("rebalance"));
+    let moves = fields.get("moves");
+    for (word, node) in [("drain", emptied), ("rebalance", balanced)] {
+        let other = |other: &'static str, at: Option<&Located>| (other != word && at.is_some()).then_some(other);
+        let beside = other("drain", emptied).or_else(|| moves.map(|_| "moves"));
+        if let (Some(node), Some(beside)) = (node, beside) {
+            let finding = Diagnostic::error(format!("a playbook with `{beside}` and with `{word}`"), node.span.clone());
+            findings.push(finding.hint("write two playbooks"));
         }
-        Some(node) => {
-            if fields.get("moves").is_some() {
-                let finding = Diagnostic::error("a playbook with `moves` and with `drain`", node.span.clone());
-                findings.push(finding.hint("write two playbooks"));
-            }
-            let drain = one_drain(node, fleet, findings);
-            (drain.is_some().then(Vec::new), drain)
+    }
+    let drain = emptied.map(|node| one_drain(node, fleet, findings));
+    let rebalance = balanced.map(|node| rebalance(node, fleet, findings));
+    let moves = if drain.is_none() && rebalance.is_none() {
+        let moves = fields.require("moves", "which jail goes where?", findings);
+        let moves = moves.and_then(|n| list(n, "a list of moves", findings));
+        let moves: Option<Vec<(Move, Vec<After>)>> =
+            moves.map(|items| items.iter().filter_map(|item| one_move(item, fleet, findings)).collect());
+        if let Some(moves) = &moves {
+            order(moves, findings);
         }
+        moves.map(|m| m.into_iter().map(|(m, _)| m).collect())
+    } else {
+        Some(Vec::new())
     };
     fields.finish(findings);
-    Some(Playbook { fleet: path, options, schedule, batch, moves: moves?, drain })
+    // What was written and could not be read stands in the findings.
+    let (drain, rebalance) = (read(drain)?, read(rebalance)?);
+    Some(Playbook { fleet: path, options, schedule, batch, moves: moves?, drain, rebalance })
+}
+
+/// `None` when something was written that could not be read.
+fn read<T>(written: Option<Option<T>>) -> Option<Option<T>> {
+    written.map_or(Some(None), |value| value.map(Some))
 }
 
 fn one_move(item: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> Option<(Move, Vec<After>)> {
@@ -101,7 +112,7 @@ fn one_drain(node: &Located, fleet: Option<&Fleet>, findings: &mut Findings) -> 
     Some(Drain { node: emptied?, to, stay, deadline })
 }
 
-fn is_node(
+pub(crate) fn is_node(
     fleet: Option<&Fleet>,
     node: &Option<NodeName>,
     at: Option<&Located>,
@@ -113,7 +124,7 @@ fn is_node(
     }
 }
 
-fn is_jail(fleet: Option<&Fleet>, jail: &Option<JailName>, at: Option<&Located>, findings: &mut Findings) {
+pub(crate) fn is_jail(fleet: Option<&Fleet>, jail: &Option<JailName>, at: Option<&Located>, findings: &mut Findings) {
     // A fleet that lists no jails leaves it to the hosts which there are.
     if let (Some(fleet), Some(jail), Some(at)) = (fleet.filter(|f| !f.jails.is_empty()), jail, at) {
         known(jail.as_str(), &at.span, "the jail", "jails", fleet.jails.keys().map(JailName::as_str), findings);

@@ -11,6 +11,7 @@ pub mod mount;
 mod nc;
 mod ping;
 pub mod plain;
+mod ps;
 mod shell;
 mod signals;
 mod small;
@@ -48,7 +49,7 @@ pub const COMMANDS: &[Command] = &[
     command("ping6", "/sbin", ping::ping6),
     command("pkill", "/bin", wrapped::pkill),
     command("poweroff", "/sbin", small::halt),
-    command("ps", "/bin", wrapped::ps),
+    command("ps", "/bin", ps::ps),
     command("pwd_mkdb", "/usr/sbin", small::pwd_mkdb),
     command("realpath", "/bin", wrapped::realpath),
     command("reboot", "/sbin", small::reboot),

@@ -8,7 +8,7 @@ use super::getopt::getopt;
 use crate::context::Context;
 use crate::net::tool;
 
-fn become_tool(name: &str, args: &[String]) -> i32 {
+pub(super) fn become_tool(name: &str, args: &[String]) -> i32 {
     let error = Command::new(tool(name)).arg0(name).args(args).exec();
     eprintln!("{name}: {}", super::reason(&error));
     127
@@ -229,26 +229,4 @@ fn grep(_ctx: &Context, name: &str, args: &[String]) -> i32 {
             3
         }
     }
-}
-
-/// ps(1): `-J JAIL` by the jail's name; the rest is Debian's.
-pub fn ps(_ctx: &Context, args: &[String]) -> i32 {
-    let Some(at) = args.iter().position(|arg| arg == "-J") else { return become_tool("ps", args) };
-    let Some(jail) = args.get(at + 1) else {
-        eprintln!("ps: option requires an argument -- J");
-        return 1;
-    };
-    let pids: Vec<String> = std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| {
-            std::fs::read_to_string(entry.path().join("root/.lab/jail")).is_ok_and(|name| name.trim() == jail)
-        })
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
-        .collect();
-    let mut out: Vec<String> = args[..at].iter().chain(&args[at + 2..]).cloned().collect();
-    out.extend(["-p".to_string(), if pids.is_empty() { "999999999".into() } else { pids.join(",") }]);
-    become_tool("ps", &out)
 }

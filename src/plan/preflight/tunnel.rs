@@ -54,7 +54,8 @@ pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
                     place.wireguard, place.node, interface.public_key
                 ),
                 Fix::new(format!(
-                    "correct the hub's PublicKey, and load it: service wireguard restart, or wg-quick(8)"
+                    "correct the hub's PublicKey in the file; with wg-quick(8) it is loaded by: wg-quick strip {tunnel} | wg syncconf {tunnel} /dev/stdin",
+                    tunnel = place.wireguard
                 ))
                 .write(
                     file_of(facts, &place.wireguard),

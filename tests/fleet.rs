@@ -20,6 +20,8 @@ mod client;
 mod clones;
 #[path = "fleet/direct.rs"]
 mod direct;
+#[path = "fleet/doctor.rs"]
+mod doctor;
 #[path = "fleet/encrypted.rs"]
 mod encrypted;
 #[path = "fleet/hung.rs"]

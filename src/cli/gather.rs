@@ -11,6 +11,8 @@ use futures_util::future::join_all;
 use crate::configuration::fstab;
 use crate::effect::command::Command;
 use crate::facts::HostFacts;
+use crate::facts::JailFacts;
+use crate::facts::TargetFacts;
 use crate::facts::parse;
 use crate::facts::questions;
 use crate::model::JailName;
@@ -22,8 +24,10 @@ use crate::plan::preflight;
 use crate::plan::situation;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
+use crate::playbook;
 use crate::playbook::Fleet;
 use crate::playbook::Transfer;
+use crate::remote::ConnectError;
 use crate::remote::Hosts;
 use crate::remote::Target;
 use crate::ui::event::Event;
@@ -36,17 +40,33 @@ const ROUND: u32 = 300;
 #[error("{}", .0.join("\n"))]
 pub struct GatherError(pub Vec<String>);
 
+fn targets(fleet: &Fleet) -> Vec<Target> {
+    let target = |(name, node): (&NodeName, &playbook::Node)| Target {
+        name: name.clone(),
+        destination: node.ssh.clone(),
+        become_root: node.become_root,
+    };
+    fleet.nodes.iter().map(target).collect()
+}
+
+/// Connects to those nodes of the fleet that can be reached, and says which cannot.
+///
+/// # Errors
+/// [`GatherError`] when this machine cannot connect to any host at all.
+pub async fn connect_reachable(
+    fleet: &Fleet,
+    ssh_config: Option<&Path>,
+) -> Result<(Hosts, Vec<ConnectError>), GatherError> {
+    let connected = Hosts::connect_reachable(&targets(fleet), ssh_config).await;
+    connected.map_err(|errors| GatherError(errors.0.iter().map(ToString::to_string).collect()))
+}
+
 /// Connects to all nodes of the fleet.
 ///
 /// # Errors
 /// [`GatherError`] with every host that could not be reached.
 pub async fn connect(fleet: &Fleet, ssh_config: Option<&Path>) -> Result<Hosts, GatherError> {
-    let targets: Vec<Target> = fleet
-        .nodes
-        .iter()
-        .map(|(name, node)| Target { name: name.clone(), destination: node.ssh.clone(), become_root: node.become_root })
-        .collect();
-    Hosts::connect(&targets, ssh_config)
+    Hosts::connect(&targets(fleet), ssh_config)
         .await
         .map_err(|errors| GatherError(errors.0.iter().map(ToString::to_string).collect()))
 }
@@ -59,6 +79,24 @@ pub async fn facts_of_all(
     hosts: &Hosts,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<BTreeMap<NodeName, HostFacts>, GatherError> {
+    let mut all = BTreeMap::new();
+    let mut errors = Vec::new();
+    for (name, facts) in facts_of_each(hosts, events).await {
+        match facts {
+            Ok(facts) => {
+                all.insert(name, facts);
+            }
+            Err(problems) => errors.extend(problems),
+        }
+    }
+    if errors.is_empty() { Ok(all) } else { Err(GatherError(errors)) }
+}
+
+/// The first round, of all hosts at once, with what went wrong host by host.
+pub async fn facts_of_each(
+    hosts: &Hosts,
+    events: &(dyn Fn(Event) + Send + Sync),
+) -> Vec<(NodeName, Result<HostFacts, Vec<String>>)> {
     let asked = hosts.names().cloned().map(|name| async move {
         events(Event::AskingHost { host: name.clone() });
         let started = Instant::now();
@@ -74,17 +112,26 @@ pub async fn facts_of_all(
         }
         (name, facts)
     });
-    let mut all = BTreeMap::new();
-    let mut errors = Vec::new();
-    for (name, facts) in join_all(asked).await {
-        match facts {
-            Ok(facts) => {
-                all.insert(name, facts);
-            }
-            Err(problems) => errors.extend(problems),
-        }
+    join_all(asked).await
+}
+
+/// Makes nodes that the hub has not heard of lately send it something, and asks the hub again: a tunnel that is not used
+/// has no handshakes, and one that is down gets none.
+pub async fn wake(hosts: &Hosts, hub: &NodeName, facts: &mut BTreeMap<NodeName, HostFacts>) {
+    let silent = preflight::silent(hub, facts);
+    if silent.is_empty() {
+        return;
     }
-    if errors.is_empty() { Ok(all) } else { Err(GatherError(errors)) }
+    let sent = silent.iter().map(|one| async move {
+        let command = Command::script(&one.node, ROUND, questions::knock(one.hub, one.fib));
+        // Whether it arrives is for the hub to say.
+        let _ = hosts.run(&command).await;
+    });
+    join_all(sent).await;
+    let Ok(output) = hosts.run(&Command::script(hub, ROUND, questions::handshakes())).await else { return };
+    if let Some(of_hub) = facts.get_mut(hub) {
+        parse::parse_handshakes(&output.stdout, of_hub);
+    }
 }
 
 /// Both rounds for one move. `None` as situation: too little is known, and the findings say why.
@@ -111,28 +158,53 @@ pub async fn evidence(
     if findings.has_errors() {
         return Ok((evidence, None, findings));
     }
+    wake(hosts, &fleet.hub, &mut evidence.hosts).await;
     let Some(situation) = situation::resolve(&evidence, jail, target, &mut findings) else {
         return Ok((evidence, None, findings));
     };
+    let jail_facts = about_jail(hosts, &evidence.fleet, &situation).await?;
+    evidence.target = Some(about_target(hosts, &evidence, &situation, &jail_facts, &mut findings).await?);
+    evidence.jail = Some(jail_facts);
+    if transfer == Transfer::Direct {
+        evidence.link = link::ask(hosts, &evidence, &situation, &mut findings).await;
+    }
+    Ok((evidence, Some(situation), findings))
+}
+
+/// What the source says of the jail.
+///
+/// # Errors
+/// [`GatherError`] when it does not answer.
+pub async fn about_jail(hosts: &Hosts, fleet: &Fleet, situation: &Situation) -> Result<JailFacts, GatherError> {
     let asked = questions::JailQuestions {
         configuration_file: situation.configuration_file.clone(),
         fstab: situation.fstab.clone(),
         root: situation.path.clone(),
         dataset: situation.source.dataset.clone(),
-        jail: jail.clone(),
+        jail: situation.jail.clone(),
         landmarks: fleet.egress_check.clone(),
     };
     let source = &situation.source.node;
     let command = Command::script(source, ROUND, questions::jail_questions(&asked));
     let output = hosts.run(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;
-    let told = |node: &NodeName, errors: Vec<parse::FactsError>| {
-        GatherError(errors.iter().map(|e| format!("{node}: {e}")).collect())
-    };
-    let jail_facts = parse::parse_jail(jail, &asked, &output.stdout).map_err(|e| told(source, e))?;
+    parse::parse_jail(&situation.jail, &asked, &output.stdout).map_err(|e| told(source, &e))
+}
 
-    let configuration = evidence.hosts.get(source).and_then(|f| f.jail_configuration(jail)).cloned();
+/// What the target says of the jail's place there.
+///
+/// # Errors
+/// [`GatherError`] when it does not answer.
+pub async fn about_target(
+    hosts: &Hosts,
+    evidence: &Evidence,
+    situation: &Situation,
+    jail: &JailFacts,
+    findings: &mut Findings,
+) -> Result<TargetFacts, GatherError> {
+    let (source, target) = (&situation.source.node, &situation.target.node);
+    let configuration = evidence.hosts.get(source).and_then(|f| f.jail_configuration(&situation.jail)).cloned();
     let mut paths: Vec<RemotePath> = Vec::new();
-    if let Some((_, file)) = &jail_facts.fstab {
+    if let Some((_, file)) = &jail.fstab {
         let sources = fstab::nullfs_sources(&file.text, &situation.path).unwrap_or_else(|error| {
             findings.error(
                 "fstab",
@@ -146,9 +218,10 @@ pub async fn evidence(
         paths.extend(needed.filter_map(|path| RemotePath::new(path).ok()));
     }
     if let Some(facts) = evidence.hosts.get(source) {
-        paths.extend(keys::files(&jail_facts, &facts.datasets));
+        paths.extend(keys::files(jail, &facts.datasets));
     }
     paths.extend(configuration.as_ref().and_then(preflight::log_folder));
+    paths.push(situation.path.clone());
     let mut files = vec![situation.target_file.clone()];
     files.extend(situation.fstab.clone());
     let there = questions::TargetQuestions {
@@ -162,14 +235,13 @@ pub async fn evidence(
             .collect(),
         parameters: configuration.as_ref().map(questions::kernel_parameters).unwrap_or_default(),
         dataset: situation.target.dataset.clone(),
-        origins: jail_facts.origins.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
+        origins: jail.origins.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
     };
     let command = Command::script(target, ROUND, questions::target_questions(&there));
     let output = hosts.run(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;
-    evidence.target = Some(parse::parse_target(&there, &output.stdout).map_err(|e| told(target, e))?);
-    evidence.jail = Some(jail_facts);
-    if transfer == Transfer::Direct {
-        evidence.link = link::ask(hosts, &evidence, &situation, &mut findings).await;
-    }
-    Ok((evidence, Some(situation), findings))
+    parse::parse_target(&there, &output.stdout).map_err(|e| told(target, &e))
+}
+
+fn told(node: &NodeName, errors: &[parse::FactsError]) -> GatherError {
+    GatherError(errors.iter().map(|e| format!("{node}: {e}")).collect())
 }

@@ -11,6 +11,7 @@ pub mod words;
 mod apply;
 mod batch;
 mod check;
+mod doctor;
 mod drain;
 mod execute;
 mod facts;
@@ -64,6 +65,7 @@ const EXAMPLES: &str = "Examples:
   jailferry migrate jail web to node big     the same, and do it after a question
   jailferry migrate web big --yes            the filler words may be left out; no question
   jailferry check                            is fleet.yml right? asks no host
+  jailferry doctor                           what would refuse or endanger any move, with its fix
   jailferry facts big                        what jailferry knows of a node
   jailferry runs                             what was done, with outcomes
   jailferry recover                          after any interruption: forward or back
@@ -299,6 +301,22 @@ Examples:
         /// Files to check [default: the fleet]
         files: Vec<PathBuf>,
     },
+    /// Ask all nodes for everything that would refuse or endanger a move, and say how to put it right
+    #[command(
+        after_long_help = "Plans every move of every jail to every other node, and looks at what the hosts would forget at
+their next boot. Each fault is told once: its host, the moves it affects, the lines to type.
+Changes nothing. Ends with 3 when something would have a move refused, otherwise with 0.
+
+Examples:
+  jailferry doctor
+  jailferry doctor big --json"
+    )]
+    Doctor {
+        /// Only these nodes, and moves from and to them [default: all]
+        nodes: Vec<String>,
+        #[command(flatten)]
+        how: How,
+    },
     /// Show what the nodes say
     Facts {
         /// Only this node
@@ -417,6 +435,7 @@ pub async fn main() -> Exit {
             rebalance::rebalance(&global, &playbook, &what_if, migrate::Consent { dry_run, yes }).await
         }
         Verb::Check { files } => check::check(&global, &files),
+        Verb::Doctor { nodes, how } => doctor::doctor(&global, &nodes, &how.options()).await,
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,
         Verb::Recover { run, dry_run } => recover::recover(&global, run.as_deref(), dry_run).await,
         Verb::Rollback { run, dry_run, yes, how } => {

@@ -14,6 +14,7 @@ pub mod questions;
 mod recordings;
 mod second_round;
 mod types;
+mod upkeep;
 
 pub use loads::Loads;
 pub use loads::Use;
@@ -42,3 +43,6 @@ pub use types::TableFile;
 pub use types::WireGuard;
 pub use types::WireGuardFile;
 pub use types::ZfsVersion;
+pub use upkeep::Boot;
+pub use upkeep::PermanentArp;
+pub use upkeep::Room;

@@ -8,6 +8,9 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::facts::Boot;
+use crate::facts::PermanentArp;
+use crate::facts::Room;
 use crate::model::DatasetName;
 use crate::model::Guid;
 use crate::model::InterfaceName;
@@ -60,6 +63,15 @@ pub struct HostFacts {
     /// Which jails are being moved, by what the hub's locks say: `RUN OWNER FENCE since …`.
     #[serde(default)]
     pub moving: BTreeMap<String, String>,
+    /// Folders that steps write to.
+    #[serde(default)]
+    pub room: BTreeMap<RemotePath, Room>,
+    /// What boot does by itself, besides rc.conf.
+    #[serde(default)]
+    pub boot: Boot,
+    /// Entries of arp(8) that never end, the host's own addresses among them.
+    #[serde(default)]
+    pub permanent_arp: Vec<PermanentArp>,
     /// What could not be read although the rest of the facts stands: the question (such as
     /// `jail -e /etc/jail.conf.d/old.conf`) and the answer's first line on standard error.
     pub unreadable: BTreeMap<String, String>,
@@ -157,6 +169,9 @@ pub struct WireGuardFile {
     pub save_config: bool,
     /// Does it hold wg-quick keys (Address, Table, PostUp …)? Plain `wg setconf` files do not.
     pub wg_quick: bool,
+    /// wg-quick(8)'s `Table`: `off` keeps it from making routes of the AllowedIPs.
+    #[serde(default)]
+    pub table: Option<String>,
     /// SHA-256 of the whole file, computed on the host.
     pub sha256: String,
     /// Public key and AllowedIPs of each [Peer] section.
@@ -172,6 +187,9 @@ pub struct Pf {
     pub nat: Vec<String>,
     /// `pfctl -sr` lines that reference an anchor.
     pub anchors: Vec<String>,
+    /// Is there a rule in `pfctl -sr` that blocks something?
+    #[serde(default)]
+    pub blocks: bool,
     /// Tables with their entries (negated entries left out).
     pub tables: BTreeMap<TableName, BTreeSet<Prefix>>,
     /// Translation rules of our anchors `jailferry/JAIL` by jail (`pfctl -P -a … -sn`); anchors without any left out.
@@ -221,6 +239,9 @@ pub struct RunningJail {
     pub addresses: Vec<IpNet>,
     /// Default gateways inside.
     pub gateways: Vec<IpAddr>,
+    /// The largest MTU of the interfaces with addresses inside.
+    #[serde(default)]
+    pub mtu: Option<u32>,
 }
 
 /// A jail as configured on a host, read through `jail -e` (contract 2.1).
@@ -313,6 +334,9 @@ pub struct Pool {
     pub size: u64,
     /// `health`, such as ONLINE.
     pub health: String,
+    /// Imported read-only.
+    #[serde(default)]
+    pub readonly: bool,
     /// Feature name to `disabled`, `enabled` or `active`.
     pub features: BTreeMap<String, String>,
 }

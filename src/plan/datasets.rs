@@ -4,6 +4,7 @@ use crate::effect::Base;
 use crate::effect::Parked;
 use crate::effect::PropertyState;
 use crate::facts::Dataset;
+use crate::facts::DatasetKind;
 use crate::facts::HostFacts;
 use crate::facts::JailDataset;
 use crate::facts::JailFacts;
@@ -15,6 +16,7 @@ use crate::model::SnapshotLabel;
 use crate::model::SnapshotName;
 use crate::model::common_base;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::keys;
 use crate::plan::keys::Key;
 use crate::plan::situation::Situation;
@@ -181,6 +183,19 @@ pub fn stale_name(root: &DatasetName, run: &RunId) -> Option<DatasetName> {
     DatasetName::new(format!("{root}.jailferry-{run}")).ok()
 }
 
+/// Out of the way, and not mounted at the next boot either.
+fn aside(dataset: &DatasetName, target: &HostFacts) -> Fix {
+    let fix = Fix::new("look at it; if it is not needed, put it aside, unmounted");
+    let fix = match target.dataset(dataset) {
+        Some(facts) if facts.kind == DatasetKind::Filesystem => {
+            let fix = fix.run(format!("zfs set canmount=noauto {dataset}"));
+            if facts.mounted { fix.run(format!("zfs unmount {dataset}")) } else { fix }
+        }
+        _ => fix,
+    };
+    fix.run(format!("zfs rename {dataset} {dataset}.old"))
+}
+
 /// What the target has: nothing, or an older copy of ours that shares a snapshot by GUID. Anything else is not ours.
 fn base_of(
     situation: &Situation,
@@ -198,7 +213,7 @@ fn base_of(
             "dataset-exists",
             node,
             format!("{into} exists on {node} and is not a copy that jailferry left there"),
-            format!("look at it; if it is not needed: zfs rename {into} {into}.old"),
+            aside(into, target),
         );
         return (Base::Nothing, None);
     };
@@ -207,7 +222,7 @@ fn base_of(
             "copy-mounted",
             node,
             format!("{into}, an older copy left by run {mark}, is mounted on {node}"),
-            format!("unmount it: zfs unmount {into}"),
+            Fix::new("unmount it").run(format!("zfs unmount {into}")),
         );
     }
     // Without a common snapshot the whole old copy is put aside (see `stale_copy`), and this one starts from nothing.

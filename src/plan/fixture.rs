@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use crate::effect::commands::sha256;
 use crate::effect::simulate::World;
+use crate::facts::Boot;
 use crate::facts::Dataset;
 use crate::facts::DatasetKind;
 use crate::facts::HostFacts;
@@ -20,6 +21,7 @@ use crate::facts::Pf;
 use crate::facts::Pool;
 use crate::facts::PropertyValue;
 use crate::facts::RcConf;
+use crate::facts::Room;
 use crate::facts::Route;
 use crate::facts::RunningJail;
 use crate::facts::TextFile;
@@ -179,6 +181,7 @@ impl JailShape {
             dying: false,
             addresses: self.families().into_iter().map(|f| in_network(f, self.number(), self.last())).collect(),
             gateways: self.families().into_iter().map(|f| address(f, self.number(), 1)).collect(),
+            mtu: Some(1380),
         }
     }
 
@@ -381,7 +384,7 @@ impl Shape {
         let listed = peers.iter().map(|p: &Peer| (p.public_key.clone(), p.allowed.clone())).collect();
         let autostart: Vec<&str> = here.iter().filter(|j| j.autostart).map(|j| j.name).collect();
         let (list, enable) = (autostart.join(" "), if autostart.is_empty() { "NO" } else { "YES" });
-        let commands = ["wg", "lockf", "timeout", "fetch", "nc"];
+        let commands = ["wg", "lockf", "timeout", "fetch", "nc", "daemon", "sha256"];
         let sysctls = [
             ("net.inet.ip.forwarding", "1"),
             ("net.inet6.ip6.forwarding", "1"),
@@ -418,6 +421,7 @@ impl Shape {
                 interface: interface("wg0"),
                 save_config: false,
                 wg_quick: shape.quick,
+                table: shape.quick.then(|| "off".to_owned()),
                 sha256: String::new(),
                 peers: listed,
             }],
@@ -446,10 +450,20 @@ impl Shape {
                 free: 100 << 30,
                 size: 200 << 30,
                 health: "ONLINE".into(),
+                readonly: false,
                 features: BTreeMap::new(),
             }],
             zfs: None,
             commands: commands.map(str::to_owned).into(),
+            room: [("/etc", 1 << 30), ("/var/db", 1 << 30)]
+                .map(|(folder, free)| (path(folder), Room { writable: true, free }))
+                .into(),
+            // Scripts of the host's own make everything at boot.
+            boot: Boot {
+                settings: BTreeMap::from([("net.fibs".to_owned(), 2)]),
+                tools: ["route", "ifconfig", "sysctl", "pfctl", "wg"].map(str::to_owned).into(),
+            },
+            permanent_arp: vec![],
             unreadable: BTreeMap::new(),
         }
     }

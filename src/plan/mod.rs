@@ -8,6 +8,7 @@ pub mod cast;
 pub mod checks;
 pub mod datasets;
 pub mod direct;
+pub mod doctor;
 pub mod ends;
 #[cfg(test)]
 mod fib_tests;
@@ -38,6 +39,7 @@ pub mod siblings;
 pub mod situation;
 pub mod staging;
 mod step;
+pub mod upkeep;
 pub mod ways;
 
 use serde::Deserialize;
@@ -53,6 +55,8 @@ use crate::model::Owner;
 use crate::model::RunId;
 
 pub use finding::Finding;
+pub use finding::Fix;
+pub use finding::Remedy;
 pub use finding::Severity;
 
 /// Where a plan stands: the phases of a move, in order.

@@ -44,6 +44,7 @@ use crate::plan::network::RouteChange;
 use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
+use crate::plan::upkeep;
 use crate::playbook::Fleet;
 
 /// The WireGuard configuration file of each host's tunnel.
@@ -164,7 +165,7 @@ pub(super) fn refuse_save_config(node: &NodeName, file: &WireGuardFile, findings
                 "{} has SaveConfig = true: wg-quick rewrites it at down, and runtime and file would fight",
                 file.path
             ),
-            "remove SaveConfig from the file",
+            upkeep::without_save_config(&file.path),
         );
     }
 }

@@ -40,6 +40,12 @@ use crate::plan::situation::Situation;
 /// The canary's name, the same for every run, so that whatever a killed one leaves is recognised.
 const NAME: &str = "jailferry_canary";
 
+/// Is that jail a canary? None of those moves.
+#[must_use]
+pub fn is_ours(jail: &JailName) -> bool {
+    jail.as_str() == NAME
+}
+
 /// Units of epairs that no `ifconfig epair create` comes to by itself.
 const FIRST_UNIT: u32 = 900;
 

@@ -21,6 +21,7 @@ use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::migrate::route_step;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
@@ -326,7 +327,10 @@ pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
                 "redirects",
                 node,
                 format!("{node} sends ICMP redirects, which may teach jails a way that does not exist"),
-                "sysctl net.inet.ip.redirect=0 net.inet6.ip6.redirect=0, and in /etc/sysctl.conf",
+                Fix::new("switch them off, now and at each boot")
+                    .run("sysctl net.inet.ip.redirect=0 net.inet6.ip6.redirect=0")
+                    .run("echo net.inet.ip.redirect=0 >> /etc/sysctl.conf")
+                    .run("echo net.inet6.ip6.redirect=0 >> /etc/sysctl.conf"),
             );
         }
     }

@@ -18,6 +18,7 @@ use crate::plan::direct::Link;
 use crate::plan::ends::End;
 use crate::plan::ends::ends;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::manager::Manager;
 use crate::playbook::Egress;
 use crate::playbook::Fleet;
@@ -376,7 +377,11 @@ fn only_bridge(facts: &HostFacts, node: &NodeName, findings: &mut Findings) -> O
                 "no-bridge",
                 node,
                 format!("{node} has no bridge for its jails"),
-                "create one: sysrc cloned_interfaces+=\" bridge0\" ifconfig_bridge0=\"up\"; service netif start bridge0",
+                Fix::new("create one, with the gateway addresses of its jails as ifconfig_bridge0 and aliases")
+                    .run("sysrc cloned_interfaces+=bridge0")
+                    .run("sysrc ifconfig_bridge0=up")
+                    .run("service netif cloneup bridge0")
+                    .run("service netif start bridge0"),
             );
             None
         }
@@ -498,7 +503,7 @@ fn place_for(
             "no-parent",
             name,
             format!("the parent dataset {parent} of fleet.yml does not exist on {name}"),
-            format!("create it (zfs create -p {parent}) or correct `parent:`"),
+            Fix::new("create it, or correct `parent:`").run(format!("zfs create -p {parent}")),
         );
         return None;
     }

@@ -5,6 +5,7 @@
 //! disturbs a run.
 
 pub mod bars;
+pub mod doctor_view;
 pub mod event;
 pub mod json;
 pub mod output;

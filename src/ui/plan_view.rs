@@ -14,6 +14,7 @@ use crate::plan::hooks::Call;
 use crate::plan::leases;
 use crate::plan::preflight::bytes;
 use crate::ui::paint::Paint;
+use crate::ui::sanitize;
 
 /// The whole plan as text, ending with a newline.
 #[must_use]
@@ -120,11 +121,26 @@ pub fn findings(findings: &[Finding], paint: Paint) -> String {
             Severity::Note => ("note", format!("note[{}]", finding.code)),
         };
         let host = finding.host.as_ref().map(|h| format!("{h}: ")).unwrap_or_default();
-        let _ = writeln!(out, "  {text} {host}{}", finding.what);
+        let _ = writeln!(out, "  {text} {host}{}", sanitize::line(&finding.what));
         if !finding.fix.is_empty() {
             let label = if mark == "note" { "note" } else { "fix" };
-            let _ = writeln!(out, "    {label}: {}", finding.fix);
+            let _ = writeln!(out, "    {label}: {}", sanitize::line(&finding.fix));
         }
+        out.push_str(&remedies(finding));
+    }
+    out
+}
+
+/// What to type and what to write, never broken into several lines.
+#[must_use]
+pub fn remedies(finding: &Finding) -> String {
+    let mut out = String::new();
+    for line in &finding.lines {
+        let (file, place) = (sanitize::line(&line.file), sanitize::line(&line.place));
+        let _ = writeln!(out, "      {}:{file}, {place}:\n        {}", line.host, sanitize::line(&line.line));
+    }
+    for remedy in &finding.commands {
+        let _ = writeln!(out, "      {}# {}", remedy.host, sanitize::line(&remedy.command));
     }
     out
 }

@@ -20,6 +20,7 @@ const PURE: &[&str] = &[
     "src/saga/record.rs",
     "src/saga/direction.rs",
     "src/saga/lanes.rs",
+    "src/ui/doctor_view.rs",
     "src/ui/event.rs",
     "src/ui/paint.rs",
     "src/ui/plan_script.rs",

@@ -53,6 +53,7 @@ impl Host {
             dying: false,
             addresses: canary.ends.iter().filter_map(|e| IpNet::new(e.address, e.length).ok()).collect(),
             gateways: canary.ends.iter().map(|e| e.gateway).collect(),
+            mtu: Some(canary.mtu),
         });
         self.facts.jails.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(())

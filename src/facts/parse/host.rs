@@ -14,6 +14,7 @@ use super::netstat;
 use super::pf;
 use super::rc;
 use super::sysctl;
+use super::upkeep;
 use super::wireguard;
 use super::zfs;
 use crate::effect::commands::OWNER_PROPERTY;
@@ -22,6 +23,7 @@ use crate::effect::commands::STATE_PROPERTY;
 use crate::facts::Dataset;
 use crate::facts::HostFacts;
 use crate::facts::Identity;
+use crate::facts::Interface;
 use crate::facts::JailConfiguration;
 use crate::facts::Pf;
 use crate::facts::Pool;
@@ -86,10 +88,31 @@ pub fn parse_host(answer: &[u8]) -> Result<HostFacts, Vec<FactsError>> {
             zfs,
             commands: commands?,
             moving: moving(&frames),
+            room: upkeep::room(&frames),
+            boot: upkeep::boot(&frames),
+            permanent_arp: upkeep::permanent_arp(&frames),
             unreadable,
         })
     })();
     all.filter(|_| errors.is_empty()).ok_or(errors)
+}
+
+/// Reads the answer to [`crate::facts::questions::handshakes`] into what the host said before; what cannot be read leaves it
+/// as it was.
+pub fn parse_handshakes(answer: &[u8], facts: &mut HostFacts) {
+    let Ok(frames) = Frames::parse(answer) else { return };
+    if let Ok(clock) = number(&frames, "clock") {
+        facts.identity.clock = clock;
+    }
+    for wireguard in &mut facts.wireguard {
+        let frame = frames.about("wg-latest-handshakes", wireguard.interface.as_str()).and_then(Frame::success);
+        let text = frame.map(Frame::text).unwrap_or_default();
+        for (key, seconds) in text.lines().filter_map(|row| row.split_once('\t')) {
+            let Ok(seconds) = seconds.trim().parse() else { continue };
+            let known = wireguard.peers.iter_mut().filter(|p| p.public_key.to_string() == key);
+            known.for_each(|p| p.latest_handshake = seconds);
+        }
+    }
 }
 
 /// The value, or its error put aside.
@@ -212,6 +235,7 @@ fn packet_filter(frames: &Frames) -> Result<Pf, FactsError> {
         enabled,
         nat: pf::rules(&text("pf-nat")?),
         anchors: pf::anchors(&text("pf-rules")?),
+        blocks: pf::rules(&text("pf-rules")?).iter().any(|r| r.starts_with("block ")),
         tables,
         of_jails,
         file: pf::file(frames),
@@ -230,7 +254,11 @@ fn running_jails(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<Run
         let addresses = frames.about("jail-ifconfig", &jid).and_then(Frame::success);
         let addresses = addresses.and_then(|f| ifconfig::interfaces(&f.question(), &f.text()));
         let addresses = note(unreadable, &format!("jexec {} ifconfig", jail.name), addresses);
-        let usable = addresses.into_iter().flatten().flat_map(|i| i.addresses).filter(|a| !a.addr().is_loopback());
+        let interfaces = addresses.unwrap_or_default();
+        // An address of lo0 goes nowhere by itself.
+        let outward = |i: &&Interface| !i.groups.iter().any(|g| g == "lo") && !i.addresses.is_empty();
+        jail.mtu = interfaces.iter().filter(outward).map(|i| i.mtu).max();
+        let usable = interfaces.into_iter().flat_map(|i| i.addresses).filter(|a| !a.addr().is_loopback());
         jail.addresses = usable.collect();
         for family in ["inet", "inet6"] {
             let routes = frames.about("jail-netstat", &format!("{jid} {family}")).and_then(Frame::success);
@@ -288,7 +316,9 @@ fn storage(frames: &Frames, unreadable: &mut Unreadable) -> Result<Storage, Fact
     }
     let mut pools = zfs::pools(&text("zpool-list")?)?;
     for pool in &mut pools {
-        pool.features = zfs::features(&frames.about("zpool-get", &pool.name)?.success()?.text());
+        let properties = frames.about("zpool-get", &pool.name)?.success()?.text();
+        pool.features = zfs::features(&properties);
+        pool.readonly = properties.lines().any(|row| row.starts_with("readonly\ton\t"));
     }
     Ok(Storage { datasets, pools, zfs: Some(version) })
 }

@@ -38,6 +38,7 @@ fn one(jail: &Value) -> Option<RunningJail> {
         dying: jail.get("dying").and_then(json::text).is_some_and(|d| d == "true" || d == "1"),
         addresses: Vec::new(),
         gateways: Vec::new(),
+        mtu: None,
     })
 }
 
@@ -95,6 +96,7 @@ mod tests {
             dying: false,
             addresses: vec![],
             gateways: vec![],
+            mtu: None,
         };
         assert_eq!(jails, [web]);
     }

@@ -19,6 +19,7 @@ mod prefix;
 mod rc;
 mod second_round;
 mod sysctl;
+mod upkeep;
 mod wireguard;
 mod zfs;
 
@@ -32,6 +33,7 @@ pub(in crate::facts) mod script_tests;
 pub use error::FactsError;
 pub use frames::Frame;
 pub use frames::Frames;
+pub use host::parse_handshakes;
 pub use host::parse_host;
 pub use leftovers::parse_leftovers;
 pub use loads::parse_loads;

@@ -79,6 +79,7 @@ pub fn file(path: &str, text: &str, sha256: &str) -> Result<WireGuardFile, Facts
         interface,
         save_config: false,
         wg_quick: false,
+        table: None,
         sha256: super::files::digest(path, sha256)?,
         peers: Vec::new(),
     };
@@ -99,6 +100,10 @@ pub fn file(path: &str, text: &str, sha256: &str) -> Result<WireGuardFile, Facts
             }
             Some(("saveconfig", value)) => {
                 found.save_config = value == "true";
+                found.wg_quick = true;
+            }
+            Some(("table", value)) => {
+                found.table = Some(value.to_owned());
                 found.wg_quick = true;
             }
             None if row.starts_with('[') => {

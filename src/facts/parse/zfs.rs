@@ -172,6 +172,7 @@ pub fn pools(text: &str) -> Result<Vec<Pool>, FactsError> {
             free: number(free)?,
             size: number(size)?,
             health: (*health).to_owned(),
+            readonly: false,
             features: BTreeMap::new(),
         });
     }

@@ -113,4 +113,3 @@ ask zpool-list '' zpool list -Hp -o name,size,alloc,free,health
 zpool list -H -o name 2>/dev/null | while read -r pool; do
 	ask zpool-get "$pool" zpool get -Hp -o property,value,source all "$pool"
 done
-ask end '' true

@@ -5,6 +5,8 @@
 //! frames. The scripts use the base system of FreeBSD 13.2 to 15 and POSIX sh only, write nothing, and never ask for
 //! a key: WireGuard's configuration files pass a filter on the host (contract 0.7, 3.4).
 
+use std::net::IpAddr;
+
 use crate::effect::commands::canary;
 use crate::effect::shell;
 use crate::facts::JailConfiguration;
@@ -18,6 +20,7 @@ const ASK: &str = include_str!("ask.sh");
 pub(super) const WIREGUARD: &str = include_str!("wireguard.sh");
 const RC: &str = include_str!("rc.sh");
 const PF: &str = include_str!("pf.sh");
+const UPKEEP: &str = include_str!("upkeep.sh");
 const HOST: &str = include_str!("host.sh");
 const FILE: &str = include_str!("file.sh");
 const DATASETS: &str = include_str!("datasets.sh");
@@ -33,7 +36,24 @@ pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,avai
 /// The first round: everything that [`crate::facts::HostFacts`] holds.
 #[must_use]
 pub fn host_questions() -> String {
-    format!("{ASK}{WIREGUARD}{RC}{PF}{HOST}")
+    format!("{ASK}{WIREGUARD}{RC}{PF}{HOST}{UPKEEP}{END}")
+}
+
+/// Makes a node send something to an address in a tunnel, until it is answered. A node that the hub has forgotten, since it
+/// was booted, takes its old keys for good until nothing has come back for 15 seconds; then it shakes hands anew.
+#[must_use]
+pub fn knock(address: IpAddr, fib: u16) -> String {
+    let family = if address.is_ipv4() { "" } else { " -6" };
+    let table = if fib == 0 { String::new() } else { format!("setfib {fib} ") };
+    format!(
+        "{ASK}knock() {{ n=0; until {table}ping{family} -n -q -c 1 -t 1 {address}; do n=$((n + 1)); [ $n -lt 25 ] || return 1; done; }}\nask knock '' knock\n{END}"
+    )
+}
+
+/// What the hub has heard of its peers by now.
+#[must_use]
+pub fn handshakes() -> String {
+    format!("{ASK}{HANDSHAKES}{END}")
 }
 
 /// Everything of ours on a host: what [`crate::facts::leftovers::Traces`] holds.
@@ -132,6 +152,11 @@ pub fn target_questions(questions: &TargetQuestions) -> String {
     script + END
 }
 
+const HANDSHAKES: &str = "ask clock '' date +%s
+for interface in $(wg show interfaces 2>/dev/null); do
+	ask wg-latest-handshakes \"$interface\" wg show \"$interface\" latest-handshakes
+done
+";
 const END: &str = "ask end '' true\n";
 
 fn call(function: &str, argument: &str) -> String {
@@ -152,7 +177,7 @@ fn spellings(parameter: &str) -> Vec<String> {
 /// (jail(8) "Pseudo-parameters", contract 2.7), each once.
 #[must_use]
 pub fn kernel_parameters(configuration: &JailConfiguration) -> Vec<String> {
-    const PSEUDO: [&str; 9] = [
+    const PSEUDO: [&str; 11] = [
         "command",
         "depend",
         "interface",
@@ -162,6 +187,8 @@ pub fn kernel_parameters(configuration: &JailConfiguration) -> Vec<String> {
         "stop.timeout",
         "vnet.interface",
         "allow.dying",
+        "allow.nodying",
+        "noip_hostname",
     ];
     let mut names: Vec<String> = configuration
         .parameters

@@ -11,6 +11,7 @@ public_part() {
 			if (key == "publickey" && length(value) == 44 && value ~ /^[A-Za-z0-9+\/]+=$/) print key "=" value
 			else if (key == "allowedips" && value ~ /^[0-9A-Fa-f.:\/,]*$/) print key "=" value
 			else if (key == "saveconfig" && tolower(value) ~ /^(true|false)$/) print key "=" tolower(value)
+			else if (key == "table" && value ~ /^[A-Za-z0-9]+$/) print key "=" tolower(value)
 			else if (key ~ /^(address|dns|mtu|table|preup|postup|predown|postdown)$/) print key
 		}' "$1"
 }

@@ -14,6 +14,7 @@ use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::manager::Manages;
 use crate::plan::preflight::Subject;
 
@@ -102,6 +103,11 @@ impl Manages for Plain {
         let Ok(list) = jail_list(rc) else { return Vec::new() };
         let what = format!("jail {} starts at boot on {host}", situation.jail);
         let before = rc.jail_list.join(" ");
+        let mut after =
+            if starts_all(cast.target) { all.iter().map(ToString::to_string).collect() } else { rc.jail_list.clone() };
+        if !after.iter().any(|name| name == situation.jail.as_str()) {
+            after.push(situation.jail.to_string());
+        }
         vec![
             Step::new(
                 Phase::Persist,
@@ -113,11 +119,7 @@ impl Manages for Plain {
                     meaning: Meaning::JailListAdd { jail: situation.jail.clone(), all },
                 },
             )
-            .change(Change::new(
-                format!("jail_list on {host}"),
-                &before,
-                format!("{before} {}", situation.jail).trim(),
-            )),
+            .change(Change::new(format!("jail_list on {host}"), before, after.join(" "))),
         ]
     }
 
@@ -126,18 +128,34 @@ impl Manages for Plain {
         if !s.situation.autostart {
             return;
         }
-        for (node, facts, then) in [
-            (&s.situation.source.node, s.source, "so a reboot would start this one even when it has left"),
-            (&s.situation.target.node, s.target, "adding one name would stop the others from starting"),
-        ] {
-            if starts_all(facts) {
-                findings.error(
-                    "empty-jail-list",
-                    node,
-                    format!("jail_list is empty on {node}, so every jail of {SHARED} starts at boot; {then}"),
-                    format!("list them: sysrc jail_list=\"{}\"", of_shared(facts).join(" ")),
-                );
-            }
+        let (source, target) = (&s.situation.source.node, &s.situation.target.node);
+        let all = |facts: &HostFacts| format!("sysrc jail_list=\"{}\"", of_shared(facts).join(" "));
+        if starts_all(s.source) {
+            findings.error(
+                "empty-jail-list",
+                source,
+                format!("jail_list is empty on {source}, so every jail of {SHARED} starts at boot, and a reboot would start this one even when it has left"),
+                Fix::new("list them").run(all(s.source)),
+            );
+        }
+        if starts_all(s.target) {
+            findings.warning(
+                "empty-jail-list",
+                target,
+                format!("jail_list is empty on {target}, so every jail of {SHARED} starts at boot: all of them will be listed, and this one"),
+                Fix::new("or list them yourself").run(all(s.target)),
+            );
+        }
+        let others = jail_list(&s.target.rc).is_ok_and(|list| list.would_start_others(&s.situation.jail));
+        if others {
+            let names = without(&s.target.rc.jail_list, &s.situation.jail);
+            findings.error(
+                "jails-off",
+                target,
+                format!("jail {} starts at boot, but jail_enable is not YES on {target}, and with it {names} of jail_list would start as well", s.situation.jail),
+                Fix::new("let rc(8) start jails, or take those that shall not start off the list (sysrc jail_list-=NAME)")
+                    .run(format!("sysrc -f {} jail_enable=YES", s.target.rc.jail_enable_file)),
+            );
         }
     }
 }

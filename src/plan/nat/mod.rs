@@ -24,6 +24,7 @@ use crate::model::Prefix;
 use crate::model::RemotePath;
 use crate::model::TableName;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::situation::Place;
 use crate::plan::situation::Situation;
 use crate::playbook::Fleet;
@@ -115,11 +116,11 @@ fn arrive(s: &Subject<'_>, nat: &mut Nat, findings: &mut Findings) {
     let own = *host != s.situation.hub;
     if facts.pf.enabled != Some(true) {
         let what = format!("pf is not running on {host}: nothing translates the jail's IPv4 addresses");
-        let fix = "sysrc pf_enable=YES; service pf start";
+        let fix = || Fix::new("start it, now and at each boot").run("sysrc pf_enable=YES").run("service pf start");
         if own || !s.publish.is_empty() || s.table_of(host).is_some() {
-            findings.error("pf-off", host, what, fix);
+            findings.error("pf-off", host, what, fix());
         } else {
-            findings.warning("pf-off", host, what, fix);
+            findings.warning("pf-off", host, what, fix());
         }
         return;
     }
@@ -153,7 +154,10 @@ fn arrive(s: &Subject<'_>, nat: &mut Nat, findings: &mut Findings) {
                 "nat-missing",
                 host,
                 format!("no NAT rule of {host} covers {prefix}: the jail has no way out to the IPv4 internet, now or after the move"),
-                format!("add to pf.conf: nat on egress inet from {prefix} to any -> (egress:0)"),
+                reloaded(Fix::new("translate it"), &main_file(facts), "behind its other translation rules", {
+                    let out = outside(facts);
+                    vec![format!("nat on {out} inet from {prefix} to any -> ({out}:0)")]
+                }),
             );
         }
     }
@@ -223,7 +227,7 @@ fn table_is_used(facts: &HostFacts, host: &NodeName, table: &TableName, findings
             host,
             format!("fleet.yml names pf table {table} of {host}, but pf has no such table"),
             format!(
-                "correct `pf_table:`, or declare it in {main}: table <{table}> persist file \"/etc/pf.{table}.table\""
+                "correct `pf_table:`, or make a file /etc/pf.{table}.table and declare it in {main}: table <{table}> persist file \"/etc/pf.{table}.table\""
             ),
         );
         return false;
@@ -236,7 +240,10 @@ fn table_is_used(facts: &HostFacts, host: &NodeName, table: &TableName, findings
             format!(
                 "no NAT rule of {host} translates pf table {table}, so putting the jail into it would change nothing"
             ),
-            format!("correct `pf_table:`, or add to {main}: nat on vtnet0 inet from <{table}> to any -> (vtnet0:0)"),
+            reloaded(Fix::new("correct `pf_table:`, or translate it"), &main, "behind its other translation rules", {
+                let out = outside(facts);
+                vec![format!("nat on {out} inet from <{table}> to any -> ({out}:0)")]
+            }),
         );
     }
     used
@@ -246,15 +253,8 @@ fn table_is_used(facts: &HostFacts, host: &NodeName, table: &TableName, findings
 /// one; else that of the default route, in the FIB of the jail's interfaces where it runs, in FIB 0 where its packets
 /// come out of the tunnel (contract 1.7).
 fn way_out(facts: &HostFacts, host: &NodeName, place: &Place, findings: &mut Findings) -> Option<InterfaceName> {
-    let named: BTreeSet<&str> = facts.pf.nat.iter().filter_map(|rule| rules::translates_on(rule)).collect();
-    if let (1, Some(interface)) = (named.len(), named.first().and_then(|n| InterfaceName::new(*n).ok()))
-        && facts.interface(&interface).is_some()
-    {
-        return Some(interface);
-    }
     let fib = if place.node == *host { place.fib } else { 0 };
-    let default = Prefix::default_route(Family::Inet);
-    let found = facts.routes(fib, Family::Inet).find(|r| r.destination == default).map(|r| r.interface.clone());
+    let found = likely_way_out(facts, fib);
     if found.is_none() {
         findings.error(
             "no-way-out",
@@ -264,6 +264,22 @@ fn way_out(facts: &HostFacts, host: &NodeName, place: &Place, findings: &mut Fin
         );
     }
     found
+}
+
+fn likely_way_out(facts: &HostFacts, fib: u16) -> Option<InterfaceName> {
+    let named: BTreeSet<&str> = facts.pf.nat.iter().filter_map(|rule| rules::translates_on(rule)).collect();
+    if let (1, Some(interface)) = (named.len(), named.first().and_then(|n| InterfaceName::new(*n).ok()))
+        && facts.interface(&interface).is_some()
+    {
+        return Some(interface);
+    }
+    let default = Prefix::default_route(Family::Inet);
+    facts.routes(fib, Family::Inet).find(|r| r.destination == default).map(|r| r.interface.clone())
+}
+
+/// For the text of a rule to write into pf.conf(5).
+fn outside(facts: &HostFacts) -> String {
+    likely_way_out(facts, 0).map_or_else(|| "INTERFACE".to_owned(), |name| name.to_string())
 }
 
 /// An anchor is evaluated only where the main ruleset names it (contract 4.1).
@@ -282,10 +298,7 @@ fn is_referenced(s: &Subject<'_>, host: &NodeName, facts: &HostFacts, wanted: &[
         "anchor-unreferenced",
         host,
         format!("the rules of pf on {host} do not name the anchor {}, so nothing in it would be looked at", s.anchor),
-        format!(
-            "add to {main}, before its filter rules: {}; then pfctl -nf {main} && pfctl -f {main} (states stay)",
-            missing.join(" and ")
-        ),
+        reloaded(Fix::new("name it there"), &main, "before its filter rules", missing),
     );
 }
 
@@ -306,6 +319,12 @@ fn is_kept(s: &Subject<'_>, host: &NodeName, facts: &HostFacts, wanted: &[String
         ),
         format!("touch {index} on {host}, and add to {main}: include \"{index}\""),
     );
+}
+
+/// Rules to write into pf.conf(5), and what loads it; states stay (contract 4.1).
+fn reloaded(fix: Fix, main: &RemotePath, place: &str, rules: Vec<String>) -> Fix {
+    let fix = rules.into_iter().fold(fix, |fix, rule| fix.write(main, place, rule));
+    fix.run(format!("pfctl -nf {main} && pfctl -f {main}"))
 }
 
 fn main_file(facts: &HostFacts) -> RemotePath {

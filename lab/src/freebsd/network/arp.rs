@@ -14,6 +14,8 @@ struct Entry {
     kind: &'static str,
     permanent: bool,
     published: bool,
+    /// The host's own address, whose entry goes with the address only.
+    own: bool,
 }
 
 fn usage() -> i32 {
@@ -64,12 +66,10 @@ pub fn run(_ctx: &Context, args: &[String]) -> i32 {
         cache.iter().filter(|e| interface.as_ref().is_none_or(|wanted| *wanted == e.interface)).collect();
     match (delete, all, words.as_slice()) {
         (true, true, _) => shown.iter().filter(|e| !e.permanent || e.published).map(|e| remove(e)).max().unwrap_or(0),
-        (true, false, [address, ..]) => {
-            match shown.iter().find(|e| e.address == *address && (!e.permanent || e.published)) {
-                Some(entry) => remove(entry),
-                None => fail("writing to routing socket: No such file or directory"),
-            }
-        }
+        (true, false, [address, ..]) => match shown.iter().find(|e| e.address == *address && !e.own) {
+            Some(entry) => remove(entry),
+            None => fail("writing to routing socket: No such file or directory"),
+        },
         (false, true, _) => {
             print(&shown, json);
             0
@@ -104,6 +104,7 @@ fn cache() -> std::io::Result<Vec<Entry>> {
             kind: kind(known),
             permanent: true,
             published: true,
+            own: false,
         });
     }
     for address in kernel::addresses(None)?.into_iter().filter(|a| !a.v6) {
@@ -118,6 +119,7 @@ fn cache() -> std::io::Result<Vec<Entry>> {
             kind: kind(known),
             permanent: true,
             published: false,
+            own: true,
         });
     }
     for neighbour in kernel::ip_list(&["-4", "neigh", "show"])? {
@@ -133,6 +135,7 @@ fn cache() -> std::io::Result<Vec<Entry>> {
             kind: kind(link(&device)),
             permanent: has("PERMANENT"),
             published: false,
+            own: false,
         });
     }
     // FreeBSD keeps a cache an interface, the newest interface's first.

@@ -1,0 +1,41 @@
+//! Who the hosts are: root on all of them, and as many machines as fleet.yml says.
+
+use std::collections::BTreeMap;
+
+use crate::facts::HostFacts;
+use crate::model::NodeName;
+use crate::model::PublicKey;
+use crate::plan::finding::Findings;
+
+/// Root, and hosts that are really different hosts. Without that, what else the hosts say means little.
+pub fn hosts(hosts: &BTreeMap<NodeName, HostFacts>, findings: &mut Findings) {
+    let mut seen: BTreeMap<&str, (&NodeName, Vec<&PublicKey>)> = BTreeMap::new();
+    for (node, facts) in hosts {
+        if facts.identity.uid != 0 {
+            findings.error(
+                "not-root",
+                node,
+                format!("commands on {node} run as uid {}, not as root", facts.identity.uid),
+                format!("connect as root, or set `become: sudo` (doas, mdo) for {node} in fleet.yml"),
+            );
+        }
+        let keys: Vec<&PublicKey> = facts.wireguard.iter().map(|w| &w.public_key).collect();
+        let uuid = &facts.identity.hostuuid;
+        match seen.insert(uuid, (node, keys.clone())) {
+            // Machines cloned after their first boot share /etc/hostid, but a tunnel works for one holder of a key only.
+            Some((other, others)) if others != keys => findings.warning(
+                "same-hostid",
+                node,
+                format!("{node} and {other} have the same kern.hostuuid {uuid}, as clones of one machine do"),
+                "make sure that the ssh destinations in fleet.yml lead to two machines",
+            ),
+            Some((other, _)) => findings.error(
+                "same-host",
+                node,
+                format!("{node} and {other} are the same host (kern.hostuuid {uuid})"),
+                "correct the ssh destinations in fleet.yml; cloned machines need a new /etc/hostid",
+            ),
+            None => {}
+        }
+    }
+}

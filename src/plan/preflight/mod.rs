@@ -1,0 +1,102 @@
+//! What speaks against a move, all of it at once, before anything is touched.
+//!
+//! One file a subject; each says what is wrong, what it would mean for the jail, and what to do.
+
+mod identity;
+mod jail;
+mod network;
+mod place;
+mod software;
+mod storage;
+#[cfg(test)]
+mod sure_tests;
+mod tunnel;
+mod way;
+
+use std::collections::BTreeMap;
+
+use crate::facts::HostFacts;
+use crate::facts::JailFacts;
+use crate::facts::TargetFacts;
+use crate::model::NodeName;
+use crate::plan::datasets::DatasetMove;
+use crate::plan::finding::Findings;
+use crate::plan::keys;
+use crate::plan::notices;
+use crate::plan::siblings;
+use crate::plan::situation::Situation;
+use crate::plan::upkeep;
+use crate::plan::upkeep::Host;
+use crate::playbook;
+
+pub use identity::hosts;
+pub use jail::log_folder;
+pub(super) use network::families;
+pub use storage::bytes;
+pub use tunnel::Silent;
+pub use tunnel::silent;
+
+/// What the preflight looks at.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Where things are.
+    pub situation: &'a Situation,
+    /// Every host of the fleet.
+    pub hosts: &'a BTreeMap<NodeName, HostFacts>,
+    /// The source.
+    pub source: &'a HostFacts,
+    /// The target.
+    pub target: &'a HostFacts,
+    /// The hub.
+    pub hub: &'a HostFacts,
+    /// The jail, as the source tells.
+    pub jail: &'a JailFacts,
+    /// Its place, as the target tells.
+    pub there: &'a TargetFacts,
+    /// Its datasets.
+    pub datasets: &'a [DatasetMove],
+    /// What fleet.yml asks of it.
+    pub checks: &'a [playbook::Check],
+}
+
+/// All findings.
+pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
+    software::versions(subject, findings);
+    software::tools(subject, findings);
+    network::forwarding(subject, findings);
+    network::fibs(subject, findings);
+    tunnel::tunnel(subject, findings);
+    tunnel::ownership(subject, findings);
+    place::free_place(subject, findings);
+    storage::storage(subject, findings);
+    keys::examine(subject, findings);
+    notices::examine(subject.situation, subject.source, subject.target, findings);
+    jail::surroundings(subject, findings);
+    jail::boot(subject, findings);
+    jail::tls(subject, findings);
+    siblings::examine(subject, findings);
+    way::routes(subject, findings);
+    way::neighbours(subject, findings);
+    way::twice(subject, findings);
+    way::gateway(subject, findings);
+    way::mtu(subject, findings);
+    way::interfaces(subject, findings);
+    way::bridge_filter(subject, findings);
+    upkeep(subject, findings);
+}
+
+/// The hosts that take part, as such.
+fn upkeep(s: &Subject<'_>, findings: &mut Findings) {
+    let (hub, source, target) = (&s.situation.hub, &s.situation.source, &s.situation.target);
+    for (place, facts, leaves) in [(source, s.source, source.node != *hub), (target, s.target, false)] {
+        let (node, bridge, tunnel, is_hub) =
+            (&place.node, Some(&place.bridge), Some(&place.wireguard), place.node == *hub);
+        let host = Host { node, facts, bridge, tunnel, is_hub, leaves };
+        upkeep::needs(&host, findings);
+    }
+    if source.node != *hub && target.node != *hub {
+        let (bridge, tunnel) = (None, Some(&s.situation.hub_wireguard));
+        let host = Host { node: hub, facts: s.hub, bridge, tunnel, is_hub: true, leaves: false };
+        upkeep::needs(&host, findings);
+    }
+}

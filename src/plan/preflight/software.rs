@@ -1,0 +1,127 @@
+//! Kernels, userlands, modules and commands.
+
+use crate::facts::HostFacts;
+use crate::model::NodeName;
+use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
+use crate::plan::preflight::Subject;
+
+/// A jail's userland must not be newer than the kernel it runs on (contract 7).
+pub(super) fn versions(s: &Subject<'_>, findings: &mut Findings) {
+    let (source, target) = (&s.situation.source.node, &s.situation.target.node);
+    let (a, b) = (&s.source.identity, &s.target.identity);
+    // 64-bit kernels run programs of 32 bits too (COMPAT_FREEBSD32), as long as the CPU does.
+    let runs_too = matches!((a.machine.as_str(), b.machine.as_str()), ("i386", "amd64") | ("arm", "arm64"));
+    let what = format!("{target} is {}, {source} is {}", b.machine, a.machine);
+    if runs_too {
+        findings.warning(
+            "machine",
+            target,
+            format!("{what}: whether the jail's programs run there depends on its kernel and CPU"),
+            "try one of them there first",
+        );
+    } else if a.machine != b.machine {
+        findings.error(
+            "machine",
+            target,
+            format!("{what}: the jail's programs cannot run there"),
+            "choose a target of the same architecture",
+        );
+    }
+    pending(s, findings);
+    if let Some(userland) = &s.jail.userland {
+        userland_of(s, userland, findings);
+    }
+    if s.target.sysctls.get("kern.features.vimage").is_none_or(|v| v.trim() != "1") {
+        findings.error(
+            "no-vimage",
+            target,
+            format!("the kernel of {target} has no VIMAGE, so no jail can have its own network stack"),
+            "use a GENERIC kernel (12.0 or newer)",
+        );
+    }
+}
+
+/// Modules on disk that belong to another kernel than the one that runs. Patches do not change what a kernel offers to
+/// modules (`__FreeBSD_version` stays), releases do (sys/module.h, MODULE_KERNEL_MAXVER).
+fn pending(s: &Subject<'_>, findings: &mut Findings) {
+    let (target, kernel) = (&s.situation.target.node, &s.target.identity);
+    // Empty where the kernel's file is not to be found (freebsd-version(1)).
+    if kernel.installed == kernel.running || kernel.installed.is_empty() {
+        return;
+    }
+    let epairs = s.situation.source.interfaces.iter().any(|i| i.as_str().starts_with("epair"));
+    let loaded = s.target.modules.contains("if_bridge") && (!epairs || s.target.modules.contains("if_epair"));
+    let same = release(&kernel.installed).is_some_and(|r| Some(r) == release(&kernel.running));
+    let what = format!("{target} runs kernel {} but {} is installed", kernel.running, kernel.installed);
+    let fix = format!("reboot {target} at a good moment (shutdown -r now)");
+    if loaded || same {
+        let what = format!("{what}: what runs there now is not what will run after its next boot");
+        findings.warning("reboot-pending", target, what, fix);
+    } else {
+        let what = format!("{what}: modules on disk do not match, and a jail's interfaces need some");
+        findings.error("reboot-pending", target, what, fix);
+    }
+}
+
+/// A userland that runs at the source already, on a kernel no newer than the target's, runs there too.
+fn userland_of(s: &Subject<'_>, userland: &str, findings: &mut Findings) {
+    let (target, kernel) = (&s.situation.target.node, &s.target.identity.running);
+    let (Some(jail), Some(there)) = (release(userland), release(kernel)) else { return };
+    if jail <= there {
+        return;
+    }
+    let what = format!("the jail's userland is {userland}, newer than {target}'s kernel {kernel}");
+    let fix = format!("upgrade {target} first (freebsd-update(8)), then reboot it");
+    let works_here = release(&s.source.identity.running).is_some_and(|here| here <= there);
+    if jail.0 == there.0 && works_here {
+        findings.warning("userland-newer", target, format!("{what}, as it is at the source"), fix);
+    } else {
+        findings.error("userland-newer", target, what, fix);
+    }
+}
+
+/// `13.2-RELEASE-p4` → (13, 2).
+fn release(text: &str) -> Option<(u32, u32)> {
+    let (major, rest) = text.split_once('.')?;
+    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((major.trim().parse().ok()?, minor.parse().ok()?))
+}
+
+/// Commands and modules that steps need.
+pub(super) fn tools(s: &Subject<'_>, findings: &mut Findings) {
+    let needs: [(&NodeName, &HostFacts, &[&str]); 3] = [
+        (&s.situation.hub, s.hub, &["wg", "lockf", "timeout", "daemon", "sha256"]),
+        (&s.situation.source.node, s.source, &["timeout", "daemon", "sha256"]),
+        (&s.situation.target.node, s.target, &["timeout", "fetch", "daemon", "sha256"]),
+    ];
+    for (node, facts, commands) in needs {
+        for command in commands {
+            if !facts.commands.contains(*command) {
+                findings.error(
+                    "no-command",
+                    node,
+                    format!("{node} has no {command}"),
+                    "the base system of FreeBSD 13.2 or newer has it below /sbin, /bin, /usr/sbin and /usr/bin; put it back there",
+                );
+            }
+        }
+    }
+    // ifconfig(8) loads what it needs (ifmaybeload), unless the securelevel forbids it.
+    let may_load = s.target.sysctl("kern.securelevel").is_none_or(|level| level <= 0);
+    let epairs = s.situation.source.interfaces.iter().any(|i| i.as_str().starts_with("epair"));
+    for (module, needed) in [("if_bridge", true), ("if_epair", epairs)] {
+        if needed && !may_load && !s.target.modules.contains(module) {
+            findings.error(
+                "no-module",
+                &s.situation.target.node,
+                format!(
+                    "module {module} is not loaded on {}, and its securelevel forbids loading it",
+                    s.situation.target.node
+                ),
+                Fix::new("load it at boot, before the securelevel is raised: then reboot")
+                    .run(format!("sysrc kld_list+={module}")),
+            );
+        }
+    }
+}

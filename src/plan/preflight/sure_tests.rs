@@ -1,0 +1,220 @@
+//! What forbids a move, and what only may: a finding that is not sure is a warning.
+
+use crate::facts::HostFacts;
+use crate::facts::JailConfiguration;
+use crate::facts::PathKind;
+use crate::facts::PropertyValue;
+use crate::model::InterfaceName;
+use crate::plan::Severity;
+use crate::plan::assemble;
+use crate::plan::finding::Findings;
+use crate::plan::fixture::Shape;
+use crate::plan::fixture::jail;
+use crate::plan::fixture::node;
+use crate::plan::fixture::path;
+use crate::plan::fixture::tester;
+use crate::plan::situation::Evidence;
+use crate::plan::situation::resolve;
+use crate::playbook::Options;
+
+/// How bad it is, of all findings with that code; `None`: there is none.
+fn severity(code: &str, change: impl FnOnce(&mut Evidence)) -> Option<Severity> {
+    let shape = Shape::testbed();
+    let (mut evidence, _, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+    change(&mut evidence);
+    let mut findings = Findings::default();
+    let situation = resolve(&evidence, &jail("web"), &node("big"), &mut findings).unwrap();
+    let plan = assemble::plan(&evidence, &situation, &Options::default().settle(), &tester(), "0", findings);
+    let found = plan.map_or_else(|findings| findings, |plan| plan.findings);
+    found.into_iter().filter(|f| f.code == code).map(|f| f.severity).max()
+}
+
+fn host<'a>(evidence: &'a mut Evidence, name: &str) -> &'a mut HostFacts {
+    evidence.hosts.get_mut(&node(name)).unwrap()
+}
+
+/// What the hub has heard of `of` is nothing.
+fn unheard(evidence: &mut Evidence, of: &str) {
+    let keys: Vec<_> = host(evidence, of).wireguard.iter().map(|w| w.public_key.clone()).collect();
+    let peers = host(evidence, "small").wireguard.iter_mut().flat_map(|w| &mut w.peers);
+    peers.filter(|p| keys.contains(&p.public_key)).for_each(|p| p.latest_handshake = 0);
+}
+
+const WARNING: Option<Severity> = Some(Severity::Warning);
+const ERROR: Option<Severity> = Some(Severity::Error);
+
+#[test]
+fn a_tunnel_is_down_when_the_node_was_made_to_speak_and_was_not_heard() {
+    let code = "no-handshake";
+    assert_eq!(severity(code, |_| ()), None);
+    assert_eq!(severity(code, |e| unheard(e, "big")), ERROR);
+    // What leaves a node needs no tunnel there.
+    assert_eq!(severity(code, |e| unheard(e, "spare")), WARNING);
+    // Nothing leads to the hub, so nobody could be made to speak.
+    let deaf = |e: &mut Evidence| {
+        unheard(e, "big");
+        host(e, "big").routes.values_mut().for_each(Vec::clear);
+    };
+    assert_eq!(severity(code, deaf), WARNING);
+}
+
+#[test]
+fn a_tunnel_that_takes_less_than_the_one_of_the_source_loses_clients() {
+    let narrow = |on: &'static [&'static str]| {
+        move |e: &mut Evidence| {
+            for name in on {
+                let peers = host(e, name).wireguard.iter_mut().flat_map(|w| &mut w.peers);
+                peers.for_each(|p| p.allowed = ["10.77.0.0/24".parse().unwrap()].into());
+            }
+        }
+    };
+    assert_eq!(severity("narrow-tunnel", narrow(&[])), None);
+    assert_eq!(severity("narrow-tunnel", narrow(&["big"])), ERROR);
+    assert_eq!(severity("narrow-tunnel", narrow(&["spare", "big"])), WARNING);
+}
+
+#[test]
+fn a_userland_is_too_new_unless_it_runs_on_such_a_kernel_already() {
+    let of = |jail: &'static str, here: &'static str| {
+        severity("userland-newer", move |e| {
+            e.jail.as_mut().unwrap().userland = Some(jail.to_owned());
+            host(e, "spare").identity.running = here.to_owned();
+        })
+    };
+    assert_eq!(of("13.2-RELEASE-p9", "13.2-RELEASE"), None);
+    assert_eq!(of("13.3-RELEASE", "13.2-RELEASE"), WARNING);
+    assert_eq!(of("13.3-RELEASE", "13.3-RELEASE"), ERROR);
+    assert_eq!(of("14.0-RELEASE", "13.2-RELEASE"), ERROR);
+}
+
+#[test]
+fn modules_of_another_release_cannot_be_loaded() {
+    let of = |installed: &'static str, loaded: bool| {
+        severity("reboot-pending", move |e| {
+            let facts = host(e, "big");
+            facts.identity.installed = installed.to_owned();
+            if !loaded {
+                facts.modules.remove("if_epair");
+            }
+        })
+    };
+    assert_eq!(of("", false), None);
+    assert_eq!(of("13.2-RELEASE-p9", false), WARNING);
+    assert_eq!(of("14.0-RELEASE", true), WARNING);
+    assert_eq!(of("14.0-RELEASE", false), ERROR);
+}
+
+#[test]
+fn parameters_whose_module_jail_loads_itself_are_no_error() {
+    let of = |parameter: &'static str, level: &'static str| {
+        severity("unknown-parameter", move |e| {
+            e.target.as_mut().unwrap().unknown_parameters.insert(parameter.to_owned());
+            host(e, "big").sysctls.insert("kern.securelevel".into(), level.into());
+        })
+    };
+    assert_eq!(of("allow.mount.fdescfs", "-1"), WARNING);
+    assert_eq!(of("linux.osname", "0"), WARNING);
+    assert_eq!(of("allow.mount.fdescfs", "1"), ERROR);
+    assert_eq!(of("meta", "-1"), ERROR);
+}
+
+#[test]
+fn what_is_still_dying_leaves_the_name_free() {
+    let dying = |e: &mut Evidence| {
+        let mut left = host(e, "spare").jail(&jail("web")).unwrap().clone();
+        (left.dying, left.addresses) = (true, vec![]);
+        host(e, "big").jails.push(left);
+    };
+    assert_eq!(severity("name-taken", dying), WARNING);
+}
+
+#[test]
+fn only_a_plain_command_is_known_to_need_an_interface() {
+    let of = |command: &'static str| {
+        severity("foreign-interface", move |e| {
+            let facts = host(e, "spare");
+            let mut vlan = facts.interfaces[0].clone();
+            vlan.name = InterfaceName::new("vlan7").unwrap();
+            facts.interfaces.push(vlan);
+            let web = facts.jail_configurations.iter_mut().find(|c| c.name == "web").unwrap();
+            web.parameters.push(("exec.prestart".into(), Some(command.into())));
+        })
+    };
+    assert_eq!(of("ifconfig vlan7 up"), ERROR);
+    assert_eq!(of("/sbin/ifconfig vlan7 fib 1"), ERROR);
+    assert_eq!(of("ifconfig vlan7 up || true"), WARNING);
+    assert_eq!(of("/root/vlan7/begin"), WARNING);
+    assert_eq!(of("ifconfig vlan7 create vlan 7 vlandev em0"), None);
+    assert_eq!(of("ifconfig vlan70 up"), None);
+}
+
+#[test]
+fn a_feature_of_the_pool_is_not_one_of_the_jails() {
+    let of = |compression: &'static str| {
+        severity("feature", move |e| {
+            host(e, "spare").pools[0].features.insert("zstd_compress".into(), "active".into());
+            host(e, "big").pools[0].features.insert("zstd_compress".into(), "disabled".into());
+            let value = PropertyValue { value: compression.to_owned(), source: "local".to_owned() };
+            e.jail.as_mut().unwrap().datasets[0].properties.insert("compression".into(), value);
+        })
+    };
+    assert_eq!(of("lz4"), WARNING);
+    assert_eq!(of("zstd-3"), ERROR);
+}
+
+#[test]
+fn what_comes_with_the_jail_is_not_missing() {
+    let absent = |e: &mut Evidence, folder: &str| {
+        e.target.as_mut().unwrap().paths.insert(path(folder), PathKind::Absent);
+    };
+    let log = |folder: &'static str| {
+        move |e: &mut Evidence| {
+            let web = host(e, "spare").jail_configurations.iter_mut().find(|c| c.name == "web").unwrap();
+            web.parameters.push(("exec.consolelog".into(), Some(format!("{folder}/console.log"))));
+            absent(e, folder);
+        }
+    };
+    let root = {
+        let mut evidence = Shape::testbed().world().evidence(&Shape::testbed().fleet(), &jail("web"), &node("big")).0;
+        host(&mut evidence, "spare").jail(&jail("web")).unwrap().path.clone()
+    };
+    assert_eq!(severity("no-log-folder", log("/var/log/jails")), ERROR);
+    let inside: &'static str = Box::leak(format!("{root}/var/log").into_boxed_str());
+    assert_eq!(severity("no-log-folder", log(inside)), None);
+    assert_eq!(severity("missing-source", |e| absent(e, inside)), None);
+    assert_eq!(severity("missing-source", |e| absent(e, "/usr/local/templates")), ERROR);
+}
+
+#[test]
+fn a_bridge_that_is_left_may_be_down() {
+    let down = |on: &'static str| {
+        move |e: &mut Evidence| {
+            host(e, on).interfaces.iter_mut().filter(|i| i.name.as_str() == "bridge0").for_each(|i| i.up = false);
+        }
+    };
+    assert_eq!(severity("bridge-down", down("spare")), WARNING);
+    assert_eq!(severity("bridge-down", down("big")), ERROR);
+}
+
+#[test]
+fn boot_lists_of_the_target() {
+    let list = |enable: bool, list: &'static str| {
+        move |e: &mut Evidence| {
+            let facts = host(e, "big");
+            facts.rc.jail_enable = enable;
+            facts.rc.jail_enable_text = Some(if enable { "YES" } else { "NO" }.to_owned());
+            facts.rc.jail_list = list.split_whitespace().map(str::to_owned).collect();
+            facts.rc.jail_list_text = (!list.is_empty()).then(|| list.to_owned());
+            facts.jail_configurations.push(JailConfiguration {
+                name: "old".into(),
+                file: path("/etc/jail.conf"),
+                parameters: vec![],
+            });
+        }
+    };
+    // Switched on for this one, the list would start others.
+    assert_eq!(severity("jails-off", list(false, "old")), ERROR);
+    assert_eq!(severity("jails-off", list(false, "")), None);
+    assert_eq!(severity("jails-off", list(true, "old")), None);
+    assert_eq!(severity("empty-jail-list", list(true, "")), WARNING);
+}

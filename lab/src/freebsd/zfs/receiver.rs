@@ -135,7 +135,8 @@ pub fn begin(locked: &mut Locked, begin: &Begin, name: &str, leaf: &str, top: bo
     Ok(Accepted { id, base, room, new, origin, _lock: lock })
 }
 
-fn kind(begin: &Begin) -> Kind {
+/// What is received.
+pub fn kind(begin: &Begin) -> Kind {
     if begin.volume { Kind::Volume } else { Kind::Filesystem }
 }
 
@@ -292,7 +293,7 @@ fn properties(dataset: &mut Dataset, begin: &Begin, top: bool, wish: &Wish, new:
         dataset.received.remove(name);
     }
     if top {
-        for (name, value) in &wish.set {
+        for (name, value) in wish.set.iter().filter(|(name, _)| props::applies(name, dataset.kind)) {
             let value = props::accept(name, value, dataset.kind, true, "cannot receive")?;
             dataset.local.insert(name.clone(), value);
         }

@@ -284,9 +284,11 @@ fn properties(dataset: &mut Dataset, begin: &Begin, top: bool, wish: &Wish, new:
         dataset.received = sent.iter().cloned().collect();
     }
     if new {
-        dataset.received.remove("keylocation");
+        // A root that comes with its properties keeps its place (libzfs_sendrecv.c, recv_fix_encryption_hierarchy); any
+        // other raw dataset becomes a root, and nobody knows where its key is.
+        let location = dataset.received.remove("keylocation").unwrap_or_else(|| "prompt".into());
         if begin.raw.is_some() {
-            dataset.local.insert("keylocation".into(), "prompt".into());
+            dataset.local.insert("keylocation".into(), location);
         }
     }
     for name in wish.exclude.iter().chain(wish.set.iter().map(|(name, _)| name)) {

@@ -146,6 +146,14 @@ fn one(
     if options.has('d') || options.has('e') {
         parents(session, &mut locked, &name)?;
     }
+    // The same snapshot once more is read and forgotten (libzfs_sendrecv.c, EEXIST), an increment that is; a full stream
+    // would make the dataset anew, which it is not asked to.
+    let there = locked.state.datasets.get(&name).filter(|d| d.partial.is_none() && begin.resume.is_none());
+    let again = there.and_then(|d| d.snapshot(&leaf)).is_some_and(|s| s.guid == begin.toguid);
+    if again && begin.fromguid.is_some() && !begin.clone {
+        drop(locked);
+        return skip(reader, begin);
+    }
     applicable(session, begin, package, &name, wish)?;
     let accepted = receiver::begin(&mut locked, begin, &name, &leaf, top, wish)?;
     drop(locked);

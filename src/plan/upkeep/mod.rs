@@ -1,5 +1,5 @@
-//! What is wrong with a host as such, whatever jail moves: [`host`] what stands in the way of any move, [`boot`] what
-//! the next boot would not make again, [`files`] where a WireGuard file and its interface differ.
+//! What is wrong with a host as such, whatever jail moves: `host` what stands in the way of any move, `boot` what
+//! the next boot would not make again, `files` where a WireGuard file and its interface differ.
 
 mod boot;
 mod files;

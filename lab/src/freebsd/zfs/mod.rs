@@ -1,6 +1,6 @@
 //! zfs(8) and zpool(8) over plain directories. What is behind each answer: OpenZFS 2.1.9 as recorded, and contract section 5.
 //!
-//! [`verbs`] holds the subcommands; [`store`] where things lie; [`model`] what is remembered; [`stream`], [`diff`] and [`tree`] how data is compared, sent and copied. [`real`] is for labs with a real OpenZFS instead.
+//! [`verbs`] holds the subcommands; [`store`] where things lie; [`model`] what is remembered; [`stream`], [`diff`] and [`tree`] how data is compared, sent and copied. [`mod@real`] is for labs with a real OpenZFS instead.
 
 mod clock;
 mod computed;

@@ -9,7 +9,7 @@ AS_ROOT = scripts/as-root
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL = help
-.PHONY: help build setup demo test network faults bench acceptance check fmt generate man lab clean-lab
+.PHONY: help build setup demo test network faults bench zfs-lab acceptance check fmt generate man lab clean-lab
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,12 +35,17 @@ faults: setup build ## every fault at every step of a move, in labs side by side
 bench: ## how long the planner of rebalance takes for large fleets, against its bounds
 	$(CARGO) bench --locked --bench rebalance
 
+# The runner is what cargo starts the tests by; OPENZFS=2.3 takes another version.
+zfs-lab: ## the storage commands on a real OpenZFS, in an emulated machine where this one has none (Debian 12; an hour the first time)
+	@$(CARGO) test --locked --test openzfs --config "target.'cfg(unix)'.runner = '$(CURDIR)/scripts/zfs-lab/run'" -- --test-threads=1
+
 acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=path/to/fleet.yml
 	@scripts/acceptance '$(FLEET)'
 
 check: ## format, lints, documentation, generated files, forbidden words, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --locked --test openzfs -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	scripts/check-generated
 	$(CARGO) test --quiet --locked --test house

@@ -68,3 +68,5 @@ mod thin;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/tool.rs"]
 mod tool;
+#[path = "fleet/volumes.rs"]
+mod volumes;

@@ -220,6 +220,9 @@ pub struct Transfer {
     /// The dataset's own `refquota`, which a full stream that was broken does not bring.
     #[serde(default)]
     pub refquota: Option<String>,
+    /// A volume, which has neither mount point nor canmount.
+    #[serde(default)]
+    pub volume: bool,
 }
 
 /// The way of a transfer's data.

@@ -202,6 +202,7 @@ mod tests {
             round,
             way: Way::Relay,
             refquota: None,
+            volume: false,
         };
         Step::new(Phase::Copy, "send", Effect::Transfer(transfer))
     }

@@ -617,6 +617,7 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         raw: moving.raw,
         round,
         way: Way::Relay,
+        volume: moving.source.volume,
     }
 }
 

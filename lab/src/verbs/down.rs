@@ -23,6 +23,7 @@ pub fn run(place: &Place) -> Result<i32> {
         }
         anyhow::ensure!(place.outer().is_none(), "the lab's process {pid} does not end");
     }
+    crate::freebsd::zfs::real::forget(place);
     if place.file("lab").exists() {
         fs::remove_dir_all(&place.dir).with_context(|| format!("cannot remove {}", place.dir.display()))?;
     }

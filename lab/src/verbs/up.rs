@@ -30,6 +30,7 @@ pub fn run(place: &Place, args: &[String]) -> Result<i32> {
     }
     tools()?;
     folder(place)?;
+    crate::freebsd::zfs::real::prepare(place, NODES)?;
     let mut listeners = Vec::new();
     for node in NODES.iter().filter(|node| node.jump.is_none()) {
         let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on the loopback")?;

@@ -62,7 +62,7 @@ pub fn run(place: &Place, name: &str, doors: &[Door], jump: Option<RawFd>) -> Re
 
 fn init(place: &Place, node: &Node, doors: &[Door], jump: Option<RawFd>) -> Result<i32> {
     let root = place.disks().join(node.name);
-    mounts(place, &root).with_context(|| format!("cannot mount the disks of {}", node.name))?;
+    mounts(place, node, &root).with_context(|| format!("cannot mount the disks of {}", node.name))?;
     nix::unistd::sethostname(node.name)?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     std::env::set_current_dir("/")?;
@@ -86,6 +86,7 @@ fn init(place: &Place, node: &Node, doors: &[Door], jump: Option<RawFd>) -> Resu
     match spawn::fork()? {
         None => {
             log_to("/var/log/boot.log")?;
+            crate::freebsd::zfs::real::boot(&ctx);
             rc::boot(&ctx);
             std::process::exit(0);
         }
@@ -108,7 +109,7 @@ fn init(place: &Place, node: &Node, doors: &[Door], jump: Option<RawFd>) -> Resu
     Ok(0)
 }
 
-fn mounts(place: &Place, root: &Path) -> Result<()> {
+fn mounts(place: &Place, node: &Node, root: &Path) -> Result<()> {
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     mount(Some(root), root, none, MsFlags::MS_BIND, none)?;
@@ -142,6 +143,7 @@ fn mounts(place: &Place, root: &Path) -> Result<()> {
     {
         std::os::unix::fs::symlink(to, at("/dev").join(link))?;
     }
+    crate::freebsd::zfs::real::enter(place, node, root).context("cannot bring in the real ZFS")?;
     // What was mounted before the reboot no longer is.
     fs::write(at("/.lab/mounts"), "")?;
     std::env::set_current_dir(root)?;

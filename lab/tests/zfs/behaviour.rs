@@ -163,3 +163,25 @@ fn a_killed_receive_is_taken_up_where_it_was_and_a_second_one_is_refused() {
     host.ok("zfs send -t $(zfs get -Hp -o value receive_resume_token zroot/dst/web) | zfs receive -s -u zroot/dst/web");
     same_trees(&host, "zroot/jails/web", "zroot/dst/web");
 }
+
+#[test]
+fn what_a_volume_does_not_have_cannot_be_set_on_it_by_a_receive() {
+    let host = host();
+    host.ok("zfs create -V 1m zroot/jails/web/disk; zfs snapshot -r zroot/jails/web@1");
+    let receive = |send: &str, options: &str, into: &str| {
+        host.run(&format!("zfs send {send} 2>/dev/null | zfs receive -u {options} zroot/dst/{into}"))
+    };
+    let refused = receive("-p zroot/jails/web/disk@1", "-o canmount=noauto", "disk@1");
+    assert_eq!(refused.status, 1, "{refused:?}");
+    assert_eq!(
+        refused.err,
+        "cannot receive new filesystem stream: property 'canmount' does not apply to datasets of this type\n"
+    );
+    let told = receive("-p zroot/jails/web/disk@1", "-x mountpoint -o readonly=on", "disk@1");
+    assert_eq!(told.status, 0, "{told:?}");
+    let warning = "Warning: zroot/dst/disk: property 'mountpoint' does not apply to datasets of this type\n";
+    assert_eq!(told.err, warning);
+    // The file systems of a tree get it, its volumes do not.
+    let tree = receive("-R zroot/jails/web@1", "-o canmount=noauto", "web");
+    assert_eq!((tree.status, tree.err.as_str()), (0, ""), "{tree:?}");
+}

@@ -138,7 +138,13 @@ pub fn receive(transfer: &Transfer) -> Command {
         argv.extend(["-o".to_owned(), format!("origin={there}")]);
     }
     if transfer.base.makes_a_dataset() {
-        argv.extend(["-x", "mountpoint", "-o", "readonly=on", "-o", "canmount=noauto", "-o"].map(str::to_owned));
+        // What a volume does not have is refused (libzfs_sendrecv.c, zfs_setup_cmdline_props).
+        let words: &[&str] = if transfer.volume {
+            &["-o", "readonly=on", "-o"]
+        } else {
+            &["-x", "mountpoint", "-o", "readonly=on", "-o", "canmount=noauto", "-o"]
+        };
+        argv.extend(words.iter().map(|word| (*word).to_owned()));
         argv.push(format!("{RUN_PROPERTY}={}", transfer.run));
         if transfer.owner.is_some() {
             argv.extend(notes(&arriving(transfer)).into_iter().flat_map(|note| ["-o".to_owned(), note]));
@@ -387,4 +393,36 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
     }
     parts.push(run(&back.to, format!("for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));
     Work::Sequence(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_received_with_what_volumes_have() {
+        let mut transfer = Transfer {
+            from: NodeName::new("spare").unwrap(),
+            to: NodeName::new("big").unwrap(),
+            dataset: DatasetName::new("zroot/web").unwrap(),
+            into: DatasetName::new("zroot/web").unwrap(),
+            label: SnapshotLabel::new("s").unwrap(),
+            base: Base::Nothing,
+            run: RunId::new("web-0123abcd").unwrap(),
+            owner: None,
+            raw: false,
+            estimate: None,
+            round: Some(0),
+            way: Way::Relay,
+            refquota: None,
+            volume: false,
+        };
+        let text = |transfer: &Transfer| receive(transfer).text();
+        assert_eq!(
+            text(&transfer),
+            "zfs receive -s -u -x mountpoint -o readonly=on -o canmount=noauto -o org.jailferry:run=web-0123abcd zroot/web@s"
+        );
+        transfer.volume = true;
+        assert_eq!(text(&transfer), "zfs receive -s -u -o readonly=on -o org.jailferry:run=web-0123abcd zroot/web@s");
+    }
 }

@@ -519,8 +519,9 @@ impl World {
             received.extend(source.local.clone());
             received.remove("mountpoint");
             let mut local = std::collections::BTreeMap::new();
-            for (property, value) in [("readonly", "on"), ("canmount", "noauto")] {
-                local.insert(property.to_owned(), value.to_owned());
+            local.insert("readonly".to_owned(), "on".to_owned());
+            if source.like.kind == crate::facts::DatasetKind::Filesystem {
+                local.insert("canmount".to_owned(), "noauto".to_owned());
             }
             if let Some(Transfer { run, owner, from, .. }) = transfer {
                 local.insert(RUN_PROPERTY.to_owned(), run.to_string());

@@ -1,6 +1,6 @@
 //! zfs(8) and zpool(8) over plain directories. What is behind each answer: OpenZFS 2.1.9 as recorded, and contract section 5.
 //!
-//! [`verbs`] holds the subcommands; [`store`] where things lie; [`model`] what is remembered; [`stream`], [`diff`] and [`tree`] how data is compared, sent and copied.
+//! [`verbs`] holds the subcommands; [`store`] where things lie; [`model`] what is remembered; [`stream`], [`diff`] and [`tree`] how data is compared, sent and copied. [`real`] is for labs with a real OpenZFS instead.
 
 mod clock;
 mod computed;
@@ -11,6 +11,7 @@ mod names;
 mod options;
 mod pools;
 mod props;
+pub mod real;
 mod receiver;
 mod sender;
 mod session;
@@ -37,11 +38,22 @@ use session::Session;
 pub const COMMANDS: &[Command] = &[command("zfs", "/sbin", zfs), command("zpool", "/sbin", zpool)];
 
 fn zfs(ctx: &Context, args: &[String]) -> i32 {
-    call(ctx, args, verbs::run)
+    match real(ctx) {
+        Some(real) => real.zfs(ctx, args),
+        None => call(ctx, args, verbs::run),
+    }
 }
 
 fn zpool(ctx: &Context, args: &[String]) -> i32 {
-    call(ctx, args, pools::run)
+    match real(ctx) {
+        Some(real) => real.zpool(ctx, args),
+        None => call(ctx, args, pools::run),
+    }
+}
+
+/// In a jail neither has a /dev/zfs.
+fn real(ctx: &Context) -> Option<real::Real> {
+    if ctx.jail.is_some() { None } else { real::Real::load(&ctx.state) }
 }
 
 fn call(ctx: &Context, args: &[String], run: fn(&mut Session, &[String]) -> session::Done) -> i32 {

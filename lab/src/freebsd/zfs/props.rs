@@ -247,6 +247,44 @@ pub fn value(state: &State, dataset: &str, name: &str) -> String {
     lookup(state, dataset, name).map(|found| found.value).unwrap_or_default()
 }
 
+/// Does a dataset of that kind have the property? (zfs_prop.c)
+pub fn applies(name: &str, kind: Kind) -> bool {
+    const FILESYSTEM: &[&str] = &[
+        "aclinherit",
+        "aclmode",
+        "acltype",
+        "atime",
+        "canmount",
+        "casesensitivity",
+        "devices",
+        "dnodesize",
+        "exec",
+        "filesystem_count",
+        "filesystem_limit",
+        "jailed",
+        "mountpoint",
+        "nbmand",
+        "normalization",
+        "overlay",
+        "quota",
+        "recordsize",
+        "refquota",
+        "relatime",
+        "setuid",
+        "sharenfs",
+        "sharesmb",
+        "snapdir",
+        "utf8only",
+        "version",
+        "vscan",
+        "xattr",
+    ];
+    match kind {
+        Kind::Volume => !FILESYSTEM.contains(&name),
+        Kind::Filesystem => !matches!(name, "volsize" | "volblocksize"),
+    }
+}
+
 /// Checks and normalises a value to set; `what` begins the message, such as `cannot set property for 'x'`.
 pub fn accept(name: &str, value: &str, kind: Kind, creating: bool, what: &str) -> Result<String, Fail> {
     let refuse = |text: String| Err(fail(format!("{what}: {text}")));
@@ -260,10 +298,7 @@ pub fn accept(name: &str, value: &str, kind: Kind, creating: bool, what: &str) -
     if fixed {
         return refuse(format!("'{name}' is readonly"));
     }
-    let only_filesystem = ["mountpoint", "canmount", "quota", "recordsize", "atime"];
-    if kind == Kind::Volume && only_filesystem.contains(&name)
-        || kind == Kind::Filesystem && matches!(name, "volsize" | "volblocksize")
-    {
+    if !applies(name, kind) {
         return refuse(format!("'{name}' does not apply to datasets of this type"));
     }
     match native.values {

@@ -135,7 +135,8 @@ pub fn begin(locked: &mut Locked, begin: &Begin, name: &str, leaf: &str, top: bo
     Ok(Accepted { id, base, room, new, origin, _lock: lock })
 }
 
-fn kind(begin: &Begin) -> Kind {
+/// What is received.
+pub fn kind(begin: &Begin) -> Kind {
     if begin.volume { Kind::Volume } else { Kind::Filesystem }
 }
 
@@ -283,16 +284,18 @@ fn properties(dataset: &mut Dataset, begin: &Begin, top: bool, wish: &Wish, new:
         dataset.received = sent.iter().cloned().collect();
     }
     if new {
-        dataset.received.remove("keylocation");
+        // A root that comes with its properties keeps its place (libzfs_sendrecv.c, recv_fix_encryption_hierarchy); any
+        // other raw dataset becomes a root, and nobody knows where its key is.
+        let location = dataset.received.remove("keylocation").unwrap_or_else(|| "prompt".into());
         if begin.raw.is_some() {
-            dataset.local.insert("keylocation".into(), "prompt".into());
+            dataset.local.insert("keylocation".into(), location);
         }
     }
     for name in wish.exclude.iter().chain(wish.set.iter().map(|(name, _)| name)) {
         dataset.received.remove(name);
     }
     if top {
-        for (name, value) in &wish.set {
+        for (name, value) in wish.set.iter().filter(|(name, _)| props::applies(name, dataset.kind)) {
             let value = props::accept(name, value, dataset.kind, true, "cannot receive")?;
             dataset.local.insert(name.clone(), value);
         }

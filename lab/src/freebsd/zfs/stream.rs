@@ -27,6 +27,8 @@ pub struct Package {
     pub datasets: Vec<(String, Vec<u64>)>,
     /// `-R` with `-i` or `-I`: removes on the other side what the sender no longer has, with `receive -F`.
     pub prune: bool,
+    /// `-R`.
+    pub recursive: bool,
 }
 
 /// Begins one snapshot.

@@ -146,6 +146,15 @@ fn one(
     if options.has('d') || options.has('e') {
         parents(session, &mut locked, &name)?;
     }
+    // The same snapshot once more is read and forgotten (libzfs_sendrecv.c, EEXIST), an increment that is; a full stream
+    // would make the dataset anew, which it is not asked to.
+    let there = locked.state.datasets.get(&name).filter(|d| d.partial.is_none() && begin.resume.is_none());
+    let again = there.and_then(|d| d.snapshot(&leaf)).is_some_and(|s| s.guid == begin.toguid);
+    if again && begin.fromguid.is_some() && !begin.clone {
+        drop(locked);
+        return skip(reader, begin);
+    }
+    applicable(session, begin, package, &name, wish)?;
     let accepted = receiver::begin(&mut locked, begin, &name, &leaf, top, wish)?;
     drop(locked);
     if options.has('v') {
@@ -168,6 +177,24 @@ fn one(
         create::automount(session, &locked, &name)?;
     }
     Ok(())
+}
+
+/// What a volume does not have can be left out of it, with a warning, but set only on the file systems of a recursive stream
+/// (libzfs_sendrecv.c, zfs_setup_cmdline_props).
+fn applicable(session: &mut Session, begin: &Begin, package: Option<&Package>, name: &str, wish: &Wish) -> Done {
+    let kind = receiver::kind(begin);
+    for property in wish.exclude.iter().filter(|property| !props::applies(property, kind)) {
+        let warning = "does not apply to datasets of this type";
+        session.warn(format!("Warning: {name}: property '{property}' {warning}"));
+    }
+    let recursive = package.is_some_and(|package| package.recursive);
+    match wish.set.iter().find(|(property, _)| !props::applies(property, kind)).filter(|_| !recursive) {
+        Some((property, _)) => Err(fail(format!(
+            "{}: property '{property}' does not apply to datasets of this type",
+            receiver::what(begin)
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// `-d` and `-e` make the file systems in between.

@@ -166,7 +166,12 @@ fn planned(session: &mut Session, locked: &Locked, operand: &str, options: &Opti
         .filter_map(|name| locked.state.datasets.get(name).map(|dataset| (name, dataset)))
         .map(|(name, dataset)| (name.clone(), dataset.snapshots.iter().map(|s| s.guid).collect()))
         .collect();
-    let package = packaged.then(|| Package { top: top.clone(), datasets, prune: replicate && from.is_some() });
+    let package = packaged.then(|| Package {
+        top: top.clone(),
+        datasets,
+        prune: replicate && from.is_some(),
+        recursive: replicate,
+    });
     Ok(Job { package, steps, options: sender::Show::of(options), last: operand.to_string() })
 }
 

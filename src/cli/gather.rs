@@ -115,10 +115,16 @@ pub async fn facts_of_each(
     join_all(asked).await
 }
 
-/// Makes nodes that the hub has not heard of lately send it something, and asks the hub again: a tunnel that is not used
-/// has no handshakes, and one that is down gets none.
-pub async fn wake(hosts: &Hosts, hub: &NodeName, facts: &mut BTreeMap<NodeName, HostFacts>) {
-    let silent = preflight::silent(hub, facts);
+/// Makes those of the nodes that the hub has not heard of lately send it something, and asks the hub again: a tunnel that
+/// is not used has no handshakes, and one that is down gets none.
+pub async fn wake(
+    hosts: &Hosts,
+    hub: &NodeName,
+    nodes: &BTreeSet<NodeName>,
+    facts: &mut BTreeMap<NodeName, HostFacts>,
+) {
+    let mut silent = preflight::silent(hub, facts);
+    silent.retain(|one| nodes.contains(&one.node));
     if silent.is_empty() {
         return;
     }
@@ -158,10 +164,11 @@ pub async fn evidence(
     if findings.has_errors() {
         return Ok((evidence, None, findings));
     }
-    wake(hosts, &fleet.hub, &mut evidence.hosts).await;
     let Some(situation) = situation::resolve(&evidence, jail, target, &mut findings) else {
         return Ok((evidence, None, findings));
     };
+    let ends = BTreeSet::from([situation.source.node.clone(), situation.target.node.clone()]);
+    wake(hosts, &fleet.hub, &ends, &mut evidence.hosts).await;
     let jail_facts = about_jail(hosts, &evidence.fleet, &situation).await?;
     evidence.target = Some(about_target(hosts, &evidence, &situation, &jail_facts, &mut findings).await?);
     evidence.jail = Some(jail_facts);

@@ -156,6 +156,9 @@ pub struct Peer {
     pub latest_handshake: i64,
     /// `IP:PORT`; `None` when not known yet.
     pub endpoint: Option<String>,
+    /// Is something sent now and then, so that a NAT on the way keeps its state? `None` when not known.
+    #[serde(default)]
+    pub keepalive: Option<bool>,
 }
 
 /// A WireGuard configuration file on the host; only its public parts are read, by a filter that runs on the host.

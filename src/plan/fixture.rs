@@ -280,7 +280,7 @@ impl Shape {
         for n in self.networks(index) {
             allowed.extend([network(Family::Inet, n), network(Family::Inet6, n)]);
         }
-        Peer { public_key: key(index), allowed, latest_handshake: 1_700_000_000, endpoint: None }
+        Peer { public_key: key(index), allowed, latest_handshake: 1_700_000_000, endpoint: None, keepalive: Some(true) }
     }
 
     fn host(&self, index: usize) -> HostFacts {
@@ -373,7 +373,13 @@ impl Shape {
             (1..self.nodes.len()).map(|other| self.peer(other)).collect()
         } else {
             let allowed = BTreeSet::from([p("0.0.0.0/0"), p("::/0")]);
-            vec![Peer { public_key: key(0), allowed, latest_handshake: 1_700_000_000, endpoint: None }]
+            vec![Peer {
+                public_key: key(0),
+                allowed,
+                latest_handshake: 1_700_000_000,
+                endpoint: None,
+                keepalive: Some(true),
+            }]
         };
         for (a, b) in &self.mesh {
             let other = if *a == index { *b } else { *a };

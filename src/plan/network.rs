@@ -287,6 +287,7 @@ mod tests {
             allowed: allowed.iter().map(|t| p(t)).collect(),
             latest_handshake: 0,
             endpoint: None,
+            keepalive: None,
         }
     }
 

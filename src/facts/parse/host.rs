@@ -186,7 +186,9 @@ fn wireguard(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<WireGua
                 .insert(printable(&format!("wg show {name} public-key"), 200), "the interface has no key".to_owned());
             continue;
         };
-        let peers = wireguard::peers(name, &field("allowed-ips")?, &field("latest-handshakes")?, &field("endpoints")?)?;
+        let mut peers =
+            wireguard::peers(name, &field("allowed-ips")?, &field("latest-handshakes")?, &field("endpoints")?)?;
+        wireguard::keepalives(&mut peers, &field("persistent-keepalive").unwrap_or_default());
         let port = field("listen-port")?;
         let listen_port = port
             .trim()

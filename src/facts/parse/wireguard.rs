@@ -21,7 +21,7 @@ pub fn peers(interface: &str, allowed: &str, handshakes: &str, endpoints: &str) 
     let mut peers: Vec<Peer> = Vec::new();
     each(&format!("wg show {interface} allowed-ips"), allowed, |key, value| {
         let allowed = prefixes(value, ' ')?;
-        peers.push(Peer { public_key: key, allowed, latest_handshake: 0, endpoint: None });
+        peers.push(Peer { public_key: key, allowed, latest_handshake: 0, endpoint: None, keepalive: None });
         Ok(())
     })?;
     // A peer that came between two questions is in one of them only; the next look will show it whole.
@@ -39,6 +39,14 @@ pub fn peers(interface: &str, allowed: &str, handshakes: &str, endpoints: &str) 
         Ok(())
     })?;
     Ok(peers)
+}
+
+/// Adds what `wg show IF persistent-keepalive` says, `off` or seconds; a line that cannot be read adds nothing.
+pub fn keepalives(peers: &mut [Peer], text: &str) {
+    for (key, value) in text.lines().filter_map(|row| row.split_once('\t')) {
+        let known = peers.iter_mut().filter(|p| p.public_key.to_string() == key);
+        known.for_each(|p| p.keepalive = Some(value.trim() != "off"));
+    }
 }
 
 /// Calls `take` with the key and the rest of each line.
@@ -140,7 +148,9 @@ mod tests {
     fn peers_of_the_hub() {
         let fields = stdout("wg-show-fields");
         let rows: Vec<&str> = fields.lines().collect();
-        let peers = peers("wg0", &stdout("wg-move"), &rows[3..5].join("\n"), &rows[5..7].join("\n")).unwrap();
+        let mut peers = peers("wg0", &stdout("wg-move"), &rows[3..5].join("\n"), &rows[5..7].join("\n")).unwrap();
+        keepalives(&mut peers, &rows[7..9].join("\n"));
+        assert_eq!(peers.iter().map(|p| p.keepalive).collect::<Vec<_>>(), [Some(true), Some(false)]);
         assert_eq!(peers[0].public_key.as_str(), A);
         assert_eq!(show(&peers[0].allowed), ["10.77.0.2/32", "192.168.123.0/24", "2001:db8:1::/72"]);
         assert_eq!(peers[0].endpoint.as_deref(), Some("127.0.0.1:51821"));

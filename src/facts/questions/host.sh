@@ -32,7 +32,7 @@ done
 # Single fields only: dump and showconf would print the private key.
 ask wg-interfaces '' wg show interfaces
 for interface in $(wg show interfaces 2>/dev/null); do
-	for field in public-key listen-port allowed-ips latest-handshakes endpoints; do
+	for field in public-key listen-port allowed-ips latest-handshakes endpoints persistent-keepalive; do
 		ask "wg-$field" "$interface" wg show "$interface" "$field"
 	done
 done

@@ -74,6 +74,25 @@ fn a_tunnel_that_takes_less_than_the_one_of_the_source_loses_clients() {
 }
 
 #[test]
+fn a_node_behind_nat_sends_keepalives() {
+    let seen = |at: &'static str, keepalive: Option<bool>| {
+        severity("no-keepalive", move |e| {
+            let big = host(e, "big").wireguard[0].public_key.clone();
+            host(e, "big").wireguard[0].peers.iter_mut().for_each(|p| p.keepalive = keepalive);
+            let own =
+                host(e, "big").interfaces.iter().flat_map(|i| &i.addresses).map(|a| a.addr()).find(|a| a.is_ipv4());
+            let at = if at == "its own" { format!("{}:51820", own.unwrap()) } else { at.to_owned() };
+            let peers = host(e, "small").wireguard.iter_mut().flat_map(|w| &mut w.peers);
+            peers.filter(|p| p.public_key == big).for_each(|p| p.endpoint = Some(at.clone()));
+        })
+    };
+    assert_eq!(seen("203.0.113.9:49970", Some(false)), WARNING);
+    assert_eq!(seen("203.0.113.9:49970", Some(true)), None);
+    assert_eq!(seen("203.0.113.9:49970", None), None);
+    assert_eq!(seen("its own", Some(false)), None);
+}
+
+#[test]
 fn a_userland_is_too_new_unless_it_runs_on_such_a_kernel_already() {
     let of = |jail: &'static str, here: &'static str| {
         severity("userland-newer", move |e| {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use crate::facts::HostFacts;
 use crate::facts::Peer;
@@ -66,7 +67,32 @@ pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
             continue;
         }
         narrow(s, place, own, &interface.public_key, findings);
+        keepalive(s, place, peer, own, &interface.public_key, findings);
     }
+}
+
+/// A node that the hub sees at an address which is none of its own is behind NAT: what comes for its jails gets in only as
+/// long as the NAT remembers that something went out.
+fn keepalive(s: &Subject<'_>, place: &Place, peer: &Peer, own: &WireGuard, hub: &PublicKey, findings: &mut Findings) {
+    let (node, tunnel) = (&place.node, &place.wireguard);
+    let silent = own.peers.iter().any(|p| p.public_key == *hub && p.keepalive == Some(false));
+    let seen = peer.endpoint.as_deref().and_then(|e| e.parse::<SocketAddr>().ok()).map(|e| e.ip());
+    let Some((seen, facts)) = seen.zip(s.hosts.get(node)).filter(|_| silent) else { return };
+    if facts.interfaces.iter().flat_map(|i| &i.addresses).any(|a| a.addr() == seen) {
+        return;
+    }
+    findings.warning(
+        "no-keepalive",
+        node,
+        format!("{node} is behind NAT (the hub sees it at {seen}), but {tunnel} sends no keepalives: when its jails have been silent for a while, nobody outside reaches them"),
+        Fix::new("let it send one now and then, now and in the file")
+            .run(format!("wg set {tunnel} peer {hub} persistent-keepalive 25"))
+            .write(
+                file_of(facts, tunnel),
+                format!("below [Peer] and PublicKey = {hub}"),
+                "PersistentKeepalive = 25",
+            ),
+    );
 }
 
 /// A node that does not take everything from the hub. Where the jail is reached from everywhere now and answers by the hub,

@@ -46,14 +46,7 @@ pub fn plan(fleet: &Fleet, options: &Options) -> Outcome {
         state.look_anew();
         let begin = state.clone();
         let left = options.most_moves.saturating_sub(moves.len());
-        let (complete, mut ordered) = attempt(&begin, left, true);
-        if !ordered.refused.is_empty() {
-            // Two jails that cannot change places may each have a place elsewhere.
-            let (_, other) = attempt(&begin, left, false);
-            if other.end.worth(&begin) < ordered.end.worth(&begin) {
-                ordered = other;
-            }
-        }
+        let (complete, ordered) = round(&begin, left);
         if refused.is_empty() {
             refused = ordered.refused;
         }
@@ -73,7 +66,18 @@ pub fn plan(fleet: &Fleet, options: &Options) -> Outcome {
     Outcome { moves, refused, before, after: state.usage(), summary, complete }
 }
 
-/// A round: what is better, and the way there.
+/// One round: the best that is found, from where jails are at its beginning.
+fn round<'f>(begin: &State<'f>, most: usize) -> (bool, order::Ordered<'f>) {
+    let (complete, ordered) = attempt(begin, most, true);
+    if ordered.refused.is_empty() {
+        return (complete, ordered);
+    }
+    // Two jails that cannot change places may each have a place elsewhere.
+    let (_, other) = attempt(begin, most, false);
+    (complete, if other.end.worth(begin) < ordered.end.worth(begin) { other } else { ordered })
+}
+
+/// What is better, and the way there.
 fn attempt<'f>(begin: &State<'f>, most: usize, exchanges: bool) -> (bool, order::Ordered<'f>) {
     let mut better = begin.clone();
     let complete = search::improve(&mut better, exchanges);

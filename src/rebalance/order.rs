@@ -1,6 +1,8 @@
 //! Brings moves into an order in which every node has room and no hard rule is newly broken at every instant. A jail
 //! whose place is taken by another that waits for it is parked on a third node; where that is impossible, it stays.
 
+use std::collections::BTreeSet;
+
 use super::explain;
 use super::model::Planned;
 use super::model::Refusal;
@@ -13,6 +15,9 @@ pub(super) struct Ordered<'f> {
     pub(super) refused: Vec<Refusal>,
     pub(super) end: State<'f>,
 }
+
+/// Of at most so many moves every order is tried.
+const TRIED: usize = 12;
 
 /// One move of the order: the jail, where from, where to.
 type Hop = (usize, usize, usize);
@@ -29,6 +34,9 @@ pub(super) fn order<'f>(begin: &State<'f>, wanted: &State<'f>, most: usize) -> O
         (std::cmp::Reverse(begin.cost_of(from)), *j)
     });
     loop {
+        if let Some(possible) = possible(begin, &goals) {
+            goals = possible;
+        }
         let (hops, stuck, end) = sequence(begin, &goals, most);
         // Without its other half, the one half of an exchange may gain nothing.
         let useless = hops.iter().find(|hop| is_useless(begin, &end, hop)).map(|(jail, ..)| *jail);
@@ -43,6 +51,39 @@ pub(super) fn order<'f>(begin: &State<'f>, wanted: &State<'f>, most: usize) -> O
         });
         return Ordered { moves: told(begin, &hops), refused: refused.collect(), end };
     }
+}
+
+/// An order in which each can be made, one after the other, when there is one and they are few enough to try. What is
+/// taken first may stand in the way of the rest, so the first that can be made is not always a good beginning.
+fn possible(begin: &State<'_>, goals: &[(usize, usize)]) -> Option<Vec<(usize, usize)>> {
+    if goals.len() > TRIED {
+        return None;
+    }
+    let all = (1_u32 << goals.len()) - 1;
+    // Where everything is follows from which of them are made, in whatever order.
+    let mut seen = BTreeSet::from([0_u32]);
+    let mut way = vec![(0_u32, begin.clone(), 0_usize)];
+    let mut taken: Vec<(usize, usize)> = Vec::new();
+    while let Some((made, state, next)) = way.last_mut() {
+        if *made == all {
+            return Some(taken);
+        }
+        let Some((jail, to)) = goals.get(*next).copied() else {
+            way.pop();
+            taken.pop();
+            continue;
+        };
+        let with = *made | 1 << *next;
+        *next += 1;
+        if with == *made || !now_possible(state, jail, to) || !seen.insert(with) {
+            continue;
+        }
+        let mut after = state.clone();
+        after.put(jail, to);
+        taken.push((jail, to));
+        way.push((with, after, 0));
+    }
+    None
 }
 
 /// Would the end be as good with this jail where it was?
@@ -102,8 +143,10 @@ fn sequence<'f>(
         stuck.extend(goals.iter().filter(|(j, _)| j == jail));
         return (hops, stuck, end);
     }
-    // Half of what must be together does not go alone.
-    let halves: Vec<usize> = open.iter().flat_map(|(j, _)| begin.unit(*j)).collect();
+    // Half of what is together as it must be does not go alone.
+    let together =
+        |unit: &Vec<usize>| unit.iter().all(|j| begin.place.get(*j) == unit.first().and_then(|f| begin.place.get(*f)));
+    let halves: Vec<usize> = open.iter().map(|(j, _)| begin.unit(*j)).filter(together).flatten().collect();
     if hops.iter().any(|(jail, ..)| halves.contains(jail)) {
         let (whole, half): (Vec<_>, Vec<_>) = goals.iter().copied().partition(|(j, _)| !halves.contains(j));
         let (hops, mut stuck, end) = sequence(begin, &whole, most);

@@ -52,8 +52,9 @@ const EVERY: Duration = Duration::from_secs(10);
 /// How long a jail stays after a move, and a failure is remembered, when the playbook does not say.
 const COOLDOWN: Duration = Duration::from_secs(24 * 3600);
 const REMEMBER: Duration = Duration::from_secs(7 * 24 * 3600);
-/// A decision is tried on the hosts before it is shown; what they refuse is decided anew, so many times.
-const TRIES: usize = 20;
+/// A decision is tried on the hosts before it is shown, and made anew with what they refuse and what its moves would cost, so
+/// many times.
+const TRIES: usize = 100;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -167,6 +168,7 @@ async fn decide(fleet: &FleetFile, hosts: &Hosts, wish: &Wish<'_>) -> Result<Out
     let mut history = history(wish.wanted)?;
     let options = survey::options(wish.wanted);
     let mut tried = Tried::new();
+    let mut predicted = BTreeSet::new();
     for _ in 0..TRIES {
         let survey = Survey {
             fleet: &fleet.fleet,
@@ -183,10 +185,16 @@ async fn decide(fleet: &FleetFile, hosts: &Hosts, wish: &Wish<'_>) -> Result<Out
             return Ok(outcome);
         }
         try_all(fleet, hosts, wish, &facts, &outcome, &mut tried).await?;
-        let before = history.failed.len();
+        let before = (history.failed.len(), predicted.len());
         for one in &mut outcome.moves {
             match tried.get(&(one.jail.clone(), one.to.clone())) {
-                Some(Ok((bytes, blackout))) => (one.bytes, one.predicted_blackout_milliseconds) = (*bytes, *blackout),
+                Some(Ok((bytes, blackout))) => {
+                    (one.bytes, one.predicted_blackout_milliseconds) = (*bytes, *blackout);
+                    // What the move would cost is known better now. The first prediction stays, so that this ends.
+                    if predicted.insert(one.jail.clone()) {
+                        history.blackouts.insert(one.jail.clone(), *blackout);
+                    }
+                }
                 Some(Err(_)) => {
                     history.failed.insert((one.jail.clone(), one.to.clone()));
                 }
@@ -194,7 +202,7 @@ async fn decide(fleet: &FleetFile, hosts: &Hosts, wish: &Wish<'_>) -> Result<Out
                 None => {}
             }
         }
-        if history.failed.len() == before {
+        if (history.failed.len(), predicted.len()) == before {
             said(&mut outcome, &tried);
             return Ok(outcome);
         }

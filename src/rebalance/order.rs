@@ -34,14 +34,18 @@ pub(super) fn order<'f>(begin: &State<'f>, wanted: &State<'f>, most: usize) -> O
         (std::cmp::Reverse(begin.cost_of(from)), *j)
     });
     loop {
-        if let Some(possible) = possible(begin, &goals) {
-            goals = possible;
-        }
+        let whole = possible(begin, &goals);
+        let all_fit = whole.is_some();
+        goals = whole.unwrap_or(goals);
         let (hops, stuck, end) = sequence(begin, &goals, most);
-        // Without its other half, the one half of an exchange may gain nothing.
-        let useless = hops.iter().find(|hop| is_useless(begin, &end, hop)).map(|(jail, ..)| *jail);
+        // Without its other half, the one half of an exchange may gain nothing. What gains nothing by itself may still
+        // make room for another.
+        let without = |jail: usize| goals.iter().copied().filter(|(j, _)| *j != jail).collect::<Vec<_>>();
+        let makes_room = |jail: usize| all_fit && possible(begin, &without(jail)).is_none();
+        let useless =
+            hops.iter().find(|hop| is_useless(begin, &end, hop) && !makes_room(hop.0)).map(|(jail, ..)| *jail);
         if let Some(jail) = useless {
-            goals.retain(|(j, _)| *j != jail);
+            goals = without(jail);
             continue;
         }
         let refused = stuck.iter().map(|(jail, to)| Refusal {

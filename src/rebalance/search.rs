@@ -14,6 +14,8 @@ const WEIGHED: usize = 48;
 const SMALL: usize = 400;
 /// How many of the best states are followed then.
 const AHEAD: usize = 64;
+/// Nodes times jails of a fleet in which all states are followed.
+const SMALLEST: usize = 40;
 
 /// What a step would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +70,7 @@ pub(super) fn improve(state: &mut State<'_>, exchanges: bool) -> bool {
 /// Looks several moves ahead, also through states that cost more than the one before: it may take a move that gains
 /// nothing to make room for one that gains much. `best` is replaced by what is better.
 fn look_ahead<'f>(begin: &State<'f>, best: &mut State<'f>, budget: &mut u64) -> bool {
+    let size = begin.place.len() * begin.fleet.nodes.len();
     let mut least = best.worth(begin);
     let mut front = vec![(begin.cost(), begin.clone())];
     let mut seen = BTreeSet::from([begin.place.clone()]);
@@ -95,7 +98,9 @@ fn look_ahead<'f>(begin: &State<'f>, best: &mut State<'f>, budget: &mut u64) -> 
             }
         }
         next.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one.place.cmp(&other.place)));
-        next.truncate(AHEAD);
+        if size > SMALLEST {
+            next.truncate(AHEAD);
+        }
         if let Some((cost, state)) = next.first().filter(|(cost, _)| *cost < least) {
             least = *cost;
             best.clone_from(state);

@@ -233,16 +233,22 @@ proptest! {
     #![proptest_config(always_the_same(4))]
 
     #[test]
-    fn nearly_as_good_as_trying_everything_with_eight_jails((fleet, options) in (any_fleet(5, 8), any_options())) {
-        prop_assume!(options.goal != Goal::Consolidate);
+    fn nearly_as_good_as_trying_everything_with_eight_jails(
+        (fleet, options) in (any_fleet(5, 8), any_options().prop_map(by_cost))
+    ) {
         let (rules, shares) = gap(&fleet, &options);
         prop_assert!(rules <= 0, "{rules} rules more are broken than need be");
         prop_assert!(rules < 0 || shares <= 50, "{shares} thousandths worse than the best");
     }
 }
 
-/// The search looks ahead without trying everything: of thousands of random fleets with five nodes it leaves one with a
-/// rule more broken than need be. So that the same code always has the same verdict, the cases are always the same.
+/// Consolidation empties nodes whatever single moves cost.
+fn by_cost(options: Options) -> Options {
+    let goal = if options.goal == Goal::Consolidate { Goal::Violations } else { options.goal };
+    Options { goal, ..options }
+}
+
+/// So that the same code always has the same verdict, the cases are always the same; for others, another seed.
 fn always_the_same(cases: u32) -> ProptestConfig {
     ProptestConfig { rng_seed: RngSeed::Fixed(7), ..ProptestConfig::with_cases(cases) }
 }
@@ -261,8 +267,7 @@ proptest! {
     #![proptest_config(always_the_same(300))]
 
     #[test]
-    fn nearly_as_good_as_trying_everything((fleet, options) in (any_fleet(5, 6), any_options())) {
-        prop_assume!(options.goal != Goal::Consolidate);
+    fn nearly_as_good_as_trying_everything((fleet, options) in (any_fleet(5, 6), any_options().prop_map(by_cost))) {
         let (rules, shares) = gap(&fleet, &options);
         prop_assert!(rules <= 0, "{rules} rules more are broken than need be");
         prop_assert!(rules < 0 || shares <= 50, "{shares} thousandths worse than the best");

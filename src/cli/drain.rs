@@ -182,10 +182,18 @@ async fn outlook(
     let mut rooms = rooms(fleet, wish, facts)?;
     for one in leaving {
         let mut why = Vec::new();
-        let places = drain::places(&rooms, one.bytes);
+        let mut places = drain::places(&rooms, one.bytes);
         if places.is_empty() {
             why.push(no_room(&rooms, one.bytes));
         }
+        let needs = fleet.fleet.jail(&one.jail).needs;
+        places.retain(|place| match lacking(fleet, place, &needs) {
+            None => true,
+            Some(lacks) => {
+                why.push(format!("to {place}: it needs {lacks}, which {place} does not provide"));
+                false
+            }
+        });
         let mut found = None;
         for place in places {
             match way(fleet, hosts, wish, &one, &place).await? {
@@ -248,6 +256,14 @@ fn no_room(rooms: &[Room], bytes: u64) -> String {
     let each: Vec<String> =
         rooms.iter().map(|r| format!("{} {}", r.node, text::bytes(r.free.saturating_sub(r.given)))).collect();
     format!("no node has room for its {} with a fifth to spare ({})", text::bytes(bytes), each.join(", "))
+}
+
+/// What the jail needs and the node does not provide, by fleet.yml.
+fn lacking(fleet: &FleetFile, place: &NodeName, needs: &BTreeSet<String>) -> Option<String> {
+    let provides = fleet.fleet.nodes.get(place).map(|n| &n.provides);
+    let lacks = needs.iter().filter(|need| provides.is_none_or(|p| !p.contains(*need)));
+    let lacks: Vec<&str> = lacks.map(String::as_str).collect();
+    (!lacks.is_empty()).then(|| lacks.join(", "))
 }
 
 /// Can it go there? Planned as if it were moved now.

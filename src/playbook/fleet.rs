@@ -130,7 +130,7 @@ pub struct Node {
     #[serde(default)]
     #[schemars(with = "Option<Reserve>")]
     pub reserve: Reserve,
-    /// Words for what it offers, such as ssd; a jail that `needs` them is moved to such a node only.
+    /// Words for what it offers, such as ssd; `rebalance` and `drain` move a jail that `needs` them to such a node only.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
     pub provides: BTreeSet<String>,
@@ -182,7 +182,7 @@ pub struct JailSpec {
     #[serde(default)]
     #[schemars(with = "Option<Amount>")]
     pub load: Amount,
-    /// What a node must provide for `jailferry rebalance` to move it there, such as ssd.
+    /// What a node must provide for `jailferry rebalance` and `drain` to move it there, such as ssd.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
     pub needs: BTreeSet<String>,

@@ -67,6 +67,11 @@ fn a_skewed_fleet_is_levelled_and_then_nothing_is_left_to_do() {
     before.same(&fleet.states(), &told.all);
     fleet.jailferry(&["rebalance", &file, "--what-if", "spare=up"]).exits(2).says("NODE=down");
 
+    // A drain keeps to what jails need too.
+    let told = fleet.jailferry(&["drain", "spare", "--dry-run"]).exits(3);
+    let told = told.says("db CANNOT MOVE: to big: it needs ssd, which big does not provide");
+    before.same(&fleet.states(), &told.all);
+
     // All of spare's four processors are used, none of big's: two jails of one processor each go.
     let watch = fleet.in_lab().watch();
     let told = fleet.jailferry(&["rebalance", &file, "--yes", "--json"]).exits(0);

@@ -45,7 +45,7 @@ acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=pa
 check: ## format, lints, documentation, generated files, forbidden words, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) clippy --locked --test openzfs -- -D warnings
+	$(CARGO) clippy --locked --test network --test openzfs -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	scripts/check-generated
 	$(CARGO) test --quiet --locked --test house

@@ -70,7 +70,10 @@ fn reads(argv: &[&str]) -> bool {
         "service" => matches!(args.last(), Some(&("status" | "onestatus" | "enabled"))) || args == ["-e"],
         "wg" => args.first() == Some(&"show"),
         "route" => args.contains(&"get"),
-        "arp" | "ndp" => matches!(args, ["-an"] | ["-a"]),
+        "arp" | "ndp" => matches!(args, ["-an"] | ["-a"] | ["--libxo", "json", "-an"]),
+        "df" => all(args, |a| !a.starts_with("--")),
+        // A packet to the hub, by which a tunnel that nobody uses tells whether it works.
+        "ping" => args.contains(&"-c"),
         "zfs" => match args {
             ["list" | "get" | "version" | "holds", ..] => true,
             ["send", options @ ..] => options.iter().any(|o| o.starts_with('-') && o.contains('n')),

@@ -178,8 +178,12 @@ fn told(begin: &State<'_>, hops: &[Hop]) -> Vec<Planned> {
     let mut all: Vec<Planned> = Vec::new();
     for (index, (jail, from, to)) in hops.iter().enumerate() {
         let last = !hops.iter().skip(index + 1).any(|(j, ..)| j == jail);
-        // Had none of those been made, would there be room? Then it needs none of them.
+        // Would there be room if whoever comes to that node before it had come, and nobody had left? Then it needs none of
+        // them, whichever of them fails, and in whatever order they end.
         let mut without = begin.clone();
+        for (other, _, there) in hops.iter().take(index).filter(|(j, _, there)| there == to && j != jail) {
+            without.put(*other, *there);
+        }
         if let Some(place) = state.place.get(*jail).filter(|p| begin.place.get(*jail) != Some(*p)) {
             without.put(*jail, *place);
         }

@@ -5,7 +5,6 @@ use crate::cli::output;
 use crate::model::RunId;
 use crate::plan::Plan;
 use crate::plan::rollback::LaterMove;
-use crate::saga::Record;
 use crate::saga::RunRecord;
 use crate::saga::journal;
 use crate::saga::journal::FoundRun;
@@ -35,12 +34,7 @@ pub(super) const FINALIZED: &str = "finalized";
 
 /// Has `finalize` let go of what the run kept?
 pub(super) fn is_finalized(record: &RunRecord) -> bool {
-    has_note(record, FINALIZED)
-}
-
-/// Does its journal hold that note?
-pub(super) fn has_note(record: &RunRecord, text: &str) -> bool {
-    record.entries.iter().any(|e| matches!(&e.what, Record::Note(note) if note.text == text))
+    record.notes(FINALIZED)
 }
 
 /// The variable by which a scheduler tells its runs who started them.

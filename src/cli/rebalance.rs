@@ -315,7 +315,7 @@ fn history(wanted: &Rebalance) -> Result<History, Exit> {
             if ago < cooldown {
                 history.moved.insert(header.jail.clone(), ago);
             }
-        } else if !run.active && ago < remember {
+        } else if !run.active && record.failed() && ago < remember {
             history.failed.insert((header.jail.clone(), header.to.clone()));
         }
     }

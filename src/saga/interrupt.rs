@@ -8,6 +8,12 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::Notify;
 
+/// What the journal says of a run that turned round, or stopped, because somebody asked for it.
+pub const INTERRUPTED: &str = "interrupted as asked";
+
+/// What it says of a run that [`crate::saga::run::Run::recover`] took back.
+pub const RECOVERED: &str = "recovering an interrupted run";
+
 /// How often somebody asked to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupts {

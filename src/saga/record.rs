@@ -12,6 +12,8 @@ use serde::Serialize;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RunId;
+use crate::saga::interrupt::INTERRUPTED;
+use crate::saga::interrupt::RECOVERED;
 use crate::saga::state::IllegalEvent;
 use crate::saga::state::StepEvent;
 use crate::saga::state::StepState;
@@ -155,6 +157,26 @@ impl RunRecord {
         self.finished.as_ref()?;
         self.entries.iter().rev().find(|e| matches!(e.what, Record::Finished(_))).map(|e| e.at)
     }
+
+    /// Does it say so in a note?
+    #[must_use]
+    pub fn notes(&self, text: &str) -> bool {
+        self.entries.iter().any(|e| matches!(&e.what, Record::Note(note) if note.text == text))
+    }
+
+    /// Did the move fail of itself? Not when a person turned it round, nor when only the machine that drove it was lost:
+    /// that says nothing about the jail and its target.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        let step_failed =
+            || self.entries.iter().any(|e| matches!(&e.what, Record::Step(step) if step.phase == StepEvent::Failed));
+        match &self.finished {
+            Some(finished) if finished.outcome == "moved" => false,
+            _ if self.notes(INTERRUPTED) => false,
+            Some(_) => step_failed() || !self.notes(RECOVERED),
+            None => step_failed(),
+        }
+    }
 }
 
 /// Why a journal cannot be read.
@@ -260,6 +282,26 @@ mod tests {
         let finished = r#"{"at":"2026-11-22T20:00:09Z","what":{"finished":{"outcome":"moved"}}}"#;
         [header, &step(1, "intended"), command, &step(1, "done"), &step(2, "intended"), &step(2, "done"), finished, ""]
             .join("\n")
+    }
+
+    #[test]
+    fn a_move_that_was_interrupted_has_not_failed() {
+        let line = |what: &str| format!(r#"{{"at":"2026-11-22T20:00:10Z","what":{what}}}"#) + "\n";
+        let header = journal().lines().next().unwrap().to_owned() + "\n";
+        let note = |text: &str| line(&format!(r#"{{"note":{{"text":"{text}"}}}}"#));
+        let step = |phase: &str| line(&format!(r#"{{"step":{{"number":1,"phase":"{phase}"}}}}"#));
+        let end = |outcome: &str| line(&format!(r#"{{"finished":{{"outcome":"{outcome}"}}}}"#));
+        let failed = |rest: &[String]| read((header.clone() + &rest.concat()).as_bytes()).unwrap().failed();
+        let (began, back) = (step("intended"), end("rolled-back"));
+        assert!(failed(&[began.clone(), step("failed"), back.clone()]));
+        // A hook said no: no step failed, and nobody asked.
+        assert!(failed(&[began.clone(), step("done"), back.clone()]));
+        assert!(failed(&[began.clone(), step("failed"), note(RECOVERED), end("needs-human")]));
+        assert!(failed(&[began.clone(), step("failed")]));
+        assert!(!failed(&[began.clone(), step("done"), end("moved")]));
+        assert!(!failed(&[began.clone(), step("failed"), note(INTERRUPTED), back.clone()]));
+        assert!(!failed(&[began.clone(), note(RECOVERED), back]));
+        assert!(!failed(&[began]));
     }
 
     #[test]

@@ -32,7 +32,9 @@ use crate::saga::beats::Beats;
 use crate::saga::direction;
 use crate::saga::direction::Direction;
 use crate::saga::hooks;
+use crate::saga::interrupt::INTERRUPTED;
 use crate::saga::interrupt::Interrupts;
+use crate::saga::interrupt::RECOVERED;
 use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
 use crate::saga::lanes;
@@ -194,7 +196,7 @@ impl<'a> Run<'a> {
                 return outcome;
             }
             if self.interrupts.asked() {
-                return self.unwind(index, "interrupted as asked".into()).await;
+                return self.unwind(index, INTERRUPTED.into()).await;
             }
             if index == refresh::seed(self.plan)
                 && let Some(turn) = self.turn.take()
@@ -265,7 +267,7 @@ impl<'a> Run<'a> {
         let stop = self.interrupts.clone();
         tokio::select! {
             came = turn.come() => came?,
-            () = stop.stop_now() => return Err("interrupted as asked".into()),
+            () = stop.stop_now() => return Err(INTERRUPTED.into()),
         };
         let Some(plan) = turn.plan() else { return Ok(()) };
         let whole = serde_json::to_value(plan).map_err(|e| format!("the plan cannot be written: {e}"))?;
@@ -287,7 +289,7 @@ impl<'a> Run<'a> {
             let stop = self.interrupts.clone();
             let came = tokio::select! {
                 came = hooks::run(call, self.hosts) => came,
-                () = stop.stop_now() => Err("interrupted as asked".into()),
+                () = stop.stop_now() => Err(INTERRUPTED.into()),
             };
             let text = match &came {
                 Ok(said) => said.clone(),
@@ -340,6 +342,9 @@ impl<'a> Run<'a> {
 
     /// The undo effects of the first `count` steps, last step first.
     async fn unwind(&self, count: usize, reason: String) -> Outcome {
+        if self.interrupts.asked() {
+            let _ = self.journal.note(INTERRUPTED);
+        }
         let indexes: Vec<usize> = (0..count).rev().filter(|i| self.started.contains(i)).collect();
         self.go_back(&indexes, reason).await
     }
@@ -360,7 +365,10 @@ impl<'a> Run<'a> {
     async fn go_on(&mut self, direction: &Direction) -> Outcome {
         match direction {
             Direction::Nothing => Outcome::RolledBack { reason: "nothing had been changed".into() },
-            Direction::Back(indexes) => self.go_back(indexes, "recovering an interrupted run".into()).await,
+            Direction::Back(indexes) => {
+                let _ = self.journal.note(RECOVERED);
+                self.go_back(indexes, RECOVERED.into()).await
+            }
             Direction::Forward(indexes) => self.make_it_last(indexes).await,
         }
     }
@@ -476,6 +484,7 @@ impl<'a> Run<'a> {
     }
 
     fn stopped(&self, index: usize) -> Outcome {
+        let _ = self.journal.note(INTERRUPTED);
         match self.stuck(index, "stopped at once, as asked", "not tried") {
             Outcome::NeedsHuman { remaining, .. } => Outcome::NeedsHuman {
                 reason: format!("stopped at once, as asked, in step {} of {}", index + 1, self.plan.steps.len()),

@@ -91,7 +91,7 @@ impl Job {
 
     fn is_outdated(&self, record: &RunRecord, mark: &str, now: Timestamp) -> Option<Outdated> {
         let (header, ended) = (&record.header, record.ended()?);
-        if !known::has_note(record, mark) || !known::has_moved(record) || known::is_finalized(record) {
+        if !record.notes(mark) || !known::has_moved(record) || known::is_finalized(record) {
             return None;
         }
         let keep = self.keep(&header.jail)?;

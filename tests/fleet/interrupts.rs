@@ -43,6 +43,8 @@ fn interrupted(fleet: &Fleet, signal: &str, at: &str) {
     assert!(sent.success());
     lab.clear_faults(host);
     let told = fleet.finished(child, &args).exits(4).says("interrupted").says("jail web runs on spare");
+    let noted = fleet.journal().iter().any(|line| line["what"]["note"]["text"] == "interrupted as asked");
+    assert!(noted, "rebalance would take it for a failure: {}", told.all);
 
     counting.lost_nothing(&url);
     fleet.answers_from("web", "spare");

@@ -127,6 +127,13 @@ fn title(effect: &Effect) -> String {
         Effect::AddAlias { address, .. } => format!("answer for {address}"),
         Effect::RemoveAlias { address, .. } => format!("no longer answer for {address}"),
         Effect::HandOver(_) => "give the prefixes back".to_owned(),
+        Effect::ClearMark { .. } => "forget which run the datasets belong to".to_owned(),
+        Effect::ForgetNeighbours { .. } => "forget the link-layer addresses of the jail".to_owned(),
+        Effect::RemoveCanary(_) => "take the rehearsal's jail away".to_owned(),
+        Effect::ProxyArp { on, .. } => format!("proxy ARP {}", if *on { "on" } else { "off" }),
+        Effect::JailRoute { .. } => "put the route inside a jail back".to_owned(),
+        Effect::LoadAnchor { .. } => "put the pf anchor back".to_owned(),
+        Effect::ChangeTable { .. } => "put the pf table back".to_owned(),
         other => format!("{other:?}").split([' ', '(', '{']).next().unwrap_or_default().to_owned(),
     }
 }

@@ -193,7 +193,7 @@ fn a_mountpoint_of_the_source_is_not_used_at_the_target_and_nothing_is_mounted()
 }
 
 /// An older copy, with a snapshot on it that is nobody's of ours.
-fn a_foreign_snapshot_stops_the_run(bench: &Bench) {
+fn a_foreign_snapshot_stops_the_run(bench: &Bench, raw: bool) {
     mover(bench, "01").all();
     let run = mover_run("01");
     Mover::new(bench, "02", &there(bench), &home(bench), Some(&run)).all();
@@ -201,10 +201,13 @@ fn a_foreign_snapshot_stops_the_run(bench: &Bench) {
     let mover = Mover::new(bench, "03", &home(bench), &there(bench), Some(&mover_run("02")));
     let refused = bench.tries(&mover.rolled_back(&mover.parts[0])).expect_err("somebody's snapshot is newer");
     assert!(refused.status == 22 && refused.err.contains("@daily is newer"), "{refused:?}");
-    // Without that the stream is refused all the same.
     mover.snapshot("0");
     let transfer = Effect::Transfer(mover.transfer(&mover.parts[0], mover.parts[0].base.clone(), "0"));
-    bench.tries(&transfer).expect_err("the most recent snapshot is another one");
+    // Without that a raw stream is refused all the same. Another one would be taken, and the snapshot stay: OpenZFS only
+    // looks whether the files have changed since the base (dsl_dataset_modified_since_snap).
+    if raw {
+        bench.tries(&transfer).expect_err("the most recent snapshot is another one");
+    }
     bench.sh(&format!("zfs list {there}@daily; zfs destroy {there}@daily", there = there(bench)));
     bench.does(&mover.rolled_back(&mover.parts[0]));
     bench.does(&transfer);
@@ -214,14 +217,14 @@ fn a_foreign_snapshot_stops_the_run(bench: &Bench) {
 fn a_foreign_snapshot_on_the_copy_is_not_destroyed() {
     let bench = Bench::make();
     plain(&bench, "");
-    a_foreign_snapshot_stops_the_run(&bench);
+    a_foreign_snapshot_stops_the_run(&bench, false);
 }
 
 #[test]
 fn a_foreign_snapshot_does_not_break_the_chain_of_raw_streams_for_good() {
     let bench = Bench::make();
     encrypted(&bench);
-    a_foreign_snapshot_stops_the_run(&bench);
+    a_foreign_snapshot_stops_the_run(&bench, true);
 }
 
 /// An older copy that somebody mounted and wrote to.

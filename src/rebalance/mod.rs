@@ -38,6 +38,8 @@ use objective::State;
 pub fn plan(fleet: &Fleet, options: &Options) -> Outcome {
     let mut state = State::new(fleet, options);
     let before = state.usage();
+    let mut first: Option<State<'_>> = None;
+    let mut hops: Vec<order::Hop> = Vec::new();
     let mut moves: Vec<Planned> = Vec::new();
     let mut refused: Vec<Refusal> = Vec::new();
     // Each round is what the next run would do, with the jails that have moved where they are; so that run has nothing to
@@ -45,6 +47,7 @@ pub fn plan(fleet: &Fleet, options: &Options) -> Outcome {
     let complete = loop {
         state.look_anew();
         let begin = state.clone();
+        first.get_or_insert_with(|| begin.clone());
         let left = options.most_moves.saturating_sub(moves.len());
         let (complete, ordered) = round(&begin, left);
         if refused.is_empty() {
@@ -52,13 +55,17 @@ pub fn plan(fleet: &Fleet, options: &Options) -> Outcome {
         }
         let done = ordered.moves.is_empty();
         moves.extend(ordered.moves);
+        hops.extend(ordered.hops);
         state = ordered.end;
         if done {
             break complete;
         }
     };
-    for (index, one) in moves.iter_mut().enumerate() {
+    // A round counts on those before it, but a move of theirs may fail.
+    let needed = first.map(|first| order::needed(&first, &hops)).unwrap_or_default();
+    for (index, (one, after)) in moves.iter_mut().zip(needed).enumerate() {
         one.number = index + 1;
+        one.after = after;
     }
     refused.retain(|r| moves.iter().all(|m| m.jail != r.jail));
     refused.extend(explain::stuck(&state, &refused));

@@ -8,10 +8,13 @@ use super::model::Planned;
 use super::model::Refusal;
 use super::objective::State;
 use super::objective::WRONG;
+use crate::model::JailName;
 
 /// The moves in order, and where they lead.
 pub(super) struct Ordered<'f> {
+    /// Without what each of them needs ([`needed`]).
     pub(super) moves: Vec<Planned>,
+    pub(super) hops: Vec<Hop>,
     pub(super) refused: Vec<Refusal>,
     pub(super) end: State<'f>,
 }
@@ -20,7 +23,7 @@ pub(super) struct Ordered<'f> {
 const TRIED: usize = 12;
 
 /// One move of the order: the jail, where from, where to.
-type Hop = (usize, usize, usize);
+pub(super) type Hop = (usize, usize, usize);
 
 /// From `begin` to `wanted`, with at most `most` moves.
 pub(super) fn order<'f>(begin: &State<'f>, wanted: &State<'f>, most: usize) -> Ordered<'f> {
@@ -53,7 +56,7 @@ pub(super) fn order<'f>(begin: &State<'f>, wanted: &State<'f>, most: usize) -> O
             why: explain::no_order(begin, *jail, *to),
             must: begin.rules_now(*jail) >= WRONG,
         });
-        return Ordered { moves: told(begin, &hops), refused: refused.collect(), end };
+        return Ordered { moves: told(begin, &hops), refused: refused.collect(), hops, end };
     }
 }
 
@@ -178,6 +181,29 @@ fn told(begin: &State<'_>, hops: &[Hop]) -> Vec<Planned> {
     let mut all: Vec<Planned> = Vec::new();
     for (index, (jail, from, to)) in hops.iter().enumerate() {
         let last = !hops.iter().skip(index + 1).any(|(j, ..)| j == jail);
+        let spec = begin.fleet.jails.get(*jail);
+        all.push(Planned {
+            number: 0,
+            jail: explain::jail(begin, *jail),
+            from: explain::node(begin, *from),
+            to: explain::node(begin, *to),
+            after: Vec::new(),
+            bytes: spec.map_or(0, |s| s.bytes),
+            predicted_blackout_milliseconds: spec.map_or(0, |s| s.blackout),
+            why: explain::reason(&state, *jail, *from, *to, last),
+        });
+        state.put(*jail, *to);
+    }
+    all
+}
+
+/// For each move, the jails whose moves have to have ended well before it; `hops` are all moves, of every round, and
+/// `begin` is the fleet before the first of them.
+pub(super) fn needed(begin: &State<'_>, hops: &[Hop]) -> Vec<Vec<JailName>> {
+    let mut state = begin.clone();
+    let mut all = Vec::new();
+    for (index, (jail, _, to)) in hops.iter().enumerate() {
+        let last = !hops.iter().skip(index + 1).any(|(j, ..)| j == jail);
         // Would there be room if whoever comes to that node before it had come, and nobody had left? Then it needs none of
         // them, whichever of them fails, and in whatever order they end.
         let mut without = begin.clone();
@@ -187,7 +213,7 @@ fn told(begin: &State<'_>, hops: &[Hop]) -> Vec<Planned> {
         if let Some(place) = state.place.get(*jail).filter(|p| begin.place.get(*jail) != Some(*p)) {
             without.put(*jail, *place);
         }
-        let mut after = Vec::new();
+        let mut after: Vec<JailName> = Vec::new();
         if !now_possible(&without, *jail, *to) || !last {
             let touching = hops.iter().take(index).filter(|(j, f, t)| j == jail || f == to || t == to);
             after.extend(touching.map(|(j, ..)| explain::jail(begin, *j)));
@@ -196,17 +222,7 @@ fn told(begin: &State<'_>, hops: &[Hop]) -> Vec<Planned> {
         }
         after.sort();
         after.dedup();
-        let spec = begin.fleet.jails.get(*jail);
-        all.push(Planned {
-            number: 0,
-            jail: explain::jail(begin, *jail),
-            from: explain::node(begin, *from),
-            to: explain::node(begin, *to),
-            after,
-            bytes: spec.map_or(0, |s| s.bytes),
-            predicted_blackout_milliseconds: spec.map_or(0, |s| s.blackout),
-            why: explain::reason(&state, *jail, *from, *to, last),
-        });
+        all.push(after);
         state.put(*jail, *to);
     }
     all

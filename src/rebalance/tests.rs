@@ -220,7 +220,11 @@ proptest! {
         }
         if fleet.groups.iter().all(|g| !g.together) {
             let made = follow(&fleet, &options, &some);
-            prop_assert!(made.is_ok() || made.as_ref().is_err_and(|e| e.contains("moved round")), "{made:?}");
+            prop_assert!(
+                made.is_ok() || made.as_ref().is_err_and(|e| e.contains("moved round")),
+                "{made:?} of {:#?}",
+                outcome.moves
+            );
         }
         // Never dearer than before: a round is worth its price. (The next one judges by where jails are then.)
         let begin = State::new(&fleet, &options);

@@ -21,6 +21,9 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// Stands in for FreeBSD's lockf(1), as the product calls it.
 const LOCKF: &str = "#!/bin/sh\n# lockf -k -s -t SECONDS FILE COMMAND...\nseconds=$4 file=$5\nshift 5\nexec flock -E 75 -w \"$seconds\" \"$file\" \"$@\"\n";
 
+/// Ten times as patient: a machine that emulates every instruction is slow, and deadlines are tested in the lab.
+const TIMEOUT: &str = "#!/bin/sh\n# timeout [--foreground] -k GRACE SECONDS COMMAND...\nforeground=\nif [ \"$1\" = --foreground ]; then foreground=$1; shift; fi\ngrace=$2 seconds=$3\nshift 3\nexec /usr/bin/timeout $foreground -k \"$grace\" $((seconds * 10)) \"$@\"\n";
+
 /// What a command said, and how it ended.
 #[derive(Debug)]
 pub struct Answer {
@@ -42,10 +45,12 @@ impl Bench {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = |side: &str| format!("jf{side}{}x{number}", std::process::id());
         let bench = Bench { source: name("a"), target: name("b"), folder: tempfile::tempdir().expect("a folder") };
-        let lockf = bench.path("bin/lockf");
         fs::create_dir(bench.path("bin")).expect("a folder");
-        fs::write(&lockf, LOCKF).expect("a file");
-        fs::set_permissions(&lockf, fs::Permissions::from_mode(0o755)).expect("a file of ours");
+        for (name, script) in [("lockf", LOCKF), ("timeout", TIMEOUT)] {
+            let file = bench.path(&format!("bin/{name}"));
+            fs::write(&file, script).expect("a file");
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a file of ours");
+        }
         for pool in [&bench.source, &bench.target] {
             let file = bench.path(&format!("{pool}.img"));
             let root = bench.path(pool);

@@ -39,6 +39,16 @@ fn run(host: &NodeName, script: String) -> Work {
     Work::Run(vec![Command::script(host, SHORT, script).whole()])
 }
 
+/// As [`run`], for a script that does something with each of so many datasets.
+fn run_each(host: &NodeName, datasets: usize, script: String) -> Work {
+    Work::Run(vec![Command::script(host, each(datasets), script).whole()])
+}
+
+/// Seconds for that: each command that changes something waits for the pool's next transaction group.
+fn each(datasets: usize) -> u32 {
+    SHORT.max(u32::try_from(datasets).unwrap_or(u32::MAX).saturating_mul(2))
+}
+
 fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> String {
     datasets.into_iter().map(DatasetName::as_str).collect::<Vec<_>>().join(" ")
 }
@@ -246,8 +256,9 @@ pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id
     let of = Of::Run(run_id);
     let patterns: Vec<String> = datasets.iter().map(|d| ending::receives(d, &of)).collect();
     let sends = ending::end_sends(&datasets.iter().collect::<Vec<_>>(), &of);
-    run(
+    run_each(
         host,
+        datasets.len(),
         format!(
             "{}{sends}for d in {}; do\n  zfs receive -A $d >/dev/null 2>&1 || :\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || continue\n  [ \"$(zfs list -Hp -r -t filesystem,volume -o name $d)\" = \"$d\" ] || {{ echo \"$d has children\" >&2; exit 22; }}\n  zfs unmount $d 2>/dev/null || :\n  n=0\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy -r $d 2>/dev/null; do\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs destroy -r $d; fi\n    sleep 0.2\n    zfs receive -A $d >/dev/null 2>&1 || :\n  done\ndone",
             ending::end(&patterns),
@@ -261,8 +272,9 @@ pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id
 pub(super) fn destroy_parked(host: &NodeName, datasets: &[DatasetName], run_id: &RunId) -> Work {
     let list = names(datasets.iter().rev());
     let known = names(datasets);
-    run(
+    run_each(
         host,
+        datasets.len(),
         format!(
             "for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d is not the copy that run {run_id} left\" >&2; exit 22; }}\n  [ \"$(zfs get -Hp -o value mounted $d)\" != yes ] || {{ echo \"$d is mounted\" >&2; exit 22; }}\n  for c in $(zfs list -Hp -r -t filesystem,volume -o name $d); do\n    case ' {known} ' in *\" $c \"*) ;; *) echo \"$c is not of run {run_id}\" >&2; exit 22;; esac\n  done\ndone\nfor d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  for s in $(zfs list -Hp -d 1 -t snapshot -o name $d); do\n    zfs release jailferry-{run_id} $s 2>/dev/null || :\n  done\n  zfs destroy -r $d\ndone"
         ),
@@ -293,7 +305,7 @@ pub(super) fn compare_guids(
 ) -> Work {
     let ask = |host: &NodeName, datasets: Vec<&DatasetName>| {
         let body = format!("for d in {}; do\n  zfs get -Hp -o value guid $d@{label}\ndone", names(datasets));
-        Command::script(host, SHORT, body)
+        Command::script(host, each(pairs.len()), body)
     };
     Work::Compare {
         left: ask(source, pairs.iter().map(|(s, _)| s).collect()),
@@ -304,8 +316,9 @@ pub(super) fn compare_guids(
 /// Children first. The root's own mounts (devfs, nullfs) are gone with the jail. `readonly` before `canmount`, so
 /// that nothing can write even if a later line fails.
 pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work {
-    // Counted in sleeps, since a clock may jump. Sockets and the last processes of a removed jail can keep a dataset busy for a moment (contract 0.13).
-    let mut script = "away() {\n  n=0\n  while [ \"$(zfs get -Hp -o value mounted $1)\" = yes ]; do\n    if zfs unmount $1 2>/dev/null; then break; fi\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs unmount $1; fi\n    sleep 0.2\n  done\n}\n".to_owned();
+    // Counted in sleeps, since a clock may jump. Sockets and the last processes of a removed jail can keep a dataset busy
+    // for a moment (contract 0.13).
+    let mut script = "away() {\n  n=0\n  until zfs unmount $1 2>/dev/null; do\n    [ \"$(zfs get -Hp -o value mounted $1)\" = yes ] || break\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs unmount $1; fi\n    sleep 0.2\n  done\n}\n".to_owned();
     for parked in datasets.iter().rev() {
         let d = &parked.dataset;
         if parked.mounted {
@@ -315,21 +328,26 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
         script.push_str(&format!("zfs set readonly=on{canmount} {RUN_PROPERTY}={run_id} {d}\n"));
     }
     script.push_str(&format!(
-        "for d in {}; do\n  [ \"$(zfs get -Hp -o value readonly $d)\" = on ] || exit 21\ndone",
-        names(datasets.iter().map(|p| &p.dataset))
+        "[ \"$(zfs get -Hp -o value readonly {} | grep -c '^on$')\" = {} ] || exit 21",
+        names(datasets.iter().map(|p| &p.dataset)),
+        datasets.len()
     ));
-    run(host, script)
+    run_each(host, datasets.len(), script)
 }
 
 /// Sets or clears a property only where that changes something: setting the mount point of a mounted dataset unmounts it
 /// first, even when the value stays (zfsprops(7)), and a jail may be running on it.
-const RESTORE: &str = "put() { [ \"$(zfs get -Hp -o value,source $1 $3)\" = \"$(printf '%s\\tlocal' \"$2\")\" ] || zfs set \"$1=$2\" $3; }
-drop() { case $(zfs get -Hp -o source $1 $2) in local|$4) zfs inherit $3 $1 $2 ;; esac; }
+const RESTORE: &str = "put() { case $now in *\"$n$3$t$1${t}local$t$2$n\"*) ;; *) zfs set \"$1=$2\" $3 ;; esac; }
+drop() { case $now in *\"$n$2$t$1${t}local$t\"* | *\"$n$2$t$1$t$4$t\"*) zfs inherit $3 $1 $2 ;; esac; }
 ";
 
 /// Parents first. The mark stays: it tells whose copy this is until somebody decides (see [`clear_mark`]).
 pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
-    let mut script = RESTORE.to_owned();
+    // One question for all: the jail is down meanwhile.
+    let mut script = format!(
+        "t=$(printf '\\t') n='\n'\nnow=$n$(zfs get -Hp -o name,property,source,value readonly,mountpoint,canmount {})$n\n{RESTORE}",
+        names(datasets.iter().map(|p| &p.dataset))
+    );
     for parked in datasets {
         let d = &parked.dataset;
         let mut restore = |property: &str, state: &PropertyState| match state {
@@ -347,11 +365,13 @@ pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
             restore("canmount", &parked.canmount);
         }
         if parked.mounted {
-            script.push_str(&format!("[ \"$(zfs get -Hp -o value mounted {d})\" = yes ] || zfs mount {d}\n"));
+            script.push_str(&format!(
+                "zfs mount {d} 2>/dev/null || [ \"$(zfs get -Hp -o value mounted {d})\" = yes ] || zfs mount {d}\n"
+            ));
         }
     }
     script.push(':');
-    run(host, script)
+    run_each(host, datasets.len(), script)
 }
 
 /// By our names only: `jailferry-JAIL-` and eight hexadecimal digits. Each run's hold has the run's name as tag.
@@ -366,7 +386,7 @@ pub(super) fn tidy(host: &NodeName, dataset: &DatasetName, jail: &JailName, keep
 }
 
 pub(super) fn clear_mark(host: &NodeName, datasets: &[DatasetName]) -> Work {
-    run(host, format!("for d in {}; do\n  zfs inherit {RUN_PROPERTY} $d\ndone", names(datasets)))
+    run_each(host, datasets.len(), format!("zfs inherit {RUN_PROPERTY} {}", names(datasets)))
 }
 
 /// The way home of what was written while the target answered: park the target's copy, one snapshot, one increment

@@ -27,7 +27,7 @@ test: setup ## every test, those in the lab included
 	@scripts/test
 
 network: setup build ## the table of networks (README): a jail moves in each of them, every host boots anew, it moves back
-	@$(AS_ROOT) $(CARGO) test --locked --test network -- --include-ignored
+	@$(AS_ROOT) $(CARGO) test --locked --test network
 
 faults: setup build ## every fault at every step of a move, in labs side by side; a table at the end (several hours)
 	@$(AS_ROOT) env JAILFERRY_FAULTS=all $(CARGO) test --locked --test faults -- --nocapture
@@ -45,7 +45,7 @@ acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=pa
 check: ## format, lints, documentation, generated files, forbidden words, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) clippy --locked --test openzfs -- -D warnings
+	$(CARGO) clippy --locked --test network --test openzfs -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	scripts/check-generated
 	$(CARGO) test --quiet --locked --test house

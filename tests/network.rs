@@ -1,5 +1,6 @@
 //! Arrangements of networks, each of them once: a jail moves, every host boots anew, the jail moves back. README.md has
-//! the table; the rows have the names of these tests. `make test` moves in four that are far apart, `make network` in all.
+//! the table; the rows have the names of these tests. `make test` moves in four that are far apart
+//! (scripts/test), `make network` in all.
 
 #![allow(dead_code, reason = "tests/fleet, whose modules these are, uses the rest of them")]
 
@@ -34,9 +35,8 @@ const WEB_PREFIXES: &str = "prefixes: [\"192.168.123.50/32\", \"2001:db8:1:1::50
 
 /// The rows, each a test of its name.
 macro_rules! rows {
-    ($($(#[$ignored:meta])? $name:ident: $row:expr;)*) => {
+    ($($name:ident: $row:expr;)*) => {
         $(#[test]
-        $(#[$ignored])?
         fn $name() {
             $row.holds(stringify!($name));
         })*
@@ -44,10 +44,8 @@ macro_rules! rows {
 }
 
 rows! {
-    #[ignore = "make network"]
     node_to_node: PLAIN;
 
-    #[ignore = "make network"]
     node_to_node_whole_networks_in_all_fibs: Row {
         jail: DB,
         arrange: Some(|fleet| {
@@ -57,7 +55,6 @@ rows! {
         ..PLAIN
     };
 
-    #[ignore = "make network"]
     node_to_node_several_prefixes_other_fib: Row {
         jail: Jail { inet: &["192.168.125.10", "192.168.123.60"], inet6: &["2001:db8:1:3::10", "2001:db8:1:1::60"], ..DB },
         arrange: Some(|fleet| {
@@ -71,7 +68,6 @@ rows! {
         ..PLAIN
     };
 
-    #[ignore = "make network"]
     node_to_node_inet_only_fib_0: Row {
         jail: Jail { inet6: &[], ..WEB },
         arrange: Some(|fleet| {
@@ -82,7 +78,6 @@ rows! {
         ..PLAIN
     };
 
-    #[ignore = "make network"]
     node_to_node_inet6_only_one_jail_conf: Row {
         jail: Jail { inet: &[], ..WEB },
         arrange: Some(|fleet| {
@@ -93,13 +88,11 @@ rows! {
         ..PLAIN
     };
 
-    #[ignore = "make network"]
     node_to_node_halves_before_a_default: Row {
         arrange: Some(arrange::big_has_halves_before_its_default),
         ..PLAIN
     };
 
-    #[ignore = "make network"]
     node_to_node_that_translate_themselves: Row {
         egress: Egress::Node,
         arrange: Some(arrange::nodes_translate),
@@ -140,7 +133,6 @@ rows! {
         ..PLAIN
     };
 
-    #[ignore = "make network"]
     node_to_hub_whole_networks: Row {
         jail: DB,
         to: "small",

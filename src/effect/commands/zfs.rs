@@ -9,6 +9,7 @@ use crate::effect::Way;
 use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::command::Lock;
+use crate::effect::commands::JAIL;
 use crate::effect::commands::SHORT;
 use crate::effect::commands::TRANSFER;
 use crate::effect::commands::ending;
@@ -44,9 +45,10 @@ fn run_each(host: &NodeName, datasets: usize, script: String) -> Work {
     Work::Run(vec![Command::script(host, each(datasets), script).whole()])
 }
 
-/// Seconds for that: each command that changes something waits for the pool's next transaction group.
+/// Seconds for that: each command that changes something waits for the pool's next transaction group. No more than the
+/// longest of the others, or a turn would not be waited for long enough ([`crate::effect::command::TURN`]).
 fn each(datasets: usize) -> u32 {
-    SHORT.max(u32::try_from(datasets).unwrap_or(u32::MAX).saturating_mul(2))
+    u32::try_from(datasets).unwrap_or(u32::MAX).saturating_mul(2).clamp(SHORT, JAIL)
 }
 
 fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> String {
@@ -98,8 +100,9 @@ pub(super) fn move_bookmark(
     bookmark: &SnapshotLabel,
     label: &SnapshotLabel,
 ) -> Work {
-    run(
+    run_each(
         host,
+        datasets.len(),
         format!(
             "for d in {}; do\n  zfs destroy $d#{bookmark} 2>/dev/null || :\n  zfs bookmark $d@{label} $d#{bookmark}\ndone",
             names(datasets)
@@ -108,8 +111,9 @@ pub(super) fn move_bookmark(
 }
 
 pub(super) fn remove_bookmark(host: &NodeName, datasets: &[DatasetName], bookmark: &SnapshotLabel) -> Work {
-    run(
+    run_each(
         host,
+        datasets.len(),
         format!(
             "for d in {}; do\n  zfs list -Hp -t bookmark -o name $d 2>/dev/null | grep -q '#{bookmark}$' || continue\n  zfs destroy $d#{bookmark}\ndone",
             names(datasets)

@@ -67,9 +67,8 @@ impl Guard {
     fn text(&self) -> String {
         let folder = format!("{RUNS}/{}", self.run);
         let mut text = format!(
-            "[ ! -e {folder}/owner ] || [ \"$(cat {folder}/owner)\" = {owner} ] || {{ echo \"run {run} was taken over by $(cat {folder}/owner)\" >&2; exit {SUPERSEDED}; }}\n",
-            owner = self.owner,
-            run = self.run,
+            "if driver=$(cat {folder}/owner 2>/dev/null); then\n  {}\nelif [ -e {folder}/owner ]; then\n  cat {folder}/owner >/dev/null\nfi\n",
+            refuse_others(&self.run, &self.owner),
         );
         if self.lease {
             text.push_str(&format!(
@@ -78,6 +77,12 @@ impl Guard {
         }
         text
     }
+}
+
+/// Ends a script whose `$driver` is somebody else. The file is read once: a script beside it may take it away at any time,
+/// and a run that nobody drives is not taken over.
+pub(crate) fn refuse_others(run: &RunId, owner: &Owner) -> String {
+    format!("[ \"$driver\" = {owner} ] || {{ echo \"run {run} was taken over by $driver\" >&2; exit {SUPERSEDED}; }}")
 }
 
 /// A lock on a host, of whatever jail or run: lockf(1) gives up after its seconds (contract 6.1).
@@ -305,5 +310,31 @@ mod tests {
             "exec doas -n -- lockf -k -s -t 360 /var/run/jailferry-web.turn lockf -k -s -t 30 /var/run/jailferry-zroot%jails%web.receive timeout -k 10 3600 zfs receive -s -u zroot/jails/web"
         );
         assert_eq!(alone.patience(), 3600 + 360 + 30);
+    }
+
+    /// `vanishing` takes the file away between any two looks at it, as the end of the run beside it does.
+    #[test]
+    fn only_another_owner_is_refused_and_not_a_run_that_ends_meanwhile() {
+        let run = RunId::new("web-12345678").unwrap();
+        let jail = JailName::new("web").unwrap();
+        let guard = Guard { run, jail, owner: Owner::new("anna@laptop-1").unwrap(), lease: false };
+        let folder = tempfile::tempdir().unwrap();
+        let owner = folder.path().join("web-12345678/owner");
+        std::fs::create_dir(owner.parent().unwrap()).unwrap();
+        let vanishing = format!("cat() {{ rm -f {}; command cat \"$@\"; }}\n", owner.display());
+        let status = |before: &str| {
+            let text = guard.text().replace(RUNS, folder.path().to_str().unwrap());
+            let script = format!("set -e\n{before}{text}exit 7\n");
+            std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap().status.code()
+        };
+        assert_eq!(status(""), Some(7), "nobody drives it");
+        std::fs::write(&owner, "anna@laptop-1\n").unwrap();
+        assert_eq!(status(""), Some(7));
+        assert_eq!(status(&vanishing), Some(7));
+        std::fs::write(&owner, "bert@desk-2\n").unwrap();
+        assert_eq!(status(""), Some(i32::try_from(SUPERSEDED).unwrap()));
+        std::fs::remove_file(&owner).unwrap();
+        std::fs::create_dir(&owner).unwrap();
+        assert_eq!(status(""), Some(1), "what cannot be read may name anybody");
     }
 }

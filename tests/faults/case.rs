@@ -29,7 +29,7 @@ use crate::tool::Told;
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// How long the hosts wait for a sign of life; long enough for a machine with much to do.
-pub const LEASE: &str = "8s";
+pub const LEASE: &str = "12s";
 
 /// What the web jail owns.
 const PREFIXES: [&str; 2] = ["192.168.123.50/32", "2001:db8:1:1::50/128"];
@@ -73,8 +73,8 @@ impl Bench {
         let [url, _] = fleet.urls("web");
         let [sibling, _] = fleet.urls("sib");
         let watch = lab.watch();
-        let counting = Client::counting_slowly(fleet, &url, "0.05");
-        let beside = Client::counting_slowly(fleet, &sibling, "0.3");
+        let counting = Client::counting_slowly(fleet, &url, "1.5");
+        let beside = Client::counting_slowly(fleet, &sibling, "4");
 
         let faults: Vec<lab::Fault> = steps.iter().flat_map(|step| order(lab, &plan, step, case.fault)).collect();
         let child = fleet.start(&MIGRATE);

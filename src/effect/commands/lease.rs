@@ -11,8 +11,8 @@ use crate::effect::command::Form;
 use crate::effect::command::LAPSED;
 use crate::effect::command::NO_TURN;
 use crate::effect::command::RUNS;
-use crate::effect::command::SUPERSEDED;
 use crate::effect::command::TURN;
+use crate::effect::command::refuse_others;
 use crate::effect::command::turn_lock;
 use crate::effect::commands::SHORT;
 use crate::effect::commands::files::terminator;
@@ -40,6 +40,17 @@ fn folder(run: &RunId) -> String {
     format!("{RUNS}/{run}")
 }
 
+/// In one step: whoever reads it meanwhile must not find it empty.
+pub(super) fn write_owner(d: &str, owner: &Owner) -> String {
+    format!("echo {owner} > {d}/owner.new\nmv -f {d}/owner.new {d}/owner")
+}
+
+/// A sign of life that is on its way may write in the folder once more, and rm(1) finds that it is not empty. The next
+/// one finds no `owner` and does nothing.
+pub(super) fn remove_folder(d: &str) -> String {
+    format!("rm -rf {d} 2>/dev/null || {{ sleep 1; rm -rf {d}; }}")
+}
+
 /// In a here-document, so that what is in it is not touched by the shell that reads it.
 fn here(command: &str, text: &str) -> String {
     let end = terminator(text);
@@ -51,8 +62,8 @@ fn here(command: &str, text: &str) -> String {
 pub(super) fn arm(lease: &Lease) -> Work {
     let d = folder(&lease.run);
     let mut script = format!(
-        "d={d}/lease\nif [ -e $d/lapsed ]; then echo 'nobody was heard for too long: this host has gone back by itself' >&2; exit {LAPSED}; fi\nif {watched}; then exit 0; fi\nmkdir -p $d\nrm -f $d/released $d/stayed $d/reverted $d/log\necho {} > {d}/owner\necho 0 > {d}/beat\n",
-        lease.owner,
+        "d={d}/lease\nif [ -e $d/lapsed ]; then echo 'nobody was heard for too long: this host has gone back by itself' >&2; exit {LAPSED}; fi\nif {watched}; then exit 0; fi\nmkdir -p $d\nrm -f $d/released $d/stayed $d/reverted $d/log\n{}\necho 0 > {d}/beat\n",
+        write_owner(&d, &lease.owner),
         watched = WATCHED,
     );
     script.push_str(&here("cat > $d/revert.sh", &revert(lease)));
@@ -153,7 +164,8 @@ pub(super) fn release(host: &NodeName, jail: &JailName, run: &RunId) -> Work {
 pub(super) fn disarm(host: &NodeName, jail: &JailName, run: &RunId) -> Work {
     let d = folder(run);
     let script = format!(
-        "d={d}/lease\nif [ -d $d ]; then\n  : > $d/released\n  n=0\n  pkill -F $d/pid -f $d/watch.sh >/dev/null 2>&1 || :\n  while {WATCHED}; do\n    n=$((n + 1))\n    [ $n -lt 100 ] || {{ echo 'the watcher of the lease does not end' >&2; exit 21; }}\n    sleep 0.1\n  done\n  if [ -e $d/lapsed ]; then echo \"went back by itself: $(cat $d/lapsed)\"; cat $d/log 2>/dev/null || :; fi\n  rm -rf $d\nfi\nif [ ! -e {d}/stage ]; then rm -rf {d}; fi\nrmdir {RUNS} 2>/dev/null || :"
+        "d={d}/lease\nif [ -d $d ]; then\n  : > $d/released\n  n=0\n  pkill -F $d/pid -f $d/watch.sh >/dev/null 2>&1 || :\n  while {WATCHED}; do\n    n=$((n + 1))\n    [ $n -lt 100 ] || {{ echo 'the watcher of the lease does not end' >&2; exit 21; }}\n    sleep 0.1\n  done\n  if [ -e $d/lapsed ]; then echo \"went back by itself: $(cat $d/lapsed)\"; cat $d/log 2>/dev/null || :; fi\n  rm -rf $d\nfi\nif [ ! -e {d}/stage ]; then {}; fi\nrmdir {RUNS} 2>/dev/null || :",
+        remove_folder(&d),
     );
     Work::Run(vec![Command::script(host, SHORT, script).in_turn(jail)])
 }
@@ -166,7 +178,8 @@ pub fn beat(host: &NodeName, run: &RunId, owner: &Owner) -> Command {
         host,
         BEAT,
         format!(
-            "[ -e {d}/owner ] || exit 0\n[ \"$(cat {d}/owner)\" = {owner} ] || {{ echo \"run {run} was taken over by $(cat {d}/owner)\" >&2; exit {SUPERSEDED}; }}\nn=$(cat {d}/beat)\necho $((n + 1)) > {d}/beat"
+            "driver=$(cat {d}/owner 2>/dev/null) || exit 0\n{}\nn=$(cat {d}/beat)\necho $((n + 1)) > {d}/beat",
+            refuse_others(run, owner),
         ),
     )
 }
@@ -188,7 +201,7 @@ pub fn state(host: &NodeName, run: &RunId) -> Command {
 #[must_use]
 pub fn adopt(host: &NodeName, jail: &JailName, run: &RunId, owner: &Owner) -> Command {
     let d = folder(run);
-    let script = format!("[ -d {d} ] || exit 0\necho {owner} > {d}/owner.new\nmv -f {d}/owner.new {d}/owner");
+    let script = format!("[ -d {d} ] || exit 0\n{}", write_owner(&d, owner));
     Command::script(host, SHORT, script).in_turn(jail)
 }
 

@@ -5,6 +5,8 @@ use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::command::RUNS;
 use crate::effect::commands::SHORT;
+use crate::effect::commands::lease::remove_folder;
+use crate::effect::commands::lease::write_owner;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Owner;
@@ -19,7 +21,8 @@ fn file(jail: &JailName) -> String {
 pub(super) fn lock(host: &NodeName, jail: &JailName, run: &RunId, owner: &Owner) -> Work {
     let file = file(jail);
     let script = format!(
-        "d={RUNS}/{run}\nmkdir -p $d\n[ -e $d/owner ] || echo {owner} > $d/owner\n[ -e $d/beat ] || echo 0 > $d/beat\nif (set -C; echo \"{run} {owner} 1 since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}) 2>/dev/null; then exit 0; fi\nread holder by fence since < {file} || {{ holder=somebody by=? since=; }}\nif [ \"$holder $by\" = '{run} {owner}' ]; then exit 0; fi\nif [ \"$holder\" != {run} ]; then rm -rf $d; fi\nnow=$(date +%s)\nheard=$(stat -f %m {RUNS}/\"$holder\"/beat 2>/dev/null) || heard=$now\necho \"jail {jail} is being moved by run $holder of $by $since, last heard $((now - heard)) s ago; if that run was interrupted: jailferry recover $holder\" >&2\nexit 23"
+        "d={RUNS}/{run}\nmkdir -p $d\n[ -e $d/owner ] || {{ {}; }}\n[ -e $d/beat ] || echo 0 > $d/beat\nif (set -C; echo \"{run} {owner} 1 since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}) 2>/dev/null; then exit 0; fi\nread holder by fence since < {file} || {{ holder=somebody by=? since=; }}\nif [ \"$holder $by\" = '{run} {owner}' ]; then exit 0; fi\nif [ \"$holder\" != {run} ]; then rm -rf $d; fi\nnow=$(date +%s)\nheard=$(stat -f %m {RUNS}/\"$holder\"/beat 2>/dev/null) || heard=$now\necho \"jail {jail} is being moved by run $holder of $by $since, last heard $((now - heard)) s ago; if that run was interrupted: jailferry recover $holder\" >&2\nexit 23",
+        write_owner("$d", owner).replace('\n', "; "),
     );
     // In turn: the undo of a lock whose connection was lost must not come before the lock.
     Work::Run(vec![Command::script(host, SHORT, script).in_turn(jail)])
@@ -29,7 +32,8 @@ pub(super) fn lock(host: &NodeName, jail: &JailName, run: &RunId, owner: &Owner)
 pub(super) fn unlock(host: &NodeName, jail: &JailName, run: &RunId) -> Work {
     let file = file(jail);
     let script = format!(
-        "holder=\nif [ -e {file} ]; then read holder rest < {file} || :; fi\nif [ \"$holder\" = {run} ]; then rm -f {file}; fi\nif [ -d {RUNS}/{run} ] && [ ! -d {RUNS}/{run}/lease ]; then rm -rf {RUNS}/{run}; fi\nrmdir {RUNS} 2>/dev/null || :"
+        "holder=\nif [ -e {file} ]; then read holder rest < {file} || :; fi\nif [ \"$holder\" = {run} ]; then rm -f {file}; fi\nif [ -d {RUNS}/{run} ] && [ ! -d {RUNS}/{run}/lease ]; then {}; fi\nrmdir {RUNS} 2>/dev/null || :",
+        remove_folder(&format!("{RUNS}/{run}")),
     );
     Work::Run(vec![Command::script(host, SHORT, script).in_turn(jail)])
 }
@@ -66,8 +70,11 @@ pub fn take_over(host: &NodeName, jail: &JailName, seen: &Held, owner: &Owner) -
     let (file, run) = (file(jail), &seen.run);
     let fence = seen.fence.saturating_add(1);
     let script = format!(
-        "read run by fence rest < {file}\n[ \"$run $by $fence\" = '{run} {} {}' ] || {{ echo \"the lock has changed: $run $by $fence\" >&2; exit 20; }}\nmkdir -p {RUNS}/{run}\nbeat=$(cat {RUNS}/{run}/beat 2>/dev/null) || beat=-\n[ \"$beat\" = '{}' ] || {{ echo \"$by is alive\" >&2; exit 23; }}\necho \"{run} {owner} {fence} since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}.new\nmv -f {file}.new {file}\necho {owner} > {RUNS}/{run}/owner.new\nmv -f {RUNS}/{run}/owner.new {RUNS}/{run}/owner",
-        seen.owner, seen.fence, seen.beat
+        "read run by fence rest < {file}\n[ \"$run $by $fence\" = '{run} {} {}' ] || {{ echo \"the lock has changed: $run $by $fence\" >&2; exit 20; }}\nmkdir -p {RUNS}/{run}\nbeat=$(cat {RUNS}/{run}/beat 2>/dev/null) || beat=-\n[ \"$beat\" = '{}' ] || {{ echo \"$by is alive\" >&2; exit 23; }}\necho \"{run} {owner} {fence} since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}.new\nmv -f {file}.new {file}\n{}",
+        seen.owner,
+        seen.fence,
+        seen.beat,
+        write_owner(&format!("{RUNS}/{run}"), owner),
     );
     Command::script(host, SHORT, script).in_turn(jail)
 }

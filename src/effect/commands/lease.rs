@@ -40,6 +40,11 @@ fn folder(run: &RunId) -> String {
     format!("{RUNS}/{run}")
 }
 
+/// Once more, since the end of another run may take the empty parent away between two parts of `mkdir -p`.
+pub(super) fn make_folder(d: &str) -> String {
+    format!("mkdir -p {d} 2>/dev/null || mkdir -p {d}")
+}
+
 /// In one step: whoever reads it meanwhile must not find it empty.
 pub(super) fn write_owner(d: &str, owner: &Owner) -> String {
     format!("echo {owner} > {d}/owner.new\nmv -f {d}/owner.new {d}/owner")
@@ -62,7 +67,8 @@ fn here(command: &str, text: &str) -> String {
 pub(super) fn arm(lease: &Lease) -> Work {
     let d = folder(&lease.run);
     let mut script = format!(
-        "d={d}/lease\nif [ -e $d/lapsed ]; then echo 'nobody was heard for too long: this host has gone back by itself' >&2; exit {LAPSED}; fi\nif {watched}; then exit 0; fi\nmkdir -p $d\nrm -f $d/released $d/stayed $d/reverted $d/log\n{}\necho 0 > {d}/beat\n",
+        "d={d}/lease\nif [ -e $d/lapsed ]; then echo 'nobody was heard for too long: this host has gone back by itself' >&2; exit {LAPSED}; fi\nif {watched}; then exit 0; fi\n{}\nrm -f $d/released $d/stayed $d/reverted $d/log\n{}\necho 0 > {d}/beat\n",
+        make_folder("$d"),
         write_owner(&d, &lease.owner),
         watched = WATCHED,
     );

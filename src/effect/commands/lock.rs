@@ -5,6 +5,7 @@ use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::command::RUNS;
 use crate::effect::commands::SHORT;
+use crate::effect::commands::lease::make_folder;
 use crate::effect::commands::lease::remove_folder;
 use crate::effect::commands::lease::write_owner;
 use crate::model::JailName;
@@ -21,7 +22,8 @@ fn file(jail: &JailName) -> String {
 pub(super) fn lock(host: &NodeName, jail: &JailName, run: &RunId, owner: &Owner) -> Work {
     let file = file(jail);
     let script = format!(
-        "d={RUNS}/{run}\nmkdir -p $d\n[ -e $d/owner ] || {{ {}; }}\n[ -e $d/beat ] || echo 0 > $d/beat\nif (set -C; echo \"{run} {owner} 1 since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}) 2>/dev/null; then exit 0; fi\nread holder by fence since < {file} || {{ holder=somebody by=? since=; }}\nif [ \"$holder $by\" = '{run} {owner}' ]; then exit 0; fi\nif [ \"$holder\" != {run} ]; then rm -rf $d; fi\nnow=$(date +%s)\nheard=$(stat -f %m {RUNS}/\"$holder\"/beat 2>/dev/null) || heard=$now\necho \"jail {jail} is being moved by run $holder of $by $since, last heard $((now - heard)) s ago; if that run was interrupted: jailferry recover $holder\" >&2\nexit 23",
+        "d={RUNS}/{run}\n{}\n[ -e $d/owner ] || {{ {}; }}\n[ -e $d/beat ] || echo 0 > $d/beat\nif (set -C; echo \"{run} {owner} 1 since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}) 2>/dev/null; then exit 0; fi\nread holder by fence since < {file} || {{ holder=somebody by=? since=; }}\nif [ \"$holder $by\" = '{run} {owner}' ]; then exit 0; fi\nif [ \"$holder\" != {run} ]; then rm -rf $d; fi\nnow=$(date +%s)\nheard=$(stat -f %m {RUNS}/\"$holder\"/beat 2>/dev/null) || heard=$now\necho \"jail {jail} is being moved by run $holder of $by $since, last heard $((now - heard)) s ago; if that run was interrupted: jailferry recover $holder\" >&2\nexit 23",
+        make_folder("$d"),
         write_owner("$d", owner).replace('\n', "; "),
     );
     // In turn: the undo of a lock whose connection was lost must not come before the lock.

@@ -61,6 +61,8 @@ mod schedule;
 mod secrets;
 #[path = "fleet/siblings.rs"]
 mod siblings;
+#[path = "fleet/snapshots.rs"]
+mod snapshots;
 #[path = "fleet/state.rs"]
 mod state;
 #[path = "fleet/thin.rs"]

@@ -122,6 +122,7 @@ async fn compare(
     })?;
     let Some(situation) = situation else { return Ok(saved.stale(&saved.evidence, &findings.into_sorted())) };
     let fields = saved::matters(&evidence, &situation, &settings);
+    let evidence = saved.planned_from(evidence);
     match assemble::plan_as(&evidence, &situation, &settings, &plan.owner, &plan.run, findings) {
         Ok(now) => {
             let mut all = saved.stale(&fields, &now.findings);

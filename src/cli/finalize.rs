@@ -21,7 +21,19 @@ use crate::remote::Hosts;
 use crate::saga::Journal;
 use crate::saga::journal;
 
-pub(super) async fn finalize(global: &Global, run: &str, dry_run: bool, yes: bool) -> Exit {
+/// How it is done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish {
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Do not ask.
+    pub yes: bool,
+    /// Snapshots that are nowhere else may go, too.
+    pub discard: bool,
+}
+
+pub(super) async fn finalize(global: &Global, run: &str, wish: Wish) -> Exit {
+    let Wish { dry_run, yes, discard } = wish;
     let (plan, later, finalized) = match open(run) {
         Ok(opened) => opened,
         Err(exit) => return exit,
@@ -30,7 +42,7 @@ pub(super) async fn finalize(global: &Global, run: &str, dry_run: bool, yes: boo
         output::say(&format!("Run {} is finalized already: nothing of it is kept.", plan.run));
         return Exit::Done;
     }
-    let list = finalize::finalize(&plan, &later);
+    let list = finalize::finalize(&plan, &later, discard);
     output::say(&format!("Run {}: jail {} moved from {} to {}", plan.run, plan.jail, plan.source, plan.target));
     for (title, effect) in &list {
         output::say(&format!("  {title}"));

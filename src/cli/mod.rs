@@ -361,6 +361,9 @@ Examples:
         /// Do not ask before starting
         #[arg(long, short)]
         yes: bool,
+        /// Let go of snapshots of yours on the source's copy, too, that the run has not sent and that are nowhere else
+        #[arg(long)]
+        discard_snapshots: bool,
     },
     /// List everything of jailferry's on any host: since when, of which run, why, and what takes it away
     Leftovers,
@@ -441,7 +444,9 @@ pub async fn main() -> Exit {
         Verb::Rollback { run, dry_run, yes, how } => {
             rollback::rollback(&global, &run, &how.options(), migrate::Consent { dry_run, yes }).await
         }
-        Verb::Finalize { run, dry_run, yes } => finalize::finalize(&global, &run, dry_run, yes).await,
+        Verb::Finalize { run, dry_run, yes, discard_snapshots } => {
+            finalize::finalize(&global, &run, finalize::Wish { dry_run, yes, discard: discard_snapshots }).await
+        }
         Verb::Leftovers => leftovers::leftovers(&global).await,
         Verb::Runs => show::runs(&global),
         Verb::Show { run } => show::show(&global, &run),

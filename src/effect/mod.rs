@@ -59,6 +59,10 @@ pub enum Effect {
     DestroySnapshot { host: NodeName, dataset: DatasetName, label: SnapshotLabel, held_by: Option<SnapshotLabel> },
     /// A hold on a snapshot of a dataset and all below it, so that nobody destroys it by mistake.
     Hold { host: NodeName, dataset: DatasetName, label: SnapshotLabel, tag: SnapshotLabel },
+    /// Holds on somebody's snapshots, so that they are there until they are sent.
+    HoldSnapshots { host: NodeName, snapshots: Vec<SnapshotName>, tag: SnapshotLabel },
+    /// The end of such holds.
+    ReleaseSnapshots { host: NodeName, snapshots: Vec<SnapshotName>, tag: SnapshotLabel },
     /// Let a bookmark point at a snapshot: the base of the next increment has one name however many rounds there were.
     MoveBookmark { host: NodeName, datasets: Vec<DatasetName>, bookmark: SnapshotLabel, label: SnapshotLabel },
     /// Remove our bookmark.
@@ -74,13 +78,31 @@ pub enum Effect {
     /// Give a dataset and all below it another name; nothing is mounted or unmounted.
     RenameDataset { host: NodeName, from: DatasetName, to: DatasetName },
     /// Destroy datasets that this run received, and nothing else.
-    DiscardReceived { host: NodeName, datasets: Vec<DatasetName>, run: RunId },
-    /// Destroy the copy that a run left parked, with its snapshots: only while it is still that run's, and unmounted.
-    DestroyParked { host: NodeName, datasets: Vec<DatasetName>, run: RunId },
+    ///
+    /// `arriving`: somebody's snapshots that come with this run.
+    DiscardReceived {
+        host: NodeName,
+        datasets: Vec<DatasetName>,
+        run: RunId,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        arriving: Vec<SnapshotLabel>,
+    },
+    /// Destroy the copy that a run left parked, with its snapshots: only while it is still that run's, and unmounted, and
+    /// only if somebody's snapshots on it are known to be elsewhere too, or may go.
+    DestroyParked { host: NodeName, datasets: Vec<DatasetName>, run: RunId, others: Others },
     /// Forget the backups of configuration files that a run kept.
     ForgetBackups { host: NodeName, run: RunId },
     /// Take an older copy of ours back to the snapshot it had before this run.
-    RollBackReceived { host: NodeName, dataset: DatasetName, base: SnapshotLabel, run: RunId },
+    ///
+    /// `arriving`: somebody's snapshots that came with this run, and go with it.
+    RollBackReceived {
+        host: NodeName,
+        dataset: DatasetName,
+        base: SnapshotLabel,
+        run: RunId,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        arriving: Vec<SnapshotLabel>,
+    },
     /// Prove that a snapshot has the same GUID on both hosts, for every dataset.
     CompareGuids { source: NodeName, target: NodeName, pairs: Vec<(DatasetName, DatasetName)>, label: SnapshotLabel },
     /// Unmount a jail's datasets, make them read-only and unmountable by accident, and mark them as a copy of that run.
@@ -187,6 +209,21 @@ pub struct KeyUse {
     pub file: RemotePath,
     /// Does it use its parent's key once that is loaded?
     pub inherits: bool,
+}
+
+/// What is to become of snapshots that are not ours when a parked copy is destroyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Others {
+    /// These have been sent, and those that are newer than this one show nothing that it does not. Any other one stops it.
+    Sent {
+        /// Taken when the jail had stopped.
+        last: SnapshotLabel,
+        /// Of the copy.
+        snapshots: Vec<SnapshotName>,
+    },
+    /// They go.
+    Discard,
 }
 
 /// Sending one dataset's snapshot from one host to another.
@@ -486,6 +523,8 @@ impl Effect {
             Effect::Snapshot { host, .. }
             | Effect::DestroySnapshot { host, .. }
             | Effect::Hold { host, .. }
+            | Effect::HoldSnapshots { host, .. }
+            | Effect::ReleaseSnapshots { host, .. }
             | Effect::MoveBookmark { host, .. }
             | Effect::RemoveBookmark { host, .. }
             | Effect::RenameDataset { host, .. }

@@ -178,6 +178,14 @@ name!(
     |t| shaped(t, 100, |b| alnum(b) || b"_.:-".contains(&b), |b| alnum(b) || b"_.:-".contains(&b))
 );
 
+impl SnapshotLabel {
+    /// Does it carry our name? All others are somebody's.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.0.starts_with("jailferry-")
+    }
+}
+
 name!(
     /// A network interface. IFNAMSIZ is 16 with the terminating NUL (net/if.h); vm-bhyve names its bridges `vm-public`.
     InterfaceName, "interface name", "letters, digits, '_', '-' and '.', starting with a letter, at most 15",

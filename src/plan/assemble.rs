@@ -29,6 +29,7 @@ use crate::plan::preflight::bytes;
 use crate::plan::rehearsal;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
+use crate::plan::snapshots;
 use crate::plan::staging;
 use crate::playbook::Settings;
 
@@ -103,6 +104,7 @@ pub fn plan_as(
         },
         &mut findings,
     );
+    snapshots::examine(situation, jail, &moving, &mut findings);
     let nat = nat::decide(situation, &evidence.fleet, &evidence.hosts, &mut findings);
     let rehearsal = rehearsal::prepare(situation, evidence, jail, &nat, &mut findings);
     let prints = evidence_of(&evidence.hosts);
@@ -141,6 +143,7 @@ pub fn plan_as(
         lease: settings.lease,
         summary: summary(situation, hub, total, moving.len())
             .into_iter()
+            .chain(snapshots::summary(situation, &moving))
             .chain(evidence.link.as_ref().map(|link| direct::summary(situation, link)))
             .collect(),
         findings: findings.into_sorted(),
@@ -149,6 +152,7 @@ pub fn plan_as(
         predicted_blackout,
         precopy_until: settings.until,
         evidence: prints,
+        snapshots: snapshots::at_the_target(&moving),
         hooks: Vec::new(),
     })
 }

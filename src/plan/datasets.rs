@@ -20,6 +20,7 @@ use crate::plan::finding::Fix;
 use crate::plan::keys;
 use crate::plan::keys::Key;
 use crate::plan::situation::Situation;
+use crate::plan::snapshots;
 
 /// One dataset of the jail on both hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub struct DatasetMove {
     pub raw: bool,
     /// Of an encrypted one: the file that holds its key, and the dataset of the source whose key that is.
     pub key: Option<(RemotePath, DatasetName)>,
+    /// Somebody's snapshots that travel along: those behind the base, oldest first.
+    pub history: Vec<SnapshotLabel>,
+    /// Those before it that the target has already.
+    pub there: Vec<SnapshotLabel>,
     /// Bytes to send at most.
     pub estimate: u64,
     /// Its own `refquota` in bytes, if it has one.
@@ -86,7 +91,9 @@ pub fn moves(
             Base::Nothing => as_a_clone(jail, facts, there, to_root).unwrap_or(Base::Nothing),
             other => other,
         };
+        let (history, known) = snapshots::of(dataset, &base, existing);
         let estimate = match base {
+            Base::Nothing if !history.is_empty() => snapshots::size(facts, source),
             Base::Nothing => facts.referenced,
             // What it does not share with its origin; its snapshots, which stay, are counted too.
             Base::Origin { .. } => facts.used.min(facts.referenced),
@@ -98,7 +105,18 @@ pub fn moves(
             Some(Key::Elsewhere { .. } | Key::Above(_)) | None => None,
         };
         let raw = facts.encrypted;
-        moves.push(DatasetMove { source: live, target: arrived, base, older, raw, key, estimate, refquota });
+        moves.push(DatasetMove {
+            source: live,
+            target: arrived,
+            base,
+            older,
+            raw,
+            key,
+            history,
+            there: known,
+            estimate,
+            refquota,
+        });
     }
     moves
 }
@@ -171,7 +189,7 @@ pub fn stale_copy(
     let apart = jail.datasets.iter().any(|dataset| {
         let into = dataset.name.rebase(&situation.source.dataset, root);
         let existing = there.datasets.iter().find(|d| Some(&d.name) == into.as_ref());
-        existing.is_some_and(|e| common_base(&dataset.snapshots, &e.snapshots).is_none())
+        existing.is_some_and(|e| snapshots::apart(&dataset.snapshots, &e.snapshots, &mark))
     });
     let aside = stale_name(root, &RunId::new(mark).ok()?)?;
     (apart && target.dataset(&aside).is_none()).then(|| (root.clone(), aside))

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 
 use crate::effect::Effect;
+use crate::effect::Others;
 use crate::effect::meaning::Meaning;
 use crate::model::NodeName;
+use crate::model::SnapshotName;
 use crate::plan::Plan;
 use crate::plan::datasets::stale_name;
+use crate::plan::naming::label;
 use crate::plan::rollback::LaterMove;
 
 /// What `finalize` does, in order: title and effect. Derived from the plan, so that nothing else is ever touched; what a
-/// later move of the jail has taken over is left to it. The first is the jail's lock, the last gives it back.
+/// later move of the jail has taken over is left to it. `discard`: somebody's snapshots that were not sent go, too. The first is the jail's lock, the last gives it back.
 #[must_use]
-pub fn finalize(plan: &Plan, later: &[LaterMove]) -> Vec<(String, Effect)> {
+pub fn finalize(plan: &Plan, later: &[LaterMove], discard: bool) -> Vec<(String, Effect)> {
     let (jail, run, hub) = (&plan.jail, &plan.run, &plan.hub);
     let mut list = vec![(
         format!("lock jail {jail} on {hub}, so that no run uses what goes"),
@@ -26,17 +29,24 @@ pub fn finalize(plan: &Plan, later: &[LaterMove]) -> Vec<(String, Effect)> {
             Effect::Park { host, datasets, run } if *host == plan.source => {
                 let mut datasets: Vec<_> = datasets.iter().map(|p| p.dataset.clone()).collect();
                 let mut what = "the parked copy";
+                let mut sent: Vec<SnapshotName> = plan.snapshots.iter().cloned().collect();
                 if !copy_is_of_this_run {
                     // A later move may have put it aside, when it could not bring it up to date.
                     let Some(root) = datasets.first().cloned() else { continue };
                     let Some(aside) = stale_name(&root, run) else { continue };
                     datasets = datasets.iter().filter_map(|d| d.rebase(&root, &aside)).collect();
+                    sent.iter_mut()
+                        .for_each(|s| s.dataset = s.dataset.rebase(&root, &aside).unwrap_or(s.dataset.clone()));
                     what = "the outdated copy, if it was put aside as";
                 }
+                let others = match discard {
+                    true => Others::Discard,
+                    false => Others::Sent { last: label(run, "final"), snapshots: sent },
+                };
                 if let Some(root) = datasets.first() {
                     list.push((
                         format!("destroy {what} {root} on {host}, with its snapshots"),
-                        Effect::DestroyParked { host: host.clone(), datasets, run: run.clone() },
+                        Effect::DestroyParked { host: host.clone(), datasets, run: run.clone(), others },
                     ));
                 }
             }
@@ -137,7 +147,7 @@ mod tests {
                 ["big", "tiny", "spare"].iter().zip(0..).map(|(to, salt)| moved(&mut world, to, salt)).collect();
             for which in order {
                 let later: Vec<LaterMove> = runs.iter().skip(which + 1).map(later).collect();
-                for (title, effect) in finalize(&runs[which], &later) {
+                for (title, effect) in finalize(&runs[which], &later, false) {
                     world.apply(&effect).unwrap_or_else(|e| panic!("{order:?}: {title}: {e}"));
                 }
             }

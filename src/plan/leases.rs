@@ -130,6 +130,8 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::Snapshot { .. }
         | Effect::DestroySnapshot { .. }
         | Effect::Hold { .. }
+        | Effect::HoldSnapshots { .. }
+        | Effect::ReleaseSnapshots { .. }
         | Effect::MoveBookmark { .. }
         | Effect::RemoveBookmark { .. }
         | Effect::Transfer(_)

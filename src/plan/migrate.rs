@@ -37,6 +37,7 @@ use crate::plan::notices;
 use crate::plan::persist;
 use crate::plan::rehearsal;
 use crate::plan::siblings;
+use crate::plan::snapshots;
 use crate::plan::staging::InPlace;
 
 /// The whole migration, in order.
@@ -113,6 +114,7 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
         );
     }
     steps.push(snapshot(cast, Phase::Copy, &label(cast.run, "0"), None));
+    steps.extend(snapshots::hold(cast));
     for moving in cast.datasets {
         let (source, target) = (&moving.source.dataset, &moving.target.dataset);
         let (title, undo) = match &moving.older {
@@ -121,7 +123,12 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
                     Base::Origin { there, .. } => format!("send {source} as a clone of {there} on {}", cast.target()),
                     Base::Nothing | Base::Snapshot(_) | Base::Bookmark(_) => format!("send {source} in full"),
                 },
-                Effect::DiscardReceived { host: cast.target(), datasets: vec![target.clone()], run: cast.run.clone() },
+                Effect::DiscardReceived {
+                    host: cast.target(),
+                    datasets: vec![target.clone()],
+                    run: cast.run.clone(),
+                    arriving: moving.history.clone(),
+                },
             ),
             Some((base, _)) => (
                 format!("send {source} since {}", base_name(&moving.base)),
@@ -130,6 +137,7 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
                     dataset: target.clone(),
                     base: base.clone(),
                     run: cast.run.clone(),
+                    arriving: moving.history.clone(),
                 },
             ),
         };
@@ -145,9 +153,33 @@ fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
         if moving.older.is_some() && *target == cast.situation.target.dataset {
             steps.push(notices::arriving(cast));
         }
-        let transfer = transfer(cast, moving, moving.base.clone(), label(cast.run, "0"), Some(0));
-        steps.push(Step::new(Phase::Copy, title, Effect::Transfer(transfer)).undo(undo).change(change));
+        // One after the other: each is a stream of its own, which goes on where it broke.
+        let mut base = moving.base.clone();
+        let mut first = Some((undo, change));
+        for label in &moving.history {
+            let transfer = transfer(cast, moving, base, label.clone(), Some(0));
+            let step = Step::new(Phase::Copy, format!("send {source}@{label}"), Effect::Transfer(transfer));
+            steps.push(match first.take() {
+                Some((undo, change)) => step.undo(undo).change(change),
+                None => step,
+            });
+            base = Base::Snapshot(label.clone());
+        }
+        let title = match moving.history.last() {
+            Some(last) => format!("send {source} since @{last}"),
+            None => title,
+        };
+        let step = Step::new(
+            Phase::Copy,
+            title,
+            Effect::Transfer(transfer(cast, moving, base, label(cast.run, "0"), Some(0))),
+        );
+        steps.push(match first {
+            Some((undo, change)) => step.undo(undo).change(change),
+            None => step,
+        });
     }
+    steps.extend(snapshots::let_go(cast));
     steps.push(remember_sent(cast, Phase::Copy, "0"));
     steps.extend(keys::tried(cast));
     steps
@@ -608,7 +640,8 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         to: cast.target(),
         dataset: moving.source.dataset.clone(),
         into: moving.target.dataset.clone(),
-        estimate: base.makes_a_dataset().then_some(moving.estimate),
+        // Of all snapshots together, if there are several.
+        estimate: (base.makes_a_dataset() && moving.history.is_empty()).then_some(moving.estimate),
         refquota: moving.refquota.clone().filter(|_| base.makes_a_dataset()),
         label,
         base,

@@ -37,6 +37,7 @@ pub mod saved;
 mod shared;
 pub mod siblings;
 pub mod situation;
+pub mod snapshots;
 pub mod staging;
 mod step;
 pub mod upkeep;
@@ -53,6 +54,7 @@ use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Owner;
 use crate::model::RunId;
+use crate::model::SnapshotName;
 
 pub use finding::Finding;
 pub use finding::Fix;
@@ -178,6 +180,9 @@ pub struct Plan {
     pub precopy_until: u64,
     /// SHA-256 of each part of the evidence, by host and part.
     pub evidence: std::collections::BTreeMap<String, String>,
+    /// Somebody's snapshots at the source that the target has when the run is over. Others stay on the source's copy only.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeSet::is_empty")]
+    pub snapshots: std::collections::BTreeSet<SnapshotName>,
     /// What a playbook lets run beside the steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<hooks::HookCall>,

@@ -25,6 +25,8 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         Effect::Snapshot { .. }
         | Effect::DestroySnapshot { .. }
         | Effect::Hold { .. }
+        | Effect::HoldSnapshots { .. }
+        | Effect::ReleaseSnapshots { .. }
         | Effect::MoveBookmark { .. }
         | Effect::RemoveBookmark { .. }
         | Effect::Transfer(_)

@@ -142,6 +142,11 @@ impl Fault {
         }
     }
 
+    /// Is nothing lost by it? A stream that has arrived whole before its receive failed is found there, and the run goes on.
+    pub fn passes_over(self, step: &Step) -> bool {
+        self == Fault::FailsAfter && step.commands.last().is_some_and(Command::is_stream)
+    }
+
     /// Can this happen to the step? A step without commands, one that a run leaves out, and a stream that nobody sends
     /// two times have nothing to strike.
     fn fits(self, step: &Step) -> bool {
@@ -170,6 +175,7 @@ impl Case {
         let before = self.step().number <= plan.undone;
         match self.fault {
             Fault::Twice => Some(true),
+            fault if fault.passes_over(self.step()) => Some(true),
             _ if !before => Some(true),
             // Its effect is that the move is accepted, so it depends on who reads it.
             // The hub may have written down that the move is accepted, and another machine believes it.

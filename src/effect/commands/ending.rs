@@ -16,6 +16,8 @@ const TRIES: u32 = 100;
 pub(super) enum Of<'a> {
     /// Of whatever snapshot of that run.
     Run(&'a RunId),
+    /// Of whatever snapshot of that run, and of somebody's that come with it.
+    Arriving(&'a RunId, &'a [SnapshotLabel]),
     /// Of that snapshot, for the dataset and all below it.
     Snapshot(&'a SnapshotLabel),
 }
@@ -35,9 +37,18 @@ fn quoted(text: &str) -> String {
 fn snapshot(dataset: &DatasetName, of: &Of<'_>) -> String {
     let dataset = quoted(dataset.as_str());
     match of {
-        Of::Run(run) => format!("{dataset}@jailferry-{}-[a-z0-9]+", quoted(run.as_str())),
+        Of::Run(run) | Of::Arriving(run, []) => format!("{dataset}@{}", labels(run)),
+        Of::Arriving(run, others) => {
+            let all: Vec<String> =
+                std::iter::once(labels(run)).chain(others.iter().map(|label| quoted(label.as_str()))).collect();
+            format!("{dataset}@({})", all.join("|"))
+        }
         Of::Snapshot(label) => format!("{dataset}(/[^ @]+)?@{}", quoted(label.as_str())),
     }
+}
+
+fn labels(run: &RunId) -> String {
+    format!("jailferry-{}-[a-z0-9]+", quoted(run.as_str()))
 }
 
 /// What pgrep(1), -f, finds our receives by; the wrappers around them begin with another word.
@@ -114,6 +125,12 @@ mod tests {
         ] {
             assert!(!matches(&pattern, other), "{other}");
         }
+        let daily = [SnapshotLabel::new("daily.1").unwrap(), SnapshotLabel::new("weekly").unwrap()];
+        let pattern = receives(&web, &Of::Arriving(&run, &daily));
+        for line in [ours, "zfs receive -s -u zroot/j.d/web@daily.1", "zfs receive -s -u zroot/j.d/web@weekly"] {
+            assert!(matches(&pattern, line), "{line}");
+        }
+        assert!(!matches(&pattern, "zfs receive -s -u zroot/j.d/web@dailyx1"));
         let label = SnapshotLabel::new("jailferry-web-0123abcd-1").unwrap();
         let pattern = sends(&web, &Of::Snapshot(&label));
         for line in [

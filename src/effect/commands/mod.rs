@@ -14,6 +14,7 @@ mod network;
 pub mod pf;
 mod probe;
 mod resume;
+mod snapshots;
 pub mod watch;
 mod zfs;
 
@@ -52,6 +53,8 @@ impl Effect {
                 zfs::destroy_snapshot(host, dataset, label, held_by.as_ref())
             }
             Effect::Hold { host, dataset, label, tag } => zfs::hold(host, dataset, label, tag),
+            Effect::HoldSnapshots { host, snapshots, tag } => snapshots::hold(host, snapshots, tag),
+            Effect::ReleaseSnapshots { host, snapshots, tag } => snapshots::release(host, snapshots, tag),
             Effect::MoveBookmark { host, datasets, bookmark, label } => {
                 zfs::move_bookmark(host, datasets, bookmark, label)
             }
@@ -67,10 +70,14 @@ impl Effect {
             // The target first: from then on the key opens nothing.
             Effect::RemoveKey { direct } => Work::Run(vec![direct.dismiss(), direct.forget_key()]),
             Effect::RenameDataset { host, from, to } => zfs::rename(host, from, to),
-            Effect::DiscardReceived { host, datasets, run } => zfs::discard_received(host, datasets, run),
-            Effect::DestroyParked { host, datasets, run } => zfs::destroy_parked(host, datasets, run),
+            Effect::DiscardReceived { host, datasets, run, arriving } => {
+                zfs::discard_received(host, datasets, run, arriving)
+            }
+            Effect::DestroyParked { host, datasets, run, others } => zfs::destroy_parked(host, datasets, run, others),
             Effect::ForgetBackups { host, run } => files::forget_backups(host, run),
-            Effect::RollBackReceived { host, dataset, base, run } => zfs::roll_back_received(host, dataset, base, run),
+            Effect::RollBackReceived { host, dataset, base, run, arriving } => {
+                zfs::roll_back_received(host, dataset, base, run, arriving)
+            }
             Effect::CompareGuids { source, target, pairs, label } => zfs::compare_guids(source, target, pairs, label),
             Effect::Park { host, datasets, run } => zfs::park(host, datasets, run),
             Effect::Unpark { host, datasets } => zfs::unpark(host, datasets),

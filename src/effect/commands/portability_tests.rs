@@ -104,6 +104,7 @@ fn roll_back(labels: &[&str]) -> (i32, String) {
         &DatasetName::new("zroot/web").unwrap(),
         &SnapshotLabel::new("jailferry-web-00000000-final").unwrap(),
         &RunId::new("web-0123abcd").unwrap(),
+        &[SnapshotLabel::new("weekly").unwrap()],
     );
     let Work::Run(commands) = work else { panic!("{work:?}") };
     let Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
@@ -118,7 +119,7 @@ fn a_roll_back_takes_no_foreign_snapshot_also_when_the_base_is_the_oldest() {
     let done = "rollback -r zroot/web@jailferry-web-00000000-final\n";
     let (base, ours) = ("jailferry-web-00000000-final", "jailferry-web-0123abcd-0");
     assert_eq!(roll_back(&[base]).0, 0);
-    for fine in [vec![base, ours], vec!["daily", base, ours]] {
+    for fine in [vec![base, ours], vec!["daily", base, ours], vec![base, "weekly", ours]] {
         let (status, said) = roll_back(&fine);
         assert!(status == 0 && said.ends_with(done), "{fine:?}: {said}");
     }

@@ -86,7 +86,8 @@ impl Stream<'_> {
         );
         let decode = format!(
             "{end}echo \"guid $(zfs get -Hp -o value guid {dataset}@{label})\"\nzfs send -nvP -t {TOKEN} 2>&1 || :",
-            end = ending::end_sends(&[dataset], &of),
+            // Somebody else may send a snapshot of his own; ours ends with its receive.
+            end = if label.is_ours() { ending::end_sends(&[dataset], &of) } else { String::new() },
         );
         // -s local,received: what a child only inherits says nothing of whose it is.
         let abort = format!(

@@ -2,6 +2,7 @@
 
 use crate::effect::Base;
 use crate::effect::BringBack;
+use crate::effect::Others;
 use crate::effect::Parked;
 use crate::effect::PropertyState;
 use crate::effect::Transfer;
@@ -256,10 +257,15 @@ pub(super) fn rename(host: &NodeName, from: &DatasetName, to: &DatasetName) -> W
 
 /// Children first. A dataset without our mark of this very run is none that it received, and left alone. A receive of
 /// ours that is still at work is ended first; its dataset may stay busy for a moment.
-pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id: &RunId) -> Work {
-    let of = Of::Run(run_id);
+pub(super) fn discard_received(
+    host: &NodeName,
+    datasets: &[DatasetName],
+    run_id: &RunId,
+    arriving: &[SnapshotLabel],
+) -> Work {
+    let of = Of::Arriving(run_id, arriving);
     let patterns: Vec<String> = datasets.iter().map(|d| ending::receives(d, &of)).collect();
-    let sends = ending::end_sends(&datasets.iter().collect::<Vec<_>>(), &of);
+    let sends = ending::end_sends(&datasets.iter().collect::<Vec<_>>(), &Of::Run(run_id));
     run_each(
         host,
         datasets.len(),
@@ -273,14 +279,24 @@ pub(super) fn discard_received(host: &NodeName, datasets: &[DatasetName], run_id
 
 /// Children first, everything checked before anything is destroyed: each dataset must carry this very run's mark, be
 /// unmounted, and have no child that is not in the list.
-pub(super) fn destroy_parked(host: &NodeName, datasets: &[DatasetName], run_id: &RunId) -> Work {
+///
+/// What is in nobody else's hands stops it: snapshots that the run has not sent, but for those that were taken of the
+/// parked copy.
+pub(super) fn destroy_parked(host: &NodeName, datasets: &[DatasetName], run_id: &RunId, others: &Others) -> Work {
     let list = names(datasets.iter().rev());
     let known = names(datasets);
+    let only_here = match others {
+        Others::Discard => String::new(),
+        Others::Sent { last, snapshots } => format!(
+            "sent=' {} '\nonly=\nfor d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  for s in $(zfs list -Hp -d 1 -t snapshot -s createtxg -o name $d); do\n    case $s in\n    *@{last}) break ;;\n    *@jailferry-*) ;;\n    *) case $sent in *\" $s \"*) ;; *) only=\"$only $s\" ;; esac ;;\n    esac\n  done\ndone\n[ -z \"$only\" ] || {{ echo \"these snapshots are nowhere else:$only\" >&2; exit 22; }}\n",
+            snapshots.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        ),
+    };
     run_each(
         host,
         datasets.len(),
         format!(
-            "for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d is not the copy that run {run_id} left\" >&2; exit 22; }}\n  [ \"$(zfs get -Hp -o value mounted $d)\" != yes ] || {{ echo \"$d is mounted\" >&2; exit 22; }}\n  for c in $(zfs list -Hp -r -t filesystem,volume -o name $d); do\n    case ' {known} ' in *\" $c \"*) ;; *) echo \"$c is not of run {run_id}\" >&2; exit 22;; esac\n  done\ndone\nfor d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  for s in $(zfs list -Hp -d 1 -t snapshot -o name $d); do\n    zfs release jailferry-{run_id} $s 2>/dev/null || :\n  done\n  zfs destroy -r $d\ndone"
+            "for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d is not the copy that run {run_id} left\" >&2; exit 22; }}\n  [ \"$(zfs get -Hp -o value mounted $d)\" != yes ] || {{ echo \"$d is mounted\" >&2; exit 22; }}\n  for c in $(zfs list -Hp -r -t filesystem,volume -o name $d); do\n    case ' {known} ' in *\" $c \"*) ;; *) echo \"$c is not of run {run_id}\" >&2; exit 22;; esac\n  done\ndone\n{only_here}for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  for s in $(zfs list -Hp -d 1 -t snapshot -o name $d); do\n    zfs release jailferry-{run_id} $s 2>/dev/null || :\n  done\n  zfs destroy -r $d\ndone"
         ),
     )
 }
@@ -288,15 +304,23 @@ pub(super) fn destroy_parked(host: &NodeName, datasets: &[DatasetName], run_id: 
 /// Only snapshots of this run may go with the rollback; anything else is somebody's and stops it. What was written
 /// without a snapshot goes too: access times that were still in memory when the copy was unmounted are enough for
 /// `zfs receive` to refuse an increment (contract 5.5, "has been modified").
-pub(super) fn roll_back_received(host: &NodeName, dataset: &DatasetName, base: &SnapshotLabel, run_id: &RunId) -> Work {
-    run(host, back_to(dataset, base, &format!("jailferry-{run_id}-*"), &Of::Run(run_id)))
+pub(super) fn roll_back_received(
+    host: &NodeName,
+    dataset: &DatasetName,
+    base: &SnapshotLabel,
+    run_id: &RunId,
+    arriving: &[SnapshotLabel],
+) -> Work {
+    let ours = std::iter::once(format!("jailferry-{run_id}-*")).chain(arriving.iter().map(ToString::to_string));
+    run(host, back_to(dataset, base, &ours.collect::<Vec<_>>(), &Of::Arriving(run_id, arriving)))
 }
 
-/// `ours`: the pattern, as in case of sh(1), of the labels that may go; `of`: whose receives are ended first.
-fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &str, of: &Of<'_>) -> String {
+/// `ours`: patterns, as in case of sh(1), of the labels that may go; `of`: whose receives are ended first.
+fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &[String], of: &Of<'_>) -> String {
+    let ours = ours.iter().map(|label| format!("*@{label}")).collect::<Vec<_>>().join(" | ");
     let end = ending::end(&[ending::receives(dataset, of)]);
     format!(
-        "{end}zfs receive -A {dataset} >/dev/null 2>&1 || :\nnewer=$(zfs list -Hp -t snapshot -d 1 -s createtxg -o name {dataset} | awk -v base={dataset}@{base} 'after {{ print }} $0 == base {{ after = 1 }}')\nfor s in $newer; do\n  case $s in *@{ours}) ;; *) echo \"$s is newer than @{base} and not of this run\" >&2; exit 22;; esac\ndone\nzfs unmount {dataset} 2>/dev/null || :\nzfs rollback -r {dataset}@{base}"
+        "{end}zfs receive -A {dataset} >/dev/null 2>&1 || :\nnewer=$(zfs list -Hp -t snapshot -d 1 -s createtxg -o name {dataset} | awk -v base={dataset}@{base} 'after {{ print }} $0 == base {{ after = 1 }}')\nfor s in $newer; do\n  case $s in {ours}) ;; *) echo \"$s is newer than @{base} and not of this run\" >&2; exit 22;; esac\ndone\nzfs unmount {dataset} 2>/dev/null || :\nzfs rollback -r {dataset}@{base}"
     )
 }
 
@@ -408,7 +432,7 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
     );
     let mut parts = vec![parked, snapshot(&back.from, root, &back.label)];
     for (dataset, into) in &back.pairs {
-        parts.push(run(&back.to, back_to(into, &back.base, back.label.as_str(), &Of::Snapshot(&back.label))));
+        parts.push(run(&back.to, back_to(into, &back.base, &[back.label.to_string()], &Of::Snapshot(&back.label))));
         let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
         let from = Command::argv(&back.from, TRANSFER, argv).whole();
         let stream = Stream { from: &back.from, dataset, to: &back.to, into, label: &back.label, refquota: None };

@@ -174,6 +174,11 @@ impl World {
                 self.host_mut(host)?.destroy_snapshot(dataset, label, held_by.as_ref())
             }
             Effect::Hold { host, dataset, label, tag } => self.host_mut(host)?.hold(dataset, label, tag),
+            Effect::HoldSnapshots { host, snapshots, tag } => self.host_mut(host)?.hold_snapshots(snapshots, tag),
+            Effect::ReleaseSnapshots { host, snapshots, tag } => {
+                self.host_mut(host)?.release_snapshots(snapshots, tag);
+                Ok(())
+            }
             Effect::MoveBookmark { host, datasets, bookmark, label } => {
                 self.host_mut(host)?.move_bookmark(datasets, bookmark, label)
             }
@@ -201,14 +206,16 @@ impl World {
                 Ok(())
             }
             Effect::RenameDataset { host, from, to } => self.host_mut(host)?.rename(from, to),
-            Effect::DestroyParked { host, datasets, run } => self.host_mut(host)?.destroy_parked(datasets, run),
+            Effect::DestroyParked { host, datasets, run, others } => {
+                self.host_mut(host)?.destroy_parked(datasets, run, others)
+            }
             Effect::ForgetBackups { host, run } => {
                 self.host_mut(host)?.backups.retain(|(_, of), _| of != run);
                 Ok(())
             }
-            Effect::DiscardReceived { host, datasets, run } => self.host_mut(host)?.discard_received(datasets, run),
-            Effect::RollBackReceived { host, dataset, base, run } => {
-                self.host_mut(host)?.roll_back_received(dataset, base, run)
+            Effect::DiscardReceived { host, datasets, run, .. } => self.host_mut(host)?.discard_received(datasets, run),
+            Effect::RollBackReceived { host, dataset, base, run, arriving } => {
+                self.host_mut(host)?.roll_back_received(dataset, base, run, arriving)
             }
             Effect::CompareGuids { source, target, pairs, label } => self.compare_guids(source, target, pairs, label),
             Effect::Park { host, datasets, run } => self.host_mut(host)?.park(datasets, run),

@@ -340,7 +340,7 @@ impl<'a> Run<'a> {
                 if kept != self.acknowledged {
                     return Err(format!("moved: acknowledged {:?}, kept {kept:?}", self.acknowledged));
                 }
-                for (title, effect) in finalize::finalize(plan, &[]) {
+                for (title, effect) in finalize::finalize(plan, &[], false) {
                     self.world.apply(&effect).map_err(|e| format!("finalize: {title}: {e}"))?;
                 }
                 no_debris(&self.world, plan)

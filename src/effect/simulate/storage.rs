@@ -2,6 +2,7 @@
 
 use crate::effect::Base;
 use crate::effect::BringBack;
+use crate::effect::Others;
 use crate::effect::Parked;
 use crate::effect::PropertyState;
 use crate::effect::Transfer;
@@ -131,6 +132,24 @@ impl Host {
         }
     }
 
+    pub(super) fn hold_snapshots(&mut self, snapshots: &[SnapshotName], tag: &SnapshotLabel) -> Done {
+        for name in snapshots {
+            let dataset = self.dataset_mut(&name.dataset)?;
+            let Some(found) = dataset.snapshots.iter_mut().find(|s| s.label == name.label) else {
+                return no_snapshot(&name.dataset, &name.label);
+            };
+            found.holds.insert(tag.clone());
+        }
+        Ok(())
+    }
+
+    pub(super) fn release_snapshots(&mut self, snapshots: &[SnapshotName], tag: &SnapshotLabel) {
+        for name in snapshots {
+            let all = self.storage.get_mut(&name.dataset).into_iter().flat_map(|d| &mut d.snapshots);
+            all.filter(|s| s.label == name.label).for_each(|s| _ = s.holds.remove(tag));
+        }
+    }
+
     pub(super) fn move_bookmark(
         &mut self,
         datasets: &[DatasetName],
@@ -206,7 +225,7 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn destroy_parked(&mut self, datasets: &[DatasetName], run: &RunId) -> Done {
+    pub(super) fn destroy_parked(&mut self, datasets: &[DatasetName], run: &RunId, others: &Others) -> Done {
         for name in datasets.iter().filter(|name| self.storage.contains_key(*name)) {
             if self.inherited(name, RUN_PROPERTY).as_deref() != Some(run.as_str()) {
                 return Err(SimulationError::NotOurs(format!("{name} is not the copy that run {run} left")));
@@ -216,6 +235,16 @@ impl Host {
             }
             if let Some(other) = self.storage.keys().find(|n| n.is_within(name) && !datasets.contains(n)) {
                 return Err(SimulationError::NotOurs(format!("{other} is not of run {run}")));
+            }
+        }
+        if let Others::Sent { last, snapshots: sent } = others {
+            for (name, dataset) in datasets.iter().filter_map(|name| self.storage.get_key_value(name)) {
+                let before = dataset.snapshots.iter().take_while(|s| s.label != *last);
+                let known = |label: &SnapshotLabel| sent.iter().any(|s| s.dataset == *name && s.label == *label);
+                let only = before.map(|s| &s.label).find(|l| !l.as_str().starts_with("jailferry-") && !known(l));
+                if let Some(label) = only {
+                    return Err(SimulationError::NotOurs(format!("{name}@{label} is nowhere else")));
+                }
             }
         }
         let tag = format!("jailferry-{run}");
@@ -229,9 +258,15 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn roll_back_received(&mut self, name: &DatasetName, base: &SnapshotLabel, run: &RunId) -> Done {
+    pub(super) fn roll_back_received(
+        &mut self,
+        name: &DatasetName,
+        base: &SnapshotLabel,
+        run: &RunId,
+        arriving: &[SnapshotLabel],
+    ) -> Done {
         let ours = format!("jailferry-{run}-");
-        self.back_to(name, base, |label| label.starts_with(&ours))
+        self.back_to(name, base, |label| label.starts_with(&ours) || arriving.iter().any(|a| a.as_str() == label))
     }
 
     /// `ours`: the labels that may go.

@@ -23,6 +23,8 @@ use crate::plan::Plan;
 use crate::plan::Step;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
+use crate::plan::situation::Evidence;
+use crate::plan::snapshots;
 use crate::playbook::Options;
 use crate::playbook::Settings;
 
@@ -162,6 +164,15 @@ impl SavedPlan {
             now: Some(f.what.clone()),
         }));
         all
+    }
+
+    /// The facts of now, to see whether the same plan comes of them.
+    #[must_use]
+    pub fn planned_from(&self, mut now: Evidence) -> Evidence {
+        if let Some(jail) = &mut now.jail {
+            snapshots::forget_newer(jail, &self.plan);
+        }
+        now
     }
 
     /// The steps that would be planned otherwise now: whatever no field of the evidence has caught.

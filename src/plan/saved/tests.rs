@@ -45,6 +45,7 @@ fn found(saved: &SavedPlan, evidence: &Evidence) -> Vec<Difference> {
     };
     let fields = matters(evidence, &situation, &saved.settings);
     let plan = &saved.plan;
+    let evidence = &saved.planned_from(evidence.clone());
     let now = assemble::plan_as(evidence, &situation, &saved.settings, &plan.owner, &plan.run, findings).unwrap();
     let mut all = saved.stale(&fields, &now.findings);
     all.extend(saved.other_steps(&now));
@@ -183,6 +184,10 @@ fn what_does_not_matter_is_let_pass() {
     let mut with_snapshot = before.clone();
     with_snapshot.jail.as_mut().unwrap().datasets[0].snapshots.push(snapshot("daily-2026-11-27"));
     assert_eq!(found(&plan, &with_snapshot), []);
+    let with_it = saved(&with_snapshot);
+    assert_eq!(found(&with_it, &with_snapshot), []);
+    let gone: Vec<String> = found(&with_it, &before).into_iter().filter_map(|d| d.before).collect();
+    assert!(gone.iter().any(|step| step.contains("daily-2026-11-27")), "{gone:?}");
     let changes: [(&str, Change); 10] = [
         ("a feature of the pool that is used by now", |e| {
             host(e, "big").pools[0].features.insert("lz4_compress".into(), "active".into());

@@ -1,0 +1,285 @@
+//! Snapshots of the jail's datasets that are not ours: backups, most of them. They travel along, each as a stream of its
+//! own, oldest first; what cannot travel stays on the source's copy, and the plan says so.
+
+use std::collections::BTreeSet;
+
+use crate::effect::Base;
+use crate::effect::Effect;
+use crate::facts::Dataset;
+use crate::facts::DatasetKind;
+use crate::facts::HostFacts;
+use crate::facts::JailDataset;
+use crate::facts::JailFacts;
+use crate::model::Snapshot;
+use crate::model::SnapshotLabel;
+use crate::model::SnapshotName;
+use crate::model::common_base;
+use crate::plan::Phase;
+use crate::plan::Plan;
+use crate::plan::Step;
+use crate::plan::cast::Cast;
+use crate::plan::datasets::DatasetMove;
+use crate::plan::finding::Findings;
+use crate::plan::naming::bookmark;
+use crate::plan::situation::Situation;
+
+/// Of a dataset's snapshots at the source: those to be sent, and those that the target has already.
+#[must_use]
+pub fn of(
+    dataset: &JailDataset,
+    base: &Base,
+    existing: Option<&JailDataset>,
+) -> (Vec<SnapshotLabel>, Vec<SnapshotLabel>) {
+    let begin = match base {
+        Base::Snapshot(label) | Base::Bookmark(label) => {
+            dataset.snapshots.iter().find(|s| s.label == *label).map(|s| s.createtxg)
+        }
+        Base::Nothing | Base::Origin { .. } => None,
+    };
+    let mut theirs: Vec<&Snapshot> = dataset.snapshots.iter().filter(|s| !s.label.is_ours()).collect();
+    theirs.sort_by_key(|s| s.createtxg);
+    let (later, earlier): (Vec<&Snapshot>, Vec<&Snapshot>) =
+        theirs.into_iter().partition(|s| begin.is_none_or(|begin| s.createtxg > begin));
+    let there = |s: &&Snapshot| existing.is_some_and(|e| e.snapshots.iter().any(|t| t.guid == s.guid));
+    let labels = |list: Vec<&Snapshot>| list.into_iter().map(|s| s.label.clone()).collect();
+    (labels(later), labels(earlier.into_iter().filter(there).collect()))
+}
+
+/// Bytes of a dataset with all its snapshots, without its children. A volume's `used` counts what is reserved for it, too.
+#[must_use]
+pub fn size(facts: &Dataset, host: &HostFacts) -> u64 {
+    if facts.kind == DatasetKind::Volume {
+        return facts.referenced;
+    }
+    let child = |d: &&Dataset| d.name.as_str().rsplit_once('/').is_some_and(|(p, _)| p == facts.name.as_str());
+    let below: u64 = host.datasets.iter().filter(child).map(|d| d.used).sum();
+    facts.used.saturating_sub(below).max(facts.referenced)
+}
+
+/// Is an older copy too far away to be brought up to date? It has no snapshot that the source has, too; or only somebody's
+/// from before the run that left it, whose own last one the source has not.
+#[must_use]
+pub fn apart(source: &[Snapshot], copy: &[Snapshot], left_by: &str) -> bool {
+    let Some(base) = common_base(source, copy) else { return true };
+    let theirs = copy.iter().find(|s| s.guid == base.guid).map_or(0, |s| s.createtxg);
+    let mut newer = copy.iter().filter(|s| s.createtxg > theirs).peekable();
+    let run = format!("jailferry-{left_by}-");
+    newer.peek().is_some() && newer.all(|s| s.label.as_str().starts_with(&run))
+}
+
+/// Everything of the source's that is at the target when the run is over.
+#[must_use]
+pub fn at_the_target(moving: &[DatasetMove]) -> BTreeSet<SnapshotName> {
+    let of = |m: &DatasetMove| {
+        let dataset = m.source.dataset.clone();
+        let labels: Vec<SnapshotLabel> = m.there.iter().chain(&m.history).cloned().collect();
+        labels.into_iter().map(move |label| SnapshotName { dataset: dataset.clone(), label })
+    };
+    moving.iter().flat_map(of).collect()
+}
+
+/// Forgets somebody's snapshots that an earlier plan does not send: what was taken since then stays at the source, and is
+/// no reason to plan otherwise.
+pub fn forget_newer(jail: &mut JailFacts, plan: &Plan) {
+    for JailDataset { name, snapshots, .. } in &mut jail.datasets {
+        let planned =
+            |s: &Snapshot| plan.snapshots.contains(&SnapshotName { dataset: name.clone(), label: s.label.clone() });
+        snapshots.retain(|s| s.label.is_ours() || planned(s));
+    }
+}
+
+/// Those that stay behind: older than what the target has of the dataset, which nothing can be put in front of.
+pub fn examine(situation: &Situation, jail: &JailFacts, moving: &[DatasetMove], findings: &mut Findings) {
+    let travel = at_the_target(moving);
+    let mut stay: Vec<SnapshotName> = Vec::new();
+    for dataset in &jail.datasets {
+        let name = |s: &Snapshot| SnapshotName { dataset: dataset.name.clone(), label: s.label.clone() };
+        stay.extend(dataset.snapshots.iter().filter(|s| !s.label.is_ours()).map(name).filter(|s| !travel.contains(s)));
+    }
+    let Some(first) = stay.first() else { return };
+    let (source, target) = (&situation.source.node, &situation.target.node);
+    findings.warning(
+        "snapshots-stay",
+        source,
+        format!(
+            "{} of your snapshots stay on {source}, such as {first}: they are older than what {target} has of the dataset",
+            stay.len()
+        ),
+        "`jailferry finalize` keeps the copy as long as they are there; to let go of them too: --discard-snapshots",
+    );
+}
+
+/// How many travel along, for the summary.
+#[must_use]
+pub fn summary(situation: &Situation, moving: &[DatasetMove]) -> Option<String> {
+    let count: usize = moving.iter().map(|m| m.history.len()).sum();
+    let what = if count == 1 { "one snapshot" } else { "snapshots" };
+    let many = if count == 1 { String::new() } else { format!("{count} ") };
+    (count > 0).then(|| {
+        format!("{many}{what} of yours on {} will be on {}, too", situation.source.node, situation.target.node)
+    })
+}
+
+fn travelling(cast: &Cast<'_>) -> Vec<SnapshotName> {
+    let of = |m: &DatasetMove| {
+        let dataset = m.source.dataset.clone();
+        m.history.clone().into_iter().map(move |label| SnapshotName { dataset: dataset.clone(), label })
+    };
+    cast.datasets.iter().flat_map(of).collect()
+}
+
+/// Held while they are sent, which may take longer than whoever thins them out waits.
+#[must_use]
+pub fn hold(cast: &Cast<'_>) -> Option<Step> {
+    let (host, snapshots, tag) = (cast.source(), travelling(cast), bookmark(cast.run));
+    let first = snapshots.first()?.clone();
+    let what = match snapshots.len() {
+        1 => first.to_string(),
+        more => format!("{more} snapshots of yours, from {first} on"),
+    };
+    let release = Effect::ReleaseSnapshots { host: host.clone(), snapshots: snapshots.clone(), tag: tag.clone() };
+    let title = format!("hold {what}, on {host} until they are sent");
+    Some(Step::new(Phase::Copy, title, Effect::HoldSnapshots { host, snapshots, tag }).undo(release))
+}
+
+/// The end of that.
+#[must_use]
+pub fn let_go(cast: &Cast<'_>) -> Option<Step> {
+    let (host, snapshots, tag) = (cast.source(), travelling(cast), bookmark(cast.run));
+    (!snapshots.is_empty()).then(|| {
+        let title = format!("let go of your snapshots on {host}: they are sent");
+        Step::new(Phase::Copy, title, Effect::ReleaseSnapshots { host, snapshots, tag })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effect::simulate::World;
+    use crate::model::DatasetName;
+    use crate::plan::assemble;
+    use crate::plan::finalize;
+    use crate::plan::fixture::NodeShape;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
+
+    const WEB: &str = "jfpool/jails/web";
+    const DATA: &str = "jfpool/jails/web/data";
+
+    fn name(text: &str) -> DatasetName {
+        DatasetName::new(text).unwrap()
+    }
+
+    fn shape() -> Shape {
+        let mut shape = Shape::testbed();
+        shape.nodes.push(NodeShape { name: "tiny", ..shape.nodes[2].clone() });
+        shape
+    }
+
+    fn take(world: &mut World, host: &str, dataset: &str, label: &str) {
+        let label = SnapshotLabel::new(label).unwrap();
+        world.apply(&Effect::Snapshot { host: node(host), dataset: name(dataset), label }).unwrap();
+    }
+
+    fn plan(world: &World, to: &str, salt: &str) -> Plan {
+        let (evidence, situation, findings) = world.evidence(&shape().fleet(), &jail("web"), &node(to));
+        let settings = Options::default().settle();
+        assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), salt, findings).unwrap()
+    }
+
+    fn carry_out(world: &mut World, plan: &Plan) {
+        assert!(plan.findings.iter().all(|f| f.severity != crate::plan::Severity::Error), "{:?}", plan.findings);
+        plan.steps.iter().for_each(|s| world.apply(&s.effect).unwrap_or_else(|e| panic!("{}: {e}", s.title)));
+    }
+
+    /// Somebody's snapshots, with what identifies them.
+    fn theirs(world: &World, host: &str, dataset: &str) -> Vec<(String, u64)> {
+        let all = &world.hosts[&node(host)].storage[&name(dataset)].snapshots;
+        let theirs = all.iter().filter(|s| !s.label.is_ours());
+        theirs.map(|s| (s.label.to_string(), s.guid.0)).collect()
+    }
+
+    fn held(world: &World, host: &str, label: &str) -> bool {
+        let all = world.hosts[&node(host)].storage.values().flat_map(|d| &d.snapshots);
+        all.filter(|s| s.label.as_str() == label).any(|s| !s.holds.is_empty())
+    }
+
+    fn let_go(world: &mut World, run: &Plan, discard: bool) -> Result<(), String> {
+        let steps = finalize::finalize(run, &[], discard);
+        steps.iter().try_for_each(|(title, effect)| world.apply(effect).map_err(|e| format!("{title}: {e}")))
+    }
+
+    #[test]
+    fn they_travel_along_and_come_home_with_those_taken_elsewhere() {
+        let mut world = shape().world();
+        take(&mut world, "spare", WEB, "daily-1");
+        take(&mut world, "spare", DATA, "only-data");
+        take(&mut world, "spare", WEB, "daily-2");
+        let (root, data) = (theirs(&world, "spare", WEB), theirs(&world, "spare", DATA));
+        assert_eq!((root.len(), data.len()), (2, 3));
+        let out = plan(&world, "big", "1");
+        assert!(out.summary.iter().any(|line| line.contains("5 snapshots of yours")), "{:?}", out.summary);
+        carry_out(&mut world, &out);
+        assert_eq!((theirs(&world, "big", WEB), theirs(&world, "big", DATA)), (root.clone(), data.clone()));
+        assert!(!held(&world, "spare", "daily-1") && !held(&world, "big", "daily-1"));
+        take(&mut world, "big", WEB, "daily-3");
+        let home = plan(&world, "spare", "2");
+        carry_out(&mut world, &home);
+        assert_eq!(theirs(&world, "spare", WEB), theirs(&world, "big", WEB));
+        assert_eq!(theirs(&world, "spare", DATA).len(), 4);
+        assert_eq!(let_go(&mut world, &home, false), Ok(()));
+    }
+
+    #[test]
+    fn what_was_not_sent_keeps_the_copy_until_somebody_says_otherwise() {
+        let mut world = shape().world();
+        take(&mut world, "spare", WEB, "daily-1");
+        let out = plan(&world, "big", "1");
+        // While it is copied, by whoever takes them.
+        take(&mut world, "spare", DATA, "hourly-7");
+        carry_out(&mut world, &out);
+        // Of the copy that is parked: it shows nothing new.
+        take(&mut world, "spare", WEB, "hourly-8");
+        let refused = let_go(&mut world, &out, false).unwrap_err();
+        assert!(refused.contains("jfpool/jails/web/data@hourly-7"), "{refused}");
+        assert_eq!(let_go(&mut world, &out, true), Ok(()));
+        assert!(!world.hosts[&node("spare")].storage.contains_key(&name(WEB)));
+    }
+
+    #[test]
+    fn a_copy_goes_back_to_what_it_was_when_the_move_fails() {
+        let mut world = shape().world();
+        take(&mut world, "spare", WEB, "daily-1");
+        let out = plan(&world, "big", "1");
+        carry_out(&mut world, &out);
+        take(&mut world, "big", WEB, "daily-2");
+        let before = format!("{:?}", world.hosts);
+        let home = plan(&world, "spare", "2");
+        let copied = home.steps.iter().take_while(|s| s.phase == Phase::Copy).count();
+        assert!(home.steps[..copied].iter().any(|s| s.title.ends_with("@daily-2")), "it is sent by itself");
+        for done in 1..=copied {
+            let mut tried = world.clone();
+            home.steps[..done].iter().for_each(|s| tried.apply(&s.effect).unwrap());
+            for effect in home.steps[..done].iter().rev().flat_map(|s| &s.undo) {
+                tried.apply(effect).unwrap();
+            }
+            assert_eq!(format!("{:?}", tried.hosts), before, "undone behind {}", home.steps[done - 1].title);
+        }
+    }
+
+    /// The copy that the first move left has, with the third place, only what was there before it.
+    #[test]
+    fn a_way_over_three_nodes_ends_as_without_them() {
+        let mut world = shape().world();
+        take(&mut world, "spare", WEB, "daily-1");
+        for (to, salt) in [("big", "1"), ("tiny", "2"), ("spare", "3")] {
+            let next = plan(&world, to, salt);
+            carry_out(&mut world, &next);
+        }
+        assert_eq!(theirs(&world, "spare", WEB).len(), 1);
+        assert_eq!(theirs(&world, "spare", WEB), theirs(&world, "tiny", WEB));
+    }
+}

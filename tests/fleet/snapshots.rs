@@ -35,14 +35,15 @@ fn snapshots_of_others_go_along() {
     let lab = fleet.in_lab();
     let fault = lab.fault("big", &["--match", "web/data@daily-2", "--when", "before"], "fail:1:no");
     let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4);
-    assert_eq!(lab.fired(&fault), 1, "{}", told.all);
+    assert!(lab.fired(&fault) > 0, "{}", told.all);
     assert_eq!(theirs(&fleet, "spare"), at_home, "{}", told.all);
     assert_eq!(holds(&fleet, "spare"), "", "{}", told.all);
     assert!(!fleet.try_sh("big", &format!("zfs list {WEB}")).status.success(), "{}", told.all);
     lab.clear_faults("big");
 
     let file = fleet.state.path().join("web.plan").display().to_string();
-    fleet.jailferry(&["plan", "web", "big", "--out", &file]).exits(0).says("5 snapshots of yours");
+    fleet.jailferry(&["plan", "web", "big"]).exits(0).says("5 snapshots of yours");
+    fleet.jailferry(&["plan", "web", "big", "--out", &file]).exits(0);
     fleet.sh("spare", &format!("zfs snapshot {WEB}@hourly-7"));
     let told = fleet.jailferry(&["apply", &file, "--yes"]).exits(0);
     assert_eq!(theirs(&fleet, "big"), at_home, "{}", told.all);
@@ -52,17 +53,19 @@ fn snapshots_of_others_go_along() {
 
     // One was taken behind the plan's back, and is nowhere else; one shows what has been sent.
     fleet.sh("spare", &format!("zfs snapshot {WEB}@hourly-8"));
-    let run = fleet.jailferry(&["runs", "--json"]).exits(0).json()[0]["run"].as_str().expect("a run").to_owned();
+    let runs = fleet.jailferry(&["runs", "--json"]).exits(0).json();
+    let moved = runs.as_array().and_then(|all| all.iter().find(|r| r["outcome"] == "moved"));
+    let run = moved.and_then(|r| r["run"].as_str()).unwrap_or_else(|| panic!("no run moved: {runs}")).to_owned();
     let told = fleet.jailferry(&["finalize", &run, "--yes"]).exits(5).says(&format!("{WEB}@hourly-7"));
     assert!(!told.all.contains("hourly-8"), "{}", told.all);
     assert!(theirs(&fleet, "spare").contains("hourly-7"), "{}", told.all);
     fleet.jailferry(&["finalize", &run, "--discard-snapshots", "--yes"]).exits(0);
     assert!(!fleet.try_sh("spare", &format!("zfs list {WEB}")).status.success());
 
-    // Home again, in full, with one that was taken meanwhile.
+    // Home again, in full and straight from node to node, with one that was taken meanwhile.
     fleet.sh("big", &format!("zfs snapshot -r {WEB}@daily-3"));
     let there = theirs(&fleet, "big");
-    let told = fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
+    let told = fleet.jailferry(&["migrate", "web", "spare", "--transfer", "direct", "--yes"]).exits(0);
     assert_eq!(theirs(&fleet, "spare"), there, "{}", told.all);
     fleet.answers_from("web", "spare");
 }

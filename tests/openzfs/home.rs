@@ -1,6 +1,7 @@
 //! Trees that move to the other pool and home again, twice: no leftovers, the same properties, the same content.
 
 use jailferry::effect::Effect;
+use jailferry::effect::Others;
 use jailferry::model::RunId;
 
 use crate::bench::Bench;
@@ -64,7 +65,8 @@ fn to_and_fro(bench: &Bench) {
     let run = since.expect("it moved");
     let parts = Mover::new(bench, "09", &there, &here, Some(&run)).parts;
     let copies = parts.iter().map(|part| part.source.dataset.clone()).collect();
-    bench.does(&Effect::DestroyParked { host: node("b"), datasets: copies, run: run.clone() });
+    let others = Others::Sent { last: last(&run), snapshots: Vec::new() };
+    bench.does(&Effect::DestroyParked { host: node("b"), datasets: copies, run: run.clone(), others });
     bench.does(&Effect::DestroySnapshot {
         host: node("a"),
         dataset: parts[0].target.dataset.clone(),

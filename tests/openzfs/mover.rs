@@ -70,7 +70,7 @@ impl<'a> Mover<'a> {
         &self.parts[0].target.dataset
     }
 
-    fn sources(&self) -> Vec<DatasetName> {
+    pub fn sources(&self) -> Vec<DatasetName> {
         self.parts.iter().map(|part| part.source.dataset.clone()).collect()
     }
 
@@ -119,10 +119,16 @@ impl<'a> Mover<'a> {
     /// An older copy as it was.
     pub fn rolled_back(&self, part: &Part) -> Effect {
         let Base::Snapshot(base) = part.base.clone() else { panic!("no older copy") };
-        Effect::RollBackReceived { host: node("b"), dataset: part.target.dataset.clone(), base, run: self.run.clone() }
+        Effect::RollBackReceived {
+            host: node("b"),
+            dataset: part.target.dataset.clone(),
+            base,
+            run: self.run.clone(),
+            arriving: Vec::new(),
+        }
     }
 
-    fn remember(&self, suffix: &str) {
+    pub fn remember(&self, suffix: &str) {
         self.bench.does(&Effect::MoveBookmark {
             host: node("a"),
             datasets: self.sources(),

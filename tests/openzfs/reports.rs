@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use jailferry::effect::Base;
 use jailferry::effect::Effect;
+use jailferry::effect::Others;
 use jailferry::effect::Transfer;
 use jailferry::effect::Work;
 use jailferry::effect::command::Become;
@@ -13,6 +14,7 @@ use jailferry::effect::resume::Kept;
 use jailferry::effect::resume::Meaning;
 use jailferry::effect::resume::Resume;
 use jailferry::effect::resume::ResumeToken;
+use jailferry::model::SnapshotLabel;
 use jailferry::model::SnapshotName;
 use jailferry::plan::naming;
 
@@ -129,7 +131,12 @@ fn leftover_state_of_an_increment_keeps_nothing_busy_when_the_run_is_undone() {
     let transfer = mover.transfer(&mover.parts[0], Base::Bookmark(naming::bookmark(&mover.run)), "1");
     mover.broken(&transfer, BLOB / 2);
     assert!(matches!(asked(&bench, &mover.resume(transfer)), Kept::Part(_)));
-    bench.does(&Effect::DiscardReceived { host: node("b"), datasets: mover.targets(), run: mover.run.clone() });
+    bench.does(&Effect::DiscardReceived {
+        host: node("b"),
+        datasets: mover.targets(),
+        run: mover.run.clone(),
+        arriving: Vec::new(),
+    });
     assert_ne!(bench.try_sh(&format!("zfs list {}", there(&bench))).status, 0);
 }
 
@@ -377,10 +384,55 @@ fn no_hold_outlives_its_run() {
     );
     let run = mover_run("02");
     assert_eq!(bench.sh(&holds).trim(), naming::bookmark(&run).as_str());
-    bench.does(&Effect::DestroyParked { host: node("b"), datasets: first.targets(), run: run.clone() });
+    let others = Others::Sent { last: last(&run), snapshots: Vec::new() };
+    bench.does(&Effect::DestroyParked { host: node("b"), datasets: first.targets(), run: run.clone(), others });
     let (dataset, held_by) = (first.source().clone(), Some(naming::bookmark(&run)));
     bench.does(&Effect::DestroySnapshot { host: node("a"), dataset, label: last(&run), held_by });
     assert_eq!(bench.sh(&format!("zfs list -Hp -t snapshot -o name -r {}", home(&bench))), "");
+}
+
+/// The steps of src/plan/migrate.rs for a dataset with snapshots of its administrator.
+#[test]
+fn snapshots_of_others_travel_and_none_is_destroyed_that_is_nowhere_else() {
+    let bench = Bench::make();
+    plain(&bench, "");
+    bench.sh(&format!("zfs snapshot {}@daily-1", home(&bench)));
+    blob(&bench, "more");
+    bench.sh(&format!("zfs snapshot {}@daily-2", home(&bench)));
+    let mover = mover(&bench, "01");
+    let labels = ["daily-1", "daily-2"].map(|label| SnapshotLabel::new(label).expect("a label"));
+    let name = |label: &SnapshotLabel| SnapshotName { dataset: mover.source().clone(), label: label.clone() };
+    let snapshots: Vec<SnapshotName> = labels.iter().map(name).collect();
+    let tag = naming::bookmark(&mover.run);
+    let hold = Effect::HoldSnapshots { host: node("a"), snapshots: snapshots.clone(), tag: tag.clone() };
+    let release = Effect::ReleaseSnapshots { host: node("a"), snapshots: snapshots.clone(), tag };
+    bench.does(&hold);
+    bench.does(&hold);
+    assert_ne!(bench.try_sh(&format!("zfs destroy {}@daily-1", home(&bench))).status, 0, "it is held");
+    mover.snapshot("0");
+    let (part, [one, two]) = (&mover.parts[0], &labels);
+    let send = |base: Base, label: SnapshotLabel| Transfer { label, ..mover.transfer(part, base, "0") };
+    bench.does(&Effect::Transfer(send(Base::Nothing, one.clone())));
+    bench.does(&Effect::Transfer(send(Base::Snapshot(one.clone()), two.clone())));
+    bench.does(&Effect::Transfer(mover.transfer(part, Base::Snapshot(two.clone()), "0")));
+    bench.does(&release);
+    bench.does(&release);
+    mover.remember("0");
+    bench.sh(&format!("zfs snapshot {}@unsent", home(&bench)));
+    mover.cut();
+    mover.accept();
+    let guids = |of: String| {
+        bench.sh(&format!("zfs list -Hp -d 1 -t snapshot -s createtxg -o name,guid {of} | cut -d @ -f 2 | grep ^daily"))
+    };
+    assert_eq!(guids(home(&bench)), guids(there(&bench)));
+    assert_eq!(guids(there(&bench)).lines().count(), 2);
+    bench.sh(&format!("zfs snapshot {}@later", home(&bench)));
+    let destroy =
+        |others| Effect::DestroyParked { host: node("a"), datasets: mover.sources(), run: mover.run.clone(), others };
+    let refused = bench.tries(&destroy(Others::Sent { last: last(&mover.run), snapshots })).expect_err("one is unsent");
+    assert!(refused.err.contains("@unsent") && !refused.err.contains("@later"), "{refused:?}");
+    bench.does(&destroy(Others::Discard));
+    assert_ne!(bench.try_sh(&format!("zfs list {}", home(&bench))).status, 0);
 }
 
 #[test]

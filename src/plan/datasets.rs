@@ -214,6 +214,15 @@ fn aside(dataset: &DatasetName, target: &HostFacts) -> Fix {
     fix.run(format!("zfs rename {dataset} {dataset}.old"))
 }
 
+/// All of these, which lie next to each other: `zfs destroy dataset@first%last` (zfs-destroy(8)).
+fn destroy(dataset: &DatasetName, labels: &[&str]) -> String {
+    match labels {
+        [] => String::new(),
+        [one] => format!("zfs destroy {dataset}@{one}"),
+        [first, .., last] => format!("zfs destroy {dataset}@{first}%{last}"),
+    }
+}
+
 /// What the target has: nothing, or an older copy of ours that shares a snapshot by GUID. Anything else is not ours.
 fn base_of(
     situation: &Situation,
@@ -257,10 +266,7 @@ fn base_of(
             "copy-changed",
             node,
             format!("{into} on {node} has snapshots that are newer than the common one: {}", newer.join(", ")),
-            format!(
-                "destroy them if nothing needs them, for example: zfs destroy {into}@{}",
-                newer.first().unwrap_or(&"")
-            ),
+            Fix::new("destroy them if nothing needs them").run(destroy(into, &newer)),
         );
     }
     let label = theirs.map_or_else(|| base.label.clone(), |t| t.label.clone());

@@ -270,6 +270,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn snapshots_of_the_parked_copy_are_named_with_the_line_that_destroys_them() {
+        let mut world = shape().world();
+        let out = plan(&world, "big", "1");
+        carry_out(&mut world, &out);
+        take(&mut world, "spare", WEB, "auto-1");
+        take(&mut world, "spare", WEB, "auto-2");
+        let home = plan(&world, "spare", "2");
+        let found = home.findings.iter().find(|f| f.code == "copy-changed").map(|f| format!("{f:?}")).unwrap();
+        assert!(
+            found.contains("auto-1, auto-2") && found.contains("zfs destroy jfpool/jails/web@auto-1%auto-2"),
+            "{found}"
+        );
+    }
+
     /// The copy that the first move left has, with the third place, only what was there before it.
     #[test]
     fn a_way_over_three_nodes_ends_as_without_them() {

@@ -11,6 +11,8 @@ mod bastille;
 mod batches;
 #[path = "fleet/bench.rs"]
 mod bench;
+#[path = "fleet/bridged.rs"]
+mod bridged;
 #[path = "fleet/canary.rs"]
 mod canary;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]

@@ -33,6 +33,10 @@ use row::WEB;
 
 const WEB_PREFIXES: &str = "prefixes: [\"192.168.123.50/32\", \"2001:db8:1:1::50/128\"]";
 
+/// A node whose bridge is a part of a segment.
+const BRIDGED: (&str, &str) =
+    ("    fib: 1\n    mtu: 1380\n", "    fib: 1 # bridged\n    mtu: 1360\n    fabric: bridged\n");
+
 /// The rows, each a test of its name.
 macro_rules! rows {
     ($($name:ident: $row:expr;)*) => {
@@ -97,6 +101,12 @@ rows! {
         egress: Egress::Node,
         arrange: Some(arrange::nodes_translate),
         settings: &[("    fib: 1\n", "    fib: 1 # spare\n    egress: node\n"), ("    fib: 1\n", "    fib: 1 # big\n    egress: node\n")],
+        ..PLAIN
+    };
+
+    node_to_node_bridged: Row {
+        arrange: Some(arrange::one_segment),
+        settings: &[BRIDGED, BRIDGED],
         ..PLAIN
     };
 

@@ -172,6 +172,8 @@ pub enum Effect {
     ChangeTable { host: NodeName, table: TableName, add: Vec<Prefix>, remove: Vec<Prefix> },
     /// Forget link-layer addresses of the jail, on a host and inside jails next to it: its interface gets a new one.
     ForgetNeighbours { host: NodeName, addresses: Vec<IpAddr>, jails: Vec<JailName> },
+    /// Let a running jail speak to its neighbours, so that they and the bridges on the way learn where it is.
+    Announce { host: NodeName, jail: JailName, neighbours: Vec<IpAddr> },
     /// A throw-away jail on the new way.
     MakeCanary(Canary),
     /// Its end, and that of whatever there is of it.
@@ -559,6 +561,7 @@ impl Effect {
             | Effect::KeepAnchor { host, .. }
             | Effect::ChangeTable { host, .. }
             | Effect::ForgetNeighbours { host, .. }
+            | Effect::Announce { host, .. }
             | Effect::Lock { host, .. }
             | Effect::StorePlan { host, .. }
             | Effect::Mark { host, .. }

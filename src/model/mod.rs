@@ -23,6 +23,7 @@ pub use names::Owner;
 pub use names::PublicKey;
 pub use names::RemotePath;
 pub use names::RunId;
+pub use names::SegmentName;
 pub use names::SnapshotLabel;
 pub use names::SshDestination;
 pub use names::TableName;

@@ -257,6 +257,13 @@ name!(
     |t| shaped(t, 31, alpha, |b| alnum(b) || b"_-".contains(&b))
 );
 
+name!(
+    /// A layer-2 segment that several nodes' bridges make up, as fleet.yml calls it.
+    SegmentName, "segment name", "letters, digits, '.', '_' and '-', starting with a letter or digit, at most 64",
+    "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    |t| shaped(t, 64, alnum, |b| alnum(b) || b"._-".contains(&b))
+);
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

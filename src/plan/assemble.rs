@@ -27,6 +27,7 @@ use crate::plan::persist;
 use crate::plan::preflight;
 use crate::plan::preflight::bytes;
 use crate::plan::rehearsal;
+use crate::plan::segment;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
 use crate::plan::snapshots;
@@ -183,7 +184,9 @@ fn owners(
 ) -> HandOver {
     let mut hand_over =
         HandOver { host: situation.hub.clone(), interface: situation.hub_wireguard.clone(), peers: Vec::new() };
-    let Some(interface) = hub.wireguard(&situation.hub_wireguard) else { return hand_over };
+    let Some(interface) = hub.wireguard(&situation.hub_wireguard).filter(|_| !situation.is_bridged()) else {
+        return hand_over;
+    };
     let key = target.wireguard(&situation.target.wireguard).map(|w| &w.public_key);
     let owner = if situation.target.node == situation.hub { None } else { key };
     match network::hand_over(&interface.peers, owner, &situation.prefixes) {
@@ -247,8 +250,11 @@ fn summary(situation: &Situation, hub: &HostFacts, total: u64, datasets: usize) 
         target.bridge,
         target.fib
     )];
+    if situation.is_bridged() {
+        lines.push(segment::summary(situation));
+    }
     let peers = hub.wireguard(&situation.hub_wireguard).map(|w| w.peers.as_slice()).unwrap_or_default();
-    for prefix in &situation.prefixes {
+    for prefix in situation.prefixes.iter().filter(|_| !situation.is_bridged()) {
         lines.push(match network::owner(peers, *prefix) {
             Some((_, by)) if by == *prefix => format!("{} gives {prefix} to {}", situation.hub, source.node),
             Some((_, by)) => format!("{} gives {prefix} to {}, as a part of {by}", situation.hub, source.node),

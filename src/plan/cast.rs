@@ -135,6 +135,15 @@ impl Cast<'_> {
         }
     }
 
+    /// Gateways of the jail that the target's bridge does not answer for yet, with the length to give them. On a segment
+    /// they stay where they are.
+    pub(super) fn missing_gateways(&self) -> Vec<(std::net::IpAddr, u8)> {
+        if self.situation.is_bridged() {
+            return Vec::new();
+        }
+        network::missing_gateways(&self.situation.gateways, &self.situation.prefixes, self.target)
+    }
+
     /// Networks that are no longer connected on a host once its departing gateways are gone.
     pub(super) fn leaving(&self, node: &NodeName) -> Vec<Prefix> {
         if *node != self.situation.source.node {
@@ -156,7 +165,7 @@ impl Cast<'_> {
         prefixes: &[Prefix],
         leaving: &[Prefix],
     ) -> Vec<RouteChange> {
-        let Some(facts) = self.hosts.get(node) else { return Vec::new() };
+        let Some(facts) = self.hosts.get(node).filter(|_| !self.situation.is_bridged()) else { return Vec::new() };
         let tunnel = if *node == self.situation.hub {
             &self.situation.hub_wireguard
         } else if *node == self.situation.target.node {
@@ -191,6 +200,9 @@ impl Cast<'_> {
     /// the host's own rc.conf, which the jail's arrival took the place of, is there again.
     pub(crate) fn way_from(&self, node: &NodeName, facts: &HostFacts) -> Vec<RouteChange> {
         let situation = self.situation;
+        if situation.is_bridged() {
+            return Vec::new();
+        }
         let is_hub = *node == situation.hub;
         let mut changes = if is_hub { self.routes_on(node, &situation.hub_wireguard) } else { Vec::new() };
         let tunnel = if is_hub { Some(situation.hub_wireguard.clone()) } else { self.tunnel_of(node, facts) };

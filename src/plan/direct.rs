@@ -172,6 +172,7 @@ mod tests {
             hub_wireguard: InterfaceName::new("wg0").unwrap(),
             source: place("spare"),
             target: place("big"),
+            segment: Default::default(),
             path: RemotePath::new("/jails/web").unwrap(),
             configuration_file: RemotePath::new("/etc/jail.conf.d/web.conf").unwrap(),
             target_file: RemotePath::new("/etc/jail.conf.d/web.conf").unwrap(),

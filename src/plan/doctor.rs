@@ -151,6 +151,9 @@ pub fn of_hosts(
         let host = Host { node, facts, bridge, tunnel, is_hub: *node == fleet.hub, leaves: false };
         upkeep::needs(&host, &mut findings);
         upkeep::lasts(&host, &mut findings);
+        if let Some(bridge) = bridge.filter(|_| !fleet.fabric(node).is_routed()) {
+            preflight::segment::carrier(node, facts, bridge, &mut findings);
+        }
     }
     (findings.into_sorted(), known)
 }
@@ -174,7 +177,7 @@ fn tunnel<'a>(fleet: &'a Fleet, node: &NodeName, facts: &'a HostFacts) -> Option
 }
 
 /// The moves to look at, and who is left out: jails that are not on any host that answered, that share a host's network,
-/// or that are our own.
+/// or that are our own; and moves between nodes that are not on one fabric.
 #[must_use]
 pub fn moves(
     fleet: &Fleet,
@@ -211,14 +214,21 @@ pub fn moves(
         }
     }
     let mut moves = BTreeSet::new();
+    let mut apart = BTreeSet::new();
     for (jail, source) in jails {
         for target in targets.iter().filter(|t| source.as_ref() != Some(**t)) {
             let concerned = only.contains(*target) || source.as_ref().is_some_and(|s| only.contains(s));
-            if concerned {
+            if let Some(from) = source.as_ref().filter(|s| concerned && fleet.fabric(s) != fleet.fabric(target)) {
+                let (here, there) = (fleet.fabric(from), fleet.fabric(target));
+                apart.insert(format!(
+                    "moves from {from} (fabric: {here}) to {target} (fabric: {there}): no jail is moved out of a layer-2 segment, or into one"
+                ));
+            } else if concerned {
                 moves.insert(Move { jail: jail.clone(), source: source.clone(), target: (*target).clone() });
             }
         }
     }
+    left_out.extend(apart);
     (moves, left_out)
 }
 

@@ -38,6 +38,8 @@ use crate::model::Owner;
 use crate::model::Prefix;
 use crate::model::PublicKey;
 use crate::model::RemotePath;
+use crate::model::SegmentName;
+use crate::playbook::Fabric;
 use crate::playbook::Fleet;
 use crate::playbook::JailSpec;
 use crate::playbook::Node;
@@ -54,6 +56,8 @@ pub(crate) struct Shape {
     pub(crate) mesh: Vec<(usize, usize)>,
     /// net.add_addr_allfibs=1: every FIB has the networks of all bridges.
     pub(crate) all_fibs: bool,
+    /// Nodes whose bridges are one segment, carried by vxlan0.
+    pub(crate) bridged: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -239,6 +243,7 @@ impl Shape {
             canary: vec!["192.168.123.8/30", "2001:db8:1:1::8/126"],
             mesh: Vec::new(),
             all_fibs: false,
+            bridged: Vec::new(),
         }
     }
 
@@ -250,6 +255,9 @@ impl Shape {
             one.parent = Some(dataset(shape.parent));
             one.fib = (index > 0).then_some(shape.fib);
             one.mtu = Some(1380);
+            if self.bridged.contains(&index) {
+                one.fabric = Fabric::Bridged(SegmentName::new(Fabric::ONLY).unwrap());
+            }
             (name, one)
         });
         let jails = self.jails.iter().map(|shape| {
@@ -364,6 +372,15 @@ impl Shape {
             members: vec![],
             groups: vec!["epair".into()],
         }));
+        if self.bridged.contains(&index) {
+            let name = interface("vxlan0");
+            interfaces
+                .iter_mut()
+                .filter(|i| i.name.as_str() == shape.bridge)
+                .for_each(|i| i.members.push(name.clone()));
+            let (addresses, members, groups) = (vec![], vec![], vec!["vxlan".into()]);
+            interfaces.push(Interface { name, up: true, mtu: 1500, fib: shape.fib, addresses, members, groups });
+        }
         if self.all_fibs && shape.fib != 0 {
             let connected: Vec<Route> =
                 routes.get(&0).into_iter().flatten().filter(|r| r.flags == "U").cloned().collect();

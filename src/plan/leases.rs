@@ -123,7 +123,8 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::LoadAnchor { .. }
         | Effect::ChangeTable { .. }
         | Effect::RemoveCanary(_)
-        | Effect::ForgetNeighbours { .. } => true,
+        | Effect::ForgetNeighbours { .. }
+        | Effect::Announce { .. } => true,
         // A target on which the jail runs keeps it.
         Effect::StopJail(_)
         | Effect::BringBack(_)

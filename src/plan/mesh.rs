@@ -64,6 +64,9 @@ pub fn hand_overs(
     findings: &mut Findings,
 ) -> Vec<HandOver> {
     let mut all = Vec::new();
+    if situation.is_bridged() {
+        return all;
+    }
     for (node, facts) in hosts {
         for interface in facts.wireguard.iter().filter(|w| is_mesh(node, w, &situation.hub, hosts)) {
             let key = owner(node, interface, situation, hosts);

@@ -36,6 +36,7 @@ use crate::plan::network::RouteChange;
 use crate::plan::notices;
 use crate::plan::persist;
 use crate::plan::rehearsal;
+use crate::plan::segment;
 use crate::plan::siblings;
 use crate::plan::snapshots;
 use crate::plan::staging::InPlace;
@@ -63,7 +64,7 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     cut.extend(compare(cast));
     cut.push(leases::let_go_at_the_source(cast));
     cut.push(keep_the_way_back_open(cast));
-    cut.extend(at_once([switch(cast), start_at_the_target(cast), forget_connections(cast)]));
+    cut.extend(at_once([switch(cast), start_at_the_target(cast), segment::told(cast), forget_connections(cast)]));
     // Before any of it the hosts get ready to undo it by themselves.
     steps.extend(leases::arm(cast, &cut));
     steps.extend(cut);
@@ -315,20 +316,22 @@ fn rehearse(cast: &Cast<'_>) -> Vec<Step> {
 fn stop_at_the_source(cast: &Cast<'_>) -> Vec<Step> {
     let place = cast.at_source();
     let mut steps = cast.situation.manager.says().autostart_off(cast);
-    steps.push(
-        Step::new(
-            Phase::CutOver,
-            format!("stop jail {} on {}", cast.situation.jail, place.host),
-            Effect::StopJail(place.clone()),
-        )
-        .undo(Effect::ForgetNeighbours {
-            host: place.host.clone(),
-            addresses: cast.situation.addresses.clone(),
-            jails: cast.siblings(cast.source),
-        })
-        .undo(Effect::StartJail(place))
-        .change(Change::new(format!("jail {} on {}", cast.situation.jail, cast.source()), "runs", "stopped")),
-    );
+    let mut stop = Step::new(
+        Phase::CutOver,
+        format!("stop jail {} on {}", cast.situation.jail, place.host),
+        Effect::StopJail(place.clone()),
+    )
+    .undo(Effect::ForgetNeighbours {
+        host: place.host.clone(),
+        addresses: cast.situation.addresses.clone(),
+        jails: cast.siblings(cast.source),
+    })
+    .undo(Effect::StartJail(place))
+    .change(Change::new(format!("jail {} on {}", cast.situation.jail, cast.source()), "runs", "stopped"));
+    if let Some(announce) = segment::announce(cast, &cast.source()) {
+        stop = stop.undo(announce);
+    }
+    steps.push(stop);
     steps
 }
 
@@ -401,7 +404,7 @@ fn prepare_the_target_network(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let target = &situation.target;
     let mut steps = Vec::new();
-    let gateways = network::missing_gateways(&situation.gateways, &situation.prefixes, cast.target_facts());
+    let gateways = cast.missing_gateways();
     let routes = cast.routes_on(&target.node, &target.bridge);
     let (deletions, additions): (Vec<_>, Vec<_>) =
         routes.into_iter().partition(|c| matches!(c, RouteChange::Delete(_)));
@@ -580,7 +583,7 @@ fn neighbours(cast: &Cast<'_>) -> String {
 
 /// From the hub, from inside, and whatever fleet.yml asks for.
 fn prove(cast: &Cast<'_>) -> Vec<Step> {
-    let mut steps: Vec<Step> = checks::after_start(cast.situation, cast.checks, &cast.hub_addresses())
+    let mut steps: Vec<Step> = checks::after_start(cast.situation, cast.checks, &segment::beyond(cast))
         .into_iter()
         .map(|e| Step::new(Phase::Prove, e.title, e.effect))
         .collect();

@@ -34,6 +34,9 @@ pub mod refresh;
 pub mod rehearsal;
 pub mod rollback;
 pub mod saved;
+pub mod segment;
+#[cfg(test)]
+mod segment_tests;
 mod shared;
 pub mod siblings;
 pub mod situation;

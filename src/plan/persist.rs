@@ -50,7 +50,8 @@ use crate::playbook::Fleet;
 /// The WireGuard configuration file of each host's tunnel.
 pub type WireGuardFiles = BTreeMap<NodeName, WireGuardFile>;
 
-/// Finds them. The hub must have one, since its AllowedIPs would otherwise be forgotten at the next reboot.
+/// Finds them. The hub must have one, since its AllowedIPs would otherwise be forgotten at the next reboot; a move on one
+/// segment changes none of them.
 #[must_use]
 pub fn wireguard_files(
     situation: &Situation,
@@ -59,6 +60,9 @@ pub fn wireguard_files(
     findings: &mut Findings,
 ) -> WireGuardFiles {
     let mut files = WireGuardFiles::new();
+    if situation.is_bridged() {
+        return files;
+    }
     for (node, facts) in hosts {
         let named = fleet.nodes.get(node).and_then(|n| n.wireguard_config.as_ref());
         let tunnel = if *node == situation.hub {
@@ -210,6 +214,9 @@ fn allowed_ips_of(cast: &Cast<'_>, hand_over: &HandOver, file: &WireGuardFile) -
 #[must_use]
 pub fn departing_gateways(cast: &Cast<'_>) -> Vec<(IpAddr, u8)> {
     let situation = cast.situation;
+    if situation.is_bridged() {
+        return Vec::new();
+    }
     let bridge = &situation.source.bridge;
     let ours = our_aliases(&cast.source.rc, bridge);
     let needed = |address: &IpAddr| {
@@ -237,7 +244,7 @@ fn our_aliases(rc: &RcConf, bridge: &InterfaceName) -> Vec<String> {
 /// rc.conf of source and target follow their bridges.
 fn gateways(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
-    let added = network::missing_gateways(&situation.gateways, &situation.prefixes, cast.target);
+    let added = cast.missing_gateways();
     let removed = departing_gateways(cast);
     let mut steps = Vec::new();
     for (node, facts, bridge, added, removed) in [
@@ -359,10 +366,8 @@ fn edit_list(
 fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<Step> {
     let situation = cast.situation;
     let mut changes = if *node == situation.target.node {
-        let made_by_alias: Vec<_> = network::missing_gateways(&situation.gateways, &situation.prefixes, facts)
-            .iter()
-            .filter_map(|(a, l)| network::connected(*a, *l))
-            .collect();
+        let made_by_alias: Vec<_> =
+            cast.missing_gateways().iter().filter_map(|(a, l)| network::connected(*a, *l)).collect();
         cast.routes_on(node, &situation.target.bridge)
             .into_iter()
             .filter(|c| !matches!(c, RouteChange::Add { route, .. } if made_by_alias.contains(&route.prefix)))

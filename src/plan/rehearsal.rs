@@ -86,6 +86,29 @@ fn end_of(network: Prefix) -> CanaryEnd {
     CanaryEnd { address, gateway, length: network.length() }
 }
 
+/// The canary's end: with a gateway of its own, or, on a segment, with the jail's, on the jail's own link.
+fn end(situation: &Situation, evidence: &Evidence, network: Prefix, findings: &mut Findings) -> Option<CanaryEnd> {
+    let end = end_of(network);
+    if !situation.is_bridged() {
+        return Some(end);
+    }
+    let running = evidence.hosts.get(&situation.source.node).and_then(|facts| facts.jail(&situation.jail));
+    let link = running.and_then(|j| j.addresses.iter().find(|net| Prefix::truncate(**net).covers(network)));
+    let gateway = situation.gateways.iter().find(|g| g.is_ipv4() == end.address.is_ipv4());
+    let Some((link, gateway)) = link.zip(gateway) else {
+        findings.note(
+            "no-canary",
+            &situation.target.node,
+            format!(
+                "{network} of `canary:` in fleet.yml lies in no network that jail {} is on with a gateway, so nothing on the segment would answer it: whether the bridge of {} is a part of the segment is tried only once the jail has moved",
+                situation.jail, situation.target.node
+            ),
+        );
+        return None;
+    };
+    Some(CanaryEnd { gateway: *gateway, length: link.prefix_len(), ..end })
+}
+
 /// Finds out what can be tried, and says what cannot.
 #[must_use]
 pub fn prepare(
@@ -103,7 +126,7 @@ pub fn prepare(
         match fleet.canary.iter().find(|n| n.family() == *family) {
             Some(network) => {
                 taken(situation, evidence, *network, findings);
-                rehearsal.ends.push(end_of(*network));
+                rehearsal.ends.extend(end(situation, evidence, *network, findings));
             }
             None => findings.note(
                 "no-canary",
@@ -207,10 +230,11 @@ fn unlike(
     }
 }
 
-/// The hand-over of the canary's addresses; without peers when the target has them by longest match, or is the hub.
+/// The hand-over of the canary's addresses; without peers when the target has them by longest match, is the hub, or is on
+/// the jail's own segment.
 fn lend(situation: &Situation, evidence: &Evidence, hub: &HostFacts, canary: &[Prefix]) -> Option<HandOver> {
     let (host, interface) = (situation.hub.clone(), situation.hub_wireguard.clone());
-    if situation.target.node == situation.hub {
+    if situation.target.node == situation.hub || situation.is_bridged() {
         return Some(HandOver { host, interface, peers: Vec::new() });
     }
     let key = &evidence.hosts.get(&situation.target.node)?.wireguard(&situation.target.wireguard)?.public_key;
@@ -257,7 +281,7 @@ fn road(cast: &Cast<'_>, end: Option<InterfaceName>, landmark: Option<&Landmark>
     let target = &situation.target;
     let mut suspicions = Vec::new();
     let own = landmark.is_some_and(|l| own_way(situation, Family::of(l.address())));
-    let to_hub = target.node != situation.hub && !own;
+    let to_hub = target.node != situation.hub && !own && !situation.is_bridged();
     if let (Some(landmark), true) = (landmark, to_hub) {
         suspicions.extend(no_nat(cast, landmark));
         let own = cast.target_facts().wireguard(&target.wireguard);
@@ -331,7 +355,7 @@ fn flight(cast: &Cast<'_>, canary: &Canary) -> Vec<Step> {
 fn tunnel(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let target = &situation.target;
-    if target.node == situation.hub {
+    if target.node == situation.hub || situation.is_bridged() {
         return Vec::new();
     }
     let own = checks::tunnel_addresses(cast.target_facts(), &target.wireguard);
@@ -352,7 +376,7 @@ fn around(cast: &Cast<'_>, canary: &Canary) -> Vec<Passing> {
     let situation = cast.situation;
     let (target, bridge) = (&situation.target.node, &situation.target.bridge);
     let mut list = Vec::new();
-    for end in &canary.ends {
+    for end in canary.ends.iter().filter(|_| !situation.is_bridged()) {
         let (address, length) = (end.gateway, Prefix::host(end.gateway).length());
         let (host, interface) = (target.clone(), bridge.clone());
         let step = Step::new(
@@ -465,7 +489,7 @@ fn address_of_the_hub(cast: &Cast<'_>, family: Family) -> Option<IpAddr> {
 fn from_the_host(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let target = &situation.target;
-    if target.node == situation.hub {
+    if target.node == situation.hub || situation.is_bridged() {
         return Vec::new();
     }
     let peers = cast.hub.wireguard(&situation.hub_wireguard).map(|w| w.peers.as_slice()).unwrap_or_default();

@@ -3,6 +3,8 @@
 //! IPv4: proxy ARP on both hosts, with the /32 into the tunnel where they stay and the subnet into the tunnel where the
 //! jail is (contract 6.4, 10.8). IPv6: proxy neighbour discovery does not work on 13.2, so a host route through the
 //! gateway inside each of them (contract 10.9), which [`ways`] makes last.
+//!
+//! Where both hosts are parts of one layer-2 segment none of this is needed (see [`segment`](super::segment)).
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -145,7 +147,7 @@ fn still_apart(cast: &Cast<'_>, node: &NodeName, jail: &str) -> bool {
 /// Route changes of a host: the siblings' subnets lead into the tunnel where the jail is, and no longer where it was.
 pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<RouteChange> {
     let situation = cast.situation;
-    if *node == situation.hub {
+    if *node == situation.hub || situation.is_bridged() {
         return Vec::new();
     }
     let networks: BTreeSet<Prefix> =
@@ -194,6 +196,9 @@ pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec
 #[must_use]
 pub fn meet(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
+    if situation.is_bridged() {
+        return Vec::new();
+    }
     let needed = proxies(cast);
     let mut steps = Vec::new();
     for (node, facts) in cast.hosts {
@@ -250,6 +255,9 @@ fn jail_route(host: &NodeName, jail: &JailName, to: IpAddr, gateway: IpAddr, the
 
 /// rc.conf of the hosts follows.
 pub(super) fn persist(cast: &Cast<'_>) -> Vec<Step> {
+    if cast.situation.is_bridged() {
+        return Vec::new();
+    }
     let needed = proxies(cast);
     let mut steps = Vec::new();
     for (node, facts) in cast.hosts {
@@ -291,6 +299,9 @@ pub(super) fn persist(cast: &Cast<'_>) -> Vec<Step> {
 /// What the two will not have of each other.
 pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
     let situation = s.situation;
+    if situation.is_bridged() {
+        return;
+    }
     let mut names = BTreeSet::new();
     let mut six = false;
     for (node, facts) in s.hosts.iter().filter(|(node, _)| **node != situation.target.node) {

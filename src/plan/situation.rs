@@ -1,6 +1,7 @@
 //! What fleet.yml leaves out and the hosts told: which node runs the jail, its dataset, bridges, FIBs, interfaces.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::configuration::jail_conf::matching;
@@ -31,7 +32,7 @@ pub struct Place {
     pub node: NodeName,
     /// The bridge of its jails.
     pub bridge: InterfaceName,
-    /// Its tunnel.
+    /// Its tunnel; on a bridged fabric a node without one has its bridge in this place.
     pub wireguard: InterfaceName,
     /// FIB of its jails' interfaces.
     pub fib: u16,
@@ -56,6 +57,8 @@ pub struct Situation {
     pub source: Place,
     /// Where it goes.
     pub target: Place,
+    /// The nodes of the layer-2 segment that the jail is on and stays on; none where it is routed.
+    pub segment: BTreeSet<NodeName>,
     /// The jail's root directory (the same on both).
     pub path: RemotePath,
     /// The file that configures it at the source.
@@ -80,6 +83,14 @@ pub struct Situation {
     pub autostart: bool,
     /// Who manages it.
     pub manager: Manager,
+}
+
+impl Situation {
+    /// Does the jail stay on one layer-2 segment, so that nothing is re-routed?
+    #[must_use]
+    pub fn is_bridged(&self) -> bool {
+        !self.segment.is_empty()
+    }
 }
 
 /// Everything known: the fleet file and what the hosts said.
@@ -145,6 +156,10 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         return None;
     };
     let source_dataset = dataset.name.clone();
+    if !one_fabric(&evidence.fleet, &source, target, jail, findings) {
+        return None;
+    }
+    let segment = evidence.fleet.segment(&source);
     let node = |name: &NodeName| evidence.fleet.nodes.get(name);
     let (source_node, target_node, hub_node) = (node(&source)?, node(target)?, node(hub)?);
 
@@ -155,8 +170,15 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         .or_else(|| only_bridge(source_facts, &source, findings));
     let target_bridge = named_bridge(target_node, target_facts, target, findings)
         .or_else(|| only_bridge(target_facts, target, findings));
-    let source_wireguard = wireguard(source_node, source_facts, &source, findings);
-    let target_wireguard = wireguard(target_node, target_facts, target, findings);
+    let bridged = !segment.is_empty();
+    let (source_wireguard, target_wireguard) = if bridged {
+        (tunnel_or(source_node, source_facts, &source_bridge), tunnel_or(target_node, target_facts, &target_bridge))
+    } else {
+        (
+            wireguard(source_node, source_facts, &source, findings),
+            wireguard(target_node, target_facts, target, findings),
+        )
+    };
     let target_dataset = match manager.says().parent(target, target_facts) {
         Ok(None) => place_for(target_node, target_facts, target, &source_dataset, findings),
         Ok(Some(parent)) => parent.child(source_dataset.as_str().rsplit('/').next().unwrap_or_default()).ok(),
@@ -165,7 +187,13 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
             None
         }
     };
-    let hub_wireguard = hub_interface(hub_node, hub_facts, hub, target, target_facts, findings);
+    let hub_wireguard = if bridged {
+        let near = if *hub == source { &source_bridge } else { &target_bridge };
+        let near = if *hub == source || hub == target { near.clone() } else { link_of(hub_facts, &running.gateways) };
+        tunnel_or(hub_node, hub_facts, &near)
+    } else {
+        hub_interface(hub_node, hub_facts, hub, target, target_facts, findings)
+    };
     let (source_bridge, target_bridge) = (source_bridge?, target_bridge?);
     let (source_wireguard, target_wireguard) = (source_wireguard?, target_wireguard?);
 
@@ -197,19 +225,25 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         Egress::Hub => hub.clone(),
         Egress::Node => node.clone(),
     };
-    let (source_egress, target_egress) = (egress(source_node, &source), egress(target_node, target));
-    let target_mtu = target_node.mtu.or(source_node.mtu);
+    let source_egress = egress(source_node, &source);
+    // On a segment the gateway stays, and with it who translates.
+    let target_egress = if bridged { source_egress.clone() } else { egress(target_node, target) };
+    let bridges = [source_facts.interface(&source_bridge), target_facts.interface(&target_bridge)];
+    let on_the_segment = || bridges.into_iter().flatten().map(|b| b.mtu).chain(running.mtu).min().filter(|_| bridged);
+    let target_mtu = target_node.mtu.or(source_node.mtu).or_else(on_the_segment);
+    let own_gateways: &[IpAddr] = if bridged { &[] } else { &running.gateways };
     Some(Situation {
         jail: jail.clone(),
         hub: hub.clone(),
         hub_wireguard: hub_wireguard?,
         configuration_file: configuration.file.clone(),
         target_file,
+        segment,
         path,
         fstab,
         prefixes,
         addresses,
-        hub_sources: hub_sources(hub_facts, target_facts, &running.gateways, target == hub),
+        hub_sources: hub_sources(hub_facts, target_facts, own_gateways, target == hub),
         gateways: running.gateways.clone(),
         mtu: target_mtu.unwrap_or(1380),
         epair,
@@ -234,6 +268,50 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
             egress: target_egress,
         },
     })
+}
+
+/// Both are routed, or parts of one segment. A jail that left its segment would leave its gateway and its neighbours, and one
+/// that came to another would not be looked for there.
+fn one_fabric(fleet: &Fleet, source: &NodeName, target: &NodeName, jail: &JailName, findings: &mut Findings) -> bool {
+    let (from, to) = (fleet.fabric(source), fleet.fabric(target));
+    if from == to {
+        return true;
+    }
+    let within = fleet.segment(source).into_iter().filter(|node| node != source).collect::<Vec<_>>();
+    let there = match (within.as_slice(), from.is_routed()) {
+        (_, true) => "move it to a node that is routed too".to_owned(),
+        ([], false) => format!("let another node be a part of the segment of {source}"),
+        (nodes, false) => format!("move it within its segment ({})", join(nodes.iter())),
+    };
+    findings.error(
+        "fabric-differs",
+        target,
+        format!(
+            "{source}, where jail {jail} runs, is `fabric: {from}` and {target} is `fabric: {to}`: its gateway and its neighbours on the link would not be there, and jailferry does not route a jail out of a layer-2 segment or into one"
+        ),
+        format!(
+            "{there}; or make the bridge of {target} a part of the same network (or that of {source} no part of one) and say so in fleet.yml (`fabric:`)"
+        ),
+    );
+    false
+}
+
+/// The tunnel of a node on a segment, which may do without: then what it reaches the segment by.
+fn tunnel_or(node: &Node, facts: &HostFacts, near: &Option<InterfaceName>) -> Option<InterfaceName> {
+    match (&node.wireguard, facts.wireguard.as_slice()) {
+        (Some(named), _) => Some(named.clone()),
+        (None, [only]) => Some(only.interface.clone()),
+        _ => near.clone(),
+    }
+}
+
+/// The interface of a host that has one of these addresses, else its first that has any.
+fn link_of(facts: &HostFacts, addresses: &[IpAddr]) -> Option<InterfaceName> {
+    let has = |wanted: &dyn Fn(&IpAddr) -> bool| {
+        let found = facts.interfaces.iter().find(|i| i.addresses.iter().any(|net| wanted(&net.addr())));
+        found.map(|i| i.name.clone())
+    };
+    has(&|a| addresses.contains(a)).or_else(|| has(&|a| !a.is_loopback()))
 }
 
 /// Where the target has one of the hub's own addresses, or gets it as the jail's gateway, another of the hub's addresses of

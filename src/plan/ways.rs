@@ -52,6 +52,10 @@ pub fn of_the_moved(situation: &Situation, hosts: &Hosts, text: &str) -> Vec<Way
         .collect();
     // A way to a jail that does not run at the moment stays.
     let mut ways: Vec<Way> = jail_conf::ways::ways(text, &situation.jail);
+    if situation.is_bridged() {
+        // Its link is the same: whom it reaches by its gateway, it goes on to.
+        return ways;
+    }
     ways.retain(|way| !here.contains(&way.to));
     let Some(gateway) = situation.gateways.iter().copied().find(IpAddr::is_ipv6) else { return ways };
     for (_, facts) in hosts.iter().filter(|(node, _)| **node != situation.target.node) {

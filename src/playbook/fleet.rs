@@ -21,6 +21,8 @@ use crate::playbook::amounts::Amount;
 use crate::playbook::amounts::Reserve;
 use crate::playbook::check::Check;
 use crate::playbook::check::CheckText;
+use crate::playbook::fabric::Fabric;
+use crate::playbook::fabric::FabricText;
 use crate::playbook::options::Options;
 use crate::playbook::publish::Egress;
 use crate::playbook::publish::Publish;
@@ -103,6 +105,12 @@ pub struct Node {
     /// The bridge that jails are attached to, such as bridge0.
     #[serde(default)]
     pub bridge: Option<InterfaceName>,
+    /// How its jails are connected to those of other nodes: routed (each node has a bridge of its own, the hub's
+    /// AllowedIPs say where a prefix is) or bridged (the bridges of all nodes that say so are one layer-2 segment, such as
+    /// a ZeroTier or VXLAN one); `bridged: NAME` where a fleet has several segments. Without it, routed.
+    #[serde(default, skip_serializing_if = "Fabric::is_routed")]
+    #[schemars(with = "Option<FabricText>")]
+    pub fabric: Fabric,
     /// The FIB that the jails' traffic uses on this host (setfib(1)).
     #[serde(default)]
     pub fib: Option<u16>,
@@ -148,6 +156,7 @@ impl Node {
             wireguard: None,
             wireguard_config: None,
             bridge: None,
+            fabric: Fabric::Routed,
             fib: None,
             mtu: None,
             parent: None,
@@ -203,6 +212,8 @@ pub(crate) struct DefaultsText {
     wireguard: Option<InterfaceName>,
     /// The bridge of nodes that do not say it themselves.
     bridge: Option<InterfaceName>,
+    /// How jails are connected on nodes that do not say it themselves.
+    fabric: Option<FabricText>,
     /// The MTU inside jails on nodes that do not say it themselves.
     #[schemars(range(min = 576, max = 65535))]
     mtu: Option<u32>,

@@ -8,13 +8,14 @@
 //! - `reader`: the tree to typed values, collecting what is wrong instead of stopping at it;
 //! - [`diagnostic`] and [`render`]: what is wrong, as data and as text with a snippet.
 //!
-//! What the files hold is in [`fleet`], [`check`], [`publish`], [`amounts`], [`options`], [`moves`], [`batch`] and
+//! What the files hold is in [`fleet`], [`fabric`], [`check`], [`publish`], [`amounts`], [`options`], [`moves`], [`batch`] and
 //! [`rebalance`]; their comments become the descriptions of `schema/*.json`, which editors show while one types.
 
 pub mod amounts;
 pub mod batch;
 pub mod check;
 pub mod diagnostic;
+pub mod fabric;
 pub mod fleet;
 pub mod moves;
 pub mod options;
@@ -34,6 +35,7 @@ pub use check::Check;
 pub use check::HttpTarget;
 pub use check::Probe;
 pub use check::Vantage;
+pub use fabric::Fabric;
 pub use fleet::Fleet;
 pub use fleet::JailSpec;
 pub use fleet::Node;

@@ -10,6 +10,7 @@ use crate::model::Prefix;
 use crate::model::SshDestination;
 use crate::playbook::diagnostic::Diagnostic;
 use crate::playbook::diagnostic::Findings;
+use crate::playbook::fabric::Fabric;
 use crate::playbook::fleet::JailSpec;
 use crate::playbook::read::fleet::At;
 
@@ -162,5 +163,17 @@ pub(crate) fn same_destination(nodes: &[(NodeName, At<SshDestination>)], finding
                     .hint("give each node an ssh destination of its own; without `ssh` it is the node's name"),
             ),
         }
+    }
+}
+
+/// Notes nodes that are alone on their segment: no jail can leave them, nor come.
+pub(crate) fn alone(nodes: &[(NodeName, At<Fabric>)], findings: &mut Findings) {
+    for (name, (fabric, at)) in nodes.iter().filter(|(_, (fabric, _))| !fabric.is_routed()) {
+        if nodes.iter().any(|(other, (same, _))| other != name && same == fabric) {
+            continue;
+        }
+        let finding = Diagnostic::warning(format!("node `{name}` is alone on its segment"), at.clone());
+        let finding = finding.label(format!("no other node says `fabric: {fabric}`"));
+        findings.push(finding.hint("say it of every node whose bridge is part of the segment; jails move among those"));
     }
 }

@@ -154,7 +154,13 @@ impl Survey<'_> {
             blackout: self.history.blackouts.get(&name).copied().unwrap_or(BLACKOUT),
             stays: self.why_it_stays(&name, jail, root.is_some()),
             only: None,
-            never: BTreeSet::new(),
+            // Out of its segment it is not moved, nor into one.
+            never: names
+                .iter()
+                .enumerate()
+                .filter(|(_, other)| self.fleet.fabric(other) != self.fleet.fabric(node))
+                .map(|(n, _)| n)
+                .collect(),
             prefers: BTreeSet::new(),
             failed: names
                 .iter()

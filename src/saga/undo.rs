@@ -63,6 +63,7 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::KeepAnchor { .. }
         | Effect::ChangeTable { .. }
         | Effect::ForgetNeighbours { .. }
+        | Effect::Announce { .. }
         | Effect::MakeCanary(_)
         | Effect::RemoveCanary(_)
         | Effect::Lock { .. }

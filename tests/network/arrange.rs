@@ -141,6 +141,25 @@ pub fn nodes_translate(fleet: &Fleet) {
     );
 }
 
+/// The bridges of spare and big are one segment: VXLAN between their addresses in the tunnel, in which 1370 bytes of a jail
+/// have room. What comes by it is looked up in FIB 1, as what jails of the host itself send.
+pub fn one_segment(fleet: &Fleet) {
+    for (host, local, remote) in [("spare", "10.77.0.2", "10.77.0.3"), ("big", "10.77.0.3", "10.77.0.2")] {
+        rc(
+            fleet,
+            host,
+            &format!(
+                "cloned_interfaces+=\" vxlan0\"\ncreate_args_vxlan0=\"vxlanid 42 vxlanlocal {local} vxlanremote {remote}\"\n\
+                 ifconfig_vxlan0=\"fib 1 up\""
+            ),
+        );
+        edit(fleet, host, "/etc/rc.conf", r#"/^ifconfig_bridge0=/ { sub(/ up"$/, " addm vxlan0 up\"") } 1"#);
+    }
+    for jail in ["web", "sib", "db"] {
+        edit(fleet, "spare", &format!("/etc/jail.conf.d/{jail}.conf"), "{ sub(/mtu 1380/, \"mtu 1360\") } 1");
+    }
+}
+
 /// db has, besides its own networks, an address of each family out of the networks that web and sib are in.
 pub fn db_has_more(fleet: &Fleet) {
     edit(

@@ -146,6 +146,7 @@ fn title(effect: &Effect) -> String {
         Effect::HandOver(_) => "give the prefixes back".to_owned(),
         Effect::ClearMark { .. } => "forget which run the datasets belong to".to_owned(),
         Effect::ForgetNeighbours { .. } => "forget the link-layer addresses of the jail".to_owned(),
+        Effect::Announce { jail, .. } => format!("let jail {jail} tell its neighbours where it is"),
         Effect::RemoveCanary(_) => "take the rehearsal's jail away".to_owned(),
         Effect::ProxyArp { on, .. } => format!("proxy ARP {}", if *on { "on" } else { "off" }),
         Effect::JailRoute { .. } => "put the route inside a jail back".to_owned(),

@@ -122,6 +122,7 @@ impl Effect {
             Effect::KeepAnchor { host, jail, rules, main } => pf::keep_anchor(host, jail, rules, main),
             Effect::ChangeTable { host, table, add, remove } => pf::change_table(host, table, add, remove),
             Effect::ForgetNeighbours { host, addresses, jails } => network::forget_neighbours(host, addresses, jails),
+            Effect::Announce { host, jail, neighbours } => network::announce(host, jail, neighbours),
             Effect::Lock { host, jail, run, owner } => lock::lock(host, jail, run, owner),
             Effect::StorePlan { host, run } => Work::StorePlan {
                 store: lease::store_plan(host, run, lease::THIS_PLAN),

@@ -8,6 +8,7 @@ use crate::effect::RouteSpec;
 use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::commands::SHORT;
+use crate::effect::commands::probe::ping;
 use crate::model::Family;
 use crate::model::InterfaceName;
 use crate::model::JailName;
@@ -215,4 +216,20 @@ pub(super) fn forget_neighbours(host: &NodeName, addresses: &[IpAddr], jails: &[
         }
     }
     run(host, script.trim_end().to_owned())
+}
+
+/// Seconds for which a jail tries to speak to a neighbour: duplicate address detection holds an IPv6 address back for
+/// about one (sys/netinet6/nd6_nbr.c), and a neighbour that is not there must not cost more.
+const ANNOUNCE: u32 = 3;
+
+/// All at once, each until it answers. Nobody need answer: the question is what tells them.
+pub(super) fn announce(host: &NodeName, jail: &JailName, neighbours: &[IpAddr]) -> Work {
+    let mut script = format!(
+        "jls -j {jail} jid >/dev/null 2>&1 || exit 0\ntell() {{\n  end=$(($(date +%s) + {ANNOUNCE}))\n  while ! jexec -l {jail} \"$@\" >/dev/null 2>&1; do\n    [ \"$(date +%s)\" -lt $end ] || return 0\n    sleep 0.2\n  done\n}}\n"
+    );
+    for address in neighbours {
+        script.push_str(&format!("tell {} &\n", ping(*address, None, None)));
+    }
+    script.push_str("wait");
+    run(host, script)
 }

@@ -11,6 +11,7 @@ use crate::model::Prefix;
 use crate::model::PublicKey;
 use crate::model::longest_match;
 use crate::plan::network;
+use crate::plan::segment::carriers;
 
 /// The hosts on which the jail runs: at most one (design, promise 1).
 #[must_use]
@@ -101,6 +102,17 @@ pub fn way(world: &World, start: &NodeName, fib: u16, address: IpAddr) -> Result
         let has = |jail: &crate::facts::RunningJail| jail.addresses.iter().any(|a| a.addr() == address);
         let on_link = host.facts.interface(&interface).is_some_and(|i| i.groups.iter().any(|g| g == "bridge"));
         if on_link && host.facts.jails.iter().any(has) {
+            return Ok(hops);
+        }
+        // A bridge with a member that carries frames is one segment with every other such bridge.
+        let extends =
+            |h: &crate::effect::simulate::Host, bridge: &InterfaceName| carriers(&h.facts, bridge).next().is_some();
+        let there = world.hosts.iter().find(|(_, other)| {
+            let bridges = other.facts.interfaces.iter().filter(|i| i.groups.iter().any(|g| g == "bridge"));
+            other.facts.jails.iter().any(has) && bridges.into_iter().any(|b| extends(other, &b.name))
+        });
+        if let Some((node, _)) = there.filter(|_| on_link && extends(host, &interface)) {
+            hops.push(node.clone());
             return Ok(hops);
         }
         return Err(Lost::Nobody { host: here, interface });

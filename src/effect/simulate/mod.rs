@@ -269,7 +269,9 @@ impl World {
             Effect::KeepAnchor { host, jail, rules, .. } => self.host_mut(host)?.keep_anchor(jail, rules),
             Effect::ChangeTable { host, table, add, remove } => self.host_mut(host)?.change_table(table, add, remove),
             // The packet filter's states and the neighbours' caches are no part of a world.
-            Effect::KillStates { host, .. } | Effect::ForgetNeighbours { host, .. } => self.host(host).map(|_| ()),
+            Effect::KillStates { host, .. } | Effect::ForgetNeighbours { host, .. } | Effect::Announce { host, .. } => {
+                self.host(host).map(|_| ())
+            }
             Effect::Lock { host, jail, run, .. } => {
                 let holder = self.host_mut(host)?.locks.entry(jail.clone()).or_insert_with(|| run.clone());
                 if holder == run { Ok(()) } else { refused(format!("run {holder} moves jail {jail} now")) }
@@ -348,6 +350,8 @@ impl World {
 mod reboot_tests;
 #[cfg(test)]
 mod schedule_tests;
+#[cfg(test)]
+mod segment_tests;
 #[cfg(test)]
 mod stage_tests;
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod identity;
 mod jail;
 mod network;
 mod place;
+pub(super) mod segment;
 mod software;
 mod storage;
 #[cfg(test)]
@@ -63,10 +64,15 @@ pub struct Subject<'a> {
 pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     software::versions(subject, findings);
     software::tools(subject, findings);
+    let bridged = subject.situation.is_bridged();
     network::forwarding(subject, findings);
     network::fibs(subject, findings);
-    tunnel::tunnel(subject, findings);
-    tunnel::ownership(subject, findings);
+    if bridged {
+        segment::examine(subject, findings);
+    } else {
+        tunnel::tunnel(subject, findings);
+        tunnel::ownership(subject, findings);
+    }
     place::free_place(subject, findings);
     storage::storage(subject, findings);
     keys::examine(subject, findings);
@@ -75,11 +81,13 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     jail::boot(subject, findings);
     jail::tls(subject, findings);
     siblings::examine(subject, findings);
-    way::routes(subject, findings);
     way::neighbours(subject, findings);
     way::twice(subject, findings);
     way::gateway(subject, findings);
-    way::mtu(subject, findings);
+    if !bridged {
+        way::routes(subject, findings);
+        way::mtu(subject, findings);
+    }
     way::interfaces(subject, findings);
     way::bridge_filter(subject, findings);
     upkeep(subject, findings);

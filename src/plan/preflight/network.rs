@@ -12,9 +12,12 @@ use crate::plan::preflight::Subject;
 use crate::plan::situation::Place;
 use crate::plan::situation::Situation;
 
-/// Packets must be forwarded on the hub and on the target.
+/// Packets must be forwarded on the hub and on the target; on a segment not by the target, but by the gateway (see
+/// `segment`).
 pub(super) fn forwarding(s: &Subject<'_>, findings: &mut Findings) {
-    for (node, facts) in [(&s.situation.hub, s.hub), (&s.situation.target.node, s.target)] {
+    let target = (&s.situation.target.node, s.target);
+    for (node, facts) in std::iter::once((&s.situation.hub, s.hub)).chain((!s.situation.is_bridged()).then_some(target))
+    {
         for family in families(s.situation) {
             let (name, variable) = match family {
                 Family::Inet => ("net.inet.ip.forwarding", "gateway_enable"),
@@ -41,7 +44,8 @@ pub(in crate::plan) fn families(situation: &Situation) -> Vec<Family> {
     families
 }
 
-/// The jail's FIB must exist on the target and lead back through the tunnel (contract 0.6, 1.7).
+/// The jail's FIB must exist on the target and lead back through the tunnel (contract 0.6, 1.7). What is only bridged
+/// there is looked up in no FIB.
 pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
     let target = &s.situation.target;
     let node = &target.node;
@@ -57,7 +61,7 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
         );
         return;
     }
-    if *node == s.situation.hub {
+    if *node == s.situation.hub || s.situation.is_bridged() {
         return;
     }
     for family in families(s.situation) {

@@ -12,9 +12,11 @@ use crate::model::JailName;
 use crate::model::Landmark;
 use crate::model::NodeName;
 use crate::model::Prefix;
+use crate::model::SegmentName;
 use crate::model::SshDestination;
 use crate::playbook::diagnostic::Diagnostic;
 use crate::playbook::diagnostic::Findings;
+use crate::playbook::fabric::Fabric;
 use crate::playbook::fleet::Fleet;
 use crate::playbook::fleet::JailSpec;
 use crate::playbook::fleet::Node;
@@ -137,6 +139,7 @@ struct NodeSettings {
     become_root: Option<Become>,
     wireguard: Option<InterfaceName>,
     bridge: Option<InterfaceName>,
+    fabric: Option<Fabric>,
     mtu: Option<u32>,
     parent: Option<DatasetName>,
 }
@@ -148,23 +151,44 @@ fn node_settings(fields: &mut Fields<'_>, findings: &mut Findings) -> NodeSettin
         become_root: fields.get("become").and_then(|n| choice(n, "a way to become root", WAYS, findings)),
         wireguard: fields.get("wireguard").and_then(|n| name(n, "an interface", findings)),
         bridge: fields.get("bridge").and_then(|n| name(n, "an interface", findings)),
+        fabric: fields.get("fabric").and_then(|n| fabric(n, findings)),
         mtu: fields.get("mtu").and_then(|n| number(n, "an MTU", 576..=65535, findings)),
         parent: fields.get("parent").and_then(|n| name(n, "a dataset", findings)),
     }
+}
+
+/// `routed`, `bridged`, or `bridged: NAME`.
+fn fabric(node: &Located, findings: &mut Findings) -> Option<Fabric> {
+    if let Value::Map(_) = node.value {
+        let mut fields = Fields::of(node, "a fabric", findings)?;
+        let segment = fields.require("bridged", "which segment is it?", findings);
+        let segment = segment.and_then(|n| name(n, "the name of a segment", findings));
+        fields.finish(findings);
+        return segment.map(Fabric::Bridged);
+    }
+    const WORDS: &[(&str, bool)] = &[("routed", false), ("bridged", true)];
+    let bridged = choice(node, "a fabric", WORDS, findings)?;
+    if !bridged {
+        return Some(Fabric::Routed);
+    }
+    SegmentName::new(Fabric::ONLY).ok().map(Fabric::Bridged)
 }
 
 fn nodes(node: &Located, defaults: &NodeSettings, findings: &mut Findings) -> Option<BTreeMap<NodeName, Node>> {
     let entries = entries(node, "names of nodes, each with a colon", findings)?;
     let mut nodes = BTreeMap::new();
     let mut destinations: Vec<(NodeName, At<SshDestination>)> = Vec::new();
+    let mut segments: Vec<(NodeName, At<Fabric>)> = Vec::new();
     for entry in entries {
         let name = key::<NodeName>(entry, findings);
         let node = one_node(entry, defaults, findings);
         let (Some(name), Some((node, at))) = (name, node) else { continue };
         destinations.push((name.clone(), (node.ssh.clone(), at)));
+        segments.push((name.clone(), (node.fabric.clone(), entry.at.clone())));
         nodes.insert(name, node);
     }
     rules::same_destination(&destinations, findings);
+    rules::alone(&segments, findings);
     match entries.len() {
         0 => {
             let finding = Diagnostic::error("a fleet without nodes", node.span.clone());
@@ -206,6 +230,7 @@ fn one_node(entry: &Entry, defaults: &NodeSettings, findings: &mut Findings) -> 
         wireguard: own.wireguard.or_else(|| defaults.wireguard.clone()),
         wireguard_config,
         bridge: own.bridge.or_else(|| defaults.bridge.clone()),
+        fabric: own.fabric.or_else(|| defaults.fabric.clone()).unwrap_or_default(),
         fib,
         mtu: own.mtu.or(defaults.mtu),
         parent: own.parent.or_else(|| defaults.parent.clone()),

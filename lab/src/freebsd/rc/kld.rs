@@ -12,6 +12,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("if_bridge", &["if_bridge", "bridgestp"]),
     ("bridgestp", &["bridgestp"]),
     ("if_wg", &["wg"]),
+    ("if_vxlan", &["if_vxlan"]),
     ("if_tuntap", &["if_tuntap"]),
     ("pf", &["pf"]),
     ("pflog", &["pflog"]),

@@ -16,10 +16,15 @@ pub struct Made {
     pub announce: bool,
 }
 
-const CLONERS: &[&str] = &["epair", "bridge", "wg", "tun", "tap", "lo"];
+const CLONERS: &[&str] = &["epair", "bridge", "wg", "tun", "tap", "lo", "vxlan"];
 
-/// `ifconfig NAME create`; NAME is a cloner (`epair`) or a cloner with a unit (`epair7`).
-pub fn create(ctx: &Context, name: &str) -> Result<Made, String> {
+/// The module that a cloner's first use loads.
+const MODULES: [(&str, &str); 4] =
+    [("epair", "if_epair"), ("bridge", "if_bridge"), ("wg", "if_wg"), ("vxlan", "if_vxlan")];
+
+/// `ifconfig NAME create`; NAME is a cloner (`epair`) or a cloner with a unit (`epair7`). Of `words`, what follows, those are
+/// taken that the cloner itself needs.
+pub fn create(ctx: &Context, name: &str, words: &mut Vec<String>) -> Result<Made, String> {
     let refused = |reason: &str| format!("SIOCIFCREATE2 ({name}): {reason}");
     let base = name.trim_end_matches(|c: char| c.is_ascii_digit());
     if base.starts_with("epair") && base != "epair" && CLONERS.contains(&&base[..5]) {
@@ -52,11 +57,14 @@ pub fn create(ctx: &Context, name: &str) -> Result<Made, String> {
         unit
     };
     // The first use of a cloner loads its module.
-    if let Some(module) = [("epair", "if_epair"), ("bridge", "if_bridge"), ("wg", "if_wg")].iter().find(|m| m.0 == base)
-    {
+    if let Some(module) = MODULES.iter().find(|m| m.0 == base) {
         kld::autoload(ctx, module.1).map_err(|e| refused(&e.to_string()))?;
     }
-    make(base, unit).map_err(|e| refused(&e.to_string()))?;
+    if base == "vxlan" {
+        super::vxlan::make(&format!("vxlan{unit}"), words).map_err(|e| refused(&e.to_string()))?;
+    } else {
+        make(base, unit).map_err(|e| refused(&e.to_string()))?;
+    }
     let made = if base == "epair" { format!("epair{unit}a") } else { format!("{base}{unit}") };
     Ok(Made { announce: made != name, name: made })
 }
@@ -127,7 +135,7 @@ fn make(cloner: &str, unit: u32) -> std::io::Result<()> {
 }
 
 /// FreeBSD gives members of bridges and idle interfaces no link-local address (`IFDISABLED`), and duplicate address detection would lose the first pings after a move.
-fn quiet_v6(device: &str) {
+pub(super) fn quiet_v6(device: &str) {
     for (knob, value) in [("addr_gen_mode", "1"), ("accept_dad", "0"), ("dad_transmits", "0"), ("accept_ra", "0")] {
         let path = format!("/proc/sys/net/ipv6/conf/{device}/{knob}");
         if let Err(error) = std::fs::write(&path, value)
@@ -144,7 +152,7 @@ fn own_link_local(device: &str) -> std::io::Result<()> {
 }
 
 /// Bytes for a MAC address: from the host's name, the interface and the moment (an epair made again has another address).
-fn seed(name: &str) -> [u8; 4] {
+pub(super) fn seed(name: &str) -> [u8; 4] {
     use sha2::Digest;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map(|d| d.as_nanos()).unwrap_or(0);
     let hash = sha2::Sha256::digest(format!("{name} {now} {}", std::process::id()));

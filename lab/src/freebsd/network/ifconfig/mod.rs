@@ -5,6 +5,7 @@ mod bridge;
 mod clone;
 mod options;
 mod show;
+mod vxlan;
 
 use crate::context::Context;
 use crate::freebsd::jail::registry;
@@ -89,12 +90,13 @@ pub fn run(ctx: &Context, args: &[String]) -> i32 {
     let name = &rest[0];
     let rest = &rest[1..];
     if let Some("create" | "plumb" | "create2") = rest.first().map(String::as_str) {
-        return match clone::create(ctx, name) {
+        let mut words = rest[1..].to_vec();
+        return match clone::create(ctx, name, &mut words) {
             Ok(made) => {
                 if made.announce {
                     println!("{}", made.name);
                 }
-                if rest.len() > 1 { options::apply(ctx, &made.name, &rest[1..]) } else { 0 }
+                if words.is_empty() { 0 } else { options::apply(ctx, &made.name, &words) }
             }
             Err(text) => fail(text),
         };

@@ -39,6 +39,7 @@ pub mod siblings;
 pub mod situation;
 pub mod staging;
 mod step;
+pub mod tunnels;
 pub mod upkeep;
 pub mod ways;
 

@@ -70,7 +70,7 @@ pub(super) fn stage(dice: &mut Dice) -> Stage {
         }
     });
     let jails: Vec<JailShape> = jails.collect();
-    let shape = Shape { nodes, jails, canary: Vec::new(), mesh: Vec::new(), all_fibs: false };
+    let shape = Shape { nodes, jails, canary: Vec::new(), mesh: Vec::new(), all_fibs: false, more_hubs: Vec::new() };
     let moved = jail(dice.of(&shape.jails).name);
     let pristine = shape.world();
     let mut start = pristine.clone();

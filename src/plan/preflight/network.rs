@@ -1,4 +1,4 @@
-//! What carries packets on the hub and the target: forwarding, FIBs.
+//! What carries packets on the hubs and the target: forwarding, FIBs.
 
 use crate::facts::HostFacts;
 use crate::model::Family;
@@ -12,9 +12,9 @@ use crate::plan::preflight::Subject;
 use crate::plan::situation::Place;
 use crate::plan::situation::Situation;
 
-/// Packets must be forwarded on the hub and on the target.
+/// Packets must be forwarded on the hubs and on the target.
 pub(super) fn forwarding(s: &Subject<'_>, findings: &mut Findings) {
-    for (node, facts) in [(&s.situation.hub, s.hub), (&s.situation.target.node, s.target)] {
+    for (node, facts) in s.hubs().into_iter().chain([(&s.situation.target.node, s.target)]) {
         for family in families(s.situation) {
             let (name, variable) = match family {
                 Family::Inet => ("net.inet.ip.forwarding", "gateway_enable"),
@@ -57,7 +57,7 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
         );
         return;
     }
-    if *node == s.situation.hub {
+    if s.situation.is_hub(node) {
         return;
     }
     for family in families(s.situation) {
@@ -78,11 +78,11 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
                 table.max_by_key(|r| r.destination.length()).is_some_and(|r| r.interface == target.wireguard)
             };
             let network_of = |address: std::net::IpAddr| {
-                let own =
-                    s.hub.interface(&s.situation.hub_wireguard).map(|i| i.addresses.as_slice()).unwrap_or_default();
+                let tunnel = s.near_hub().interface(s.situation.near_tunnel());
+                let own = tunnel.map(|i| i.addresses.as_slice()).unwrap_or_default();
                 own.iter().find(|n| n.addr() == address).map_or_else(|| Prefix::host(address), |n| Prefix::truncate(*n))
             };
-            let hub = checks::tunnel_addresses(s.hub, &s.situation.hub_wireguard);
+            let hub = checks::tunnel_addresses(s.near_hub(), s.situation.near_tunnel());
             if let Some(far) = hub.iter().find(|a| a.is_ipv4() && !near(a)) {
                 findings.error(
                     "egress",

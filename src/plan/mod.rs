@@ -18,6 +18,8 @@ pub mod finding;
 pub(crate) mod fixture;
 pub mod hooks;
 mod included;
+#[cfg(test)]
+mod hubs_tests;
 pub mod keys;
 pub mod leases;
 pub mod leftovers;

@@ -26,6 +26,8 @@ mod direct;
 mod doctor;
 #[path = "fleet/encrypted.rs"]
 mod encrypted;
+#[path = "fleet/hubs.rs"]
+mod hubs;
 #[path = "fleet/hung.rs"]
 mod hung;
 #[path = "fleet/interrupts.rs"]

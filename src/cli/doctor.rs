@@ -107,7 +107,7 @@ async fn examine(
         }
     }
     report.add(findings.into_sorted(), None);
-    gather::wake(&hosts, &fleet.fleet.hub, &report.examined, &mut facts).await;
+    gather::wake(&hosts, &fleet.fleet, &report.examined, &mut facts).await;
     let (of_hosts, known) = doctor::of_hosts(&fleet.fleet, &facts, only);
     report.add(of_hosts, None);
     let (moves, left_out) = doctor::moves(&fleet.fleet, &facts, only);

@@ -231,7 +231,7 @@ fn rooms(fleet: &FleetFile, wish: &Wish<'_>, facts: &BTreeMap<NodeName, HostFact
     let named = &wish.drain.to;
     let may = |node: &NodeName| {
         if named.is_empty() {
-            *node != wish.drain.node && *node != fleet.fleet.hub && !marked.contains_key(node)
+            *node != wish.drain.node && !fleet.fleet.is_hub(node) && !marked.contains_key(node)
         } else {
             named.contains(node)
         }

@@ -115,9 +115,15 @@ pub async fn facts_of_each(
     join_all(asked).await
 }
 
-/// Makes those of the nodes that the hub has not heard of lately send it something, and asks the hub again: a tunnel that
+/// Makes those of the nodes that a hub has not heard of lately send it something, and asks that hub again: a tunnel that
 /// is not used has no handshakes, and one that is down gets none.
-pub async fn wake(
+pub async fn wake(hosts: &Hosts, fleet: &Fleet, nodes: &BTreeSet<NodeName>, facts: &mut BTreeMap<NodeName, HostFacts>) {
+    for hub in fleet.hubs() {
+        wake_for(hosts, hub, nodes, facts).await;
+    }
+}
+
+async fn wake_for(
     hosts: &Hosts,
     hub: &NodeName,
     nodes: &BTreeSet<NodeName>,
@@ -168,7 +174,7 @@ pub async fn evidence(
         return Ok((evidence, None, findings));
     };
     let ends = BTreeSet::from([situation.source.node.clone(), situation.target.node.clone()]);
-    wake(hosts, &fleet.hub, &ends, &mut evidence.hosts).await;
+    wake(hosts, fleet, &ends, &mut evidence.hosts).await;
     let jail_facts = about_jail(hosts, &evidence.fleet, &situation).await?;
     evidence.target = Some(about_target(hosts, &evidence, &situation, &jail_facts, &mut findings).await?);
     evidence.jail = Some(jail_facts);

@@ -91,6 +91,7 @@ pub fn plan_as(
     let hand_over = owners(situation, evidence, hub, target, &mut findings);
     let mesh = mesh::hand_overs(situation, &evidence.hosts, &mut findings);
     mesh::claimed_twice(situation, &evidence.hosts, &mut findings);
+    mesh::no_way(situation, &evidence.hosts, &mut findings);
     preflight::examine(
         &preflight::Subject {
             situation,
@@ -142,7 +143,7 @@ pub fn plan_as(
         hub: situation.hub.clone(),
         owner: owner.clone(),
         lease: settings.lease,
-        summary: summary(situation, hub, total, moving.len())
+        summary: summary(situation, &evidence.hosts, hub, total, moving.len())
             .into_iter()
             .chain(snapshots::summary(situation, &moving))
             .chain(evidence.link.as_ref().map(|link| direct::summary(situation, link)))
@@ -188,7 +189,9 @@ fn owners(
         return hand_over;
     };
     let key = target.wireguard(&situation.target.wireguard).map(|w| &w.public_key);
-    let owner = if situation.target.node == situation.hub { None } else { key };
+    let is_peer = key.is_some_and(|key| interface.peers.iter().any(|p| p.public_key == *key));
+    let behind = mesh::owner(&situation.hub, interface, situation, &evidence.hosts).filter(|_| !is_peer);
+    let owner = if situation.target.node == situation.hub { None } else { behind.as_ref().or(key) };
     match network::hand_over(&interface.peers, owner, &situation.prefixes) {
         Ok(changes) => hand_over.peers = changes,
         Err(error) => findings.error(
@@ -236,7 +239,13 @@ fn run_id(
         .unwrap_or_else(|_| unreachable!("a jail name and eight hexadecimal digits always make a run id"))
 }
 
-fn summary(situation: &Situation, hub: &HostFacts, total: u64, datasets: usize) -> Vec<String> {
+fn summary(
+    situation: &Situation,
+    hosts: &BTreeMap<NodeName, HostFacts>,
+    hub: &HostFacts,
+    total: u64,
+    datasets: usize,
+) -> Vec<String> {
     let (source, target) = (&situation.source, &situation.target);
     let mut lines = vec![format!(
         "jail {} runs on {} ({}, {} in FIB {}) and goes to {} ({}, {} in FIB {})",
@@ -256,8 +265,12 @@ fn summary(situation: &Situation, hub: &HostFacts, total: u64, datasets: usize) 
     let peers = hub.wireguard(&situation.hub_wireguard).map(|w| w.peers.as_slice()).unwrap_or_default();
     for prefix in situation.prefixes.iter().filter(|_| !situation.is_bridged()) {
         lines.push(match network::owner(peers, *prefix) {
-            Some((_, by)) if by == *prefix => format!("{} gives {prefix} to {}", situation.hub, source.node),
-            Some((_, by)) => format!("{} gives {prefix} to {}, as a part of {by}", situation.hub, source.node),
+            Some((key, by)) => {
+                let behind = node_of(hosts, key).filter(|_| !situation.more_hubs.is_empty());
+                let node = behind.as_ref().unwrap_or(&source.node);
+                let part = if by == *prefix { String::new() } else { format!(", as a part of {by}") };
+                format!("{} gives {prefix} to {node}{part}", situation.hub)
+            }
             None => format!("no peer of {} has {prefix}", situation.hub),
         });
     }

@@ -24,6 +24,7 @@ use crate::plan::persist;
 use crate::plan::rehearsal::Rehearsal;
 use crate::plan::situation::Situation;
 use crate::plan::staging::Staged;
+use crate::plan::tunnels::Tunnels;
 use crate::playbook::Check;
 use crate::playbook::Settings;
 
@@ -105,8 +106,21 @@ impl Cast<'_> {
         self.situation.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
     }
 
+    /// The hub that the target's tunnel leads to.
+    pub(super) fn near_hub(&self) -> &HostFacts {
+        self.hosts.get(&self.situation.near_hub).unwrap_or(self.hub)
+    }
+
+    /// Addresses in the tunnel of the hub that the target's leads to.
     pub(super) fn hub_addresses(&self) -> Vec<std::net::IpAddr> {
-        checks::tunnel_addresses(self.hub, &self.situation.hub_wireguard)
+        checks::tunnel_addresses(self.near_hub(), self.situation.near_tunnel())
+    }
+
+    /// The hub whose pf translates what the target's jails send.
+    pub(super) fn translating_hub(&self) -> (&NodeName, &HostFacts) {
+        let egress = Some(&self.situation.target.egress).filter(|node| self.situation.is_hub(node));
+        let found = egress.and_then(|node| self.hosts.get_key_value(node));
+        found.unwrap_or((&self.situation.hub, self.hub))
     }
 
     pub(super) fn at_source(&self) -> JailPlace {
@@ -166,8 +180,8 @@ impl Cast<'_> {
         leaving: &[Prefix],
     ) -> Vec<RouteChange> {
         let Some(facts) = self.hosts.get(node).filter(|_| !self.situation.is_bridged()) else { return Vec::new() };
-        let tunnel = if *node == self.situation.hub {
-            &self.situation.hub_wireguard
+        let tunnel = if let Some(tunnel) = self.situation.tunnel_of_hub(node) {
+            tunnel
         } else if *node == self.situation.target.node {
             &self.situation.target.wireguard
         } else {
@@ -193,7 +207,7 @@ impl Cast<'_> {
         changes
     }
 
-    /// Route changes on a host other than the target: the hub always leads into the tunnel; the source and other
+    /// Route changes on a host other than the target: a hub always leads into the tunnel; the source and other
     /// hosts only where they would otherwise look on their own bridge, or remember an older place.
     ///
     /// In every FIB: with net.add_addr_allfibs=1 each of them has the bridge's network (contract 1.8). A static route of
@@ -203,9 +217,10 @@ impl Cast<'_> {
         if situation.is_bridged() {
             return Vec::new();
         }
-        let is_hub = *node == situation.hub;
-        let mut changes = if is_hub { self.routes_on(node, &situation.hub_wireguard) } else { Vec::new() };
-        let tunnel = if is_hub { Some(situation.hub_wireguard.clone()) } else { self.tunnel_of(node, facts) };
+        let of_hub = situation.tunnel_of_hub(node).cloned();
+        let is_hub = of_hub.is_some();
+        let mut changes = of_hub.as_ref().map(|tunnel| self.routes_on(node, tunnel)).unwrap_or_default();
+        let tunnel = of_hub.or_else(|| self.tunnel_of(node, facts));
         let Some(tunnel) = tunnel else { return changes };
         let leaving = self.leaving(node);
         let bridges: Vec<&InterfaceName> =
@@ -225,13 +240,17 @@ impl Cast<'_> {
         changes
     }
 
-    /// The interface by which a host reaches the hub's tunnel network.
+    /// The interface by which a host reaches the hub's tunnel network; behind another hub, that hub's.
     pub(crate) fn tunnel_of(&self, node: &NodeName, facts: &HostFacts) -> Option<crate::model::InterfaceName> {
         if *node == self.situation.source.node {
             return Some(self.situation.source.wireguard.clone());
         }
         let hub_key = &self.hub.wireguard(&self.situation.hub_wireguard)?.public_key;
-        facts.wireguard.iter().find(|w| w.peers.iter().any(|p| p.public_key == *hub_key)).map(|w| w.interface.clone())
+        let direct = facts.wireguard.iter().find(|w| w.peers.iter().any(|p| p.public_key == *hub_key));
+        direct.map(|w| w.interface.clone()).or_else(|| {
+            let tunnels = Tunnels::new(self.hosts, self.situation.hubs());
+            tunnels.next(node, &self.situation.target.node).map(|hop| hop.interface)
+        })
     }
 }
 

@@ -41,13 +41,12 @@ impl Beyond {
 /// Seconds a jail's services get to come up before a check counts as failed.
 const PATIENCE: u32 = 30;
 
-/// After the start: reach and packet size from the hub, the jail's own way out, then the checks of fleet.yml.
+/// After the start: reach and packet size from every hub, the jail's own way out, then the checks of fleet.yml.
 #[must_use]
 pub fn after_start(situation: &Situation, checks: &[Check], beyond: &Beyond) -> Vec<Examination> {
-    let hub = &situation.hub;
     let mut list = Vec::new();
     let answering = answering(situation);
-    for address in &answering {
+    for (hub, address) in situation.hubs().flat_map(|hub| answering.iter().map(move |a| (hub, a))) {
         list.push(Examination {
             title: format!("{hub} reaches {address} with packets of {} bytes", situation.mtu),
             effect: probe(
@@ -62,7 +61,7 @@ pub fn after_start(situation: &Situation, checks: &[Check], beyond: &Beyond) -> 
             ),
         });
     }
-    if situation.target.node != *hub || matches!(beyond, Beyond::Gateways(_)) {
+    if !situation.is_hub(&situation.target.node) || matches!(beyond, Beyond::Gateways(_)) {
         // A jail of one family has no way to an address of the other.
         let speaks = |address: &&IpAddr| answering.iter().any(|own| own.is_ipv4() == address.is_ipv4());
         let (addresses, jail) = (beyond.addresses(), &situation.jail);
@@ -186,13 +185,10 @@ fn examine(situation: &Situation, check: &Check, answering: &[IpAddr]) -> Vec<Ex
     }
 }
 
-/// The address the hub must ask from, where its usual one is a gateway of the jail: the target answers for that
+/// The address a hub must ask from, where its usual one is a gateway of the jail: the target answers for that
 /// gateway too, so the answers would never leave it.
 pub(super) fn from_hub(situation: &Situation, host: &NodeName, address: IpAddr) -> Option<IpAddr> {
-    if *host != situation.hub {
-        return None;
-    }
-    situation.hub_sources.iter().find(|s| s.is_ipv4() == address.is_ipv4()).copied()
+    situation.sources_of_hub(host).iter().find(|s| s.is_ipv4() == address.is_ipv4()).copied()
 }
 
 fn endpoint(address: IpAddr, port: u16) -> String {

@@ -170,6 +170,8 @@ mod tests {
             jail: JailName::new("web").unwrap(),
             hub: NodeName::new("small").unwrap(),
             hub_wireguard: InterfaceName::new("wg0").unwrap(),
+            more_hubs: vec![],
+            near_hub: NodeName::new("small").unwrap(),
             source: place("spare"),
             target: place("big"),
             segment: Default::default(),

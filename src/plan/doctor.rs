@@ -148,7 +148,7 @@ pub fn of_hosts(
     upkeep::apart(hosts, &fleet.hub, &mut findings);
     for (node, facts) in hosts.iter().filter(|(node, _)| only.contains(*node)) {
         let (bridge, tunnel) = (bridge(fleet, node, facts), tunnel(fleet, node, facts));
-        let host = Host { node, facts, bridge, tunnel, is_hub: *node == fleet.hub, leaves: false };
+        let host = Host { node, facts, bridge, tunnel, is_hub: fleet.is_hub(node), leaves: false };
         upkeep::needs(&host, &mut findings);
         upkeep::lasts(&host, &mut findings);
         if let Some(bridge) = bridge.filter(|_| !fleet.fabric(node).is_routed()) {
@@ -207,7 +207,7 @@ pub fn moves(
         // A hub may have no place for jails at all.
         let settings = fleet.nodes.get(node);
         let is_place = bridge(fleet, node, facts).is_some() || settings.is_some_and(|n| n.parent.is_some());
-        if *node != fleet.hub || is_place {
+        if !fleet.is_hub(node) || is_place {
             targets.push(node);
         } else {
             left_out.push(format!("moves to {node}: the hub has no bridge for jails"));

@@ -58,6 +58,18 @@ pub(crate) struct Shape {
     pub(crate) all_fibs: bool,
     /// Nodes whose bridges are one segment, carried by vxlan0.
     pub(crate) bridged: Vec<usize>,
+    /// Hubs besides the first node, each with a tunnel to that one.
+    pub(crate) more_hubs: Vec<MoreHub>,
+}
+
+/// Another hub.
+#[derive(Debug, Clone)]
+pub(crate) struct MoreHub {
+    pub(crate) index: usize,
+    /// The nodes that are its peers.
+    pub(crate) behind: Vec<usize>,
+    /// Are they peers of this hub only, or is it a second one to them, by an interface of its own?
+    pub(crate) only: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -119,6 +131,9 @@ fn landmark(family: Family) -> Landmark {
         Family::Inet6 => "http://[2001:db8:ff::100]/".parse().unwrap(),
     }
 }
+
+/// From the number of a node's key to that of its second tunnel's.
+const SECOND: usize = 10;
 
 fn p(text: &str) -> Prefix {
     text.parse().unwrap()
@@ -244,7 +259,79 @@ impl Shape {
             mesh: Vec::new(),
             all_fibs: false,
             bridged: Vec::new(),
+            more_hubs: Vec::new(),
         }
+    }
+
+    /// The testbed and a fourth host `far`, which is a hub, too.
+    pub(crate) fn with_second_hub(hub: MoreHub) -> Shape {
+        let mut shape = Shape::testbed();
+        shape.nodes.push(NodeShape { name: "far", fib: 0, ..shape.nodes[0].clone() });
+        // Not far's own network.
+        shape.jails[2].whole = Some(30);
+        shape.more_hubs.push(hub);
+        shape
+    }
+
+    fn is_hub(&self, index: usize) -> bool {
+        index == 0 || self.more_hubs.iter().any(|hub| hub.index == index)
+    }
+
+    /// The hub that a node's tunnel leads to.
+    fn hub_of(&self, index: usize) -> usize {
+        let only = self.more_hubs.iter().find(|hub| hub.only && hub.behind.contains(&index));
+        only.map_or(0, |hub| hub.index)
+    }
+
+    /// The hub that a node's second tunnel leads to.
+    fn second_hub_of(&self, index: usize) -> Option<usize> {
+        self.more_hubs.iter().find(|hub| !hub.only && hub.behind.contains(&index)).map(|hub| hub.index)
+    }
+
+    /// The peers of a hub. The first one is in the middle of the others.
+    fn peers_of_hub(&self, index: usize) -> Vec<Peer> {
+        let all = || (0..self.nodes.len()).filter(move |other| *other != index);
+        if index == 0 {
+            let mut peers: Vec<Peer> = all().filter(|n| self.hub_of(*n) == 0).map(|n| self.peer(n)).collect();
+            for peer in &mut peers {
+                let region = all().filter(|n| self.hub_of(*n) != 0 && key(self.hub_of(*n)) == peer.public_key);
+                peer.allowed.extend(region.flat_map(|n| self.peer(n).allowed));
+            }
+            return peers;
+        }
+        let (mut first, mut peers) = (self.peer(0), Vec::new());
+        for other in all().filter(|n| *n != 0) {
+            let mut peer = self.peer(other);
+            if self.second_hub_of(other) == Some(index) {
+                peer.public_key = key(other + SECOND);
+                peer.allowed.insert(p(&format!("10.78.0.{}/32", other + 1)));
+                peers.push(peer);
+            } else if self.hub_of(other) == index {
+                peers.push(peer);
+            } else {
+                first.allowed.extend(peer.allowed);
+            }
+        }
+        peers.insert(0, first);
+        peers
+    }
+
+    /// The tunnel to a second hub.
+    fn second_tunnel(&self, index: usize) -> Option<WireGuard> {
+        let allowed = BTreeSet::from([p("0.0.0.0/0"), p("::/0")]);
+        let peer = Peer {
+            public_key: key(self.second_hub_of(index)?),
+            allowed,
+            latest_handshake: 1_700_000_000,
+            endpoint: None,
+            keepalive: Some(true),
+        };
+        Some(WireGuard {
+            interface: interface("wg1"),
+            public_key: key(index + SECOND),
+            listen_port: 51821,
+            peers: vec![peer],
+        })
     }
 
     pub(crate) fn fleet(&self) -> Fleet {
@@ -266,6 +353,7 @@ impl Shape {
         });
         Fleet {
             hub: node(self.nodes[0].name),
+            more_hubs: self.more_hubs.iter().map(|hub| node(self.nodes[hub.index].name)).collect(),
             nodes: nodes.collect(),
             jails: jails.collect(),
             tunnel: Vec::new(),
@@ -293,7 +381,7 @@ impl Shape {
 
     fn host(&self, index: usize) -> HostFacts {
         let shape = &self.nodes[index];
-        let hub = index == 0;
+        let hub = self.is_hub(index);
         let families = [Family::Inet, Family::Inet6];
         let mut addresses: Vec<IpNet> = Vec::new();
         let mut routes: BTreeMap<u16, Vec<Route>> =
@@ -314,7 +402,7 @@ impl Shape {
         }
         if hub {
             let mut names = Vec::new();
-            for other in 1..self.nodes.len() {
+            for other in (0..self.nodes.len()).filter(|other| *other != index) {
                 for n in self.networks(other) {
                     main.extend(families.map(|f| route(network(f, n), "wg0", None, "US")));
                     names.push(format!("net{n}"));
@@ -386,12 +474,18 @@ impl Shape {
                 routes.get(&0).into_iter().flatten().filter(|r| r.flags == "U").cloned().collect();
             routes.get_mut(&shape.fib).unwrap().extend(connected);
         }
+        let second = self.second_tunnel(index);
+        if second.is_some() {
+            routes.entry(0).or_default().push(route(p("10.78.0.0/24"), "wg1", None, "U"));
+            let addresses = vec![format!("10.78.0.{}/24", index + 1).parse().unwrap()];
+            interfaces.push(Interface { name: interface("wg1"), addresses, ..interfaces[1].clone() });
+        }
         let mut peers: Vec<Peer> = if hub {
-            (1..self.nodes.len()).map(|other| self.peer(other)).collect()
+            self.peers_of_hub(index)
         } else {
             let allowed = BTreeSet::from([p("0.0.0.0/0"), p("::/0")]);
             vec![Peer {
-                public_key: key(0),
+                public_key: key(self.hub_of(index)),
                 allowed,
                 latest_handshake: 1_700_000_000,
                 endpoint: None,
@@ -404,7 +498,17 @@ impl Shape {
                 peers.push(self.peer(other));
             }
         }
-        let listed = peers.iter().map(|p: &Peer| (p.public_key.clone(), p.allowed.clone())).collect();
+        let first = WireGuard { interface: interface("wg0"), public_key: key(index), listen_port: 51820, peers };
+        let tunnels: Vec<WireGuard> = std::iter::once(first).chain(second).collect();
+        let file = |tunnel: &WireGuard| WireGuardFile {
+            path: path(&format!("/usr/local/etc/wireguard/{}.conf", tunnel.interface)),
+            interface: tunnel.interface.clone(),
+            save_config: false,
+            wg_quick: shape.quick,
+            table: shape.quick.then(|| "off".to_owned()),
+            sha256: String::new(),
+            peers: tunnel.peers.iter().map(|p| (p.public_key.clone(), p.allowed.clone())).collect(),
+        };
         let autostart: Vec<&str> = here.iter().filter(|j| j.autostart).map(|j| j.name).collect();
         let (list, enable) = (autostart.join(" "), if autostart.is_empty() { "NO" } else { "YES" });
         let commands = ["wg", "lockf", "timeout", "fetch", "nc", "daemon", "sha256"];
@@ -433,21 +537,8 @@ impl Shape {
             modules: ["if_bridge", "if_epair"].map(str::to_owned).into(),
             interfaces,
             routes,
-            wireguard: vec![WireGuard {
-                interface: interface("wg0"),
-                public_key: key(index),
-                listen_port: 51820,
-                peers,
-            }],
-            wireguard_files: vec![WireGuardFile {
-                path: path("/usr/local/etc/wireguard/wg0.conf"),
-                interface: interface("wg0"),
-                save_config: false,
-                wg_quick: shape.quick,
-                table: shape.quick.then(|| "off".to_owned()),
-                sha256: String::new(),
-                peers: listed,
-            }],
+            wireguard_files: tunnels.iter().map(file).collect(),
+            wireguard: tunnels,
             pf: Pf {
                 enabled: Some(true),
                 nat: vec!["nat on vtnet0 inet from 192.168.0.0/16 to any -> (vtnet0:0)".into()],

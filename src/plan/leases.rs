@@ -35,7 +35,7 @@ pub(super) fn store_the_plan(cast: &Cast<'_>) -> Step {
 fn hosts(cast: &Cast<'_>) -> Vec<NodeName> {
     let mut hosts = vec![cast.source()];
     let mesh = cast.mesh.iter().map(|h| h.host.clone());
-    for host in [cast.target(), cast.situation.hub.clone()].into_iter().chain(mesh) {
+    for host in std::iter::once(cast.target()).chain(cast.situation.hubs().cloned()).chain(mesh) {
         if !hosts.contains(&host) {
             hosts.push(host);
         }

@@ -1,9 +1,10 @@
-//! Hosts besides the hub that route by AllowedIPs: those with a peer of their own for another node of the fleet.
+//! Whoever routes by AllowedIPs: every hub, and hosts with a peer of their own for another node of the fleet.
 //!
 //! Found from facts: a peer belongs to the host whose WireGuard interface has its public key. A host with no peer but the
 //! hub needs nothing of this, so a fleet with one hub in its middle gets the same plan as ever.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::effect::HandOver;
 use crate::facts::HostFacts;
@@ -17,46 +18,67 @@ use crate::plan::finding::Findings;
 use crate::plan::network;
 use crate::plan::persist;
 use crate::plan::situation::Situation;
+use crate::plan::tunnels::Tunnels;
 
-/// Does this interface lead straight to other nodes of the fleet, and not only to the hub?
-#[must_use]
-pub fn is_mesh(node: &NodeName, interface: &WireGuard, hub: &NodeName, hosts: &BTreeMap<NodeName, HostFacts>) -> bool {
-    node != hub
-        && interface.peers.iter().any(|p| node_of(hosts, &p.public_key).is_some_and(|n| n != *hub && n != *node))
+/// Is there something to choose on this interface: does it lead straight to other nodes of the fleet, or to several hubs?
+/// On a hub itself, to any host of the fleet.
+fn chooses(
+    node: &NodeName,
+    interface: &WireGuard,
+    situation: &Situation,
+    hosts: &BTreeMap<NodeName, HostFacts>,
+) -> bool {
+    let nodes = interface.peers.iter().filter_map(|p| node_of(hosts, &p.public_key)).filter(|n| n != node);
+    let nodes: BTreeSet<NodeName> = nodes.collect();
+    if situation.is_hub(node) {
+        return !nodes.is_empty();
+    }
+    nodes.len() > 1 || nodes.iter().any(|n| !situation.is_hub(n))
 }
 
-/// The peer of a host's interface by which it reaches a node.
-fn peer_of<'a>(interface: &'a WireGuard, node: &HostFacts) -> Option<&'a PublicKey> {
-    interface.peers.iter().map(|p| &p.public_key).find(|key| node.wireguard.iter().any(|w| w.public_key == **key))
-}
-
-/// Who shall have the prefixes on that interface: the target where it is a peer, otherwise whoever gets everything
-/// else there, or the hub; nobody on the target itself.
+/// Who shall have the prefixes on that interface: the next hop on the shortest way to the target, which is the target
+/// itself where it is a peer; otherwise whoever gets everything else there; nobody on the target itself, nor on an
+/// interface of a hub that is not the one which leads to the target.
 ///
 /// A target that is a peer answers straight (its own AllowedIPs say so), and what it sends is only taken from the peer that
 /// has its addresses: leaving them with the hub would lose the answers.
-fn owner<'a>(
+pub(super) fn owner(
     node: &NodeName,
+    interface: &WireGuard,
+    situation: &Situation,
+    hosts: &BTreeMap<NodeName, HostFacts>,
+) -> Option<PublicKey> {
+    let target = &situation.target.node;
+    if node == target {
+        return None;
+    }
+    let tunnels = Tunnels::new(hosts, situation.hubs());
+    if situation.is_hub(node) {
+        return tunnels.next(node, target).filter(|hop| hop.interface == interface.interface).map(|hop| hop.key);
+    }
+    let hop = tunnels.by(node, interface, target);
+    match hop {
+        Some(hop) if hop.node == *target => Some(hop.key),
+        // Somebody whom fleet.yml does not know passes on what the hub would.
+        hop => stranger(interface, situation, hosts).cloned().or(hop.map(|hop| hop.key)),
+    }
+}
+
+/// The peer that gets everything else and is none of the fleet.
+fn stranger<'a>(
     interface: &'a WireGuard,
     situation: &Situation,
     hosts: &BTreeMap<NodeName, HostFacts>,
 ) -> Option<&'a PublicKey> {
-    if *node == situation.target.node {
-        return None;
-    }
-    let peer = |of: &NodeName| hosts.get(of).and_then(|facts| peer_of(interface, facts));
-    peer(&situation.target.node).or_else(|| way_out(interface, situation)).or_else(|| peer(&situation.hub))
-}
-
-/// The peer that gets everything else, such as a second hub: it passes on what the first one would.
-fn way_out<'a>(interface: &'a WireGuard, situation: &Situation) -> Option<&'a PublicKey> {
-    let has_all = |allowed: &std::collections::BTreeSet<Prefix>| {
+    let has_all = |allowed: &BTreeSet<Prefix>| {
         situation.prefixes.iter().all(|p| allowed.iter().any(|a| a.length() <= 1 && a.covers(*p)))
     };
-    interface.peers.iter().find(|p| has_all(&p.allowed)).map(|p| &p.public_key)
+    let keys = interface.peers.iter().filter(|p| has_all(&p.allowed)).map(|p| &p.public_key);
+    keys.into_iter().find(|key| node_of(hosts, key).is_none())
 }
 
-/// What changes on those hosts, one entry an interface that changes.
+/// What changes on those hosts, one entry an interface that changes. What the first hub's own tunnel gives over is told
+/// apart (see `assemble`).
 #[must_use]
 pub fn hand_overs(
     situation: &Situation,
@@ -68,9 +90,11 @@ pub fn hand_overs(
         return all;
     }
     for (node, facts) in hosts {
-        for interface in facts.wireguard.iter().filter(|w| is_mesh(node, w, &situation.hub, hosts)) {
+        let of_hub = |w: &WireGuard| *node == situation.hub && w.interface == situation.hub_wireguard;
+        let routes = |w: &&WireGuard| !of_hub(w) && chooses(node, w, situation, hosts);
+        for interface in facts.wireguard.iter().filter(routes) {
             let key = owner(node, interface, situation, hosts);
-            let mut peers = match network::hand_over(&interface.peers, key, &situation.prefixes) {
+            let mut peers = match network::hand_over(&interface.peers, key.as_ref(), &situation.prefixes) {
                 Ok(peers) => peers,
                 Err(error) => {
                     findings.error(
@@ -94,6 +118,37 @@ pub fn hand_overs(
         }
     }
     all
+}
+
+/// What the hubs besides the first one lend to a canary's addresses, one entry a hub.
+#[must_use]
+pub fn lend(situation: &Situation, hosts: &BTreeMap<NodeName, HostFacts>, canary: &[Prefix]) -> Vec<HandOver> {
+    let one = |hub: &NodeName| {
+        let interface = hosts.get(hub)?.wireguard(situation.tunnel_of_hub(hub)?)?;
+        let key = owner(hub, interface, situation, hosts)?;
+        let mut peers = network::hand_over(&interface.peers, Some(&key), canary).ok()?;
+        peers.iter_mut().for_each(|p| p.node = node_of(hosts, &p.public_key));
+        Some(HandOver { host: hub.clone(), interface: interface.interface.clone(), peers })
+    };
+    situation.more_hubs.iter().filter_map(|hub| one(&hub.node)).collect()
+}
+
+/// Hubs from which nothing leads to the target.
+pub fn no_way(situation: &Situation, hosts: &BTreeMap<NodeName, HostFacts>, findings: &mut Findings) {
+    if situation.more_hubs.is_empty() {
+        return;
+    }
+    let (tunnels, target) = (Tunnels::new(hosts, situation.hubs()), &situation.target.node);
+    for hub in situation.hubs().filter(|hub| *hub != target && tunnels.next(hub, target).is_none()) {
+        findings.error(
+            "no-way",
+            hub,
+            format!(
+                "nothing leads from {hub} to {target}: neither is a peer of the other, nor is there a hub between them"
+            ),
+            format!("make {target}, or the hub that it is behind, a peer of {hub} and {hub} one of its (wg set, and the files)"),
+        );
+    }
 }
 
 /// The file that has the interface's AllowedIPs.

@@ -17,6 +17,8 @@ pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hooks;
+#[cfg(test)]
+mod hubs_tests;
 mod included;
 pub mod keys;
 pub mod leases;
@@ -43,6 +45,7 @@ pub mod situation;
 pub mod snapshots;
 pub mod staging;
 mod step;
+pub mod tunnels;
 pub mod upkeep;
 pub mod ways;
 

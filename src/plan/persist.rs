@@ -65,8 +65,8 @@ pub fn wireguard_files(
     }
     for (node, facts) in hosts {
         let named = fleet.nodes.get(node).and_then(|n| n.wireguard_config.as_ref());
-        let tunnel = if *node == situation.hub {
-            Some(&situation.hub_wireguard)
+        let tunnel = if let Some(tunnel) = situation.tunnel_of_hub(node) {
+            Some(tunnel)
         } else if *node == situation.target.node {
             Some(&situation.target.wireguard)
         } else if *node == situation.source.node {

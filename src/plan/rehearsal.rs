@@ -22,13 +22,16 @@ use crate::model::Family;
 use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::Landmark;
+use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::plan::Change;
 use crate::plan::Phase;
 use crate::plan::Step;
+use crate::plan::assemble::node_of;
 use crate::plan::cast::Cast;
 use crate::plan::checks;
 use crate::plan::finding::Findings;
+use crate::plan::mesh;
 use crate::plan::migrate::route_step;
 use crate::plan::nat;
 use crate::plan::nat::Nat;
@@ -59,6 +62,8 @@ pub struct Rehearsal {
     pub ends: Vec<CanaryEnd>,
     /// Its owner at the hub, meanwhile.
     pub hand_over: Option<HandOver>,
+    /// The same at the other hubs.
+    pub elsewhere: Vec<HandOver>,
     /// What is asked outside, and how the jail is seen there now.
     pub landmarks: Vec<(Landmark, Option<Seen>)>,
     /// Families in which the canary's way out tells nothing about the jail's, since NAT treats them differently.
@@ -150,7 +155,7 @@ pub fn prepare(
                 "no-way-out",
                 &situation.source.node,
                 format!("{landmark} does not answer jail {} where it runs now, so nothing tells how it should be seen outside", situation.jail),
-                format!("look at NAT and pf on {}, or correct `egress_check:` in fleet.yml", situation.hub),
+                format!("look at NAT and pf on {}, or correct `egress_check:` in fleet.yml", near_source(situation)),
             );
         }
         let own = own_way(situation, Family::of(landmark.address()));
@@ -162,13 +167,19 @@ pub fn prepare(
         rehearsal.landmarks.push((landmark.clone(), if landmark.address().is_ipv4() { translated } else { seen }));
     }
     let Some(hub) = evidence.hosts.get(&situation.hub) else { return Rehearsal::default() };
-    rehearsal.unlike = unlike(situation, hub, &rehearsal, nat, findings);
+    rehearsal.unlike = unlike(situation, evidence, hub, &rehearsal, nat, findings);
     rehearsal.hand_over = lend(situation, evidence, hub, &rehearsal.addresses());
+    rehearsal.elsewhere = mesh::lend(situation, &evidence.hosts, &rehearsal.addresses());
     if *target != situation.hub && rehearsal.hand_over.is_none() {
         // Without an owner nothing reaches it; why there is none has been found elsewhere.
         rehearsal.ends.clear();
     }
     rehearsal
+}
+
+/// The hub that translates what the jail sends now.
+fn near_source(situation: &Situation) -> &NodeName {
+    Some(&situation.source.egress).filter(|node| situation.is_hub(node)).unwrap_or(&situation.hub)
 }
 
 /// Somebody has an address that shall be the canary's.
@@ -188,26 +199,31 @@ fn taken(situation: &Situation, evidence: &Evidence, network: Prefix, findings: 
             );
         }
     }
-    let peers = evidence.hosts.get(&situation.hub).and_then(|h| h.wireguard(&situation.hub_wireguard));
     let canary = Prefix::host(end.address);
-    for peer in peers.iter().flat_map(|w| &w.peers).filter(|p| p.allowed.contains(&canary)) {
-        findings.error(
-            "canary-taken",
-            &situation.hub,
-            format!("{} gives {canary}, the canary's, to peer {} already", situation.hub, peer.public_key.short()),
-            fix,
-        );
+    for hub in situation.hubs() {
+        let tunnel = situation.tunnel_of_hub(hub).and_then(|tunnel| evidence.hosts.get(hub)?.wireguard(tunnel));
+        for peer in tunnel.iter().flat_map(|w| &w.peers).filter(|p| p.allowed.contains(&canary)) {
+            findings.error(
+                "canary-taken",
+                hub,
+                format!("{hub} gives {canary}, the canary's, to peer {} already", peer.public_key.short()),
+                fix,
+            );
+        }
     }
 }
 
 /// Families in which a NAT rule covers the jail but not the canary: no answer to the canary would mean nothing.
 fn unlike(
     situation: &Situation,
-    hub: &HostFacts,
+    evidence: &Evidence,
+    first: &HostFacts,
     rehearsal: &Rehearsal,
     nat: &Nat,
     findings: &mut Findings,
 ) -> Vec<Family> {
+    let egress = Some(&situation.target.egress).filter(|node| situation.is_hub(node));
+    let (name, hub) = egress.and_then(|n| evidence.hosts.get_key_value(n)).unwrap_or((&situation.hub, first));
     let by = |rules: &[String], prefix| rules.iter().any(|rule| nat::rules::covers(rule, prefix, &hub.pf.tables));
     let covers = |prefix: Prefix| by(&hub.pf.nat, prefix);
     // Covered now, perhaps by its own anchor, or by a table or an anchor that the move fills.
@@ -220,8 +236,8 @@ fn unlike(
         Some(canary) if jail && !covers(canary) => {
             findings.warning(
                 "canary-nat",
-                &situation.hub,
-                format!("NAT of {} covers the jail but not the canary ({canary}), so its way out cannot be tried beforehand", situation.hub),
+                name,
+                format!("NAT of {name} covers the jail but not the canary ({canary}), so its way out cannot be tried beforehand"),
                 "choose an IPv4 network for `canary:` in fleet.yml that the same NAT rule covers",
             );
             vec![Family::Inet]
@@ -238,8 +254,13 @@ fn lend(situation: &Situation, evidence: &Evidence, hub: &HostFacts, canary: &[P
         return Some(HandOver { host, interface, peers: Vec::new() });
     }
     let key = &evidence.hosts.get(&situation.target.node)?.wireguard(&situation.target.wireguard)?.public_key;
-    let mut peers = network::hand_over(&hub.wireguard(&interface)?.peers, Some(key), canary).ok()?;
-    peers.iter_mut().for_each(|p| p.node = (p.public_key == *key).then(|| situation.target.node.clone()));
+    let tunnel = hub.wireguard(&interface)?;
+    let behind = mesh::owner(&situation.hub, tunnel, situation, &evidence.hosts);
+    let is_peer = tunnel.peers.iter().any(|p| p.public_key == *key);
+    let key = behind.as_ref().filter(|_| !is_peer).unwrap_or(key);
+    let mut peers = network::hand_over(&tunnel.peers, Some(key), canary).ok()?;
+    let node = node_of(&evidence.hosts, key);
+    peers.iter_mut().filter(|p| p.public_key == *key).for_each(|p| p.node.clone_from(&node));
     Some(HandOver { host, interface, peers })
 }
 
@@ -272,7 +293,7 @@ fn canary(cast: &Cast<'_>) -> Option<Canary> {
 /// Does the target itself translate what the jail sends outside? The hub has no part in that way, and the canary's
 /// addresses are the hub's to translate.
 fn own_way(situation: &Situation, family: Family) -> bool {
-    family == Family::Inet && situation.target.egress != situation.hub
+    family == Family::Inet && !situation.is_hub(&situation.target.egress)
 }
 
 /// The way between the target's jails and the hub.
@@ -281,11 +302,11 @@ fn road(cast: &Cast<'_>, end: Option<InterfaceName>, landmark: Option<&Landmark>
     let target = &situation.target;
     let mut suspicions = Vec::new();
     let own = landmark.is_some_and(|l| own_way(situation, Family::of(l.address())));
-    let to_hub = target.node != situation.hub && !own && !situation.is_bridged();
+    let to_hub = !situation.is_hub(&target.node) && !own && !situation.is_bridged();
     if let (Some(landmark), true) = (landmark, to_hub) {
         suspicions.extend(no_nat(cast, landmark));
         let own = cast.target_facts().wireguard(&target.wireguard);
-        let hub_key = cast.hub.wireguard(&situation.hub_wireguard).map(|w| &w.public_key);
+        let hub_key = cast.near_hub().wireguard(situation.near_tunnel()).map(|w| &w.public_key);
         let peer = own.and_then(|w| w.peers.iter().find(|p| Some(&p.public_key) == hub_key));
         if peer.is_some_and(|p| !p.allowed.iter().any(|a| a.contains(landmark.address()))) {
             suspicions.push(format!(
@@ -302,8 +323,8 @@ fn road(cast: &Cast<'_>, end: Option<InterfaceName>, landmark: Option<&Landmark>
         bridge: target.bridge.clone(),
         fib: target.fib,
         tunnel: to_hub.then(|| target.wireguard.clone()),
-        hub: situation.hub.clone(),
-        hub_tunnel: situation.hub_wireguard.clone(),
+        hub: situation.near_hub.clone(),
+        hub_tunnel: situation.near_tunnel().clone(),
         mtu: situation.mtu,
         suspicions,
     }
@@ -312,9 +333,10 @@ fn road(cast: &Cast<'_>, end: Option<InterfaceName>, landmark: Option<&Landmark>
 /// No NAT rule of the hub is known to cover what asks that landmark.
 fn no_nat(cast: &Cast<'_>, landmark: &Landmark) -> Option<String> {
     let canary = cast.rehearsal.addresses().into_iter().find(|p| p.family() == Family::Inet)?;
-    let covered = cast.hub.pf.nat.iter().any(|rule| nat::rules::covers(rule, canary, &cast.hub.pf.tables));
+    let (name, hub) = cast.translating_hub();
+    let covered = hub.pf.nat.iter().any(|rule| nat::rules::covers(rule, canary, &hub.pf.tables));
     (landmark.address().is_ipv4() && !covered)
-        .then(|| format!("{}: no nat rule covers {} (pfctl -sn)", cast.situation.hub, canary.network()))
+        .then(|| format!("{name}: no nat rule covers {} (pfctl -sn)", canary.network()))
 }
 
 /// A step and its end, both before the cut-over.
@@ -355,7 +377,7 @@ fn flight(cast: &Cast<'_>, canary: &Canary) -> Vec<Step> {
 fn tunnel(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let target = &situation.target;
-    if target.node == situation.hub || situation.is_bridged() {
+    if situation.is_hub(&target.node) || situation.is_bridged() {
         return Vec::new();
     }
     let own = checks::tunnel_addresses(cast.target_facts(), &target.wireguard);
@@ -403,12 +425,15 @@ fn around(cast: &Cast<'_>, canary: &Canary) -> Vec<Passing> {
     .undo(Effect::RemoveCanary(canary.clone()))
     .change(Change::new(format!("jail {} on {target}", canary.jail), "", "for the rehearsal only"));
     list.extend(passing(step, format!("the canary on {target} is gone")));
-    let Some(hand_over) = cast.rehearsal.hand_over.as_ref().filter(|_| *target != situation.hub) else { return list };
-    let hub = &situation.hub;
-    for change in routes(hub, &situation.hub_wireguard) {
-        list.extend(passing(route_step(change), format!("{hub} routes the canary's address as before")));
-    }
-    if !hand_over.peers.is_empty() {
+    let hand_overs = cast.rehearsal.hand_over.iter().chain(&cast.rehearsal.elsewhere);
+    for hand_over in hand_overs.filter(|h| h.host != *target) {
+        let hub = &hand_over.host;
+        for change in routes(hub, &hand_over.interface) {
+            list.extend(passing(route_step(change), format!("{hub} routes the canary's address as before")));
+        }
+        if hand_over.peers.is_empty() {
+            continue;
+        }
         let names = prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
         let step =
             Step::new(Phase::Rehearse, format!("{hub} lends {names} to {target}"), Effect::HandOver(hand_over.clone()))
@@ -419,14 +444,14 @@ fn around(cast: &Cast<'_>, canary: &Canary) -> Vec<Passing> {
 }
 
 fn trial(cast: &Cast<'_>, host: &crate::model::NodeName, title: String, trial: Trial) -> Step {
-    debug_assert!(*host == trial.road.host || *host == cast.situation.hub, "a trial runs at one of its ends");
+    debug_assert!(*host == trial.road.host || cast.situation.is_hub(host), "a trial runs at one of its ends");
     Step::new(Phase::Rehearse, title, Effect::Probe { host: host.clone(), probe: Probe::Trial(Box::new(trial)) })
 }
 
 /// What the canary tries: it speaks first, so that the bridge has learnt where it is when the hub asks.
 fn trials(cast: &Cast<'_>, canary: &Canary) -> Vec<Step> {
     let situation = cast.situation;
-    let (target, hub, mtu) = (&situation.target.node, &situation.hub, situation.mtu);
+    let (target, mtu) = (&situation.target.node, situation.mtu);
     let end = InterfaceName::new(format!("epair{}a", canary.unit)).ok();
     let one = |address: IpAddr, goal: Goal, landmark: Option<&Landmark>| Trial {
         jail: Some(canary.jail.clone()),
@@ -437,15 +462,21 @@ fn trials(cast: &Cast<'_>, canary: &Canary) -> Vec<Step> {
     };
     let mut steps = Vec::new();
     for own in canary.ends.iter().map(|e| e.address) {
-        if target != hub
+        if !situation.is_hub(target)
             && let Some(there) = address_of_the_hub(cast, Family::of(own))
         {
             let title = format!("the hub ({there}) answers the canary on {target} with packets of {mtu} bytes");
             steps.push(trial(cast, target, title, one(own, Goal::Hub { hub: there }, None)));
         }
-        let title = format!("the canary on {target} ({own}) answers {hub} with packets of {mtu} bytes");
-        let source = checks::from_hub(situation, hub, own);
-        steps.push(trial(cast, hub, title, one(own, Goal::FromHub { source }, None)));
+        for hub in situation.hubs() {
+            let title = format!("the canary on {target} ({own}) answers {hub} with packets of {mtu} bytes");
+            let source = checks::from_hub(situation, hub, own);
+            let mut what = one(own, Goal::FromHub { source }, None);
+            if let Some(tunnel) = situation.tunnel_of_hub(hub) {
+                (what.road.hub, what.road.hub_tunnel) = (hub.clone(), tunnel.clone());
+            }
+            steps.push(trial(cast, hub, title, what));
+        }
         let family = Family::of(own);
         for (landmark, seen) in cast.rehearsal.landmarks.iter().filter(|(l, _)| Family::of(l.address()) == family) {
             if cast.rehearsal.unlike.contains(&family) || own_way(situation, family) {
@@ -473,7 +504,7 @@ fn as_seen(seen: Option<Seen>, situation: &Situation) -> String {
 
 /// An address at which the hub answers: in the tunnel, or any other that is not a gateway of the jail.
 fn address_of_the_hub(cast: &Cast<'_>, family: Family) -> Option<IpAddr> {
-    let others = cast.hub.interfaces.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);
+    let others = cast.near_hub().interfaces.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);
     let gateways = &cast.situation.gateways;
     let others = others.filter(|a| !a.is_loopback() && !gateways.contains(a));
     // Not a gateway that the target answers for itself, as it does once a jail of the hub lives there.
@@ -489,10 +520,11 @@ fn address_of_the_hub(cast: &Cast<'_>, family: Family) -> Option<IpAddr> {
 fn from_the_host(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let target = &situation.target;
-    if target.node == situation.hub || situation.is_bridged() {
+    if situation.is_hub(&target.node) || situation.is_bridged() {
         return Vec::new();
     }
-    let peers = cast.hub.wireguard(&situation.hub_wireguard).map(|w| w.peers.as_slice()).unwrap_or_default();
+    let peers = cast.near_hub().wireguard(situation.near_tunnel()).map(|w| w.peers.as_slice()).unwrap_or_default();
+    let pf = &cast.translating_hub().1.pf;
     let key = cast.target_facts().wireguard(&target.wireguard).map(|w| &w.public_key);
     let bridge = cast.target_facts().interface(&target.bridge);
     let mut steps = Vec::new();
@@ -504,8 +536,7 @@ fn from_the_host(cast: &Cast<'_>) -> Vec<Step> {
         let fit = |address: &IpAddr| {
             let prefix = Prefix::host(*address);
             let owned = network::owner(peers, prefix).is_some_and(|(owner, _)| Some(owner) == key);
-            let translated =
-                || cast.hub.pf.nat.iter().any(|rule| nat::rules::covers(rule, prefix, &cast.hub.pf.tables));
+            let translated = || pf.nat.iter().any(|rule| nat::rules::covers(rule, prefix, &pf.tables));
             Family::of(*address) == family && owned && (family == Family::Inet6 || translated())
         };
         let addresses = bridge.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);

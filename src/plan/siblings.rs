@@ -147,7 +147,7 @@ fn still_apart(cast: &Cast<'_>, node: &NodeName, jail: &str) -> bool {
 /// Route changes of a host: the siblings' subnets lead into the tunnel where the jail is, and no longer where it was.
 pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<RouteChange> {
     let situation = cast.situation;
-    if *node == situation.hub || situation.is_bridged() {
+    if situation.is_hub(node) || situation.is_bridged() {
         return Vec::new();
     }
     let networks: BTreeSet<Prefix> =
@@ -330,9 +330,8 @@ pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
     if six {
         ways::examine(situation, s.hosts, findings);
     }
-    for (node, facts) in
-        [(&situation.hub, s.hub), (&situation.target.node, s.target), (&situation.source.node, s.source)]
-    {
+    let places = [(&situation.target.node, s.target), (&situation.source.node, s.source)];
+    for (node, facts) in s.hubs().into_iter().chain(places) {
         if facts.sysctl("net.inet.ip.redirect") == Some(1) {
             findings.warning(
                 "redirects",

@@ -21,6 +21,7 @@ use crate::plan::ends::ends;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::manager::Manager;
+use crate::plan::tunnels::Tunnels;
 use crate::playbook::Egress;
 use crate::playbook::Fleet;
 use crate::playbook::Node;
@@ -44,6 +45,17 @@ pub struct Place {
     pub egress: NodeName,
 }
 
+/// A hub besides the one that keeps locks and plans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherHub {
+    /// Which node.
+    pub node: NodeName,
+    /// Its interface that leads to the target; on the target, to the source. None where no way is known.
+    pub wireguard: Option<InterfaceName>,
+    /// Addresses it must ask the jail from, one a family; empty where its usual ones will do.
+    pub sources: Vec<IpAddr>,
+}
+
 /// Where a jail is and where it shall be, before the second round of questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Situation {
@@ -51,8 +63,12 @@ pub struct Situation {
     pub jail: JailName,
     /// The host that hands over prefixes.
     pub hub: NodeName,
-    /// The hub's interface with the peers.
+    /// The hub's interface with the peers: with several, the one that leads to the target.
     pub hub_wireguard: InterfaceName,
+    /// The hubs besides that one.
+    pub more_hubs: Vec<OtherHub>,
+    /// The hub by which what the target's jails send leaves: the one it is a peer of, or itself.
+    pub near_hub: NodeName,
     /// Where it runs.
     pub source: Place,
     /// Where it goes.
@@ -90,6 +106,41 @@ impl Situation {
     #[must_use]
     pub fn is_bridged(&self) -> bool {
         !self.segment.is_empty()
+    }
+
+    /// All hubs, the one that keeps locks and plans first.
+    pub fn hubs(&self) -> impl Iterator<Item = &NodeName> {
+        std::iter::once(&self.hub).chain(self.more_hubs.iter().map(|hub| &hub.node))
+    }
+
+    /// Is that host a hub?
+    #[must_use]
+    pub fn is_hub(&self, node: &NodeName) -> bool {
+        self.hubs().any(|hub| hub == node)
+    }
+
+    /// The interface of a hub that leads to the target.
+    #[must_use]
+    pub fn tunnel_of_hub(&self, node: &NodeName) -> Option<&InterfaceName> {
+        if *node == self.hub {
+            return Some(&self.hub_wireguard);
+        }
+        self.more_hubs.iter().find(|hub| hub.node == *node)?.wireguard.as_ref()
+    }
+
+    /// Addresses a hub must ask the jail from.
+    #[must_use]
+    pub fn sources_of_hub(&self, node: &NodeName) -> &[IpAddr] {
+        if *node == self.hub {
+            return &self.hub_sources;
+        }
+        self.more_hubs.iter().find(|hub| hub.node == *node).map(|hub| hub.sources.as_slice()).unwrap_or_default()
+    }
+
+    /// The end of the target's tunnel at its hub.
+    #[must_use]
+    pub fn near_tunnel(&self) -> &InterfaceName {
+        self.tunnel_of_hub(&self.near_hub).unwrap_or(&self.hub_wireguard)
     }
 }
 
@@ -170,14 +221,21 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         .or_else(|| only_bridge(source_facts, &source, findings));
     let target_bridge = named_bridge(target_node, target_facts, target, findings)
         .or_else(|| only_bridge(target_facts, target, findings));
+    let tunnels = Tunnels::new(&evidence.hosts, evidence.fleet.hubs());
+    // What leads from a hub to the jail's place; on the target to where the jail is now.
+    let towards = |hub: &NodeName| {
+        let hop = tunnels.next(hub, if hub == target { &source } else { target });
+        hop.map(|hop| hop.interface).filter(|_| !evidence.fleet.more_hubs.is_empty())
+    };
+    let of_place = |node: &Node, facts: &HostFacts, name: &NodeName, findings: &mut Findings| {
+        let led = evidence.fleet.is_hub(name).then(|| towards(name)).flatten();
+        led.or_else(|| wireguard(node, facts, name, findings))
+    };
     let bridged = !segment.is_empty();
     let (source_wireguard, target_wireguard) = if bridged {
         (tunnel_or(source_node, source_facts, &source_bridge), tunnel_or(target_node, target_facts, &target_bridge))
     } else {
-        (
-            wireguard(source_node, source_facts, &source, findings),
-            wireguard(target_node, target_facts, target, findings),
-        )
+        (of_place(source_node, source_facts, &source, findings), of_place(target_node, target_facts, target, findings))
     };
     let target_dataset = match manager.says().parent(target, target_facts) {
         Ok(None) => place_for(target_node, target_facts, target, &source_dataset, findings),
@@ -192,7 +250,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         let near = if *hub == source || hub == target { near.clone() } else { link_of(hub_facts, &running.gateways) };
         tunnel_or(hub_node, hub_facts, &near)
     } else {
-        hub_interface(hub_node, hub_facts, hub, target, target_facts, findings)
+        towards(hub).or_else(|| hub_interface(hub_node, hub_facts, hub, target, target_facts, findings))
     };
     let (source_bridge, target_bridge) = (source_bridge?, target_bridge?);
     let (source_wireguard, target_wireguard) = (source_wireguard?, target_wireguard?);
@@ -208,7 +266,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         .fib
         .or_else(|| fib_of_members(target_facts, &target_bridge))
         .or_else(|| fib_by_default_route(target_facts, &target_wireguard))
-        .unwrap_or(if target == hub { 0 } else { source_fib });
+        .unwrap_or(if evidence.fleet.is_hub(target) { 0 } else { source_fib });
     let epair = epair_unit(&source_ends).map(|unit| (unit, free_unit(target_facts, jail, unit)));
     let target_interfaces = match epair {
         Some((_, to)) => renumber(&source_ends, to),
@@ -221,21 +279,38 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     let fstab = configuration.value("mount.fstab").and_then(|p| RemotePath::new(p).ok());
     let target_file = manager.says().file(jail, target_facts)?;
     let autostart = manager.says().starts_at_boot(source_facts, jail, configuration);
-    let egress = |settings: &Node, node: &NodeName| match settings.egress {
-        Egress::Hub => hub.clone(),
+    let near =
+        |node: &NodeName, tunnel: &InterfaceName| tunnels.hub_of(node, Some(tunnel)).unwrap_or_else(|| hub.clone());
+    let (source_hub, near_hub) = match evidence.fleet.more_hubs.as_slice() {
+        [] => (hub.clone(), hub.clone()),
+        _ => (near(&source, &source_wireguard), near(target, &target_wireguard)),
+    };
+    let egress = |settings: &Node, node: &NodeName, of_hub: &NodeName| match settings.egress {
+        Egress::Hub => of_hub.clone(),
         Egress::Node => node.clone(),
     };
-    let source_egress = egress(source_node, &source);
+    let source_egress = egress(source_node, &source, &source_hub);
     // On a segment the gateway stays, and with it who translates.
-    let target_egress = if bridged { source_egress.clone() } else { egress(target_node, target) };
+    let target_egress = if bridged { source_egress.clone() } else { egress(target_node, target, &near_hub) };
     let bridges = [source_facts.interface(&source_bridge), target_facts.interface(&target_bridge)];
     let on_the_segment = || bridges.into_iter().flatten().map(|b| b.mtu).chain(running.mtu).min().filter(|_| bridged);
     let target_mtu = target_node.mtu.or(source_node.mtu).or_else(on_the_segment);
     let own_gateways: &[IpAddr] = if bridged { &[] } else { &running.gateways };
+    let more_hubs = evidence.fleet.more_hubs.iter().map(|other| OtherHub {
+        node: other.clone(),
+        wireguard: towards(other),
+        sources: evidence
+            .hosts
+            .get(other)
+            .map_or_else(Vec::new, |facts| hub_sources(facts, target_facts, own_gateways, other == target)),
+    });
+    let more_hubs = more_hubs.collect();
     Some(Situation {
         jail: jail.clone(),
         hub: hub.clone(),
         hub_wireguard: hub_wireguard?,
+        more_hubs,
+        near_hub,
         configuration_file: configuration.file.clone(),
         target_file,
         segment,
@@ -505,6 +580,9 @@ fn wireguard(node: &Node, facts: &HostFacts, name: &NodeName, findings: &mut Fin
             None
         }
         several => {
+            if let Some(out) = way_out(facts, several) {
+                return Some(out);
+            }
             let names = several.iter().map(|w| w.interface.to_string()).collect::<Vec<_>>().join(", ");
             findings.error(
                 "which-tunnel",
@@ -515,6 +593,17 @@ fn wireguard(node: &Node, facts: &HostFacts, name: &NodeName, findings: &mut Fin
             None
         }
     }
+}
+
+/// The only one of several tunnels that a FIB leads everything into.
+fn way_out(facts: &HostFacts, tunnels: &[crate::facts::WireGuard]) -> Option<InterfaceName> {
+    let leads = |tunnel: &&crate::facts::WireGuard| {
+        let mut routes = facts.routes.values().flatten();
+        routes.any(|r| r.destination.length() <= 1 && r.interface == tunnel.interface)
+    };
+    let mut leading = tunnels.iter().filter(leads);
+    let first = leading.next()?;
+    leading.next().is_none().then(|| first.interface.clone())
 }
 
 /// The hub's interface that has the target as a peer.

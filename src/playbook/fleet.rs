@@ -32,8 +32,14 @@ use crate::playbook::publish::PublishText;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(title = "jailferry fleet", deny_unknown_fields)]
 pub struct Fleet {
-    /// The node whose WireGuard AllowedIPs say where each prefix is: the one with the public address.
+    /// The node whose WireGuard AllowedIPs say where each prefix is: the one with the public address. With several hubs a
+    /// list of them; the first one keeps locks and plans.
+    #[schemars(with = "HubText")]
     pub hub: NodeName,
+    /// The hubs behind the first one in the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    pub more_hubs: Vec<NodeName>,
     /// The hosts by the names that commands and playbooks use. A host that needs no settings has just its name and a
     /// colon.
     #[schemars(with = "BTreeMap<NodeName, Option<Node>>")]
@@ -67,7 +73,29 @@ pub struct Fleet {
     pub options: Options,
 }
 
+/// `hub:` as written.
+#[derive(schemars::JsonSchema)]
+#[schemars(inline, untagged)]
+#[expect(dead_code, reason = "read by schemars only")]
+pub(crate) enum HubText {
+    /// One.
+    One(NodeName),
+    /// Several.
+    Several(#[schemars(length(min = 1))] Vec<NodeName>),
+}
+
 impl Fleet {
+    /// All hubs, the one that keeps locks and plans first.
+    pub fn hubs(&self) -> impl Iterator<Item = &NodeName> {
+        std::iter::once(&self.hub).chain(&self.more_hubs)
+    }
+
+    /// Is that node a hub?
+    #[must_use]
+    pub fn is_hub(&self, node: &NodeName) -> bool {
+        self.hubs().any(|hub| hub == node)
+    }
+
     /// The options of a jail: its own over the fleet's.
     #[must_use]
     pub fn options_of(&self, jail: &JailName) -> Options {

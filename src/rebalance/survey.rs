@@ -100,7 +100,7 @@ pub fn fleet(survey: &Survey<'_>) -> Fleet {
 
 impl Survey<'_> {
     fn takes_part(&self, node: &NodeName) -> bool {
-        if self.wanted.nodes.is_empty() { *node != self.fleet.hub } else { self.wanted.nodes.contains(node) }
+        if self.wanted.nodes.is_empty() { !self.fleet.is_hub(node) } else { self.wanted.nodes.contains(node) }
     }
 
     fn node(&self, name: &NodeName, facts: &HostFacts) -> Node {

@@ -12,6 +12,7 @@ use crate::model::PublicKey;
 use crate::model::longest_match;
 use crate::plan::network;
 use crate::plan::segment::carriers;
+use crate::plan::tunnels::gets_everything;
 
 /// The hosts on which the jail runs: at most one (design, promise 1).
 #[must_use]
@@ -19,8 +20,9 @@ pub fn running_copies(world: &World, jail: &JailName) -> Vec<NodeName> {
     world.hosts.iter().filter(|(_, h)| h.facts.jail(jail).is_some()).map(|(n, _)| n.clone()).collect()
 }
 
-/// Who owns a prefix at the hub: the hub itself when it does not route it into the tunnel or no peer has it, otherwise
-/// the host behind the peer with the longest match. More than one when the halves of a network go different ways.
+/// Who owns a prefix at a hub: the hub itself when it does not route it into the tunnel or no peer has it, otherwise
+/// the host behind the peer with the longest match; where that is another hub, who owns it there. More than one when the
+/// halves of a network go different ways.
 #[must_use]
 pub fn owners(world: &World, hub: &NodeName, interface: &InterfaceName, prefix: Prefix) -> Vec<NodeName> {
     let parts = prefix.halves().map_or_else(|| vec![prefix], |(a, b)| vec![a, b]);
@@ -29,6 +31,30 @@ pub fn owners(world: &World, hub: &NodeName, interface: &InterfaceName, prefix: 
 }
 
 fn owner(world: &World, hub: &NodeName, interface: &InterfaceName, prefix: Prefix) -> Option<NodeName> {
+    let first = at(world, hub, interface, prefix)?;
+    let (mut here, mut seen) = (first.clone(), BTreeSet::from([hub.clone()]));
+    // Hubs that send it to each other, as between the one's switch and the other's: nobody gets it.
+    while passes(world, &here) {
+        if !seen.insert(here.clone()) {
+            return Some(first);
+        }
+        let next = at(world, &here, interface, prefix)?;
+        if next == here {
+            break;
+        }
+        here = next;
+    }
+    Some(here)
+}
+
+/// Is it a hub: does anybody give it everything?
+fn passes(world: &World, node: &NodeName) -> bool {
+    let keys = || world.hosts.get(node).into_iter().flat_map(|host| &host.facts.wireguard).map(|w| &w.public_key);
+    let peers = world.hosts.values().flat_map(|host| &host.facts.wireguard).flat_map(|w| &w.peers);
+    peers.into_iter().any(|p| keys().any(|key| *key == p.public_key) && gets_everything(p))
+}
+
+fn at(world: &World, hub: &NodeName, interface: &InterfaceName, prefix: Prefix) -> Option<NodeName> {
     let facts = &world.hosts.get(hub)?.facts;
     let table = facts.routes(0, prefix.family()).map(|r| (r.destination, &r.interface));
     if longest_match(table, prefix).is_some_and(|(_, out)| out != interface) {

@@ -70,7 +70,15 @@ pub(super) fn stage(dice: &mut Dice) -> Stage {
         }
     });
     let jails: Vec<JailShape> = jails.collect();
-    let shape = Shape { nodes, jails, canary: Vec::new(), mesh: Vec::new(), all_fibs: false, bridged: Vec::new() };
+    let shape = Shape {
+        nodes,
+        jails,
+        canary: Vec::new(),
+        mesh: Vec::new(),
+        all_fibs: false,
+        bridged: Vec::new(),
+        more_hubs: Vec::new(),
+    };
     let moved = jail(dice.of(&shape.jails).name);
     let pristine = shape.world();
     let mut start = pristine.clone();

@@ -23,6 +23,7 @@ use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::assemble;
 use crate::plan::fixture::JailShape;
+use crate::plan::fixture::MoreHub;
 use crate::plan::fixture::NodeShape;
 use crate::plan::fixture::Shape;
 use crate::plan::fixture::jail;
@@ -114,9 +115,11 @@ pub(super) fn check_at(world: &World, shape: &Shape, jail: &JailName, there: &No
     }
     // On a segment the owner at the hub is whoever leads there, wherever on it the jail is.
     for prefix in shape_of(shape, jail).prefixes().into_iter().filter(|_| shape.bridged.is_empty()) {
-        let owners = owners(world, &node(shape.nodes[0].name), &InterfaceName::new("wg0").unwrap(), prefix);
-        if owners != [there.clone()] {
-            return Err(format!("{prefix} is owned by {owners:?}"));
+        for hub in shape.fleet().hubs() {
+            let owners = owners(world, hub, &InterfaceName::new("wg0").unwrap(), prefix);
+            if owners != [there.clone()] {
+                return Err(format!("{prefix} is owned by {owners:?} for {hub}"));
+            }
         }
     }
     everyone_reaches_everyone(world, shape)
@@ -462,6 +465,30 @@ fn nodes_with_tunnels_to_each_other() {
     }
 }
 
+/// Every node has two hubs: a move switches both, and a jail that is home again leaves nothing at either.
+#[test]
+fn two_hubs_for_the_same_nodes() {
+    for behind in [vec![1, 2], vec![2]] {
+        let shape = Shape::with_second_hub(MoreHub { index: 3, behind, only: false });
+        everyone_reaches_everyone(&shape.world(), &shape).unwrap_or_else(|e| panic!("{e}"));
+        walk(&shape, &jail("web"), &[2, 0]).unwrap_or_else(|e| panic!("{e}"));
+        walk(&shape, &jail("db"), &[2, 3, 0]).unwrap_or_else(|e| panic!("{e}"));
+        walk(&shape, &jail("mail"), &[3, 1]).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
+/// A hub a region: the hubs give what moves from one region to the other to each other's peer.
+#[test]
+fn a_hub_for_each_region() {
+    for behind in [vec![2], vec![1], vec![1, 2]] {
+        let shape = Shape::with_second_hub(MoreHub { index: 3, behind, only: true });
+        everyone_reaches_everyone(&shape.world(), &shape).unwrap_or_else(|e| panic!("{e}"));
+        walk(&shape, &jail("web"), &[2, 3]).unwrap_or_else(|e| panic!("{e}"));
+        walk(&shape, &jail("db"), &[2, 0, 3]).unwrap_or_else(|e| panic!("{e}"));
+        walk(&shape, &jail("mail"), &[3, 2, 1]).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
 #[test]
 fn fibs_that_all_have_the_networks_of_the_bridges() {
     let mut shape = Shape::testbed();
@@ -509,20 +536,32 @@ fn a_jail(index: usize, nodes: usize) -> impl Strategy<Value = JailShape> {
     )
 }
 
+/// Now and then the last node is a hub as well, for any of the others.
+fn another_hub(nodes: usize) -> impl Strategy<Value = Vec<MoreHub>> {
+    let behind = proptest::sample::subsequence((1..nodes - 1).collect::<Vec<_>>(), 0..=nodes - 2);
+    (any::<bool>(), behind, any::<bool>()).prop_map(move |(there, behind, only)| {
+        let hub = MoreHub { index: nodes - 1, behind, only };
+        if there && nodes > 2 { vec![hub] } else { Vec::new() }
+    })
+}
+
 pub(super) fn a_fleet() -> impl Strategy<Value = (Shape, usize, Vec<usize>)> {
     (2..=4usize, 1..=4usize).prop_flat_map(|(nodes, jails)| {
         let all: Vec<_> = (0..nodes).map(|i| a_node(NODES[i])).collect();
         let inhabitants: Vec<_> = (0..jails).map(|i| a_jail(i, nodes)).collect();
         let stops = proptest::collection::vec(0..nodes, 1..=3);
         let mesh = proptest::collection::vec((1..nodes, 1..nodes), 0..=3);
-        (all, inhabitants, 0..jails, stops, any::<bool>(), mesh, any::<bool>()).prop_map(
-            |(nodes, jails, moved, stops, tried, mesh, all_fibs)| {
+        (all, inhabitants, 0..jails, stops, any::<bool>(), mesh, any::<bool>(), another_hub(nodes)).prop_map(
+            |(mut nodes, jails, moved, stops, tried, mesh, all_fibs, more_hubs)| {
                 let canary = if tried { Shape::testbed().canary } else { Vec::new() };
-                let mut pairs: Vec<_> = mesh.into_iter().filter(|(a, b)| a != b).collect();
+                let is_hub = |node: usize| more_hubs.iter().any(|hub: &MoreHub| hub.index == node);
+                more_hubs.iter().for_each(|hub| nodes[hub.index].fib = 0);
+                let mut pairs: Vec<_> =
+                    mesh.into_iter().filter(|(a, b)| a != b && !is_hub(*a) && !is_hub(*b)).collect();
                 pairs.iter_mut().for_each(|(a, b)| (*a, *b) = ((*a).min(*b), (*a).max(*b)));
                 pairs.sort_unstable();
                 pairs.dedup();
-                (Shape { nodes, jails, canary, mesh: pairs, all_fibs, bridged: Vec::new() }, moved, stops)
+                (Shape { nodes, jails, canary, mesh: pairs, all_fibs, bridged: Vec::new(), more_hubs }, moved, stops)
             },
         )
     })

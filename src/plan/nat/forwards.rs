@@ -10,6 +10,7 @@ use crate::model::InterfaceName;
 use crate::model::NodeName;
 use crate::plan::checks;
 use crate::plan::finding::Findings;
+use crate::plan::tunnels::Tunnels;
 use crate::playbook::Egress;
 use crate::playbook::Outside;
 use crate::playbook::Proto;
@@ -69,15 +70,20 @@ fn other_jail(
         .jails
         .iter()
         .filter(|(jail, _)| **jail != s.situation.jail)
-        .filter(|(jail, _)| s.hosts.iter().any(|(node, f)| f.jail(jail).is_some() && leaves_by(s, node) == host))
+        .filter(|(jail, _)| s.hosts.iter().any(|(node, f)| f.jail(jail).is_some() && leaves_by(s, node) == *host))
         .find(|(_, spec)| spec.publish.iter().any(|p| same(&p)))
         .map(|(jail, _)| format!("`publish:` of jail {jail} in fleet.yml"))
 }
 
-fn leaves_by<'a>(s: &'a Subject<'_>, node: &'a NodeName) -> &'a NodeName {
+fn leaves_by(s: &Subject<'_>, node: &NodeName) -> NodeName {
     match s.fleet.nodes.get(node).map(|n| n.egress) {
-        Some(Egress::Node) => node,
-        _ => &s.situation.hub,
+        Some(Egress::Node) => node.clone(),
+        _ if s.situation.more_hubs.is_empty() => s.situation.hub.clone(),
+        _ => {
+            let tunnel = s.fleet.nodes.get(node).and_then(|n| n.wireguard.as_ref());
+            let found = Tunnels::new(s.hosts, s.situation.hubs()).hub_of(node, tunnel);
+            found.unwrap_or_else(|| s.situation.hub.clone())
+        }
     }
 }
 

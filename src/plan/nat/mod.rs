@@ -1,6 +1,6 @@
 //! NAT and port forwards follow the jail: which rules of which host's pf translate its addresses, now and afterwards.
 //!
-//! IPv4 leaves by the hub's pf, or by the node's own where fleet.yml says `egress: node`. There, in this order, a
+//! IPv4 leaves by the pf of the hub that its node is a peer of, or by the node's own where fleet.yml says `egress: node`. There, in this order, a
 //! jail's prefix is covered by a rule that stands in pf.conf (nothing to do), put into the table that fleet.yml names
 //! (`pf_table`), or given a rule in the jail's own anchor `jailferry/JAIL`, which also holds the port forwards of
 //! `publish`. pf.conf is its administrator's: what is missing there is a finding with the lines to add.
@@ -37,7 +37,7 @@ pub struct Nat {
     pub anchors: Vec<AnchorChange>,
     /// Tables.
     pub tables: Vec<TableChange>,
-    /// Hosts other than the hub whose pf has states of the jail.
+    /// Hosts other than the first hub whose pf has states of the jail.
     pub others: Vec<NodeName>,
 }
 
@@ -101,7 +101,7 @@ pub fn decide(
     let mut nat = Nat::default();
     arrive(&subject, &mut nat, findings);
     leave(&subject, &mut nat, findings);
-    for host in [&situation.source.egress, &situation.target.egress] {
+    for host in [&situation.source.egress, &situation.target.egress].into_iter().chain(situation.hubs()) {
         if *host != situation.hub && !nat.others.contains(host) {
             nat.others.push(host.clone());
         }
@@ -113,7 +113,7 @@ pub fn decide(
 fn arrive(s: &Subject<'_>, nat: &mut Nat, findings: &mut Findings) {
     let host = &s.situation.target.egress;
     let Some(facts) = s.hosts.get(host) else { return };
-    let own = *host != s.situation.hub;
+    let own = !s.situation.is_hub(host);
     if facts.pf.enabled != Some(true) {
         let what = format!("pf is not running on {host}: nothing translates the jail's IPv4 addresses");
         let fix = || Fix::new("start it, now and at each boot").run("sysrc pf_enable=YES").run("service pf start");

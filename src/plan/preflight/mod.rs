@@ -2,6 +2,7 @@
 //!
 //! One file a subject; each says what is wrong, what it would mean for the jail, and what to do.
 
+mod hubs;
 mod identity;
 mod jail;
 mod network;
@@ -60,6 +61,19 @@ pub struct Subject<'a> {
     pub checks: &'a [playbook::Check],
 }
 
+impl<'a> Subject<'a> {
+    /// All hubs with what they told, the one that keeps locks and plans first.
+    pub(super) fn hubs(&self) -> Vec<(&'a NodeName, &'a HostFacts)> {
+        let more = self.situation.more_hubs.iter().filter_map(|hub| self.hosts.get_key_value(&hub.node));
+        std::iter::once((&self.situation.hub, self.hub)).chain(more).collect()
+    }
+
+    /// The hub that the target's tunnel leads to.
+    fn near_hub(&self) -> &'a HostFacts {
+        self.hosts.get(&self.situation.near_hub).unwrap_or(self.hub)
+    }
+}
+
 /// All findings.
 pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     software::versions(subject, findings);
@@ -95,16 +109,17 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// The hosts that take part, as such.
 fn upkeep(s: &Subject<'_>, findings: &mut Findings) {
-    let (hub, source, target) = (&s.situation.hub, &s.situation.source, &s.situation.target);
-    for (place, facts, leaves) in [(source, s.source, source.node != *hub), (target, s.target, false)] {
-        let (node, bridge, tunnel, is_hub) =
-            (&place.node, Some(&place.bridge), Some(&place.wireguard), place.node == *hub);
+    let (source, target) = (&s.situation.source, &s.situation.target);
+    let leaves = !s.situation.is_hub(&source.node);
+    for (place, facts, leaves) in [(source, s.source, leaves), (target, s.target, false)] {
+        let (node, bridge, tunnel) = (&place.node, Some(&place.bridge), Some(&place.wireguard));
+        let is_hub = s.situation.is_hub(node);
         let host = Host { node, facts, bridge, tunnel, is_hub, leaves };
         upkeep::needs(&host, findings);
     }
-    if source.node != *hub && target.node != *hub {
-        let (bridge, tunnel) = (None, Some(&s.situation.hub_wireguard));
-        let host = Host { node: hub, facts: s.hub, bridge, tunnel, is_hub: true, leaves: false };
+    for (node, facts) in s.hubs().into_iter().filter(|(hub, _)| source.node != **hub && target.node != **hub) {
+        let (bridge, tunnel) = (None, s.situation.tunnel_of_hub(node));
+        let host = Host { node, facts, bridge, tunnel, is_hub: true, leaves: false };
         upkeep::needs(&host, findings);
     }
 }

@@ -1,4 +1,4 @@
-//! What carries packets on the hub and the target: forwarding, FIBs.
+//! What carries packets on the hubs and the target: forwarding, FIBs.
 
 use crate::facts::HostFacts;
 use crate::model::Family;
@@ -12,12 +12,11 @@ use crate::plan::preflight::Subject;
 use crate::plan::situation::Place;
 use crate::plan::situation::Situation;
 
-/// Packets must be forwarded on the hub and on the target; on a segment not by the target, but by the gateway (see
+/// Packets must be forwarded on the hubs and on the target; on a segment not by the target, but by the gateway (see
 /// `segment`).
 pub(super) fn forwarding(s: &Subject<'_>, findings: &mut Findings) {
     let target = (&s.situation.target.node, s.target);
-    for (node, facts) in std::iter::once((&s.situation.hub, s.hub)).chain((!s.situation.is_bridged()).then_some(target))
-    {
+    for (node, facts) in s.hubs().into_iter().chain((!s.situation.is_bridged()).then_some(target)) {
         for family in families(s.situation) {
             let (name, variable) = match family {
                 Family::Inet => ("net.inet.ip.forwarding", "gateway_enable"),
@@ -61,7 +60,7 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
         );
         return;
     }
-    if *node == s.situation.hub || s.situation.is_bridged() {
+    if s.situation.is_hub(node) || s.situation.is_bridged() {
         return;
     }
     for family in families(s.situation) {
@@ -82,11 +81,11 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
                 table.max_by_key(|r| r.destination.length()).is_some_and(|r| r.interface == target.wireguard)
             };
             let network_of = |address: std::net::IpAddr| {
-                let own =
-                    s.hub.interface(&s.situation.hub_wireguard).map(|i| i.addresses.as_slice()).unwrap_or_default();
+                let tunnel = s.near_hub().interface(s.situation.near_tunnel());
+                let own = tunnel.map(|i| i.addresses.as_slice()).unwrap_or_default();
                 own.iter().find(|n| n.addr() == address).map_or_else(|| Prefix::host(address), |n| Prefix::truncate(*n))
             };
-            let hub = checks::tunnel_addresses(s.hub, &s.situation.hub_wireguard);
+            let hub = checks::tunnel_addresses(s.near_hub(), s.situation.near_tunnel());
             if let Some(far) = hub.iter().find(|a| a.is_ipv4() && !near(a)) {
                 findings.error(
                     "egress",

@@ -34,7 +34,7 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             }
         }
     }
-    for (node, facts) in [(&s.situation.hub, s.hub), (node, s.target)] {
+    for (node, facts) in s.hubs().into_iter().chain([(node, s.target)]) {
         let own = facts.interfaces.iter().flat_map(|i| i.addresses.iter().map(move |a| (&i.name, a.addr())));
         // An address that no prefix covers stays where it is: one that several machines have on lo0, for example.
         let moves =

@@ -90,12 +90,13 @@ fn release(text: &str) -> Option<(u32, u32)> {
 
 /// Commands and modules that steps need.
 pub(super) fn tools(s: &Subject<'_>, findings: &mut Findings) {
-    let needs: [(&NodeName, &HostFacts, &[&str]); 3] = [
-        (&s.situation.hub, s.hub, &["wg", "lockf", "timeout", "daemon", "sha256"]),
+    let of_hub: &[&str] = &["wg", "lockf", "timeout", "daemon", "sha256"];
+    let needs: [(&NodeName, &HostFacts, &[&str]); 2] = [
         (&s.situation.source.node, s.source, &["timeout", "daemon", "sha256"]),
         (&s.situation.target.node, s.target, &["timeout", "fetch", "daemon", "sha256"]),
     ];
-    for (node, facts, commands) in needs {
+    let hubs = s.hubs().into_iter().map(|(node, facts)| (node, facts, of_hub));
+    for (node, facts, commands) in hubs.chain(needs) {
         for command in commands {
             if !facts.commands.contains(*command) {
                 findings.error(

@@ -17,64 +17,101 @@ use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::network;
 use crate::plan::preflight::Subject;
+use crate::plan::preflight::hubs;
 use crate::plan::preflight::network::families;
 use crate::plan::situation::Place;
+use crate::plan::tunnels::Tunnels;
 
 /// Seconds after which a handshake is too old: WireGuard renews it every two minutes of traffic (contract 3.4).
 const HANDSHAKE_FRESH: i64 = 180;
 
-/// The hub knows the target and has heard of it lately; so does the source, or it is the hub.
-pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
-    let hub = &s.situation.hub;
-    let Some(interface) = s.hub.wireguard(&s.situation.hub_wireguard) else { return };
-    for (place, facts) in [(&s.situation.source, s.source), (&s.situation.target, s.target)] {
-        if place.node == *hub {
-            continue;
-        }
-        let Some(own) = facts.wireguard(&place.wireguard) else { continue };
-        let Some(peer) = interface.peers.iter().find(|p| p.public_key == own.public_key) else {
-            findings.error(
-                "unknown-peer",
-                hub,
-                format!(
-                    "{} of {hub} has no peer with the public key of {} ({})",
-                    s.situation.hub_wireguard, place.node, own.public_key
-                ),
-                introduce(s, place, facts, &own.public_key),
-            );
-            continue;
-        };
-        handshake(s, place, peer, interface, findings);
-        let there = own.peers.iter().find(|p| p.public_key == interface.public_key);
-        if there.is_none() {
-            findings.error(
-                "unknown-hub",
-                &place.node,
-                format!(
-                    "{} of {} has no peer with the public key of {hub} ({}): nothing of the hub's is let in",
-                    place.wireguard, place.node, interface.public_key
-                ),
-                Fix::new(format!(
-                    "correct the hub's PublicKey in the file; with wg-quick(8) it is loaded by: wg-quick strip {tunnel} | wg syncconf {tunnel} /dev/stdin",
-                    tunnel = place.wireguard
-                ))
-                .write(
-                    file_of(facts, &place.wireguard),
-                    "below [Peer]",
-                    format!("PublicKey = {}", interface.public_key),
-                ),
-            );
-            continue;
-        }
-        narrow(s, place, own, &interface.public_key, findings);
-        keepalive(s, place, peer, own, &interface.public_key, findings);
+/// A tunnel between a hub and a place of the jail.
+struct Link<'a> {
+    hub: &'a NodeName,
+    of_hub: &'a HostFacts,
+    /// The hub's end.
+    far: &'a WireGuard,
+    /// The place's end.
+    own: &'a WireGuard,
+}
+
+/// The tunnels of a place to hubs: with one hub, by the interfaces that are known to be meant; with several, all that there
+/// are, and the first hub's when there are none.
+fn links<'a>(s: &Subject<'a>, place: &Place, facts: &'a HostFacts) -> Vec<Link<'a>> {
+    let (first, of_first) = (&s.situation.hub, s.hub);
+    let meant = || {
+        let (far, own) = (of_first.wireguard(&s.situation.hub_wireguard)?, facts.wireguard(&place.wireguard)?);
+        Some(Link { hub: first, of_hub: of_first, far, own }).filter(|_| place.node != *first)
+    };
+    if s.situation.more_hubs.is_empty() {
+        return meant().into_iter().collect();
     }
+    let other = |(hub, of_hub): (&'a NodeName, &'a HostFacts)| {
+        let mut pairs = of_hub.wireguard.iter().flat_map(|far| facts.wireguard.iter().map(move |own| (far, own)));
+        let known = |(far, own): &(&WireGuard, &WireGuard)| far.peers.iter().any(|p| p.public_key == own.public_key);
+        pairs.find(known).map(|(far, own)| Link { hub, of_hub, far, own })
+    };
+    let all: Vec<Link<'a>> = s.hubs().into_iter().filter(|(hub, _)| **hub != place.node).filter_map(other).collect();
+    let is_hub = s.situation.is_hub(&place.node);
+    if all.is_empty() && !is_hub { meant().into_iter().collect() } else { all }
+}
+
+/// The hubs know the target and have heard of it lately; so does the source, or it is a hub.
+pub(super) fn tunnel(s: &Subject<'_>, findings: &mut Findings) {
+    for (place, facts) in [(&s.situation.source, s.source), (&s.situation.target, s.target)] {
+        for link in links(s, place, facts) {
+            examine_link(s, place, facts, &link, findings);
+        }
+    }
+}
+
+fn examine_link(s: &Subject<'_>, place: &Place, facts: &HostFacts, link: &Link<'_>, findings: &mut Findings) {
+    let Link { hub, far: interface, own, .. } = *link;
+    let Some(peer) = interface.peers.iter().find(|p| p.public_key == own.public_key) else {
+        findings.error(
+            "unknown-peer",
+            hub,
+            format!(
+                "{} of {hub} has no peer with the public key of {} ({})",
+                interface.interface, place.node, own.public_key
+            ),
+            introduce(s, place, facts, &own.public_key),
+        );
+        return;
+    };
+    handshake(s, place, peer, link, findings);
+    let there = own.peers.iter().find(|p| p.public_key == interface.public_key);
+    if there.is_none() {
+        findings.error(
+            "unknown-hub",
+            &place.node,
+            format!(
+                "{} of {} has no peer with the public key of {hub} ({}): nothing of the hub's is let in",
+                own.interface, place.node, interface.public_key
+            ),
+            Fix::new(format!(
+                "correct the hub's PublicKey in the file; with wg-quick(8) it is loaded by: wg-quick strip {tunnel} | wg syncconf {tunnel} /dev/stdin",
+                tunnel = own.interface
+            ))
+            .write(file_of(facts, &own.interface), "below [Peer]", format!("PublicKey = {}", interface.public_key)),
+        );
+        return;
+    }
+    if s.situation.is_hub(&place.node) {
+        return;
+    }
+    // What everybody sends comes by the hub that the node's packets leave by.
+    let main = Tunnels::new(s.hosts, s.situation.hubs()).hub_of(&place.node, Some(&place.wireguard));
+    if s.situation.more_hubs.is_empty() || main.as_ref() == Some(hub) {
+        narrow(s, place, own, &interface.public_key, findings);
+    }
+    keepalive(s, place, peer, own, &interface.public_key, findings);
 }
 
 /// A node that the hub sees at an address which is none of its own is behind NAT: what comes for its jails gets in only as
 /// long as the NAT remembers that something went out.
 fn keepalive(s: &Subject<'_>, place: &Place, peer: &Peer, own: &WireGuard, hub: &PublicKey, findings: &mut Findings) {
-    let (node, tunnel) = (&place.node, &place.wireguard);
+    let (node, tunnel) = (&place.node, &own.interface);
     let silent = own.peers.iter().any(|p| p.public_key == *hub && p.keepalive == Some(false));
     let seen = peer.endpoint.as_deref().and_then(|e| e.parse::<SocketAddr>().ok()).map(|e| e.ip());
     let Some((seen, facts)) = seen.zip(s.hosts.get(node)).filter(|_| silent) else { return };
@@ -98,22 +135,27 @@ fn keepalive(s: &Subject<'_>, place: &Place, peer: &Peer, own: &WireGuard, hub: 
 /// A node that does not take everything from the hub. Where the jail is reached from everywhere now and answers by the hub,
 /// it would not be any more.
 fn narrow(s: &Subject<'_>, place: &Place, own: &WireGuard, hub: &PublicKey, findings: &mut Findings) {
-    let accepts = |own: &WireGuard, everything: Prefix| {
-        let allowed = own.peers.iter().find(|p| p.public_key == *hub).map(|p| &p.allowed);
-        let both = |allowed: &BTreeSet<Prefix>, (a, b)| allowed.contains(&a) && allowed.contains(&b);
-        allowed.is_some_and(|allowed| {
-            allowed.contains(&everything) || everything.halves().is_some_and(|halves| both(allowed, halves))
-        })
+    let whole = |allowed: &BTreeSet<Prefix>, everything: Prefix| {
+        let both = |(a, b)| allowed.contains(&a) && allowed.contains(&b);
+        allowed.contains(&everything) || everything.halves().is_some_and(both)
     };
+    let accepts = |own: &WireGuard, everything: Prefix| {
+        own.peers.iter().any(|p| p.public_key == *hub && whole(&p.allowed, everything))
+    };
+    // The source may be behind another hub.
+    let one_hub = s.situation.more_hubs.is_empty();
     let (source, target) = (&s.situation.source, &s.situation.target);
     for family in families(s.situation) {
         let everything = Prefix::default_route(family);
+        let takes_all = |w: &WireGuard| match one_hub {
+            true => accepts(w, everything),
+            false => w.peers.iter().any(|p| whole(&p.allowed, everything)),
+        };
         if accepts(own, everything) {
             continue;
         }
-        let now = source.node == s.situation.hub
-            || s.source.wireguard(&source.wireguard).is_some_and(|w| accepts(w, everything));
-        let by_hub = family == Family::Inet6 || target.egress == s.situation.hub;
+        let now = s.situation.is_hub(&source.node) || s.source.wireguard(&source.wireguard).is_some_and(takes_all);
+        let by_hub = family == Family::Inet6 || s.situation.is_hub(&target.egress);
         let (tunnel, node) = (&place.wireguard, &place.node);
         let what = format!("{tunnel} of {node} does not accept every {family} address from the hub");
         let fix = accept_all(s.hosts.get(node).unwrap_or(s.target), place, hub);
@@ -129,14 +171,15 @@ fn narrow(s: &Subject<'_>, place: &Place, own: &WireGuard, hub: &PublicKey, find
 
 /// A tunnel that nobody uses has no handshake, and is none the worse for it. So nodes that the hub has not heard of lately
 /// are made to send something before this is looked at (see [`silent`]).
-fn handshake(s: &Subject<'_>, place: &Place, peer: &Peer, of_hub: &WireGuard, findings: &mut Findings) {
-    if is_fresh(s.hub, peer) {
+fn handshake(s: &Subject<'_>, place: &Place, peer: &Peer, link: &Link<'_>, findings: &mut Findings) {
+    let of_hub = link.far;
+    if is_fresh(link.of_hub, peer) {
         return;
     }
-    let (hub, node, tunnel) = (&s.situation.hub, &place.node, &place.wireguard);
+    let (hub, node, tunnel) = (link.hub, &place.node, &link.own.interface);
     let when = match peer.latest_handshake {
         0 => "has never happened".to_owned(),
-        last => format!("was {} s ago", s.hub.identity.clock.saturating_sub(last)),
+        last => format!("was {} s ago", link.of_hub.identity.clock.saturating_sub(last)),
     };
     let what = format!("the last handshake of {node} with {hub} {when}");
     let asked = silent(hub, s.hosts).iter().any(|silent| silent.node == *node);
@@ -213,11 +256,13 @@ fn leads(facts: &HostFacts, address: IpAddr, interface: &InterfaceName) -> Optio
     facts.routes.keys().copied().find(|fib| by(*fib))
 }
 
-/// The source owns the prefixes now, and nobody else's lie inside them.
+/// The source owns the prefixes now at every hub, and nobody else's lie inside them.
 pub(super) fn ownership(s: &Subject<'_>, findings: &mut Findings) {
     let hub = &s.situation.hub;
     let Some(interface) = s.hub.wireguard(&s.situation.hub_wireguard) else { return };
     let source_key = s.source.wireguard(&s.situation.source.wireguard).map(|w| &w.public_key);
+    let several = !s.situation.more_hubs.is_empty();
+    let give = |prefix| give(s.hub, &s.situation.hub_wireguard, source_key, &s.situation.source.node, prefix);
     let of_tunnels: Vec<ipnet::IpNet> = s
         .hosts
         .values()
@@ -242,6 +287,10 @@ pub(super) fn ownership(s: &Subject<'_>, findings: &mut Findings) {
                 fix,
             );
         }
+        if several {
+            hubs::agree(s, *prefix, findings);
+            continue;
+        }
         if s.situation.source.node == *hub {
             continue;
         }
@@ -255,13 +304,13 @@ pub(super) fn ownership(s: &Subject<'_>, findings: &mut Findings) {
                     key.short(),
                     s.situation.source.node
                 ),
-                give(s, *prefix),
+                give(*prefix),
             ),
             None => findings.error(
                 "no-owner",
                 hub,
                 format!("no peer of {hub} has {prefix} in its AllowedIPs, so nobody outside reaches the jail now"),
-                give(s, *prefix),
+                give(*prefix),
             ),
         }
     }
@@ -334,10 +383,14 @@ fn accept_all(facts: &HostFacts, place: &Place, hub: &PublicKey) -> Fix {
 
 /// The hub gives the source what its jail owns: what another peer has of it too much is taken away, what the source lacks
 /// is added. A list that names a prefix takes it from the peer that had it.
-fn give(s: &Subject<'_>, prefix: Prefix) -> Fix {
-    let (hub, interface, node) = (s.hub, &s.situation.hub_wireguard, &s.situation.source.node);
+pub(super) fn give(
+    hub: &HostFacts,
+    interface: &InterfaceName,
+    key: Option<&PublicKey>,
+    node: &NodeName,
+    prefix: Prefix,
+) -> Fix {
     let peers = hub.wireguard(interface).map(|w| w.peers.as_slice()).unwrap_or_default();
-    let key = s.source.wireguard(&s.situation.source.wireguard).map(|w| &w.public_key);
     let Some(own) = peers.iter().find(|p| Some(&p.public_key) == key) else {
         return Fix::new(format!("make {node} a peer of the hub first"));
     };

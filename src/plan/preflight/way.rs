@@ -16,12 +16,12 @@ use crate::plan::preflight::Subject;
 /// Parameters whose commands run on the host's side before the jail answers (jail(8)).
 const BEFORE: [&str; 3] = ["exec.prestart", "exec.created", "exec.poststart"];
 
-/// Routes inside the jail's prefixes that win over those of the plan, on the hub and on the target.
+/// Routes inside the jail's prefixes that win over those of the plan, on the hubs and on the target.
 pub(super) fn routes(s: &Subject<'_>, findings: &mut Findings) {
     let target = &s.situation.target;
     let mut ways = vec![(&target.node, s.target, &target.bridge, 0)];
-    if target.node != s.situation.hub {
-        ways.push((&s.situation.hub, s.hub, &s.situation.hub_wireguard, 0));
+    for (hub, facts) in s.hubs().into_iter().filter(|(hub, _)| target.node != **hub) {
+        ways.extend(s.situation.tunnel_of_hub(hub).map(|tunnel| (hub, facts, tunnel, 0)));
     }
     for (node, facts, wanted, fib) in ways {
         let inside = |r: &&Route| {
@@ -131,13 +131,12 @@ pub(super) fn gateway(s: &Subject<'_>, findings: &mut Findings) {
 pub(super) fn mtu(s: &Subject<'_>, findings: &mut Findings) {
     let Some(inside) = s.source.jail(&s.situation.jail).and_then(|j| j.mtu) else { return };
     let mut tunnels: Vec<(&NodeName, u32)> = Vec::new();
-    for (node, facts, interface) in [
-        (&s.situation.target.node, s.target, &s.situation.target.wireguard),
-        (&s.situation.hub, s.hub, &s.situation.hub_wireguard),
-    ] {
+    let of_hub = |(hub, facts)| Some((hub, facts, s.situation.tunnel_of_hub(hub)?));
+    let of_target = (&s.situation.target.node, s.target, &s.situation.target.wireguard);
+    for (node, facts, interface) in std::iter::once(of_target).chain(s.hubs().into_iter().filter_map(of_hub)) {
         tunnels.extend(facts.interface(interface).map(|i| (node, i.mtu)));
     }
-    if s.situation.target.node == s.situation.hub {
+    if s.situation.is_hub(&s.situation.target.node) {
         return;
     }
     let narrow = tunnels.into_iter().filter(|(_, mtu)| *mtu < inside).min_by_key(|(_, mtu)| *mtu);

@@ -85,6 +85,9 @@ pub fn matters(evidence: &Evidence, situation: &Situation, settings: &Settings) 
 fn written(evidence: &Evidence, situation: &Situation, settings: &Settings, fields: &mut Fields) {
     let fleet = &evidence.fleet;
     fields.set("fleet.yml/hub", &fleet.hub);
+    if !fleet.more_hubs.is_empty() {
+        fields.set("fleet.yml/hubs", fleet.hubs().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    }
     for (name, node) in &fleet.nodes {
         spread(&format!("fleet.yml/node {name}"), &serde_json::json!(node), fields);
     }
@@ -165,15 +168,8 @@ fn network(node: &NodeName, facts: &HostFacts, evidence: &Evidence, situation: &
         }
     }
     let named = evidence.fleet.nodes.get(node).and_then(|n| n.wireguard_config.as_ref());
-    let tunnels: Vec<_> = [
-        (&situation.hub, &situation.hub_wireguard),
-        (&situation.source.node, &situation.source.wireguard),
-        (&situation.target.node, &situation.target.wireguard),
-    ]
-    .into_iter()
-    .filter(|(host, _)| *host == node)
-    .map(|(_, interface)| interface)
-    .collect();
+    let places = [&situation.source, &situation.target].into_iter().filter(|place| place.node == *node);
+    let tunnels: Vec<_> = situation.tunnel_of_hub(node).into_iter().chain(places.map(|p| &p.wireguard)).collect();
     let asked = |f: &&crate::facts::WireGuardFile| {
         tunnels.is_empty() || tunnels.contains(&&f.interface) || named == Some(&f.path)
     };
@@ -189,14 +185,14 @@ fn is_asked(node: &NodeName, wireguard: &WireGuard, peer: &Peer, evidence: &Evid
         return true;
     }
     let ends = [&situation.source.node, &situation.target.node];
-    *node == situation.hub
-        && wireguard.interface == situation.hub_wireguard
-        && assemble::node_of(&evidence.hosts, &peer.public_key).is_some_and(|n| ends.contains(&&n))
+    let counts = |n: &NodeName| ends.contains(&n) || !situation.more_hubs.is_empty() && situation.is_hub(n);
+    situation.tunnel_of_hub(node) == Some(&wireguard.interface)
+        && assemble::node_of(&evidence.hosts, &peer.public_key).is_some_and(|n| counts(&n))
 }
 
 fn packet_filter(node: &NodeName, facts: &HostFacts, evidence: &Evidence, situation: &Situation, fields: &mut Fields) {
-    let ways_out = [&situation.hub, &situation.source.egress, &situation.target.egress];
-    if !ways_out.contains(&node) {
+    let ways_out = [&situation.source.egress, &situation.target.egress];
+    if !ways_out.contains(&node) && !situation.is_hub(node) {
         return;
     }
     let pf = &facts.pf;

@@ -50,7 +50,7 @@ pub(crate) type At<T> = (T, Range<usize>);
 pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
     let mut fields = Fields::of(root, "a fleet", findings)?;
     let hub_at = fields.require("hub", "which node has the public address?", findings);
-    let hub = hub_at.and_then(|n| Some((name::<NodeName>(n, "the name of a node", findings)?, n.span.clone())));
+    let hubs = hub_at.map(|n| hubs(n, findings)).unwrap_or_default();
     let ssh_config = fields.get("ssh_config").and_then(|n| plain_text(n, "a path", findings)).map(PathBuf::from);
     let tunnel = fields.get("tunnel").map(|n| prefixes(n, findings)).unwrap_or_default();
     let canary = fields.get("canary").map(|n| prefixes(n, findings)).unwrap_or_default();
@@ -68,8 +68,10 @@ pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
         Some(node) => nodes(node, &defaults, findings),
         None => None,
     };
-    if let (Some((hub, at)), Some(nodes)) = (&hub, &nodes) {
-        known(hub.as_str(), at, "the hub", "nodes", nodes.keys().map(NodeName::as_str), findings);
+    if let Some(nodes) = &nodes {
+        for (hub, at) in &hubs {
+            known(hub.as_str(), at, "the hub", "nodes", nodes.keys().map(NodeName::as_str), findings);
+        }
     }
     let jails_at = fields.get("jails");
     let jails = jails_at.map(|n| jails(n, &tunnel, findings)).unwrap_or_default();
@@ -78,8 +80,10 @@ pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
         vantages(at, nodes, findings);
     }
     fields.finish(findings);
+    let mut hubs = hubs.into_iter().map(|(hub, _)| hub);
     Some(Fleet {
-        hub: hub?.0,
+        hub: hubs.next()?,
+        more_hubs: hubs.collect(),
         nodes: nodes?,
         jails,
         tunnel: tunnel.into_iter().map(|(prefix, _)| prefix).collect(),
@@ -88,6 +92,27 @@ pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
         ssh_config,
         options,
     })
+}
+
+/// One hub, or a list of them without repetition.
+fn hubs(node: &Located, findings: &mut Findings) -> Vec<At<NodeName>> {
+    let items = match &node.value {
+        Value::List(_) => list(node, "the name of a node, or a list of them", findings).unwrap_or_default(),
+        _ => std::slice::from_ref(node),
+    };
+    let mut hubs: Vec<At<NodeName>> = Vec::new();
+    for item in items {
+        let Some(hub) = name::<NodeName>(item, "the name of a node", findings) else { continue };
+        match hubs.iter().find(|(other, _)| *other == hub) {
+            Some((_, there)) => findings.push(
+                Diagnostic::error(format!("the hub `{hub}` is listed twice"), item.span.clone())
+                    .label("again")
+                    .also(there.clone(), "first here"),
+            ),
+            None => hubs.push((hub, item.span.clone())),
+        }
+    }
+    hubs
 }
 
 /// A finding for every `from:` below `node` that names neither the hub's role nor a node.

@@ -117,12 +117,7 @@ pub async fn facts_of_each(
 
 /// Makes those of the nodes that a hub has not heard of lately send it something, and asks that hub again: a tunnel that
 /// is not used has no handshakes, and one that is down gets none.
-pub async fn wake(
-    hosts: &Hosts,
-    fleet: &Fleet,
-    nodes: &BTreeSet<NodeName>,
-    facts: &mut BTreeMap<NodeName, HostFacts>,
-) {
+pub async fn wake(hosts: &Hosts, fleet: &Fleet, nodes: &BTreeSet<NodeName>, facts: &mut BTreeMap<NodeName, HostFacts>) {
     for hub in fleet.hubs() {
         wake_for(hosts, hub, nodes, facts).await;
     }

@@ -481,8 +481,7 @@ impl Shape {
                 peers.push(self.peer(other));
             }
         }
-        let first =
-            WireGuard { interface: interface("wg0"), public_key: key(index), listen_port: 51820, peers };
+        let first = WireGuard { interface: interface("wg0"), public_key: key(index), listen_port: 51820, peers };
         let tunnels: Vec<WireGuard> = std::iter::once(first).chain(second).collect();
         let file = |tunnel: &WireGuard| WireGuardFile {
             path: path(&format!("/usr/local/etc/wireguard/{}.conf", tunnel.interface)),

@@ -77,7 +77,11 @@ fn redundant_hubs_hand_over_at_the_same_time_and_are_armed_and_asked() {
     let revert = |e: &Effect| matches!(e, Effect::HandOver(h) if h.host == far);
     assert!(of_far.iter().any(|s| matches!(&s.effect, Effect::Arm(lease) if lease.reverts.iter().any(revert))));
     assert!(of_far.iter().any(|s| matches!(&s.effect, Effect::KillStates { .. })));
-    assert!(of_far.iter().any(|s| matches!(&s.effect, Effect::Edit { what, .. } if what.contains("keeps the new AllowedIPs"))));
+    assert!(
+        of_far
+            .iter()
+            .any(|s| matches!(&s.effect, Effect::Edit { what, .. } if what.contains("keeps the new AllowedIPs")))
+    );
     let asked = of_far.iter().filter(|s| matches!(&s.effect, Effect::Probe { probe: Probe::Ping { .. }, .. }));
     assert_eq!(asked.count(), 2, "each address");
     let tried = of_far.iter().filter(|s| matches!(&s.effect, Effect::Probe { probe: Probe::Trial(_), .. }));

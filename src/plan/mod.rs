@@ -17,9 +17,9 @@ pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hooks;
-mod included;
 #[cfg(test)]
 mod hubs_tests;
+mod included;
 pub mod keys;
 pub mod leases;
 pub mod leftovers;

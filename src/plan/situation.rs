@@ -257,9 +257,8 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     let fstab = configuration.value("mount.fstab").and_then(|p| RemotePath::new(p).ok());
     let target_file = manager.says().file(jail, target_facts)?;
     let autostart = manager.says().starts_at_boot(source_facts, jail, configuration);
-    let near = |node: &NodeName, tunnel: &InterfaceName| {
-        tunnels.hub_of(node, Some(tunnel)).unwrap_or_else(|| hub.clone())
-    };
+    let near =
+        |node: &NodeName, tunnel: &InterfaceName| tunnels.hub_of(node, Some(tunnel)).unwrap_or_else(|| hub.clone());
     let (source_hub, near_hub) = match evidence.fleet.more_hubs.as_slice() {
         [] => (hub.clone(), hub.clone()),
         _ => (near(&source, &source_wireguard), near(target, &target_wireguard)),
@@ -273,9 +272,10 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     let more_hubs = evidence.fleet.more_hubs.iter().map(|other| OtherHub {
         node: other.clone(),
         wireguard: towards(other),
-        sources: evidence.hosts.get(other).map_or_else(Vec::new, |facts| {
-            hub_sources(facts, target_facts, &running.gateways, other == target)
-        }),
+        sources: evidence
+            .hosts
+            .get(other)
+            .map_or_else(Vec::new, |facts| hub_sources(facts, target_facts, &running.gateways, other == target)),
     });
     let more_hubs = more_hubs.collect();
     let target_mtu = target_node.mtu.or(source_node.mtu);

@@ -44,7 +44,8 @@ fn key(fleet: &Fleet, host: &str, name: &str) -> String {
 fn routes(fleet: &Fleet, host: &str, tunnel: &str, prefixes: &str, fib: u16) {
     let mut lines = String::new();
     for (number, prefix) in prefixes.split(", ").enumerate() {
-        let (list, start) = if prefix.contains(':') { ("ipv6_static_routes", "ipv6_route") } else { ("static_routes", "route") };
+        let (list, start) =
+            if prefix.contains(':') { ("ipv6_static_routes", "ipv6_route") } else { ("static_routes", "route") };
         let name = format!("{tunnel}n{number}");
         lines += &format!(
             "sysrc {list}+=' {name}' {start}_{name}='-net {prefix} -interface {tunnel} -fib {fib}' >/dev/null\n"
@@ -64,7 +65,8 @@ fn forwards(fleet: &Fleet) {
 /// fleet.yml with both hubs.
 fn two_hubs(fleet: &Fleet) -> PathBuf {
     let text = fs::read_to_string(&fleet.file).expect("fleet.yml is text");
-    let text = text.replacen("hub: small\n", "hub: [small, client]\n", 1).replacen("nodes:\n", "nodes:\n  client:\n", 1);
+    let text =
+        text.replacen("hub: small\n", "hub: [small, client]\n", 1).replacen("nodes:\n", "nodes:\n  client:\n", 1);
     assert!(text.contains("[small, client]") && text.contains("  client:\n"), "{text}");
     let file = fleet.file.with_file_name("hubs.yml");
     fs::write(&file, text).expect("written");
@@ -130,10 +132,8 @@ fn there_and_back(fleet: &Fleet, file: &PathBuf, up: fn(&Fleet)) {
 fn a_jail_moves_between_nodes_that_have_two_hubs() {
     let Some(fleet) = Fleet::lab("a_jail_moves_between_nodes_that_have_two_hubs") else { return };
     let (hub, spare, big) = (key(&fleet, "client", "wg0"), key(&fleet, "spare", "wg1"), key(&fleet, "big", "wg1"));
-    let nodes = [
-        (spare, format!("AllowedIPs = 10.78.0.2/32, {SPARE}")),
-        (big, format!("AllowedIPs = 10.78.0.3/32, {BIG}")),
-    ];
+    let nodes =
+        [(spare, format!("AllowedIPs = 10.78.0.2/32, {SPARE}")), (big, format!("AllowedIPs = 10.78.0.3/32, {BIG}"))];
     interface(&fleet, "client", "wg0", "10.78.0.1/24", &nodes);
     routes(&fleet, "client", "wg0", &format!("{SPARE}, {BIG}"), 0);
     forwards(&fleet);
@@ -164,7 +164,9 @@ fn a_jail_moves_from_the_region_of_one_hub_to_that_of_another() {
         (big.clone(), format!("AllowedIPs = 10.77.0.3/32, {BIG}")),
         (
             small.clone(),
-            format!("AllowedIPs = 10.77.0.1/32, 10.77.0.2/32, 2001:db8:ff::1/128, {SMALL}, {SPARE}\nEndpoint = 203.0.113.1:51820\nPersistentKeepalive = 1"),
+            format!(
+                "AllowedIPs = 10.77.0.1/32, 10.77.0.2/32, 2001:db8:ff::1/128, {SMALL}, {SPARE}\nEndpoint = 203.0.113.1:51820\nPersistentKeepalive = 1"
+            ),
         ),
     ];
     interface(&fleet, "client", "wg0", "10.77.0.4/24", &peers);
@@ -188,10 +190,14 @@ fn a_jail_moves_from_the_region_of_one_hub_to_that_of_another() {
     );
     edit(
         "big",
-        &format!("$1 == \"PublicKey\" {{ $3 = \"{hub}\" }} $1 == \"Endpoint\" {{ $3 = \"203.0.113.100:51820\" }} {{ print }}"),
+        &format!(
+            "$1 == \"PublicKey\" {{ $3 = \"{hub}\" }} $1 == \"Endpoint\" {{ $3 = \"203.0.113.100:51820\" }} {{ print }}"
+        ),
     );
     there_and_back(&fleet, &two_hubs(&fleet), |fleet| {
-        for (node, hub) in [("spare", "10.77.0.1"), ("big", "10.77.0.4"), ("client", "10.77.0.1"), ("spare", "10.77.0.3")] {
+        for (node, hub) in
+            [("spare", "10.77.0.1"), ("big", "10.77.0.4"), ("client", "10.77.0.1"), ("spare", "10.77.0.3")]
+        {
             answers(fleet, node, &format!("ping -n -q -c 1 -t 2 {hub}"));
         }
     });

@@ -154,13 +154,14 @@ fn is_source(text: &str) -> bool {
     matches!(text, "local" | "default" | "received" | "temporary" | "none" | "-") || text.starts_with("inherited from ")
 }
 
-/// The pools of `zpool list -Hp -o name,size,alloc,free,health`, without their features.
+/// The pools of `zpool list -Hp -o name,size,alloc,free,health`, without their features. A host that is a hub only may have
+/// none, and releases differ in whether they say so with `-H`.
 ///
 /// # Errors
 /// A line with other columns.
 pub fn pools(text: &str) -> Result<Vec<Pool>, FactsError> {
     let mut found = Vec::new();
-    for (index, row) in text.lines().enumerate() {
+    for (index, row) in text.lines().enumerate().filter(|(_, row)| *row != "no pools available") {
         let wrong = |problem: &str| line("zpool list", index, row, problem);
         let columns: Vec<&str> = row.split('\t').collect();
         let [name, size, _, free, health] = columns.as_slice() else { return Err(wrong("not 5 columns")) };

@@ -67,6 +67,7 @@ fn pools_and_features() {
     assert_eq!(features["large_blocks"], "enabled");
     assert_eq!(features["lz4_compress"], "active");
     assert!(pools("zroot\t1\n").is_err());
+    assert!(pools("no pools available\n").unwrap().is_empty());
     assert_eq!(pools("sick\t-\t-\t-\tFAULTED\n").unwrap()[0].health, "FAULTED");
 }
 

@@ -153,6 +153,7 @@ pub fn of_hosts(
         upkeep::lasts(&host, &mut findings);
         if let Some(bridge) = bridge.filter(|_| !fleet.fabric(node).is_routed()) {
             preflight::segment::carrier(node, facts, bridge, &mut findings);
+            preflight::segment::lasts(node, facts, bridge, &mut findings);
         }
     }
     (findings.into_sorted(), known)

@@ -583,7 +583,7 @@ fn neighbours(cast: &Cast<'_>) -> String {
 
 /// From the hub, from inside, and whatever fleet.yml asks for.
 fn prove(cast: &Cast<'_>) -> Vec<Step> {
-    let mut steps: Vec<Step> = checks::after_start(cast.situation, cast.checks, &segment::beyond(cast))
+    let mut steps: Vec<Step> = checks::after_start(cast.situation, cast.checks, &cast.hub_addresses())
         .into_iter()
         .map(|e| Step::new(Phase::Prove, e.title, e.effect))
         .collect();

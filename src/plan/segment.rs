@@ -6,7 +6,7 @@
 //! another host (contract 2.6). So hosts and jails of the segment forget the old one, and the jail itself speaks to each of
 //! its neighbours: what it asks them (ARP, a neighbour solicitation) tells them its address, and passes every bridge on the
 //! way, which learn by it behind which member the jail is now, also where its address is a fixed one
-//! (sys/net/if_bridge.c, bridge_rtupdate; sys/net/if_vxlan.c, vxlan_ftable_update).
+//! (sys/net/if_bridge.c, bridge_rtupdate; sys/net/if_vxlan.c, vxlan_ftable_learn).
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -19,7 +19,6 @@ use crate::model::NodeName;
 use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
-use crate::plan::checks::Beyond;
 use crate::plan::situation::Situation;
 
 /// Members of a bridge that can carry frames to another host: everything but the jails' own ends. Whether they do, only
@@ -93,19 +92,4 @@ pub fn told(cast: &Cast<'_>) -> Vec<Step> {
         Step::new(Phase::CutOver, title, effect)
     }));
     steps
-}
-
-/// What the jail must reach once it runs at the target: where it is routed the hub by the tunnel; on a segment those of its
-/// gateways that a host of the fleet has.
-#[must_use]
-pub fn beyond(cast: &Cast<'_>) -> Beyond {
-    let situation = cast.situation;
-    if !situation.is_bridged() {
-        return Beyond::Hub(cast.hub_addresses());
-    }
-    let has = |address: &IpAddr| {
-        let own = situation.segment.iter().filter_map(|node| cast.hosts.get(node)).flat_map(|f| &f.interfaces);
-        own.flat_map(|i| &i.addresses).any(|a| a.addr() == *address)
-    };
-    Beyond::Gateways(situation.gateways.iter().copied().filter(has).collect())
 }

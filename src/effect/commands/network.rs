@@ -219,13 +219,13 @@ pub(super) fn forget_neighbours(host: &NodeName, addresses: &[IpAddr], jails: &[
 }
 
 /// Seconds for which a jail tries to speak to a neighbour: duplicate address detection holds an IPv6 address back for
-/// about one (sys/netinet6/nd6_nbr.c), and a neighbour that is not there must not cost more.
+/// about one (sys/netinet6/nd6_nbr.c).
 const ANNOUNCE: u32 = 3;
 
-/// All at once, each until it answers. Nobody need answer: the question is what tells them.
+/// All at once. Nobody need answer, since the question is what tells them: ping(8) ends with 2 when it was sent in vain.
 pub(super) fn announce(host: &NodeName, jail: &JailName, neighbours: &[IpAddr]) -> Work {
     let mut script = format!(
-        "jls -j {jail} jid >/dev/null 2>&1 || exit 0\ntell() {{\n  end=$(($(date +%s) + {ANNOUNCE}))\n  while ! jexec -l {jail} \"$@\" >/dev/null 2>&1; do\n    [ \"$(date +%s)\" -lt $end ] || return 0\n    sleep 0.2\n  done\n}}\n"
+        "jls -j {jail} jid >/dev/null 2>&1 || exit 0\ntell() {{\n  end=$(($(date +%s) + {ANNOUNCE}))\n  while :; do\n    rc=0\n    jexec -l {jail} \"$@\" >/dev/null 2>&1 || rc=$?\n    if [ $rc -eq 0 ] || [ $rc -eq 2 ] || [ \"$(date +%s)\" -ge $end ]; then return 0; fi\n    sleep 0.2\n  done\n}}\n"
     );
     for address in neighbours {
         script.push_str(&format!("tell {} &\n", ping(*address, None, None)));

@@ -70,6 +70,32 @@ pub(in crate::plan) fn carrier(node: &NodeName, facts: &HostFacts, bridge: &Inte
     );
 }
 
+/// A member that rc.conf(5) does not give to the bridge again. Where scripts of the host's own run ifconfig(8) at boot,
+/// they may.
+pub(in crate::plan) fn lasts(node: &NodeName, facts: &HostFacts, bridge: &InterfaceName, findings: &mut Findings) {
+    if facts.boot.tools.contains("ifconfig") {
+        return;
+    }
+    let words =
+        || facts.rc.variables.iter().filter(|(n, _)| n.starts_with("ifconfig_") || n.starts_with("autobridge_"));
+    let named = |member: &InterfaceName| {
+        words().any(|(_, value)| {
+            value.split(|c: char| c.is_whitespace() || "\",".contains(c)).any(|w| w == member.as_str())
+        })
+    };
+    for member in carriers(facts, bridge).map(|i| &i.name).filter(|m| !named(m)) {
+        let variable = format!("ifconfig_{bridge}");
+        let old = facts.rc.variables.get(&variable).map_or("up", String::as_str);
+        findings.warning(
+            "carrier-forgotten",
+            node,
+            format!("{member} makes {bridge} of {node} a part of its segment, but rc.conf(5) does not add it: after a reboot jails there reach nobody elsewhere"),
+            Fix::new("let rc.conf(5) add it (or, where another program makes the interface, that program)")
+                .run(format!("sysrc {variable}=\"{old} addm {member}\"")),
+        );
+    }
+}
+
 fn has(facts: &HostFacts, address: IpAddr) -> bool {
     facts.interfaces.iter().flat_map(|i| &i.addresses).any(|a| a.addr() == address)
 }

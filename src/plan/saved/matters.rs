@@ -18,6 +18,7 @@ use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::common_base;
 use crate::plan::assemble;
+use crate::plan::segment;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
 use crate::playbook::Settings;
@@ -150,6 +151,13 @@ fn network(node: &NodeName, facts: &HostFacts, evidence: &Evidence, situation: &
         let addresses =
             interface.addresses.iter().filter(|a| tunnel || concerns(evidence, situation, Prefix::truncate(**a)));
         fields.list(format!("{what}/addresses"), addresses, " ");
+    }
+    for place in
+        [&situation.source, &situation.target].into_iter().filter(|p| situation.is_bridged() && p.node == *node)
+    {
+        let all = segment::carriers(facts, &place.bridge);
+        let all = all.map(|i| format!("{} {}, mtu {}", i.name, if i.up { "up" } else { "down" }, i.mtu));
+        fields.list(format!("{node}/interface {}/members to other hosts", place.bridge), all, "; ");
     }
     for (fib, table) in &facts.routes {
         let routes = table.iter().filter(|r| concerns(evidence, situation, r.destination)).map(|r| {

@@ -1,4 +1,4 @@
-//! vxlan(4): Ethernet frames between two hosts, in UDP.
+//! vxlan(4): Ethernet frames between two hosts, in UDP. The kernel here must have it.
 
 use std::io;
 

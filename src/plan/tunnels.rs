@@ -62,6 +62,7 @@ impl<'a> Tunnels<'a> {
     #[must_use]
     pub fn next(&self, from: &NodeName, to: &NodeName) -> Option<Hop> {
         let all = self.hosts.get(from)?.wireguard.iter().flat_map(|w| self.ranked(from, w, to));
+        let all = all.filter(|(_, hop)| self.linked(from, &hop.node));
         all.min_by(|a, b| (&a.0, &a.1.interface).cmp(&(&b.0, &b.1.interface))).map(|(_, hop)| hop)
     }
 

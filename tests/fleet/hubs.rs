@@ -1,6 +1,7 @@
 //! Two hubs: the client, which is on the internet as small is, becomes the second one.
 
 use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 
 use crate::bench::Fleet;
@@ -108,7 +109,7 @@ fn network(fleet: &Fleet) -> Vec<String> {
 }
 
 /// There, every host boots anew, back.
-fn there_and_back(fleet: &Fleet, file: &PathBuf, up: fn(&Fleet)) {
+fn there_and_back(fleet: &Fleet, file: &Path, up: fn(&Fleet)) {
     boot_all(fleet);
     up(fleet);
     reached(fleet, "spare");

@@ -73,8 +73,8 @@ impl Bench {
         let [url, _] = fleet.urls("web");
         let [sibling, _] = fleet.urls("sib");
         let watch = lab.watch();
-        let counting = Client::counting_slowly(fleet, &url, "1.5");
-        let beside = Client::counting_slowly(fleet, &sibling, "4");
+        let counting = Client::counting_slowly(fleet, &url, "0.4");
+        let beside = Client::counting_slowly(fleet, &sibling, "0.4");
 
         let faults: Vec<lab::Fault> = steps.iter().flat_map(|step| order(lab, &plan, step, case.fault)).collect();
         let child = fleet.start(&MIGRATE);

@@ -15,17 +15,74 @@ use crate::effect::Effect;
 use crate::facts::HostFacts;
 use crate::facts::Interface;
 use crate::model::InterfaceName;
+use crate::model::JailName;
 use crate::model::NodeName;
 use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
+use crate::plan::finding::Findings;
 use crate::plan::situation::Situation;
+use crate::playbook::Fleet;
+use crate::playbook::Node;
 
 /// Members of a bridge that can carry frames to another host: everything but the jails' own ends. Whether they do, only
 /// packets tell.
 pub fn carriers<'a>(facts: &'a HostFacts, bridge: &InterfaceName) -> impl Iterator<Item = &'a Interface> {
     let members = facts.interface(bridge).map(|i| i.members.as_slice()).unwrap_or_default();
     members.iter().filter_map(|name| facts.interface(name)).filter(|i| !i.groups.iter().any(|g| g == "epair"))
+}
+
+/// Both are routed, or parts of one segment. A jail that left its segment would leave its gateway and its neighbours, and one
+/// that came to another would not be looked for there.
+pub(super) fn one_fabric(
+    fleet: &Fleet,
+    source: &NodeName,
+    target: &NodeName,
+    jail: &JailName,
+    findings: &mut Findings,
+) -> bool {
+    let (from, to) = (fleet.fabric(source), fleet.fabric(target));
+    if from == to {
+        return true;
+    }
+    let within = fleet.segment(source).into_iter().filter(|node| node != source).collect::<Vec<_>>();
+    let there = match (within.as_slice(), from.is_routed()) {
+        (_, true) => "move it to a node that is routed too".to_owned(),
+        ([], false) => format!("let another node be a part of the segment of {source}"),
+        (nodes, false) => format!(
+            "move it within its segment ({})",
+            nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    findings.error(
+        "fabric-differs",
+        target,
+        format!(
+            "{source}, where jail {jail} runs, is `fabric: {from}` and {target} is `fabric: {to}`: its gateway and its neighbours on the link would not be there, and jailferry does not route a jail out of a layer-2 segment or into one"
+        ),
+        format!(
+            "{there}; or make the bridge of {target} a part of the same network (or that of {source} no part of one) and say so in fleet.yml (`fabric:`)"
+        ),
+    );
+    false
+}
+
+/// The tunnel of a node on a segment, which may do without: then what it reaches the segment by.
+pub(super) fn tunnel_or(node: &Node, facts: &HostFacts, near: &Option<InterfaceName>) -> Option<InterfaceName> {
+    match (&node.wireguard, facts.wireguard.as_slice()) {
+        (Some(named), _) => Some(named.clone()),
+        (None, [only]) => Some(only.interface.clone()),
+        _ => near.clone(),
+    }
+}
+
+/// The interface of a host that has one of these addresses, else its first that has any.
+pub(super) fn link_of(facts: &HostFacts, addresses: &[IpAddr]) -> Option<InterfaceName> {
+    let has = |wanted: &dyn Fn(&IpAddr) -> bool| {
+        let found = facts.interfaces.iter().find(|i| i.addresses.iter().any(|net| wanted(&net.addr())));
+        found.map(|i| i.name.clone())
+    };
+    has(&|a| addresses.contains(a)).or_else(|| has(&|a| !a.is_loopback()))
 }
 
 /// A sentence for the plan's head.

@@ -21,6 +21,7 @@ use crate::plan::ends::ends;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::manager::Manager;
+use crate::plan::segment;
 use crate::plan::tunnels::Tunnels;
 use crate::playbook::Egress;
 use crate::playbook::Fleet;
@@ -207,10 +208,10 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         return None;
     };
     let source_dataset = dataset.name.clone();
-    if !one_fabric(&evidence.fleet, &source, target, jail, findings) {
+    if !segment::one_fabric(&evidence.fleet, &source, target, jail, findings) {
         return None;
     }
-    let segment = evidence.fleet.segment(&source);
+    let nodes_of_segment = evidence.fleet.segment(&source);
     let node = |name: &NodeName| evidence.fleet.nodes.get(name);
     let (source_node, target_node, hub_node) = (node(&source)?, node(target)?, node(hub)?);
 
@@ -231,9 +232,12 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         let led = evidence.fleet.is_hub(name).then(|| towards(name)).flatten();
         led.or_else(|| wireguard(node, facts, name, findings))
     };
-    let bridged = !segment.is_empty();
+    let bridged = !nodes_of_segment.is_empty();
     let (source_wireguard, target_wireguard) = if bridged {
-        (tunnel_or(source_node, source_facts, &source_bridge), tunnel_or(target_node, target_facts, &target_bridge))
+        (
+            segment::tunnel_or(source_node, source_facts, &source_bridge),
+            segment::tunnel_or(target_node, target_facts, &target_bridge),
+        )
     } else {
         (of_place(source_node, source_facts, &source, findings), of_place(target_node, target_facts, target, findings))
     };
@@ -247,8 +251,9 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     };
     let hub_wireguard = if bridged {
         let near = if *hub == source { &source_bridge } else { &target_bridge };
-        let near = if *hub == source || hub == target { near.clone() } else { link_of(hub_facts, &running.gateways) };
-        tunnel_or(hub_node, hub_facts, &near)
+        let near =
+            if *hub == source || hub == target { near.clone() } else { segment::link_of(hub_facts, &running.gateways) };
+        segment::tunnel_or(hub_node, hub_facts, &near)
     } else {
         towards(hub).or_else(|| hub_interface(hub_node, hub_facts, hub, target, target_facts, findings))
     };
@@ -313,7 +318,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         near_hub,
         configuration_file: configuration.file.clone(),
         target_file,
-        segment,
+        segment: nodes_of_segment,
         path,
         fstab,
         prefixes,
@@ -343,50 +348,6 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
             egress: target_egress,
         },
     })
-}
-
-/// Both are routed, or parts of one segment. A jail that left its segment would leave its gateway and its neighbours, and one
-/// that came to another would not be looked for there.
-fn one_fabric(fleet: &Fleet, source: &NodeName, target: &NodeName, jail: &JailName, findings: &mut Findings) -> bool {
-    let (from, to) = (fleet.fabric(source), fleet.fabric(target));
-    if from == to {
-        return true;
-    }
-    let within = fleet.segment(source).into_iter().filter(|node| node != source).collect::<Vec<_>>();
-    let there = match (within.as_slice(), from.is_routed()) {
-        (_, true) => "move it to a node that is routed too".to_owned(),
-        ([], false) => format!("let another node be a part of the segment of {source}"),
-        (nodes, false) => format!("move it within its segment ({})", join(nodes.iter())),
-    };
-    findings.error(
-        "fabric-differs",
-        target,
-        format!(
-            "{source}, where jail {jail} runs, is `fabric: {from}` and {target} is `fabric: {to}`: its gateway and its neighbours on the link would not be there, and jailferry does not route a jail out of a layer-2 segment or into one"
-        ),
-        format!(
-            "{there}; or make the bridge of {target} a part of the same network (or that of {source} no part of one) and say so in fleet.yml (`fabric:`)"
-        ),
-    );
-    false
-}
-
-/// The tunnel of a node on a segment, which may do without: then what it reaches the segment by.
-fn tunnel_or(node: &Node, facts: &HostFacts, near: &Option<InterfaceName>) -> Option<InterfaceName> {
-    match (&node.wireguard, facts.wireguard.as_slice()) {
-        (Some(named), _) => Some(named.clone()),
-        (None, [only]) => Some(only.interface.clone()),
-        _ => near.clone(),
-    }
-}
-
-/// The interface of a host that has one of these addresses, else its first that has any.
-fn link_of(facts: &HostFacts, addresses: &[IpAddr]) -> Option<InterfaceName> {
-    let has = |wanted: &dyn Fn(&IpAddr) -> bool| {
-        let found = facts.interfaces.iter().find(|i| i.addresses.iter().any(|net| wanted(&net.addr())));
-        found.map(|i| i.name.clone())
-    };
-    has(&|a| addresses.contains(a)).or_else(|| has(&|a| !a.is_loopback()))
 }
 
 /// Where the target has one of the hub's own addresses, or gets it as the jail's gateway, another of the hub's addresses of

@@ -228,7 +228,7 @@ Examples:
         /// node NAME; `node` may be left out
         #[arg(required = true, value_name = "WORDS", num_args = 1..=2)]
         words: Vec<String>,
-        /// Where its jails may go, several times or with commas [default: every other node but the hub]
+        /// Where its jails may go, several times or with commas [default: every other node that is no hub]
         #[arg(long, value_name = "NODE", value_delimiter = ',')]
         to: Vec<NodeName>,
         /// A jail that stays, several times or with commas

@@ -66,7 +66,7 @@ pub struct Move {
 pub struct Drain {
     /// The node.
     pub node: NodeName,
-    /// Where its jails may go. Without it, to every other node but the hub.
+    /// Where its jails may go. Without it, to every other node that is no hub.
     #[serde(default)]
     #[schemars(with = "Option<Vec<NodeName>>")]
     pub to: Vec<NodeName>,

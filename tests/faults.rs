@@ -12,6 +12,8 @@ mod bench;
 mod case;
 #[path = "fleet/client.rs"]
 mod client;
+#[path = "faults/echoes.rs"]
+mod echoes;
 #[path = "faults/evidence.rs"]
 mod evidence;
 #[path = "fleet/lab.rs"]

@@ -5,7 +5,7 @@
 #   ssh CLIENT /bin/sh -s -- count FILE SECONDS URL [PAUSE] < client.sh  adds one by GET URL/increment, again and again (PAUSE seconds between); FILE gets every acknowledged value
 #   ssh CLIENT /bin/sh -s -- verify FILE URL             < client.sh   no acknowledged value may be lost or given twice
 # A line of a probe's FILE: start and end in milliseconds, URL, and the host that answered or '-'.
-# A line of a count's FILE: time in milliseconds, the value or '-' for an increment that nobody acknowledged.
+# A line of a count's FILE: when it was asked for, in seconds, and the value or '-' for an increment that nobody acknowledged.
 set -eu
 LC_ALL=C
 PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin
@@ -86,14 +86,15 @@ count() { # count FILE SECONDS URL [PAUSE]
 	rm -f "$1" "$1.stop"
 	: >"$1"
 	deadline=$(($(date +%s) + $2))
-	while [ "$(date +%s)" -lt "$deadline" ] && [ ! -e "$1.stop" ]; do
+	# As few programs as can be: where many of these run on one machine, the asking must not be the load.
+	while now=$(date +%s) && [ "$now" -lt "$deadline" ] && [ ! -e "$1.stop" ]; do
 		value=$(timeout 10 fetch -q -T 10 -o - "$3/increment" 2>/dev/null) || value=-
 		case $value in '' | *[!0-9]*) value=- ;; esac
-		echo "$(milliseconds "$1.tmp") $value" >>"$1"
+		echo "$now $value" >>"$1"
 		# Nobody answers: no need to ask a thousand times.
 		if [ "$value" = - ]; then sleep 0.1; elif [ -n "${4:-}" ]; then sleep "$4"; fi
 	done
-	rm -f "$1.tmp" "$1.stop"
+	rm -f "$1.stop"
 }
 
 verify() { # verify FILE URL

@@ -401,6 +401,9 @@ jail_dataset() {
 		cr=$(printf '\r')
 		nl='
 		'
+		held() { # held FILE: its first line, without a program
+		    if IFS= read -r content <"$1"; then printf %s "$content"; fi
+		}
 		reply() { # reply STATUS BODY
 		    printf 'HTTP/1.0 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s' "$1" "${#2}" "$2"
 		    exit 0
@@ -417,8 +420,8 @@ jail_dataset() {
 		# An unread body would turn the answer into a reset connection.
 		if [ "$length" -gt 0 ]; then head -c "$length" >/dev/null; fi
 		case "$method $target" in
-		'GET /') reply '200 OK' "jail=$(cat /www/name)${nl}host=$(cat /var/run/host)${nl}count=$(cat /data/count)$nl" ;;
-		'GET /count') reply '200 OK' "$(cat /data/count)$nl" ;;
+		'GET /') reply '200 OK' "jail=$(held /www/name)${nl}host=$(held /var/run/host)${nl}count=$(held /data/count)$nl" ;;
+		'GET /count') reply '200 OK' "$(held /data/count)$nl" ;;
 		'POST /count' | 'GET /increment')
 		    if new=$(lockf -k -s -t 20 /data/lock /bin/sh /www/increment.sh); then reply '200 OK' "$new$nl"; fi
 		    reply '500 Internal Server Error' "the counter could not be written$nl"
@@ -431,7 +434,7 @@ jail_dataset() {
 		#!/bin/sh
 		# Runs under lockf(1): the next value is on disk, under its final name, before anybody hears of it.
 		set -eu
-		old=$(cat /data/count)
+		read -r old </data/count
 		case $old in '' | *[!0-9]*) echo "the counter holds '$old'" >&2 && exit 1 ;; esac
 		new=$((old + 1))
 		echo "$new" >/data/count.new

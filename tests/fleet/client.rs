@@ -32,9 +32,10 @@ pub struct Seen {
 }
 
 impl<'a> Client<'a> {
-    /// Increments by GET URL/increment, one after the other.
+    /// Increments by GET URL/increment, one after the other, a few times a second: asking without a rest would take a
+    /// processor of the machine that has all hosts.
     pub fn counting(fleet: &'a Fleet, url: &str) -> Client<'a> {
-        Client::begin(fleet, "count", &[url])
+        Client::counting_slowly(fleet, url, "0.2")
     }
 
     /// The same with a rest between two increments, in seconds: many of these clients leave the processor to others.

@@ -1,5 +1,9 @@
 //! What the Linux kernel knows about interfaces, addresses and routes, read through `ip -j` and said in FreeBSD's words.
+//!
+//! Interfaces and addresses are asked for once in a process's life, until it changes something: `ifconfig -a` needs them
+//! for each interface, and a program that is started costs a lab more than all it says.
 
+use std::cell::RefCell;
 use std::io;
 use std::process::Command;
 use std::process::Stdio;
@@ -103,8 +107,32 @@ pub struct Address {
     pub peer: Option<String>,
 }
 
+thread_local! {
+    static LINKS: RefCell<Option<Vec<Value>>> = const { RefCell::new(None) };
+    static ADDRESSES: RefCell<Option<Vec<Value>>> = const { RefCell::new(None) };
+}
+
+/// Somebody changed interfaces or addresses: what is known of them is no longer so.
+pub fn forget() {
+    LINKS.take();
+    ADDRESSES.take();
+}
+
+/// What is known, or else asked for.
+fn known(known: &'static std::thread::LocalKey<RefCell<Option<Vec<Value>>>>, args: &[&str]) -> io::Result<Vec<Value>> {
+    if let Some(list) = known.with_borrow(Clone::clone) {
+        return Ok(list);
+    }
+    let list = ip_list(args)?;
+    known.set(Some(list.clone()));
+    Ok(list)
+}
+
 /// Runs `ip`; its complaint is the error's text.
 pub fn ip(args: &[&str]) -> io::Result<String> {
+    if !args.iter().any(|word| ["show", "get"].contains(word)) {
+        forget();
+    }
     let output = Command::new(tool("ip")).args(args).stdin(Stdio::null()).output()?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -144,7 +172,7 @@ pub fn freebsd_name(device: &str) -> String {
 
 /// All interfaces of this network namespace in FreeBSD's order: network cards, the loopback, then those that were made later.
 pub fn links() -> io::Result<Vec<Link>> {
-    let mut links: Vec<Link> = ip_list(&["-d", "link", "show"])?.iter().map(link).collect();
+    let mut links: Vec<Link> = known(&LINKS, &["-d", "link", "show"])?.iter().map(link).collect();
     // The loopback is Linux' first interface; FreeBSD finds the cards before.
     links.sort_by_key(|link| match (link.notes.cloner.as_str(), link.device.as_str()) {
         ("", _) => (0, link.index),
@@ -191,13 +219,13 @@ fn link(value: &Value) -> Link {
 
 /// All addresses of this network namespace (of one interface, if named), as the kernel orders them.
 pub fn addresses(device: Option<&str>) -> io::Result<Vec<Address>> {
-    let mut args = vec!["addr", "show"];
-    if let Some(device) = device {
-        args.extend(["dev", device]);
-    }
+    let wanted = |name: &str| device.is_none_or(|device| device == name);
     let mut list: Vec<Address> = Vec::new();
-    for entry in ip_list(&args)? {
+    for entry in known(&ADDRESSES, &["addr", "show"])? {
         let device = text(&entry, "ifname");
+        if !wanted(&device) {
+            continue;
+        }
         let start = list.len();
         for info in entry["addr_info"].as_array().into_iter().flatten() {
             let local = text(info, "local");

@@ -105,8 +105,10 @@ fn a_plain_tree_goes_there_and_back() {
 fn a_tree_with_a_property_of_every_origin_goes_there_and_back() {
     let bench = Bench::make();
     let web = plain(&bench);
+    // Both pools are of one host here, so away from home `data` is mounted below `web` (mover.rs), in a folder that comes
+    // home with it.
     bench.sh(&format!(
-        "zfs set mountpoint={} {web}/data; zfs set canmount=noauto exec=off {web}/data; zfs set org.example:owner='a b' {web}; zfs create -o readonly=on {web}/data/deep; zfs set refquota=400m reservation=10m {web}",
+        "zfs set mountpoint={} {web}/data; mkdir $(zfs get -Hp -o value mountpoint {web})/data; zfs set canmount=noauto exec=off {web}/data; zfs set org.example:owner='a b' {web}; zfs create -o readonly=on {web}/data/deep; zfs set refquota=400m reservation=10m {web}",
         bench.path("elsewhere")
     ));
     to_and_fro_but_for_deep(&bench);

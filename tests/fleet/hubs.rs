@@ -129,29 +129,76 @@ fn there_and_back(fleet: &Fleet, file: &Path, up: fn(&Fleet)) {
     assert_eq!(before, network(fleet), "left after coming home");
 }
 
-#[test]
-fn a_jail_moves_between_nodes_that_have_two_hubs() {
-    let Some(fleet) = Fleet::lab("a_jail_moves_between_nodes_that_have_two_hubs") else { return };
-    let (hub, spare, big) = (key(&fleet, "client", "wg0"), key(&fleet, "spare", "wg1"), key(&fleet, "big", "wg1"));
+/// Both nodes have a second tunnel, to the client.
+fn redundant(fleet: &Fleet) {
+    let (hub, spare, big) = (key(fleet, "client", "wg0"), key(fleet, "spare", "wg1"), key(fleet, "big", "wg1"));
     let nodes =
         [(spare, format!("AllowedIPs = 10.78.0.2/32, {SPARE}")), (big, format!("AllowedIPs = 10.78.0.3/32, {BIG}"))];
-    interface(&fleet, "client", "wg0", "10.78.0.1/24", &nodes);
-    routes(&fleet, "client", "wg0", &format!("{SPARE}, {BIG}"), 0);
-    forwards(&fleet);
+    interface(fleet, "client", "wg0", "10.78.0.1/24", &nodes);
+    routes(fleet, "client", "wg0", &format!("{SPARE}, {BIG}"), 0);
+    forwards(fleet);
     for (node, address) in [("spare", "10.78.0.2/24"), ("big", "10.78.0.3/24")] {
         let peer = "AllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = 203.0.113.100:51820\nPersistentKeepalive = 1";
-        interface(&fleet, node, "wg1", address, &[(hub.clone(), peer.to_owned())]);
+        interface(fleet, node, "wg1", address, &[(hub.clone(), peer.to_owned())]);
         // What the second hub asks is answered by its own tunnel.
-        routes(&fleet, node, "wg1", "10.78.0.0/24", 1);
+        routes(fleet, node, "wg1", "10.78.0.0/24", 1);
         // Not the port of wg0.
         fleet.sh(node, "sed -i '' -e 's/^ListenPort = .*/ListenPort = 51821/' /usr/local/etc/wireguard/wg1.conf");
     }
-    there_and_back(&fleet, &two_hubs(&fleet), |fleet| {
-        for node in ["spare", "big"] {
-            answers(fleet, node, "ping -n -q -c 1 -t 2 10.77.0.1");
-            answers(fleet, node, "ping -n -q -c 1 -t 2 10.78.0.1");
-        }
-    });
+}
+
+fn both_tunnels(fleet: &Fleet) {
+    for node in ["spare", "big"] {
+        answers(fleet, node, "ping -n -q -c 1 -t 2 10.77.0.1");
+        answers(fleet, node, "ping -n -q -c 1 -t 2 10.78.0.1");
+    }
+}
+
+#[test]
+fn a_jail_moves_between_nodes_that_have_two_hubs() {
+    let Some(fleet) = Fleet::lab("a_jail_moves_between_nodes_that_have_two_hubs") else { return };
+    redundant(&fleet);
+    there_and_back(&fleet, &two_hubs(&fleet), both_tunnels);
+}
+
+#[test]
+fn a_second_hub_that_fails_in_the_middle_is_as_it_was_afterwards() {
+    let Some(fleet) = Fleet::lab("a_second_hub_that_fails") else { return };
+    redundant(&fleet);
+    boot_all(&fleet);
+    both_tunnels(&fleet);
+    let (file, lab) = (two_hubs(&fleet), fleet.in_lab());
+    let before = network(&fleet);
+    let moves = || fleet.jailferry_with(&file, &["migrate", "web", "big", "--yes"]);
+
+    // It refuses: the first one, which had switched already, gets its own back.
+    let fault = lab.fail("client", "192.168.123.50/32", Some(1), "a fault of the second hub");
+    let told = moves().exits(4);
+    assert_eq!(lab.fired(&fault), 1, "{}", told.all);
+    assert!(told.all.contains("a fault of the second hub"), "{}", told.all);
+    lab.clear_faults("client");
+    reached(&fleet, "spare");
+    assert_eq!(before, network(&fleet), "left after the second hub refused");
+
+    // It loses its power when it has switched.
+    let at = ["--match", "192.168.123.50/32", "--nth", "1", "--when", "after"];
+    let fault = lab.fault("client", &at, "reboot");
+    let told = moves();
+    assert_eq!(lab.fired(&fault), 1, "{}", told.all);
+    lab.clear_faults("client");
+    wait_until("client is up", || fleet.try_sh("client", "jls name").status.success());
+    both_tunnels(&fleet);
+    let told = match told.status {
+        5 => fleet.jailferry_with(&file, &["recover"]).exits(0),
+        0 | 4 => told,
+        _ => panic!("neither moved, rolled back nor in need of `recover`\n{}", told.all),
+    };
+    if fleet.runs_on("web") == ["big"] {
+        reached(&fleet, "big");
+        fleet.jailferry_with(&file, &["migrate", "web", "spare", "--yes"]).exits(0);
+    }
+    reached(&fleet, "spare");
+    assert_eq!(before, network(&fleet), "left after the second hub was gone\n{}", told.all);
 }
 
 #[test]

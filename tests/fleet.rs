@@ -74,5 +74,7 @@ mod thin;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]
 #[path = "fleet/tool.rs"]
 mod tool;
+#[path = "fleet/turns.rs"]
+mod turns;
 #[path = "fleet/volumes.rs"]
 mod volumes;

@@ -14,6 +14,8 @@ use crate::cli::migrate;
 use crate::cli::migrate::Consent;
 use crate::cli::output;
 use crate::cli::prepare;
+use crate::cli::prepare::Drawn;
+use crate::cli::replan::Replan;
 use crate::plan::assemble;
 use crate::plan::saved;
 use crate::plan::saved::Difference;
@@ -42,15 +44,14 @@ pub(super) async fn apply(global: &Global, file: &Path, consent: Consent) -> Exi
         Err(exit) => return exit,
     };
     let renderer = migrate::renderer(global, consent);
-    let stale = compare(&saved, &fleet, &hosts, &|event| renderer.event(&event)).await;
-    let stale = match stale {
-        Ok(stale) => stale,
+    let drawn = match compare(&saved, &fleet, &hosts, &|event| renderer.event(&event)).await {
+        Ok(Ok(drawn)) => drawn,
+        Ok(Err(stale)) => {
+            renderer.finish();
+            return tell(global, file, &saved, &stale);
+        }
         Err(exit) => return exit,
     };
-    if !stale.is_empty() {
-        renderer.finish();
-        return tell(global, file, &saved, &stale);
-    }
     if consent.dry_run && !global.json {
         renderer.finish();
         let plan = &saved.plan;
@@ -65,7 +66,9 @@ pub(super) async fn apply(global: &Global, file: &Path, consent: Consent) -> Exi
         ));
         return Exit::Done;
     }
-    let exit = migrate::decide(global, &saved.plan, &hosts, &renderer, consent).await;
+    let replan =
+        Replan { fleet: &fleet, hosts: &hosts, renderer: &renderer, hooks: &[], drawn: &drawn, as_it_stands: true };
+    let exit = migrate::decide(global, &replan, consent).await;
     drop(hosts);
     exit
 }
@@ -106,13 +109,13 @@ fn usable(saved: &SavedPlan) -> Result<(), Exit> {
     Err(Exit::Refused)
 }
 
-/// Asks the hosts again: what is not as it was when the plan was made.
+/// Asks the hosts again: the plan with what it rests on now, or what is not as it was when it was made.
 async fn compare(
     saved: &SavedPlan,
     fleet: &FleetFile,
     hosts: &Hosts,
     events: &(dyn Fn(Event) + Send + Sync),
-) -> Result<Vec<Difference>, Exit> {
+) -> Result<Result<Drawn, Vec<Difference>>, Exit> {
     let (plan, jail) = (&saved.plan, &saved.plan.jail);
     let settings = saved.options.over(&fleet.fleet.options_of(jail)).settle();
     let gathered = gather::evidence(hosts, &fleet.fleet, jail, &plan.target, settings.transfer, events).await;
@@ -120,19 +123,23 @@ async fn compare(
         output::complain(&format!("the fleet cannot be asked; nothing was changed\n{error}"));
         Exit::Refused
     })?;
-    let Some(situation) = situation else { return Ok(saved.stale(&saved.evidence, &findings.into_sorted())) };
+    let Some(situation) = situation else { return Ok(Err(saved.stale(&saved.evidence, &findings.into_sorted()))) };
     let fields = saved::matters(&evidence, &situation, &settings);
     let evidence = saved.planned_from(evidence);
-    match assemble::plan_as(&evidence, &situation, &settings, &plan.owner, &plan.run, findings) {
+    let stale = match assemble::plan_as(&evidence, &situation, &settings, &plan.owner, &plan.run, findings) {
         Ok(now) => {
             let mut all = saved.stale(&fields, &now.findings);
             if all.is_empty() {
                 all = saved.other_steps(&now);
             }
-            Ok(all)
+            all
         }
-        Err(findings) => Ok(saved.stale(&fields, &findings)),
+        Err(findings) => saved.stale(&fields, &findings),
+    };
+    if !stale.is_empty() {
+        return Ok(Err(stale));
     }
+    Ok(Ok(Drawn { plan: plan.clone(), fields, settings, evidence, situation }))
 }
 
 fn tell(global: &Global, file: &Path, saved: &SavedPlan, stale: &[Difference]) -> Exit {

@@ -32,9 +32,10 @@ use crate::cli::plan;
 use crate::cli::prepare;
 use crate::cli::prepare::Drawn;
 use crate::cli::prepare::Undrawn;
+use crate::cli::replan::Replan;
+use crate::cli::replan::reasons;
 use crate::cli::waiting::Gate;
 use crate::cli::waiting::Waiting;
-use crate::cli::waiting::reasons;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RunId;
@@ -387,11 +388,14 @@ impl Together<'_> {
         }
         let waiting = Waiting {
             gate: self.gate,
-            fleet: self.fleet,
-            hosts: &hosts,
-            renderer,
-            hooks: &self.orders.batch.hooks,
-            drawn: &drawn,
+            replan: Replan {
+                fleet: self.fleet,
+                hosts: &hosts,
+                renderer,
+                hooks: &self.orders.batch.hooks,
+                drawn: &drawn,
+                as_it_stands: false,
+            },
             seen: generation,
             fresh: OnceLock::new(),
             room: Mutex::new(Some(room)),

@@ -23,7 +23,7 @@ use crate::cli::migrate::Consent;
 use crate::cli::output;
 use crate::cli::prepare;
 use crate::cli::prepare::Undrawn;
-use crate::cli::waiting::reasons;
+use crate::cli::replan::reasons;
 use crate::facts::HostFacts;
 use crate::model::JailName;
 use crate::model::NodeName;

@@ -41,12 +41,7 @@ impl Ended {
     }
 }
 
-/// Runs a plan from the first step to its outcome.
-pub(super) async fn execute(plan: &Plan, hosts: &Hosts, renderer: &Renderer) -> Exit {
-    in_turn(plan, hosts, renderer, None, None).await.exit
-}
-
-/// The same, waiting for its turn behind the copy; `note` goes into its journal.
+/// Runs a plan from the first step to its outcome, waiting for its turn behind the copy; `note` goes into its journal.
 pub(super) async fn in_turn<'a>(
     plan: &'a Plan,
     hosts: &'a Hosts,

@@ -8,9 +8,11 @@ use crate::cli::Global;
 use crate::cli::execute;
 use crate::cli::input;
 use crate::cli::input::FleetFile;
+use crate::cli::network_turn::Alone;
 use crate::cli::output;
 use crate::cli::plan;
 use crate::cli::prepare;
+use crate::cli::replan::Replan;
 use crate::cli::words;
 use crate::model::JailName;
 use crate::model::NodeName;
@@ -68,22 +70,20 @@ pub(super) async fn one(
     consent: Consent,
 ) -> Exit {
     let renderer = renderer(global, consent);
-    let planned = prepare::plan(global, fleet, hosts, jail, target, options, &|e| renderer.event(&e)).await;
-    let the_plan = match planned {
-        Ok(plan) => plan,
+    let there = (jail, target);
+    let drawn = prepare::draw(global, fleet, hosts, there, options, &|e| renderer.event(&e), &|_, _| ()).await;
+    let drawn = match drawn {
+        Ok(drawn) => drawn,
         Err(exit) => return exit,
     };
-    decide(global, &the_plan, hosts, &renderer, consent).await
+    let replan = Replan { fleet, hosts, renderer: &renderer, hooks: &[], drawn: &drawn, as_it_stands: false };
+    decide(global, &replan, consent).await
 }
 
 /// Shows the plan, or refuses, or asks and carries it out.
-pub(super) async fn decide(
-    global: &Global,
-    the_plan: &Plan,
-    hosts: &Hosts,
-    renderer: &Renderer,
-    consent: Consent,
-) -> Exit {
+pub(super) async fn decide(global: &Global, replan: &Replan<'_>, consent: Consent) -> Exit {
+    let Replan { hosts, renderer, .. } = *replan;
+    let the_plan = &replan.drawn.plan;
     if consent.dry_run {
         renderer.finish();
         return plan::show(global, the_plan);
@@ -97,7 +97,8 @@ pub(super) async fn decide(
     if !consent.yes && !agreed(global, the_plan) {
         return Exit::Refused;
     }
-    execute::execute(the_plan, hosts, renderer).await
+    let turn = Alone::new(*replan);
+    execute::in_turn(the_plan, hosts, renderer, Some(&turn), None).await.exit
 }
 
 /// Shows the essence and asks; without a terminal nobody can answer, so `--yes` is required.

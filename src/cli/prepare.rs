@@ -51,40 +51,8 @@ pub enum Undrawn {
     Failed(Exit),
 }
 
-/// Asks the fleet and plans. What went wrong has been said when this fails.
-///
-/// # Errors
-/// The exit code to end with.
-pub async fn plan(
-    global: &Global,
-    fleet: &FleetFile,
-    hosts: &Hosts,
-    jail: &JailName,
-    target: &NodeName,
-    options: &Options,
-    events: &(dyn Fn(Event) + Send + Sync),
-) -> Result<Plan, Exit> {
-    draw(global, fleet, hosts, (jail, target), options, events, &|_, _| ()).await.map(|drawn| drawn.plan)
-}
-
-/// As [`plan()`], with a further look at what the hosts said; what it finds stands alone when it forbids the run and too
-/// little is known to plan.
-///
-/// # Errors
-/// The exit code to end with.
-pub async fn plan_examined(
-    global: &Global,
-    fleet: &FleetFile,
-    hosts: &Hosts,
-    there: (&JailName, &NodeName),
-    options: &Options,
-    events: &(dyn Fn(Event) + Send + Sync),
-    examine: &(dyn Fn(&Evidence, &mut Findings) + Sync),
-) -> Result<Plan, Exit> {
-    draw(global, fleet, hosts, there, options, events, examine).await.map(|drawn| drawn.plan)
-}
-
-/// As [`plan_examined`], with what the plan was made from.
+/// Asks the fleet and plans, with a further look at what the hosts said; what that finds stands alone when it forbids the
+/// run and too little is known to plan. What went wrong has been said when this fails.
 ///
 /// # Errors
 /// The exit code to end with.

@@ -8,6 +8,7 @@ use crate::cli::execute;
 use crate::cli::input;
 use crate::cli::input::FleetFile;
 use crate::cli::leftovers;
+use crate::cli::network_turn;
 use crate::cli::output;
 use crate::cli::prepare;
 use crate::cli::takeover;
@@ -18,6 +19,7 @@ use crate::model::NodeName;
 use crate::model::RunId;
 use crate::model::Standing;
 use crate::plan::Plan;
+use crate::remote::Hosts;
 use crate::saga::Journal;
 use crate::saga::Record;
 use crate::saga::RunRecord;
@@ -26,6 +28,7 @@ use crate::saga::direction::direction;
 use crate::saga::journal;
 use crate::saga::journal::FoundRun;
 use crate::saga::record::FinishedRecord;
+use crate::ui::event::Event;
 use crate::ui::renderer::Renderer;
 use crate::ui::sanitize;
 
@@ -98,7 +101,29 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
         }
     }
     let renderer = Renderer::choose(global.json, output::colour(std::io::IsTerminal::is_terminal(&std::io::stdout())));
-    execute::carry_out(&plan, &hosts, &renderer, journal, Some(&way)).await
+    in_turn(&plan, &hosts, &renderer, journal, &way).await
+}
+
+/// Forward or back, with the turn to change the network: the run may have lost it when it fell silent.
+async fn in_turn(plan: &Plan, hosts: &Hosts, renderer: &Renderer, journal: Journal, way: &Direction) -> Exit {
+    if !network_turn::is_needed(plan, way) {
+        return execute::carry_out(plan, hosts, renderer, journal, Some(way)).await;
+    }
+    let tell = |text: String| renderer.event(&Event::Note { text });
+    if let Err(error) = network_turn::take(plan, hosts, &tell).await {
+        renderer.finish();
+        output::complain(&format!("{error}\nnothing was changed now"));
+        return Exit::NeedsHuman;
+    }
+    let exit = execute::carry_out(plan, hosts, renderer, journal, Some(way)).await;
+    // Its own steps may have done that already; without them the next one would wait until this one counts as silent.
+    if let Err(error) = network_turn::leave(plan, hosts).await {
+        output::complain(&format!(
+            "{error}\nthe next run on {} waits until this one has been silent for long enough",
+            plan.hub
+        ));
+    }
+    exit
 }
 
 /// This machine has no journal of an interrupted run: the hub may know one of another machine.
@@ -185,7 +210,7 @@ async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> E
     };
     tell(&plan, &way);
     let renderer = Renderer::choose(global.json, output::colour(std::io::IsTerminal::is_terminal(&std::io::stdout())));
-    execute::carry_out(&plan, &hosts, &renderer, journal, Some(&way)).await
+    in_turn(&plan, &hosts, &renderer, journal, &way).await
 }
 
 /// The hub knows of no run, or does not answer: tells what is written on the jails' datasets of runs that have not ended.

@@ -7,6 +7,7 @@ use crate::cli::known;
 use crate::cli::migrate;
 use crate::cli::migrate::Consent;
 use crate::cli::prepare;
+use crate::cli::replan::Replan;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Severity;
 use crate::plan::rollback;
@@ -30,14 +31,15 @@ pub(super) async fn rollback(global: &Global, wanted: &str, options: &Options, c
     let renderer = migrate::renderer(global, consent);
     let events = |event| renderer.event(&event);
     let there = (&run.jail, &run.source);
-    let planned = prepare::plan_examined(global, &fleet, &hosts, there, options, &events, &|evidence, findings| {
+    let drawn = prepare::draw(global, &fleet, &hosts, there, options, &events, &|evidence, findings| {
         rollback::examine(&run, &later, &evidence.hosts, findings);
     })
     .await;
-    let mut plan = match planned {
-        Ok(plan) => plan,
+    let mut drawn = match drawn {
+        Ok(drawn) => drawn,
         Err(exit) => return exit,
     };
+    let plan = &mut drawn.plan;
     let mut more = Findings::default();
     rollback::only_increments(&run, &plan.steps, &mut more);
     let known: Vec<_> = more.into_sorted().into_iter().filter(|f| !plan.findings.contains(f)).collect();
@@ -46,7 +48,9 @@ pub(super) async fn rollback(global: &Global, wanted: &str, options: &Options, c
     if plan.findings.iter().all(|f| f.severity != Severity::Error) {
         plan.summary.insert(0, rollback::summary(&run));
     }
-    let exit = migrate::decide(global, &plan, &hosts, &renderer, consent).await;
+    let replan =
+        Replan { fleet: &fleet, hosts: &hosts, renderer: &renderer, hooks: &[], drawn: &drawn, as_it_stands: false };
+    let exit = migrate::decide(global, &replan, consent).await;
     drop(hosts);
     exit
 }

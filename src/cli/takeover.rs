@@ -32,7 +32,7 @@ use crate::ui::sanitize;
 const MARGIN: u64 = 10;
 
 /// Seconds after which an owner with the longest lease there is has surely given a sign of life.
-const LONGEST_BEAT: u64 = 100 + MARGIN;
+pub(super) const LONGEST_BEAT: u64 = 100 + MARGIN;
 
 /// What the hub knows of a run.
 pub(super) enum Known {

@@ -17,25 +17,15 @@ use tokio::sync::RwLock;
 
 use crate::batch::drain;
 use crate::batch::queue::Queue;
-use crate::cli::gather;
-use crate::cli::input::FleetFile;
-use crate::cli::prepare::Drawn;
+use crate::cli::network_turn;
+use crate::cli::replan::Replan;
 use crate::model::NodeName;
 use crate::plan::Plan;
-use crate::plan::Severity;
-use crate::plan::assemble;
-use crate::plan::finding::Findings;
-use crate::plan::hooks;
-use crate::plan::refresh;
-use crate::plan::situation;
-use crate::playbook::batch::Hook;
 use crate::playbook::window;
 use crate::playbook::window::Window;
-use crate::remote::Hosts;
 use crate::saga::interrupt::Interrupts;
 use crate::saga::turn::Turn;
 use crate::ui::event::Event;
-use crate::ui::renderer::Renderer;
 
 /// How often what may end the waiting is looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -152,12 +142,8 @@ impl Drop for Promise<'_> {
 /// One move's turn.
 pub(super) struct Waiting<'a> {
     pub(super) gate: &'a Gate,
-    pub(super) fleet: &'a FleetFile,
-    pub(super) hosts: &'a Hosts,
-    pub(super) renderer: &'a Renderer,
-    pub(super) hooks: &'a [Hook],
-    /// The plan it began with, and the facts of it.
-    pub(super) drawn: &'a Drawn,
+    /// The plan it began with, and how another one is made.
+    pub(super) replan: Replan<'a>,
     /// How many had cut over when those facts were read.
     pub(super) seen: u64,
     /// The plan it goes on with.
@@ -170,7 +156,8 @@ pub(super) struct Waiting<'a> {
 
 impl Waiting<'_> {
     async fn wait(&self) -> Result<(), String> {
-        let tell = |text: String| self.renderer.event(&Event::Note { text });
+        let Replan { renderer, hosts, drawn, .. } = self.replan;
+        let tell = |text: String| renderer.event(&Event::Note { text });
         drop(self.room.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut waited = false;
         let mut turn = loop {
@@ -184,51 +171,16 @@ impl Waiting<'_> {
         if let Some(why) = self.gate.closed() {
             return Err(why);
         }
-        if waited || *turn != self.seen {
-            let plan = self.again().await?;
+        // This machine's moves wait for each other here, those of other machines at the hub.
+        let changed = network_turn::take(&drawn.plan, hosts, &tell).await?;
+        if waited || changed || *turn != self.seen {
+            let plan = self.replan.again().await?;
             let _ = self.fresh.set(plan);
         }
         *turn += 1;
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
         Ok(())
     }
-
-    /// The same run, planned with what the hosts say now.
-    async fn again(&self) -> Result<Plan, String> {
-        let Drawn { plan, settings, evidence: before, situation, .. } = self.drawn;
-        let (jail, target) = (&plan.jail, &plan.target);
-        let events = |event: Event| self.renderer.event(&event);
-        events(Event::Note { text: "the hosts are asked again, since other things have changed meanwhile".into() });
-        let asked = gather::evidence(self.hosts, &self.fleet.fleet, jail, target, settings.transfer, &events).await;
-        let (now, _, gathered) = asked.map_err(|error| format!("the hosts cannot be asked again: {error}"))?;
-        let now = refresh::refreshed(before, now, situation, &plan.run);
-        let mut findings = Findings::default();
-        let Some(situation) = situation::resolve(&now, jail, target, &mut findings) else {
-            return Err(reasons(&findings.into_sorted()));
-        };
-        for finding in gathered.into_sorted().into_iter().filter(|f| !refresh::is_itself(f, &plan.run)) {
-            findings.take(finding);
-        }
-        let mut fresh = assemble::plan_as(&now, &situation, settings, &plan.owner, &plan.run, findings)
-            .map_err(|findings| reasons(&findings))?;
-        if fresh.refused() {
-            return Err(reasons(&fresh.findings));
-        }
-        refresh::goes_on(plan, &fresh, refresh::seed(plan))
-            .map_err(|why| format!("jail {jail} or its hosts were changed while it was copied: {why}; try again"))?;
-        fresh.hooks = hooks::calls(&fresh, self.hooks);
-        Ok(fresh)
-    }
-}
-
-/// What forbids it, in one text.
-pub(super) fn reasons(findings: &[crate::plan::Finding]) -> String {
-    let errors: Vec<String> = findings
-        .iter()
-        .filter(|f| f.severity == Severity::Error)
-        .map(|f| format!("{}{}", f.host.as_ref().map(|h| format!("{h}: ")).unwrap_or_default(), f.what))
-        .collect();
-    errors.join("; ")
 }
 
 impl Turn for Waiting<'_> {

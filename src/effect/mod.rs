@@ -8,6 +8,7 @@ pub mod canary;
 pub mod command;
 pub mod commands;
 pub mod direct;
+pub mod hand_over;
 pub mod lease;
 pub mod meaning;
 mod network;
@@ -15,7 +16,6 @@ pub mod resume;
 pub mod shell;
 pub mod simulate;
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::Deserialize;
@@ -27,6 +27,7 @@ use crate::effect::command::Command;
 use crate::effect::command::Guard;
 use crate::effect::direct::Direct;
 use crate::effect::direct::SshPublicKey;
+use crate::effect::hand_over::HandOver;
 use crate::effect::lease::Lease;
 use crate::effect::lease::Stage;
 use crate::effect::meaning::Meaning;
@@ -38,7 +39,6 @@ use crate::model::NodeName;
 use crate::model::Notice;
 use crate::model::Owner;
 use crate::model::Prefix;
-use crate::model::PublicKey;
 use crate::model::RemotePath;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
@@ -180,6 +180,10 @@ pub enum Effect {
     RemoveCanary(Canary),
     /// Take the lock of a jail, so that only one run moves it.
     Lock { host: NodeName, jail: JailName, run: RunId, owner: Owner },
+    /// Take the turn to change the network that is switched at a hub: one run at a time, whichever jails move.
+    TakeNetwork { host: NodeName, run: RunId, owner: Owner },
+    /// Give it back.
+    LeaveNetwork { host: NodeName, run: RunId },
     /// Keep the whole plan on the hub, so that another machine can take over.
     StorePlan { host: NodeName, run: RunId },
     /// Write down on the hub how far the run is.
@@ -386,46 +390,6 @@ pub struct RouteSpec {
     pub fib: u16,
 }
 
-/// AllowedIPs of some peers, before and after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HandOver {
-    /// The host whose WireGuard interface decides.
-    pub host: NodeName,
-    /// The interface.
-    pub interface: InterfaceName,
-    /// The peers that change.
-    pub peers: Vec<PeerChange>,
-}
-
-/// One peer's AllowedIPs, before and after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerChange {
-    /// The node behind the peer, for people.
-    pub node: Option<NodeName>,
-    /// The peer.
-    pub public_key: PublicKey,
-    /// What the plan saw.
-    pub before: BTreeSet<Prefix>,
-    /// What it shall be.
-    pub after: BTreeSet<Prefix>,
-}
-
-impl HandOver {
-    /// The same change the other way round.
-    #[must_use]
-    pub fn inverse(&self) -> HandOver {
-        HandOver {
-            peers: self
-                .peers
-                .iter()
-                .rev()
-                .map(|p| PeerChange { before: p.after.clone(), after: p.before.clone(), ..p.clone() })
-                .collect(),
-            ..self.clone()
-        }
-    }
-}
-
 /// Something to prove, without changing anything.
 #[expect(missing_docs, reason = "the fields' names and types say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -563,6 +527,8 @@ impl Effect {
             | Effect::ForgetNeighbours { host, .. }
             | Effect::Announce { host, .. }
             | Effect::Lock { host, .. }
+            | Effect::TakeNetwork { host, .. }
+            | Effect::LeaveNetwork { host, .. }
             | Effect::StorePlan { host, .. }
             | Effect::Mark { host, .. }
             | Effect::Release { host, .. }

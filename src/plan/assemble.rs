@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sha2::Digest;
 use sha2::Sha256;
 
-use crate::effect::HandOver;
+use crate::effect::hand_over::HandOver;
 use crate::facts::HostFacts;
 use crate::facts::fingerprint;
 use crate::model::JailName;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::effect::HandOver;
 use crate::effect::JailPlace;
 use crate::effect::RouteSpec;
+use crate::effect::hand_over::HandOver;
 use crate::facts::HostFacts;
 use crate::facts::Route;
 use crate::model::DatasetName;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::effect::Effect;
-use crate::effect::HandOver;
 use crate::effect::Probe;
+use crate::effect::hand_over::HandOver;
 use crate::effect::simulate::World;
 use crate::model::NodeName;
 use crate::model::Prefix;

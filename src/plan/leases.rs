@@ -162,6 +162,8 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::CheckAnchor { .. }
         | Effect::KeepAnchor { .. }
         | Effect::Lock { .. }
+        | Effect::TakeNetwork { .. }
+        | Effect::LeaveNetwork { .. }
         | Effect::StorePlan { .. }
         | Effect::Mark { .. }
         | Effect::Arm(_)

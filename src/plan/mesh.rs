@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use crate::effect::HandOver;
+use crate::effect::hand_over::HandOver;
 use crate::facts::HostFacts;
 use crate::facts::WireGuard;
 use crate::facts::WireGuardFile;

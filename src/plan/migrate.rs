@@ -9,12 +9,12 @@ use crate::configuration::jail_conf::edit_script;
 use crate::effect::Base;
 use crate::effect::BringBack;
 use crate::effect::Effect;
-use crate::effect::HandOver;
 use crate::effect::Parked;
 use crate::effect::RouteSpec;
 use crate::effect::Transfer;
 use crate::effect::Way;
 use crate::effect::commands::sha256;
+use crate::effect::hand_over::HandOver;
 use crate::effect::meaning::Meaning;
 use crate::model::DatasetName;
 use crate::model::RemotePath;
@@ -50,6 +50,7 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     steps.push(leases::store_the_plan(cast));
     steps.push(notices::leaving(cast));
     steps.extend(copy_everything(cast));
+    steps.push(take_the_network(cast));
     for round in 1..=cast.settings.rounds {
         steps.extend(catch_up(cast, round));
     }
@@ -97,6 +98,18 @@ fn take_the_lock(cast: &Cast<'_>) -> Step {
         Effect::Lock { host: host.clone(), jail: jail.clone(), run: run.clone(), owner },
     )
     .undo(Effect::Unlock { host, jail, run })
+}
+
+/// Nobody else switches at the hub meanwhile: whatever the hosts say from here on is so until the end. Not before the first
+/// copy, which may take long and changes nothing there.
+fn take_the_network(cast: &Cast<'_>) -> Step {
+    let (host, run, owner) = (cast.situation.hub.clone(), cast.run.clone(), cast.owner.clone());
+    Step::new(
+        Phase::Copy,
+        format!("the network of {host} is this run's to change; while another run has it, this one waits"),
+        Effect::TakeNetwork { host: host.clone(), run: run.clone(), owner },
+    )
+    .undo(Effect::LeaveNetwork { host, run })
 }
 
 /// One atomic snapshot of all datasets, and each of them in full (or from the snapshot that an earlier run left).

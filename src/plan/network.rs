@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::effect::PeerChange;
 use crate::effect::RouteSpec;
+use crate::effect::hand_over::PeerChange;
 use crate::facts::HostFacts;
 use crate::facts::Peer;
 use crate::facts::Route;

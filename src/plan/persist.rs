@@ -16,8 +16,8 @@ use crate::configuration::wireguard_conf::Target;
 use crate::configuration::wireguard_conf::edit_hooks;
 use crate::configuration::wireguard_conf::set_allowed_ips;
 use crate::effect::Effect;
-use crate::effect::HandOver;
 use crate::effect::RouteSpec;
+use crate::effect::hand_over::HandOver;
 use crate::effect::meaning::Meaning;
 use crate::facts::HostFacts;
 use crate::facts::RcConf;
@@ -137,6 +137,11 @@ pub fn make_it_last(cast: &Cast<'_>, before: &[Step]) -> Vec<Step> {
     steps.extend(manager.settle(cast));
     steps.extend(leases::forget(cast));
     let (host, jail, run) = (cast.situation.hub.clone(), cast.situation.jail.clone(), cast.run.clone());
+    steps.push(Step::new(
+        Phase::Persist,
+        format!("the network of {host} is the next run's to change"),
+        Effect::LeaveNetwork { host: host.clone(), run: run.clone() },
+    ));
     steps.push(Step::new(Phase::Persist, format!("unlock jail {jail} on {host}"), Effect::Unlock { host, jail, run }));
     steps
 }

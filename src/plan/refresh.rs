@@ -8,16 +8,18 @@ use crate::effect::Effect;
 use crate::model::RunId;
 use crate::plan::Phase;
 use crate::plan::Plan;
+use crate::plan::Step;
 use crate::plan::finding::Finding;
 use crate::plan::leases;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
 
-/// The index of the first step behind the copy of everything: from there on a run must not wait, so this is where it waits
-/// for its turn.
+/// The index of the first step behind the copy of everything, which takes the turn: from there on a run must not wait, so
+/// this is where it does.
 #[must_use]
 pub fn seed(plan: &Plan) -> usize {
-    let behind = |step: &&crate::plan::Step| step.round.is_some() || step.phase != Phase::Copy;
+    let takes = |step: &crate::plan::Step| matches!(step.effect, Effect::TakeNetwork { .. });
+    let behind = |step: &&crate::plan::Step| takes(step) || step.round.is_some() || step.phase != Phase::Copy;
     plan.steps.iter().position(|s| behind(&s)).unwrap_or(plan.steps.len())
 }
 
@@ -50,6 +52,32 @@ pub fn is_itself(finding: &Finding, run: &RunId) -> bool {
     finding.code == "moving" && finding.what.contains(&format!("by run {run} "))
 }
 
+/// A step, but for what only says how much there is to send.
+fn comparable(plan: &Plan, index: usize) -> Option<Step> {
+    plan.steps.get(index).map(|step| {
+        let mut step = step.clone();
+        if let Effect::Transfer(transfer) = &mut step.effect {
+            transfer.estimate = None;
+        }
+        step
+    })
+}
+
+/// Is what a plan has behind its first `done` steps in the other just so?
+///
+/// # Errors
+/// The first step that is another.
+pub fn stands(old: &Plan, new: &Plan, done: usize) -> Result<(), String> {
+    let length = old.steps.len().max(new.steps.len());
+    match (done..length).find(|index| comparable(old, *index) != comparable(new, *index)) {
+        None => Ok(()),
+        Some(index) => {
+            let title = old.steps.get(index).or(new.steps.get(index)).map_or("", |s| s.title.as_str());
+            Err(format!("step {} ({title}) would be another now", index + 1))
+        }
+    }
+}
+
 /// Can a run that has carried out the first `done` steps of one plan go on with the other? Only when it has done exactly
 /// what the other begins with, and the same hosts hear from it.
 ///
@@ -62,16 +90,7 @@ pub fn goes_on(old: &Plan, new: &Plan, done: usize) -> Result<(), String> {
     if seed(new) != done {
         return Err("its datasets are not those that were copied".to_owned());
     }
-    let effect = |plan: &Plan, index: usize| {
-        plan.steps.get(index).map(|step| {
-            let mut step = step.clone();
-            if let Effect::Transfer(transfer) = &mut step.effect {
-                transfer.estimate = None;
-            }
-            step
-        })
-    };
-    if let Some(index) = (0..done).find(|index| effect(old, *index) != effect(new, *index)) {
+    if let Some(index) = (0..done).find(|index| comparable(old, *index) != comparable(new, *index)) {
         let title = old.steps.get(index).map_or("", |s| s.title.as_str());
         return Err(format!("step {} ({title}) would be another now", index + 1));
     }
@@ -105,7 +124,8 @@ mod tests {
         let mut world = Shape::testbed().world();
         let (before, situation, web) = drawn(&world, "web", "big");
         let done = seed(&web);
-        assert!(done > 3 && web.steps[done].round == Some(1), "{done}");
+        assert!(done > 3 && matches!(web.steps[done].effect, Effect::TakeNetwork { .. }), "{done}");
+        assert_eq!(web.steps[done + 1].round, Some(1));
         let (_, _, db) = drawn(&world, "db", "big");
         web.steps[..done].iter().for_each(|s| world.apply(&s.effect).unwrap());
         db.steps.iter().for_each(|s| world.apply(&s.effect).unwrap());
@@ -123,6 +143,9 @@ mod tests {
         let rest = assemble::plan_as(&now, &again, &settings, &tester(), &web.run, findings_now).unwrap();
         assert!(!rest.refused(), "{:?}", rest.findings);
         assert_eq!(goes_on(&web, &rest, done), Ok(()));
+        // Who agreed to the plan as it stands is told where it no longer does.
+        assert_eq!(stands(&web, &web, done), Ok(()));
+        assert!(stands(&web, &rest, done).unwrap_err().contains("would be another now"));
         rest.steps[done..].iter().for_each(|s| world.apply(&s.effect).unwrap());
         let (evidence, _, _) = world.evidence(&Shape::testbed().fleet(), &jail("web"), &node("spare"));
         assert!(evidence.hosts[&node("big")].jail(&jail("web")).is_some());

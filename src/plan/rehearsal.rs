@@ -7,7 +7,6 @@
 use std::net::IpAddr;
 
 use crate::effect::Effect;
-use crate::effect::HandOver;
 use crate::effect::Probe;
 use crate::effect::canary::Canary;
 use crate::effect::canary::CanaryEnd;
@@ -15,6 +14,7 @@ use crate::effect::canary::Goal;
 use crate::effect::canary::Road;
 use crate::effect::canary::Seen;
 use crate::effect::canary::Trial;
+use crate::effect::hand_over::HandOver;
 use crate::facts::HostFacts;
 use crate::facts::JailFacts;
 use crate::facts::Outside;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -13,6 +14,9 @@ pub const INTERRUPTED: &str = "interrupted as asked";
 
 /// What it says of a run that [`crate::saga::run::Run::recover`] took back.
 pub const RECOVERED: &str = "recovering an interrupted run";
+
+/// How often somebody who waits looks whether he was asked to turn round.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How often somebody asked to stop.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +57,13 @@ impl Interrupts {
     #[must_use]
     pub fn asked(&self) -> bool {
         self.count.load(Ordering::SeqCst) > 0
+    }
+
+    /// Resolves at the first request.
+    pub async fn asked_to(&self) {
+        while !self.asked() {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Resolves at the second request.

@@ -201,8 +201,8 @@ impl<'a> Run<'a> {
             if index == refresh::seed(self.plan)
                 && let Some(turn) = self.turn.take()
             {
-                if let Err(reason) = self.take_turn(turn).await {
-                    return self.unwind(index, reason).await;
+                if let Err(reason) = self.take_turn(index, turn).await {
+                    return self.unwind(index + 1, reason).await;
                 }
                 no_return = self.plan.point_of_no_return();
                 continue;
@@ -263,11 +263,18 @@ impl<'a> Run<'a> {
     }
 
     /// Waits until this run may cut over, and goes on with the plan that holds then.
-    async fn take_turn(&mut self, turn: &'a dyn Turn) -> Result<(), String> {
+    async fn take_turn(&mut self, index: usize, turn: &'a dyn Turn) -> Result<(), String> {
+        if self.plan.steps.get(index).is_some_and(|step| matches!(step.effect, Effect::TakeNetwork { .. })) {
+            // Coming to the turn takes it, and whatever stops us then must give it back.
+            self.journal
+                .step(index + 1, StepEvent::Intended, None)
+                .map_err(|e| format!("the journal cannot be written: {e}"))?;
+            self.started.insert(index);
+        }
         let stop = self.interrupts.clone();
         tokio::select! {
             came = turn.come() => came?,
-            () = stop.stop_now() => return Err(INTERRUPTED.into()),
+            () = stop.asked_to() => return Err(INTERRUPTED.into()),
         };
         let Some(plan) = turn.plan() else { return Ok(()) };
         let whole = serde_json::to_value(plan).map_err(|e| format!("the plan cannot be written: {e}"))?;

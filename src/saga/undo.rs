@@ -67,6 +67,8 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::MakeCanary(_)
         | Effect::RemoveCanary(_)
         | Effect::Lock { .. }
+        | Effect::TakeNetwork { .. }
+        | Effect::LeaveNetwork { .. }
         | Effect::StorePlan { .. }
         | Effect::Mark { .. }
         | Effect::Arm(_)

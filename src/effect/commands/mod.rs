@@ -6,6 +6,7 @@
 pub mod canary;
 mod ending;
 mod files;
+pub mod hub_turn;
 mod jail;
 mod keys;
 pub mod lease;
@@ -124,6 +125,8 @@ impl Effect {
             Effect::ForgetNeighbours { host, addresses, jails } => network::forget_neighbours(host, addresses, jails),
             Effect::Announce { host, jail, neighbours } => network::announce(host, jail, neighbours),
             Effect::Lock { host, jail, run, owner } => lock::lock(host, jail, run, owner),
+            Effect::TakeNetwork { host, run, owner } => hub_turn::take(host, run, owner),
+            Effect::LeaveNetwork { host, run } => hub_turn::leave(host, run),
             Effect::StorePlan { host, run } => Work::StorePlan {
                 store: lease::store_plan(host, run, lease::THIS_PLAN),
                 host: host.clone(),

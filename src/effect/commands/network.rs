@@ -1,19 +1,21 @@
 //! route(8), ifconfig(8), wg(8) and pfctl(8): contract sections 1, 3 and 4.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::effect::HandOver;
 use crate::effect::RouteSpec;
 use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::commands::SHORT;
 use crate::effect::commands::probe::ping;
+use crate::effect::hand_over::HandOver;
+use crate::effect::hand_over::Moved;
+use crate::effect::hand_over::PeerChange;
 use crate::model::Family;
 use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Prefix;
+use crate::model::PublicKey;
 
 fn run(host: &NodeName, script: String) -> Work {
     // None of these tools leaves anything running.
@@ -140,47 +142,38 @@ pub(super) fn jail_route(host: &NodeName, jail: &JailName, to: IpAddr, gateway: 
     run(host, format!("{seen}{change}"))
 }
 
-fn listed(prefixes: &BTreeSet<Prefix>) -> String {
-    prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// Sorted as `LC_ALL=C sort` does, for the comparison on the host.
-fn sorted_text(prefixes: &BTreeSet<Prefix>) -> String {
-    let mut texts: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
-    texts.sort();
-    texts.join(",")
-}
-
-/// Compare-and-swap under a lock on the host, one `wg set` for all peers, read back (contract 3.2). A peer that is not
-/// there would be created by `wg set`, so it is looked for first (contract 0.8).
+/// Compare-and-swap of who has the prefixes, under a lock on the host, one `wg set` for all peers, read back (contract
+/// 3.2). What else a peer has is left as it is found: another run may have changed it since the plan was made. A peer that
+/// is not there would be created by `wg set`, so it is looked for first (contract 0.8).
 pub(super) fn hand_over(hand_over: &HandOver) -> Work {
     let HandOver { host, interface, peers } = hand_over;
+    let moved = hand_over.moved();
     let mut inner = format!(
-        "now() {{ wg show {interface} allowed-ips | awk -F '\\t' -v k=\"$1\" '$1 == k {{ print $2 }}' | sed 's/(none)//' | tr ' ' '\\n' | sort | paste -sd , -; }}\nalready=yes\n"
+        "has() {{ wg show {interface} allowed-ips | awk -F '\t' -v k=\"$1\" '$1 == k {{ n = split($2, a, \" \"); for (i = 1; i <= n; i++) if (a[i] != \"(none)\") print a[i] }}'; }}\nowner() {{ wg show {interface} allowed-ips | awk -F '\t' -v p=\"$1\" '{{ n = split($2, a, \" \"); for (i = 1; i <= n; i++) if (a[i] == p) print $1 }}'; }}\nalready=yes\n"
     );
     for peer in peers {
         let key = &peer.public_key;
         inner.push_str(&format!(
-            "wg show {interface} peers | grep -qxF {key} || {{ echo 'peer {key} is not on {interface}' >&2; exit 20; }}\n[ \"$(now {key})\" = '{}' ] || already=no\n",
-            sorted_text(&peer.after)
+            "wg show {interface} peers | grep -qxF {key} || {{ echo 'peer {key} is not on {interface}' >&2; exit 20; }}\n"
         ));
+    }
+    let name = |key: Option<&PublicKey>| key.map(ToString::to_string).unwrap_or_default();
+    for Moved { prefix, after, .. } in &moved {
+        inner.push_str(&format!("[ \"$(owner {prefix})\" = '{}' ] || already=no\n", name(*after)));
     }
     inner.push_str("[ $already = no ] || exit 0\n");
-    for peer in peers {
-        let key = &peer.public_key;
+    for Moved { prefix, before, .. } in &moved {
         inner.push_str(&format!(
-            "[ \"$(now {key})\" = '{}' ] || {{ echo \"AllowedIPs of {key} have changed since the plan was made: $(now {key})\" >&2; exit 20; }}\n",
-            sorted_text(&peer.before)
+            "[ \"$(owner {prefix})\" = '{}' ] || {{ echo \"AllowedIPs have changed since the plan was made: {prefix} belongs to peer $(owner {prefix})\" >&2; exit 20; }}\n",
+            name(*before)
         ));
     }
-    let set: Vec<String> =
-        peers.iter().map(|p| format!("peer {} allowed-ips '{}'", p.public_key, listed(&p.after))).collect();
+    let set: Vec<String> = peers.iter().map(|peer| format!("peer {} {}", peer.public_key, new_list(peer))).collect();
     inner.push_str(&format!("wg set {interface} {}\n", set.join(" ")));
-    for peer in peers {
+    for Moved { prefix, after, .. } in &moved {
         inner.push_str(&format!(
-            "[ \"$(now {})\" = '{}' ] || {{ echo 'AllowedIPs did not take' >&2; exit 21; }}\n",
-            peer.public_key,
-            sorted_text(&peer.after)
+            "[ \"$(owner {prefix})\" = '{}' ] || {{ echo 'AllowedIPs did not take' >&2; exit 21; }}\n",
+            name(*after)
         ));
     }
     run(
@@ -189,6 +182,22 @@ pub(super) fn hand_over(hand_over: &HandOver) -> Work {
             "cat > /var/run/jailferry.$$ <<'JAILFERRY_END'\nset -eu\n{inner}JAILFERRY_END\nrc=0\nlockf -k -s -t 30 /var/run/jailferry.lock /bin/sh /var/run/jailferry.$$ || rc=$?\nrm -f /var/run/jailferry.$$\nexit $rc"
         ),
     )
+}
+
+/// `allowed-ips` with what the peer has then, but for what it gives, and with what it gets.
+fn new_list(peer: &PeerChange) -> String {
+    let words = |prefixes: Vec<&Prefix>| prefixes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (given, got) = (words(peer.given().collect()), words(peer.got().collect()));
+    let mut parts = format!("has {}", peer.public_key);
+    if !given.is_empty() {
+        let patterns: String = given.iter().map(|prefix| format!(" -e {prefix}")).collect();
+        // It exits with 1 when nothing is left.
+        parts = format!("{{ {parts} | grep -vxF{patterns} || :; }}");
+    }
+    if !got.is_empty() {
+        parts = format!("{{ {parts}; printf '%s\\n' {}; }}", got.join(" "));
+    }
+    format!("allowed-ips \"$({parts} | paste -sd , -)\"")
 }
 
 /// After the switch, both directions, only this jail's addresses (contract 4.3). pf disabled or absent: nothing to kill.

@@ -126,6 +126,7 @@ impl Host {
             hooks: BTreeMap::new(),
             backups: BTreeMap::new(),
             locks: BTreeMap::new(),
+            switching: None,
             stages: BTreeMap::new(),
             leases: BTreeMap::new(),
             keys: BTreeSet::new(),

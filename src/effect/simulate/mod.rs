@@ -64,6 +64,8 @@ pub struct Host {
     pub backups: BTreeMap<(RemotePath, RunId), String>,
     /// Which run moves which jail.
     pub locks: BTreeMap<JailName, RunId>,
+    /// The run whose turn it is to change the network, on a hub.
+    pub switching: Option<RunId>,
     /// How far runs are, where this host keeps their plans.
     pub stages: BTreeMap<RunId, Stage>,
     /// What it undoes by itself when nobody is heard, and whether it has, or has let go.
@@ -275,6 +277,14 @@ impl World {
             Effect::Lock { host, jail, run, .. } => {
                 let holder = self.host_mut(host)?.locks.entry(jail.clone()).or_insert_with(|| run.clone());
                 if holder == run { Ok(()) } else { refused(format!("run {holder} moves jail {jail} now")) }
+            }
+            Effect::TakeNetwork { host, run, .. } => {
+                let holder = self.host_mut(host)?.switching.get_or_insert_with(|| run.clone());
+                if holder == run { Ok(()) } else { refused(format!("run {holder} changes the network now")) }
+            }
+            Effect::LeaveNetwork { host, run } => {
+                self.host_mut(host)?.switching.take_if(|holder| holder == run);
+                Ok(())
             }
             Effect::StorePlan { host, run } => {
                 self.host_mut(host)?.stages.insert(run.clone(), Stage::Copying);

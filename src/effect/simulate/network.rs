@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::effect::HandOver;
 use crate::effect::RouteSpec;
+use crate::effect::hand_over::HandOver;
+use crate::effect::hand_over::Moved;
 use crate::effect::simulate::Host;
 use crate::effect::simulate::SimulationError;
 use crate::effect::simulate::refused;
@@ -14,7 +15,6 @@ use crate::facts::Peer;
 use crate::facts::Route;
 use crate::model::InterfaceName;
 use crate::model::Prefix;
-use crate::model::PublicKey;
 
 type Done = Result<(), SimulationError>;
 
@@ -116,34 +116,30 @@ impl Host {
     pub(super) fn hand_over(&mut self, change: &HandOver) -> Done {
         let found = self.facts.wireguard.iter_mut().find(|w| w.interface == change.interface);
         let Some(interface) = found else { return refused(format!("wg: {} does not exist", change.interface)) };
-        let peer = |peers: &[Peer], key: &PublicKey| peers.iter().position(|p| p.public_key == *key);
-        let mut indexes = Vec::new();
-        for wanted in &change.peers {
-            let Some(index) = peer(&interface.peers, &wanted.public_key) else {
-                return Err(SimulationError::Changed(format!("peer {} is not there", wanted.public_key)));
-            };
-            indexes.push((index, wanted));
+        if let Some(gone) = change.peers.iter().find(|p| !interface.peers.iter().any(|q| q.public_key == p.public_key))
+        {
+            return Err(SimulationError::Changed(format!("peer {} is not there", gone.public_key)));
         }
-        let allowed = |index: usize, peers: &[Peer]| peers.get(index).map(|p| p.allowed.clone()).unwrap_or_default();
-        if indexes.iter().all(|(i, wanted)| allowed(*i, &interface.peers) == wanted.after) {
+        let moved = change.moved();
+        let owner = |peers: &[Peer], prefix: &Prefix| {
+            peers.iter().find(|p| p.allowed.contains(prefix)).map(|p| p.public_key.clone())
+        };
+        if moved.iter().all(|m| owner(&interface.peers, &m.prefix).as_ref() == m.after) {
             return Ok(());
         }
-        if let Some((_, wanted)) = indexes.iter().find(|(i, wanted)| allowed(*i, &interface.peers) != wanted.before) {
-            return Err(SimulationError::Changed(format!("AllowedIPs of {}", wanted.public_key)));
+        if let Some(other) = moved.iter().find(|m| owner(&interface.peers, &m.prefix).as_ref() != m.before) {
+            return Err(SimulationError::Changed(format!("AllowedIPs: who has {}", other.prefix)));
         }
-        for (index, wanted) in &indexes {
+        for Moved { prefix, after, .. } in &moved {
             // A prefix has one peer; the last one that claims it gets it (wg(8)).
-            for (other, peer) in interface.peers.iter_mut().enumerate() {
-                if other == *index {
-                    peer.allowed = wanted.after.clone();
+            for peer in &mut interface.peers {
+                if Some(&peer.public_key) == *after {
+                    peer.allowed.insert(*prefix);
                 } else {
-                    peer.allowed.retain(|p| !wanted.after.contains(p));
+                    peer.allowed.remove(prefix);
                 }
             }
         }
-        match indexes.iter().find(|(i, wanted)| allowed(*i, &interface.peers) != wanted.after) {
-            Some((_, wanted)) => Err(SimulationError::NotTaken(format!("AllowedIPs of {}", wanted.public_key))),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }

@@ -1,0 +1,197 @@
+//! The turn to change the network of a hub, between all machines that move jails there: waits while another run has it,
+//! takes it from one that fell silent, and finds out whether what is known of the network is old by then.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::cli::replan::Replan;
+use crate::cli::takeover::LONGEST_BEAT;
+use crate::effect::Effect;
+use crate::effect::commands::hub_turn;
+use crate::effect::commands::hub_turn::Asked;
+use crate::effect::commands::hub_turn::HELD;
+use crate::effect::commands::hub_turn::Holder;
+use crate::effect::lease::Stage;
+use crate::plan::Plan;
+use crate::plan::Step;
+use crate::remote::Hosts;
+use crate::remote::Kind;
+use crate::remote::RemoteError;
+use crate::saga::direction::Direction;
+use crate::saga::turn::Turn;
+use crate::ui::event::Event;
+use crate::ui::sanitize;
+
+/// How often a run that waits asks again.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// How long others were waited for, in questions. No clock is asked.
+#[derive(Debug, Default)]
+struct Silence {
+    last: Option<Holder>,
+    questions: u64,
+}
+
+impl Silence {
+    /// Is the holder silent for so long by now that it can be taken for gone?
+    fn hears(&mut self, holder: &Holder) -> bool {
+        if self.last.as_ref() == Some(holder) {
+            self.questions += 1;
+        } else {
+            self.last = Some(holder.clone());
+            self.questions = 0;
+        }
+        self.questions * EVERY.as_secs() > LONGEST_BEAT
+    }
+}
+
+/// The step that takes the turn. A plan that an older version made has none.
+fn step(plan: &Plan) -> Option<&Step> {
+    plan.steps.iter().find(|step| matches!(step.effect, Effect::TakeNetwork { .. }))
+}
+
+/// Does what an interrupted run needs touch the network, or can the turn be with it?
+pub(super) fn is_needed(plan: &Plan, way: &Direction) -> bool {
+    match way {
+        Direction::Nothing => false,
+        Direction::Forward(_) => true,
+        Direction::Back(indexes) => indexes
+            .iter()
+            .filter_map(|index| plan.steps.get(*index))
+            .any(|step| matches!(step.effect, Effect::TakeNetwork { .. })),
+    }
+}
+
+/// Takes it, after however long. Has another run changed the network meanwhile?
+///
+/// # Errors
+/// The hub cannot be asked, or says no.
+pub(super) async fn take(plan: &Plan, hosts: &Hosts, tell: &(dyn Fn(String) + Sync)) -> Result<bool, String> {
+    let Some(step) = step(plan) else { return Ok(false) };
+    let question = hub_turn::ask(&plan.hub, &plan.run);
+    let mut silence = Silence::default();
+    let mut waited = false;
+    loop {
+        let asked = asked(hosts, &question).await?;
+        match asked.holder.filter(|holder| holder.run != plan.run) {
+            Some(holder) => {
+                if !waited {
+                    tell(format!(
+                        "run {} of {} changes the network of {} {}; this one waits until it is done",
+                        holder.run,
+                        holder.owner,
+                        plan.hub,
+                        sanitize::line(&holder.since)
+                    ));
+                }
+                waited = true;
+                if silence.hears(&holder) {
+                    if holder.stage == Some(Stage::Accepted) {
+                        return Err(format!(
+                            "run {} of {} has moved its jail and was interrupted before it had made that last on {}: nothing else is switched there until `jailferry recover {}` has finished it",
+                            holder.run, holder.owner, plan.hub, holder.run
+                        ));
+                    }
+                    tell(format!(
+                        "{} has not been heard for {LONGEST_BEAT} s, so it is no longer run {}'s turn on {}; what that run left is for `jailferry recover {}`",
+                        holder.owner, holder.run, plan.hub, holder.run
+                    ));
+                    // Refused when it was heard after all, or another run was faster: asked again.
+                    let _ = hosts.run(&hub_turn::break_up(&plan.hub, &holder)).await;
+                }
+                tokio::time::sleep(EVERY).await;
+            }
+            None => match carried_out(step, hosts).await {
+                Ok(()) => return Ok(waited || asked.changed),
+                Err(error) if matches!(error.kind, Kind::Exit(HELD)) => waited = true,
+                Err(error) => return Err(error.to_string()),
+            },
+        }
+    }
+}
+
+/// Gives it back, for a run that was interrupted and has taken it anew.
+pub(super) async fn leave(plan: &Plan, hosts: &Hosts) -> Result<(), RemoteError> {
+    let leave = Effect::LeaveNetwork { host: plan.hub.clone(), run: plan.run.clone() };
+    for command in leave.work().commands() {
+        hosts.run(command).await?;
+    }
+    Ok(())
+}
+
+async fn carried_out(step: &Step, hosts: &Hosts) -> Result<(), RemoteError> {
+    for command in step.commands() {
+        hosts.run(&command).await?;
+    }
+    Ok(())
+}
+
+async fn asked(hosts: &Hosts, question: &crate::effect::command::Command) -> Result<Asked, String> {
+    let said = hosts.run(question).await.map_err(|error| error.to_string())?;
+    let text = said.text();
+    Asked::parse(&text)
+        .ok_or_else(|| format!("{} says of who changes its network: {}", question.host, sanitize::line(text.trim())))
+}
+
+/// The turn of a run that no other run of this machine waits for.
+pub(super) struct Alone<'a> {
+    replan: Replan<'a>,
+    fresh: OnceLock<Plan>,
+}
+
+impl<'a> Alone<'a> {
+    /// `replan` knows the plan that the run begins with.
+    pub(super) fn new(replan: Replan<'a>) -> Alone<'a> {
+        Alone { replan, fresh: OnceLock::new() }
+    }
+
+    async fn wait(&self) -> Result<(), String> {
+        let Replan { drawn, hosts, renderer, .. } = self.replan;
+        let plan = &drawn.plan;
+        let tell = |text: String| renderer.event(&Event::Note { text });
+        let changed = take(plan, hosts, &tell).await?;
+        // Runs that were under way when the hosts were asked may have changed the network before this one had its lock.
+        let hub = drawn.evidence.hosts.get(&plan.hub);
+        let others = hub.is_some_and(|facts| facts.moving.keys().any(|jail| jail.as_str() != plan.jail.as_str()));
+        if changed || others {
+            let _ = self.fresh.set(self.replan.again().await?);
+        }
+        Ok(())
+    }
+}
+
+impl Turn for Alone<'_> {
+    fn come(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(self.wait())
+    }
+
+    fn plan(&self) -> Option<&Plan> {
+        self.fresh.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Owner;
+    use crate::model::RunId;
+
+    #[test]
+    fn only_who_is_silent_all_the_time_is_taken_for_gone() {
+        let holder = |beat: u32| Holder {
+            run: RunId::new("web-12345678").unwrap(),
+            owner: Owner::new("anna@laptop-1").unwrap(),
+            beat: beat.to_string(),
+            stage: None,
+            since: "since".into(),
+        };
+        let mut silence = Silence::default();
+        let questions = LONGEST_BEAT / EVERY.as_secs();
+        assert!((0..=questions).all(|_| !silence.hears(&holder(1))));
+        assert!(!silence.hears(&holder(2)), "heard at the last moment");
+        assert!((0..questions).all(|_| !silence.hears(&holder(2))));
+        assert!(silence.hears(&holder(2)));
+    }
+}

@@ -1,0 +1,77 @@
+//! A run that had to wait is planned anew from behind its copy, with what the hosts say now.
+
+use crate::cli::gather;
+use crate::cli::input::FleetFile;
+use crate::cli::prepare::Drawn;
+use crate::plan::Plan;
+use crate::plan::Severity;
+use crate::plan::assemble;
+use crate::plan::finding::Findings;
+use crate::plan::hooks;
+use crate::plan::refresh;
+use crate::plan::situation;
+use crate::playbook::batch::Hook;
+use crate::remote::Hosts;
+use crate::ui::event::Event;
+use crate::ui::renderer::Renderer;
+
+/// What it needs for that.
+#[derive(Clone, Copy)]
+pub(super) struct Replan<'a> {
+    pub(super) fleet: &'a FleetFile,
+    pub(super) hosts: &'a Hosts,
+    pub(super) renderer: &'a Renderer,
+    pub(super) hooks: &'a [Hook],
+    /// The plan it began with, and the facts of it.
+    pub(super) drawn: &'a Drawn,
+    /// Was it agreed to as it stands, so that no other one may take its place?
+    pub(super) as_it_stands: bool,
+}
+
+impl Replan<'_> {
+    /// The same run, planned with what the hosts say now.
+    ///
+    /// # Errors
+    /// Why it must not go on.
+    pub(super) async fn again(&self) -> Result<Plan, String> {
+        let Drawn { plan, settings, evidence: before, situation, .. } = self.drawn;
+        let (jail, target) = (&plan.jail, &plan.target);
+        let events = |event: Event| self.renderer.event(&event);
+        events(Event::Note { text: "the hosts are asked again, since other things have changed meanwhile".into() });
+        let asked = gather::evidence(self.hosts, &self.fleet.fleet, jail, target, settings.transfer, &events).await;
+        let (now, _, gathered) = asked.map_err(|error| format!("the hosts cannot be asked again: {error}"))?;
+        let now = refresh::refreshed(before, now, situation, &plan.run);
+        let mut findings = Findings::default();
+        let Some(situation) = situation::resolve(&now, jail, target, &mut findings) else {
+            return Err(reasons(&findings.into_sorted()));
+        };
+        for finding in gathered.into_sorted().into_iter().filter(|f| !refresh::is_itself(f, &plan.run)) {
+            findings.take(finding);
+        }
+        let mut fresh = assemble::plan_as(&now, &situation, settings, &plan.owner, &plan.run, findings)
+            .map_err(|findings| reasons(&findings))?;
+        if fresh.refused() {
+            return Err(reasons(&fresh.findings));
+        }
+        let done = refresh::seed(plan);
+        refresh::goes_on(plan, &fresh, done)
+            .map_err(|why| format!("jail {jail} or its hosts were changed while it was copied: {why}; try again"))?;
+        if self.as_it_stands {
+            refresh::stands(plan, &fresh, done)
+                .map_err(|why| format!("the plan was agreed to as it stands, and no longer holds: {why}; plan anew"))?;
+        }
+        fresh.hooks = hooks::calls(&fresh, self.hooks);
+        fresh.summary.clone_from(&plan.summary);
+        Ok(fresh)
+    }
+}
+
+/// What forbids it, in one text.
+pub(super) fn reasons(findings: &[crate::plan::Finding]) -> String {
+    let errors: Vec<String> = findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .map(|f| format!("{}{}", f.host.as_ref().map(|h| format!("{h}: ")).unwrap_or_default(), f.what))
+        .collect();
+    errors.join("; ")
+}

@@ -1,5 +1,6 @@
 //! The understudy: a clone of what has arrived, started at the target where nobody can reach it, before the jail stops.
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -22,8 +23,6 @@ pub struct Understudy {
     pub of: JailName,
     /// The run it belongs to, in the marks of its datasets and in its paths.
     pub run: RunId,
-    /// Its configuration, written for this run only.
-    pub file: RemotePath,
     /// Where its first clone is mounted; there is nothing else in that directory.
     pub place: RemotePath,
     /// Its root directory, there or below.
@@ -32,6 +31,31 @@ pub struct Understudy {
     pub clones: Vec<CloneOf>,
     /// Interfaces made inside, one for each that the jail has, with their own other ends: they lead nowhere.
     pub ends: Vec<DeadEnd>,
+    /// The jail's addresses, where it is clear on which of these interfaces they are: there is only one.
+    pub addresses: Vec<IpNet>,
+    /// The fstab that jail(8) mounts, written for this run only.
+    pub fstab: Option<RemotePath>,
+    /// The jail's own parameters that it gets, as `jail -e` tells them; `None` for one without value.
+    pub parameters: Vec<(String, Option<String>)>,
+    /// How its commands run.
+    pub manner: Manner,
+    /// `exec.start`.
+    pub start: Vec<String>,
+    /// `exec.stop`.
+    pub stop: Vec<String>,
+}
+
+/// How the commands of a jail run inside it, as jail(8) is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Manner {
+    /// `exec.clean`: without the environment of whoever starts it.
+    pub clean: bool,
+    /// `exec.jail_user`.
+    pub user: Option<String>,
+    /// `exec.system_jail_user`: that user is looked up on the host.
+    pub of_the_host: bool,
+    /// `exec.timeout` in seconds.
+    pub timeout: Option<u32>,
 }
 
 /// A clone of one of the jail's filesystems.

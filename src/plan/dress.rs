@@ -15,12 +15,12 @@ use crate::effect::Probe;
 use crate::effect::commands::sha256;
 use crate::effect::understudy::CloneOf;
 use crate::effect::understudy::DeadEnd;
+use crate::effect::understudy::Manner;
 use crate::effect::understudy::Understudy;
 use crate::facts::HostFacts;
 use crate::facts::JailConfiguration;
 use crate::facts::JailFacts;
 use crate::model::DatasetName;
-use crate::model::Family;
 use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::RemotePath;
@@ -41,19 +41,12 @@ use crate::playbook::HttpTarget;
 /// What every such jail's name begins with; the run's digits follow.
 const NAME: &str = "jailferry_dress_";
 
-/// Parameters of the jail that its clone gets. Not those that attach something of the host's (interfaces, datasets, CPU
-/// sets), and no commands on the host.
-const KEPT: [&str; 22] = [
+/// Parameters of the jail that its clone gets. Not those that attach something of the host's: interfaces, datasets, CPU
+/// sets.
+const KEPT: [&str; 13] = [
     "children.max",
     "devfs_ruleset",
     "enforce_statfs",
-    "exec.clean",
-    "exec.fib",
-    "exec.jail_user",
-    "exec.start",
-    "exec.stop",
-    "exec.system_jail_user",
-    "exec.timeout",
     "linux",
     "mount.devfs",
     "mount.fdescfs",
@@ -63,9 +56,7 @@ const KEPT: [&str; 22] = [
     "mount.procfs",
     "osreldate",
     "osrelease",
-    "persist",
     "securelevel",
-    "stop.timeout",
 ];
 
 /// The beginnings of others.
@@ -85,10 +76,8 @@ pub fn is_ours(jail: &JailName) -> bool {
 pub struct Dress {
     /// The clone.
     pub understudy: Understudy,
-    /// Its fstab, when it mounts anything.
-    pub fstab: Option<(RemotePath, String)>,
-    /// Its jail.conf.
-    pub configuration: String,
+    /// The text of its fstab.
+    pub fstab: String,
     /// What it is asked.
     pub examinations: Vec<Examination>,
 }
@@ -161,26 +150,48 @@ fn made(subject: &Subject<'_>) -> Result<(Dress, Vec<String>), String> {
     }
     let root = moved.path(situation.path.as_str()).ok_or("the jail's root is on none of its datasets")?;
     let digits = run.as_str().rsplit_once('-').map_or("", |(_, digits)| digits);
+    let own = jail.fstab.as_ref().map(|(_, file)| file.text.as_str()).unwrap_or_default();
+    let more = configuration.values("mount").unwrap_or_default();
+    let fstab = mounts(own, &more, &moved, &mut left_out)?;
+    let path = RemotePath::new(format!("/etc/.dress.fstab.jailferry-{run}")).map_err(|e| e.to_string())?;
+    let ends = ends(configuration);
+    let running = source.jail(&situation.jail).map(|j| j.addresses.clone()).unwrap_or_default();
+    let kept = |name: &str| KEPT.contains(&name) || KEPT_GROUPS.iter().any(|group| name.starts_with(group));
+    let parameters = configuration.parameters.iter().filter(|(name, _)| kept(name));
     let understudy = Understudy {
         host: situation.target.node.clone(),
         jail: JailName::new(format!("{NAME}{digits}")).map_err(|e| e.to_string())?,
         of: situation.jail.clone(),
         run: (*run).clone(),
-        file: RemotePath::new(format!("/etc/.dress.conf.jailferry-{run}")).map_err(|e| e.to_string())?,
         place,
         root,
         clones,
-        ends: ends(configuration),
+        addresses: if ends.len() == 1 { running } else { Vec::new() },
+        ends,
+        fstab: (!fstab.is_empty()).then_some(path),
+        parameters: parameters
+            .map(|(name, value)| (name.clone(), value.as_ref().map(|_| value_of(configuration, name))))
+            .collect(),
+        manner: Manner {
+            clean: is_on(configuration, "exec.clean"),
+            user: configuration.value("exec.jail_user"),
+            of_the_host: is_on(configuration, "exec.system_jail_user"),
+            timeout: configuration.value("exec.timeout").and_then(|seconds| seconds.parse().ok()),
+        },
+        start: configuration.values("exec.start").unwrap_or_default(),
+        stop: configuration.values("exec.stop").unwrap_or_default(),
     };
-    let own = jail.fstab.as_ref().map(|(_, file)| file.text.as_str()).unwrap_or_default();
-    let more = configuration.values("mount").unwrap_or_default();
-    let text = mounts(own, &more, &moved, &mut left_out)?;
-    let path = RemotePath::new(format!("/etc/.dress.fstab.jailferry-{run}")).map_err(|e| e.to_string())?;
-    let fstab = (!text.is_empty()).then_some((path, text));
-    let running = source.jail(&situation.jail).map(|j| j.addresses.as_slice()).unwrap_or_default();
-    let configuration = written(&understudy, fstab.as_ref().map(|(path, _)| path), configuration, running);
     let examinations = examinations(subject, &understudy.jail, &mut left_out);
-    Ok((Dress { understudy, fstab, configuration, examinations }, left_out))
+    Ok((Dress { understudy, fstab, examinations }, left_out))
+}
+
+fn is_on(configuration: &JailConfiguration, parameter: &str) -> bool {
+    configuration.parameters.iter().any(|(name, value)| name == parameter && value.as_deref() != Some("false"))
+}
+
+/// Several values are a list to jail(8), joined by commas.
+fn value_of(configuration: &JailConfiguration, parameter: &str) -> String {
+    configuration.values(parameter).unwrap_or_default().join(",")
 }
 
 /// What is mounted at the jail's root or above it, of its own datasets: the topmost.
@@ -244,85 +255,6 @@ fn mounts(own: &str, more: &[String], moved: &Moved, left_out: &mut Vec<String>)
         }
     }
     Ok(fstab::rewrite(&kept, &moved.from, &moved.to).0)
-}
-
-/// For jail.conf(5): nothing in single quotes is a variable; in double quotes a backslash takes that from a `$`, too.
-fn quoted(value: &str) -> String {
-    if !value.contains(['\'', '\\']) {
-        return format!("'{value}'");
-    }
-    let escaped: String =
-        value.chars().flat_map(|c| "\\\"$".contains(c).then_some('\\').into_iter().chain([c])).collect();
-    format!("\"{escaped}\"")
-}
-
-/// The whole file.
-fn written(
-    understudy: &Understudy,
-    fstab: Option<&RemotePath>,
-    of: &JailConfiguration,
-    addresses: &[ipnet::IpNet],
-) -> String {
-    let Understudy { jail, root, run, .. } = understudy;
-    let mut lines = vec![format!("path = {};", quoted(root.as_str()))];
-    lines.extend(fstab.map(|path| format!("mount.fstab = {};", quoted(path.as_str()))));
-    let kept = |name: &str| KEPT.contains(&name) || KEPT_GROUPS.iter().any(|group| name.starts_with(group));
-    let mut stop = of.values("exec.stop").unwrap_or_default();
-    stop.extend(understudy.ends.iter().map(|end| format!("/sbin/ifconfig {} destroy || true", end.name)));
-    for (name, value) in of.parameters.iter().filter(|(name, _)| kept(name) && name != "exec.stop") {
-        match value {
-            None => lines.push(format!("{name};")),
-            Some(_) => lines.push(format!("{name} = {};", list(&of.values(name).unwrap_or_default()))),
-        }
-    }
-    lines.push("vnet;".into());
-    let made = network(understudy, addresses);
-    if !made.is_empty() {
-        lines.push(format!("exec.created = {};", list(&made)));
-    }
-    if !stop.is_empty() {
-        lines.push(format!("exec.stop = {};", list(&stop)));
-    }
-    let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
-    format!(
-        "# Made by run {run} for a rehearsal, out of clones. No interface of the host's is in it, and on the host it runs\n# nothing but what makes its own.\n{jail} {{\n{lines}}}\n"
-    )
-}
-
-fn list(values: &[String]) -> String {
-    values.iter().map(|value| quoted(value)).collect::<Vec<_>>().join(", ")
-}
-
-/// Makes its interfaces, inside: epairs of which both ends are there. The jail's addresses are set beforehand only where
-/// it is clear to which interface they belong; exec.start or its rc.conf may set them again.
-fn network(understudy: &Understudy, addresses: &[ipnet::IpNet]) -> Vec<String> {
-    let inside = format!("/usr/sbin/jexec {}", understudy.jail);
-    let mut commands = Vec::new();
-    for DeadEnd { name, unit } in &understudy.ends {
-        match unit {
-            Some(unit) => {
-                let other = if name.as_str().ends_with('a') { 'b' } else { 'a' };
-                commands.push(format!("{inside} /sbin/ifconfig epair{unit} create"));
-                commands.push(format!("{inside} /sbin/ifconfig epair{unit}{other} up"));
-            }
-            None => commands.push(format!(
-                "{inside} /bin/sh -c 'end=$(/sbin/ifconfig epair create) && /sbin/ifconfig ${{end%a}}b name {name} && /sbin/ifconfig $end up'"
-            )),
-        }
-        commands.push(format!("{inside} /sbin/ifconfig {name} up"));
-    }
-    if let [only] = understudy.ends.as_slice() {
-        for address in addresses {
-            match Family::of(address.addr()) {
-                Family::Inet => commands.push(format!("{inside} /sbin/ifconfig {} inet {address} alias", only.name)),
-                Family::Inet6 => {
-                    commands.push(format!("{inside} /sbin/ifconfig {} inet6 -ifdisabled no_dad", only.name));
-                    commands.push(format!("{inside} /sbin/ifconfig {} inet6 {address} alias", only.name));
-                }
-            }
-        }
-    }
-    commands
 }
 
 /// The checks of fleet.yml that make sense where nobody else is.
@@ -394,16 +326,15 @@ fn is_of(url: &str, addresses: &[IpAddr]) -> bool {
 
 /// The whole rehearsal, from its files to the last trace of it.
 pub(super) fn steps(cast: &Cast<'_>) -> Vec<Step> {
-    let Some(Dress { understudy, fstab, configuration, examinations }) = cast.dress else { return Vec::new() };
+    let Some(Dress { understudy, fstab, examinations }) = cast.dress else { return Vec::new() };
     let (target, jail) = (&understudy.host, &cast.situation.jail);
     let mut steps = Vec::new();
-    let mut gone = Vec::new();
-    let files = fstab.iter().map(|(path, text)| (path, text)).chain([(&understudy.file, configuration)]);
-    for (path, text) in files {
-        let remove = Effect::RemoveFile { host: target.clone(), path: path.clone(), sha256: sha256(text) };
-        let (path, text) = (path.clone(), text.clone());
-        gone.push(Step::new(Phase::Copy, format!("remove {path} again"), remove.clone()));
+    let mut gone = None;
+    if let Some(path) = &understudy.fstab {
+        let remove = Effect::RemoveFile { host: target.clone(), path: path.clone(), sha256: sha256(fstab) };
+        gone = Some(Step::new(Phase::Copy, format!("remove {path} again"), remove.clone()));
         let title = format!("write {path}, for the dress rehearsal on {target}");
+        let (path, text) = (path.clone(), fstab.clone());
         let write = Effect::WriteFile { host: target.clone(), path, text, mode: "600".into(), replaces: None };
         steps.push(Step::new(Phase::Copy, title, write).undo(remove));
     }

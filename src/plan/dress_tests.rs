@@ -1,6 +1,4 @@
 use super::*;
-use crate::configuration::jail_conf::tree::Document;
-use crate::configuration::jail_conf::value::Scope;
 use crate::plan::Plan;
 use crate::plan::assemble;
 use crate::plan::fixture::Shape;
@@ -35,13 +33,6 @@ fn text_of(plan: &Plan, end: &str) -> String {
     found.unwrap_or_default()
 }
 
-/// The parameters that jail(8) would read.
-fn read(text: &str, name: &JailName) -> Vec<(String, Vec<String>)> {
-    let document = Document::parse(text).unwrap();
-    let all = Scope::of(&document, name).effective();
-    all.into_iter().map(|(name, values)| (name, values.into_iter().flatten().collect())).collect()
-}
-
 #[test]
 fn it_is_off_unless_asked_for_and_ends_before_the_rounds() {
     let plan = plan(|_| {});
@@ -54,7 +45,7 @@ fn it_is_off_unless_asked_for_and_ends_before_the_rounds() {
         _ => false,
     };
     let at: Vec<usize> = plan.steps.iter().enumerate().filter(|(_, s)| is_of(s)).map(|(at, _)| at).collect();
-    assert_eq!(at.len(), 8);
+    assert_eq!(at.len(), 6);
     let first_round = plan.steps.iter().position(|s| s.round.is_some()).unwrap();
     assert!(at.iter().all(|at| *at < first_round), "{at:?}, {first_round}");
     assert!(plan.steps.iter().take(first_round).all(|s| s.phase == Phase::Copy));
@@ -79,26 +70,44 @@ fn the_clones_lie_beside_the_copy_and_are_mounted_elsewhere() {
 fn nothing_of_the_hosts_goes_in_and_nothing_runs_on_the_host() {
     let plan = plan(|_| {});
     let found = understudy(&plan);
-    let read = read(&text_of(&plan, ".dress.conf"), &found.jail);
-    let names: Vec<&str> = read.iter().map(|(name, _)| name.as_str()).collect();
-    assert!(names.contains(&"vnet"), "{names:?}");
-    for never in ["vnet.interface", "exec.prestart", "exec.poststart", "exec.prestop", "exec.poststop", "exec.release"]
-    {
-        assert!(!names.contains(&never), "{never}");
-    }
-    let created = &read.iter().find(|(name, _)| name == "exec.created").unwrap().1;
-    let inside = format!("/usr/sbin/jexec {} ", found.jail);
-    assert!(created.iter().all(|command| command.starts_with(&inside)), "{created:?}");
-    assert!(created.iter().any(|command| command.contains("192.168.123.50/24")), "{created:?}");
+    let work = Effect::StartUnderstudy(found.clone()).work();
+    let text = work.commands().first().unwrap().text();
+    assert!(!text.contains("vnet.interface") && !text.contains("addm") && !text.contains("exec.p"), "{text}");
+    assert!(text.contains(&format!("name={} path={} persist vnet", found.jail, found.root)), "{text}");
+    assert!(text.contains("ifconfig epair0b inet 192.168.123.50/24 alias"), "{text}");
+    let inside = format!("jexec {} /sbin/ifconfig ", found.jail);
+    let made = text.lines().filter(|line| line.contains("/sbin/ifconfig epair") && !line.contains("destroy"));
+    assert!(
+        made.clone().count() > 4 && made.clone().all(|line| line.contains(&inside) || line.contains("exec.start")),
+        "{text}"
+    );
+    assert!(plan.steps.iter().all(|s| !s.title.contains("/etc/.dress.conf")));
 }
 
 #[test]
-fn values_are_read_back_as_they_were() {
-    let name = jail("web");
-    for value in ["/bin/sh /etc/rc", "echo $HOME \"${x}\"", "it's a \\ and a $y", "a,b;c # d", ""] {
-        let text = format!("web {{\n    exec.start = {}, 'x';\n}}\n", quoted(value));
-        assert_eq!(read(&text, &name), [("exec.start".to_owned(), vec![value.to_owned(), "x".to_owned()])], "{text}");
-    }
+fn its_commands_run_as_jail_8_would_run_them() {
+    let plan = plan(|evidence| {
+        let facts = evidence.hosts.get_mut(&node("spare")).unwrap();
+        let configuration = facts.jail_configurations.iter_mut().find(|c| c.name == "web").unwrap();
+        configuration.parameters.retain(|(name, _)| !name.starts_with("exec.s"));
+        for (name, value) in [
+            ("exec.start", "\"echo 'it is' $HOME\",/bin/true"),
+            ("exec.stop", "/bin/false"),
+            ("exec.jail_user", "www"),
+            ("exec.timeout", "20"),
+            ("allow.raw_sockets", ""),
+            ("cpuset.id", "3"),
+            ("zfs.dataset", "tank/x"),
+        ] {
+            configuration.parameters.push((name.to_owned(), Some(value.to_owned()).filter(|v| !v.is_empty())));
+        }
+    });
+    let found = understudy(&plan);
+    assert_eq!(found.start, ["echo 'it is' $HOME", "/bin/true"]);
+    assert_eq!((found.stop.as_slice(), found.manner.timeout), (["/bin/false".to_owned()].as_slice(), Some(20)));
+    assert_eq!(found.manner.user.as_deref(), Some("www"));
+    let names: Vec<&str> = found.parameters.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"allow.raw_sockets") && !names.contains(&"cpuset.id") && !names.contains(&"zfs.dataset"));
 }
 
 #[test]

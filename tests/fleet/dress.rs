@@ -17,7 +17,7 @@ fn what_the_jail_misses_at_the_target_is_found_while_it_still_runs() {
     let Some(mut fleet) = Fleet::lab("what_the_jail_misses_at_the_target_is_found") else { return };
     prepared(&mut fleet);
     let plan = fleet.jailferry(&["plan", "web", "big", "--dress-rehearsal"]).exits(0);
-    let plan = plan.says("starts on big, where nobody reaches it").says("zfs clone").says("exec.created");
+    let plan = plan.says("starts on big, where nobody reaches it").says("zfs clone").says("persist vnet");
     assert!(!fleet.jailferry(&["plan", "web", "big"]).exits(0).stdout.contains("zfs clone"), "{}", plan.all);
     let [url, _] = fleet.urls("web");
     let counting = Client::counting(&fleet, &url);
@@ -70,7 +70,7 @@ fn taken_back(fleet: &Fleet, step: &str, cause: &str) {
 fn killed(fleet: &Fleet) {
     let lab = fleet.in_lab();
     let before = fleet.states();
-    let fault = lab.fault("big", &["--match", "jail -q -f /etc/.dress.conf", "--nth", "1"], "hang");
+    let fault = lab.fault("big", &["--match", "jail -q -c name=jailferry_dress_", "--nth", "1"], "hang");
     let mut child = fleet.start(&MOVE);
     wait_until("the clone is about to start", || lab.fired(&fault) > 0);
     assert!(fleet.sh("big", "zfs list -H -o name,mounted").contains("-dress\tyes"));

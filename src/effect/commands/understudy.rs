@@ -6,9 +6,12 @@ use crate::effect::commands::JAIL;
 use crate::effect::commands::RUN_PROPERTY;
 use crate::effect::commands::jail::AS_AT_BOOT;
 use crate::effect::commands::zfs;
+use crate::effect::shell;
 use crate::effect::understudy::CloneOf;
+use crate::effect::understudy::DeadEnd;
 use crate::effect::understudy::Understudy;
 use crate::model::DatasetName;
+use crate::model::Family;
 
 /// Clones of the newest snapshot that has arrived of all: a round of copying may have been left out, so only the host
 /// knows which. A clone inherits from its parent, not from its origin: what decides whether programs run is taken over.
@@ -72,23 +75,95 @@ fn forget(understudy: &Understudy) -> String {
     script
 }
 
-/// `jail -r` with its own configuration, so that exec.stop runs; what that leaves is ended by force.
+/// A command of the jail's, as jail(8) would run it inside (usr.sbin/jail/command.c and jexec(8) treat the environment
+/// alike).
+fn inside(understudy: &Understudy, command: &str) -> String {
+    let Understudy { jail, manner, .. } = understudy;
+    let time = manner.timeout.filter(|seconds| *seconds > 0);
+    let time = time.map(|seconds| format!("timeout --foreground -k 10 {seconds} ")).unwrap_or_default();
+    let clean = if manner.clean { "-l " } else { "" };
+    let user = match &manner.user {
+        Some(user) if manner.of_the_host => format!("-u {} ", shell::word(user)),
+        Some(user) => format!("-U {} ", shell::word(user)),
+        None => String::new(),
+    };
+    format!("{time}jexec {clean}{user}{jail} /bin/sh -c {} </dev/null", shell::word(command))
+}
+
+/// exec.stop, whatever it says, then its end.
 pub(super) fn stop(understudy: &Understudy) -> Work {
-    let Understudy { host, jail, file, .. } = understudy;
-    let script = format!(
-        "if jls -j {jail} jid >/dev/null 2>&1; then\n  ({AS_AT_BOOT} jail -q -f {file} -r {jail}) >/dev/null 2>&1 || :\nfi\n{}",
-        forget(understudy)
-    );
+    let Understudy { host, jail, stop, .. } = understudy;
+    let mut script = String::new();
+    if !stop.is_empty() {
+        let commands: String = stop.iter().map(|c| format!("{} || :\n", inside(understudy, c))).collect();
+        script.push_str(&format!(
+            "if jls -j {jail} jid >/dev/null 2>&1; then\n  ({AS_AT_BOOT} /bin/sh -c {}) >/dev/null 2>&1 || :\nfi\n",
+            shell::word(commands.trim_end())
+        ));
+    }
+    script.push_str(&forget(understudy));
     Work::Run(vec![Command::script(host, JAIL, script.trim_end().to_owned())])
 }
 
-/// Only an exec.start that ends with 0, in its time, counts. Its output goes to a file, not to our pipe: a service may
-/// keep it open for as long as it lives.
+/// Made anew when it is there already. Parameters only: jail(8) runs nothing, on the host or inside, so that no failure
+/// lets it take a jail away whose interfaces are still there. Then the interfaces, then exec.start, all in 240 s. The output
+/// goes to a file, not to our pipe: a service may keep it open for as long as it lives.
 pub(super) fn start(understudy: &Understudy) -> Work {
-    let Understudy { host, jail, of, file, .. } = understudy;
+    let Understudy { host, jail, of, .. } = understudy;
+    let mut commands = format!("jail -q -c {} >/dev/null </dev/null\n", parameters(understudy));
+    for command in network(understudy) {
+        commands.push_str(&format!("jexec {jail} {command} >/dev/null </dev/null\n"));
+    }
+    for command in &understudy.start {
+        let failed = shell::word(&format!("exec.start: {command}: failed"));
+        commands.push_str(&format!("{} || {{ echo {failed}; exit 1; }}\n", inside(understudy, command)));
+    }
     let forget = forget(understudy);
     let script = format!(
-        "if jls -j {jail} jid >/dev/null 2>&1; then exit 0; fi\nout=/var/run/jailferry-dress.$$\nrc=0\n({AS_AT_BOOT} jail -q -f {file} -c {jail}) >$out 2>&1 || rc=$?\nif [ $rc -eq 0 ] && jls -j {jail} jid >/dev/null 2>&1; then rm -f $out; exit 0; fi\ntail -n 20 $out >&2\nrm -f $out\ncase $rc in\n0) echo 'the clone of jail {of} ended by itself on {host}: exec.start left nothing running' >&2 ;;\n124) echo 'the clone of jail {of} did not come up on {host} within 240 s: these are the last lines of it' >&2 ;;\n*) echo \"the clone of jail {of} does not start on {host} (exit status $rc of jail -c): these are the last lines of it\" >&2 ;;\nesac\n{forget}exit 21"
+        "{forget}out=/var/run/jailferry-dress.$$\nrc=0\n({AS_AT_BOOT} /bin/sh -ec {}) >$out 2>&1 || rc=$?\nif [ $rc -eq 0 ]; then rm -f $out; exit 0; fi\ntail -n 20 $out >&2\nrm -f $out\nif [ $rc -eq 124 ]; then why='is not up within 240 s'; else why='does not start'; fi\necho \"the clone of jail {of} $why on {host}; the last lines of it stand above\" >&2\n{forget}exit 21",
+        shell::word(commands.trim_end())
     );
     Work::Run(vec![Command::script(host, JAIL, script)])
+}
+
+/// `vnet` without any `vnet.interface`: nothing leads out. It persists, so that nothing but we ends it.
+fn parameters(understudy: &Understudy) -> String {
+    let Understudy { jail, root, fstab, parameters, .. } = understudy;
+    let mut words = vec![format!("name={jail}"), format!("path={root}"), "persist".into(), "vnet".into()];
+    words.extend(fstab.as_ref().map(|path| format!("mount.fstab={path}")));
+    words.extend(parameters.iter().map(|(name, value)| match value {
+        Some(value) => format!("{name}={value}"),
+        None => name.clone(),
+    }));
+    shell::line(&words)
+}
+
+/// What makes its interfaces, inside: epairs of which both ends are there. exec.start or its rc.conf may set the
+/// addresses again.
+fn network(understudy: &Understudy) -> Vec<String> {
+    let mut commands = Vec::new();
+    for DeadEnd { name, unit } in &understudy.ends {
+        match unit {
+            Some(unit) => {
+                let other = if name.as_str().ends_with('a') { 'b' } else { 'a' };
+                commands.push(format!("/sbin/ifconfig epair{unit} create"));
+                commands.push(format!("/sbin/ifconfig epair{unit}{other} up"));
+            }
+            None => commands.push(format!(
+                "/bin/sh -c 'end=$(/sbin/ifconfig epair create) && /sbin/ifconfig ${{end%a}}b name {name} && /sbin/ifconfig $end up'"
+            )),
+        }
+        commands.push(format!("/sbin/ifconfig {name} up"));
+    }
+    let only = understudy.ends.first().map(|end| &end.name);
+    for (name, address) in only.into_iter().flat_map(|name| understudy.addresses.iter().map(move |a| (name, a))) {
+        match Family::of(address.addr()) {
+            Family::Inet => commands.push(format!("/sbin/ifconfig {name} inet {address} alias")),
+            Family::Inet6 => {
+                commands.push(format!("/sbin/ifconfig {name} inet6 -ifdisabled no_dad"));
+                commands.push(format!("/sbin/ifconfig {name} inet6 {address} alias"));
+            }
+        }
+    }
+    commands
 }

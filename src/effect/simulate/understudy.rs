@@ -103,8 +103,8 @@ impl Host {
         if !self.storage.values().any(lives) {
             return refused(format!("jail: {}: no such directory", understudy.root));
         }
-        if !self.files.contains_key(&understudy.file) {
-            return refused(format!("jail: {}: No such file or directory", understudy.file));
+        if let Some(missing) = understudy.fstab.iter().find(|path| !self.files.contains_key(*path)) {
+            return refused(format!("jail: {missing}: No such file or directory"));
         }
         self.facts.jails.push(RunningJail {
             name: understudy.jail.to_string(),

@@ -61,16 +61,18 @@ pub(super) fn discard(understudy: &Understudy) -> Work {
 /// Ends the jail, if it is there, by force if it must be, and unmounts what was mounted in it. Its interfaces go while it
 /// is alive (contract 2.6: those inside dying network stacks are better not destroyed).
 fn forget(understudy: &Understudy) -> String {
-    let Understudy { jail, root, place, ends, .. } = understudy;
+    let Understudy { jail, place, ends, .. } = understudy;
+    // The kernel and mount(8) tell paths without the symbolic links in them, so /var/db may have another beginning.
+    let folder = place.file_name();
     let mut script = format!(
-        "if jls -j {jail} jid >/dev/null 2>&1; then\n  [ \"$(jls -j {jail} path)\" = {root} ] || {{ echo 'jail {jail} lives somewhere else than in {root}' >&2; exit 22; }}\n"
+        "if jls -j {jail} jid >/dev/null 2>&1; then\n  case $(jls -j {jail} path) in */{folder} | */{folder}/*) ;; *) echo 'jail {jail} lives somewhere else than in {place}' >&2; exit 22 ;; esac\n"
     );
     for end in ends {
         let name = &end.name;
-        script.push_str(&format!("  jexec -l {jail} /sbin/ifconfig {name} destroy >/dev/null 2>&1 || :\n"));
+        script.push_str(&format!("  jexec {jail} /sbin/ifconfig {name} destroy >/dev/null 2>&1 || :\n"));
     }
     script.push_str(&format!(
-        "  jail -R {jail} >/dev/null 2>&1 || :\n  if jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} is still there after jail -R' >&2; exit 21; fi\nfi\nn=0\nwhile jls -d -j {jail} jid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n  sleep 0.1\ndone\nfor m in $(mount -p | awk -v r={place} '$3 != \"zfs\" && index($2, r \"/\") == 1 {{ print $2 }}' | sort -r); do umount \"$m\"; done\n"
+        "  jail -R {jail} >/dev/null 2>&1 || :\n  if jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} is still there after jail -R' >&2; exit 21; fi\nfi\nn=0\nwhile jls -d -j {jail} jid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n  sleep 0.1\ndone\nfor m in $(mount -p | awk -v r=/{folder}/ '$3 != \"zfs\" && index($2, r) {{ print $2 }}' | sort -r); do umount \"$m\"; done\n"
     ));
     script
 }
@@ -111,6 +113,10 @@ pub(super) fn stop(understudy: &Understudy) -> Work {
 pub(super) fn start(understudy: &Understudy) -> Work {
     let Understudy { host, jail, of, .. } = understudy;
     let mut commands = format!("jail -q -c {} >/dev/null </dev/null\n", parameters(understudy));
+    if !understudy.ends.is_empty() {
+        // A jail cannot load it.
+        commands.insert_str(0, "kldstat -q -m if_epair || kldload -n if_epair\n");
+    }
     for command in network(understudy) {
         commands.push_str(&format!("jexec {jail} {command} >/dev/null </dev/null\n"));
     }

@@ -24,6 +24,8 @@ mod clones;
 mod direct;
 #[path = "fleet/doctor.rs"]
 mod doctor;
+#[path = "fleet/dress.rs"]
+mod dress;
 #[path = "fleet/encrypted.rs"]
 mod encrypted;
 #[path = "fleet/hubs.rs"]

@@ -27,6 +27,7 @@ use crate::cli::replan::reasons;
 use crate::facts::HostFacts;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::plan::rehearsal;
 use crate::playbook::Batch;
 use crate::playbook::Drain;
 use crate::playbook::Options;
@@ -167,6 +168,10 @@ async fn outlook(
             outlook.stays.push(stays("its name is none that jailferry moves", false));
             continue;
         };
+        // It goes with the run that made it.
+        if rehearsal::is_ours(&name) {
+            continue;
+        }
         if wish.drain.stay.contains(&name) {
             outlook.stays.push(stays("as asked", true));
             continue;

@@ -104,11 +104,15 @@ struct How {
     /// Which way the data takes: through this machine, or from node to node through the tunnel [default: as fleet.yml says]
     #[arg(long, value_name = "WAY", value_enum)]
     transfer: Option<Transfer>,
+    /// Try the jail first: start a clone of the copy at the target, without a way out, and ask it the jail's checks [default: as fleet.yml says]
+    #[arg(long)]
+    dress_rehearsal: bool,
 }
 
 impl How {
     fn options(&self) -> Options {
-        Options { transfer: self.transfer, ..Options::default() }
+        let dress_rehearsal = self.dress_rehearsal.then_some(true);
+        Options { transfer: self.transfer, dress_rehearsal, ..Options::default() }
     }
 }
 

@@ -15,6 +15,7 @@ mod network;
 pub mod resume;
 pub mod shell;
 pub mod simulate;
+pub mod understudy;
 
 use std::net::IpAddr;
 
@@ -32,6 +33,7 @@ use crate::effect::lease::Lease;
 use crate::effect::lease::Stage;
 use crate::effect::meaning::Meaning;
 use crate::effect::resume::Resume;
+use crate::effect::understudy::Understudy;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
 use crate::model::JailName;
@@ -178,6 +180,14 @@ pub enum Effect {
     MakeCanary(Canary),
     /// Its end, and that of whatever there is of it.
     RemoveCanary(Canary),
+    /// Clones of what has arrived, mounted where nothing else is.
+    CloneForRehearsal(Understudy),
+    /// Their end, and nothing else's.
+    DiscardClones(Understudy),
+    /// A jail out of those clones, without a way out.
+    StartUnderstudy(Understudy),
+    /// Its end, and that of what is mounted in it.
+    StopUnderstudy(Understudy),
     /// Take the lock of a jail, so that only one run moves it.
     Lock { host: NodeName, jail: JailName, run: RunId, owner: Owner },
     /// Take the turn to change the network that is switched at a hub: one run at a time, whichever jails move.
@@ -404,6 +414,8 @@ pub enum Probe {
     Http { url: String, status: u16, body: Option<String>, source: Option<IpAddr>, seconds: u32 },
     /// A command inside the jail that must succeed.
     Inside { jail: JailName, argv: Vec<String>, seconds: u32 },
+    /// The same, asked inside a jail with the jail's own tools: whether its services answer itself.
+    Within { jail: JailName, asked: Box<Probe> },
     /// Something that the canary, or the jail itself, tries on its way; tells the likely reason when it fails.
     Trial(Box<Trial>),
     /// Echo requests from inside the jail.
@@ -545,6 +557,10 @@ impl Effect {
             Effect::BringBack(b) => &b.to,
             Effect::StopJail(p) | Effect::StartJail(p) => &p.host,
             Effect::MakeCanary(c) | Effect::RemoveCanary(c) => &c.host,
+            Effect::CloneForRehearsal(u)
+            | Effect::DiscardClones(u)
+            | Effect::StartUnderstudy(u)
+            | Effect::StopUnderstudy(u) => &u.host,
             Effect::AddRoute(r) | Effect::DeleteRoute(r) => &r.host,
             Effect::HandOver(h) => &h.host,
             Effect::Arm(lease) => &lease.host,

@@ -18,6 +18,7 @@ use crate::plan::Plan;
 use crate::plan::cast::Cast;
 use crate::plan::datasets;
 use crate::plan::direct;
+use crate::plan::dress;
 use crate::plan::finding::Findings;
 use crate::plan::mesh;
 use crate::plan::migrate;
@@ -109,6 +110,9 @@ pub fn plan_as(
     snapshots::examine(situation, jail, &moving, &mut findings);
     let nat = nat::decide(situation, &evidence.fleet, &evidence.hosts, &mut findings);
     let rehearsal = rehearsal::prepare(situation, evidence, jail, &nat, &mut findings);
+    let checks = &evidence.fleet.jail(&situation.jail).checks;
+    let subject = dress::Subject { situation, source, jail, datasets: &moving, checks, run };
+    let dress = settings.dress_rehearsal.then(|| dress::prepare(&subject, &mut findings)).flatten();
     let prints = evidence_of(&evidence.hosts);
     let steps = migrate::story(&Cast {
         situation,
@@ -122,8 +126,9 @@ pub fn plan_as(
         hand_over: &hand_over,
         mesh: &mesh,
         nat: &nat,
-        checks: &evidence.fleet.jail(&situation.jail).checks,
+        checks,
         rehearsal: &rehearsal,
+        dress: dress.as_ref(),
         settings,
         link: evidence.link.as_ref(),
         run,

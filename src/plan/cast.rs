@@ -17,6 +17,7 @@ use crate::model::RunId;
 use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::direct::Link;
+use crate::plan::dress::Dress;
 use crate::plan::nat::Nat;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
@@ -57,6 +58,8 @@ pub struct Cast<'a> {
     pub checks: &'a [Check],
     /// What is tried beforehand.
     pub rehearsal: &'a Rehearsal,
+    /// The clone that is tried beforehand, when it is asked for and can be.
+    pub dress: Option<&'a Dress>,
     /// How it is moved.
     pub settings: &'a Settings,
     /// The way from source to target, when the data goes straight.

@@ -22,7 +22,7 @@ pub struct Examination {
 }
 
 /// Seconds a jail's services get to come up before a check counts as failed.
-const PATIENCE: u32 = 30;
+pub(super) const PATIENCE: u32 = 30;
 
 /// After the start: reach and packet size from every hub, the jail's own way out, then the checks of fleet.yml.
 #[must_use]
@@ -86,7 +86,7 @@ fn vantage<'a>(situation: &'a Situation, from: &'a Vantage) -> &'a NodeName {
     }
 }
 
-fn url(address: IpAddr, port: u16, path: &str) -> String {
+pub(super) fn url(address: IpAddr, port: u16, path: &str) -> String {
     let port = if port == 80 { String::new() } else { format!(":{port}") };
     match address {
         IpAddr::V4(a) => format!("http://{a}{port}{path}"),
@@ -172,7 +172,7 @@ pub(super) fn from_hub(situation: &Situation, host: &NodeName, address: IpAddr) 
     situation.sources_of_hub(host).iter().find(|s| s.is_ipv4() == address.is_ipv4()).copied()
 }
 
-fn endpoint(address: IpAddr, port: u16) -> String {
+pub(super) fn endpoint(address: IpAddr, port: u16) -> String {
     match address {
         IpAddr::V4(a) => format!("{a}:{port}"),
         IpAddr::V6(a) => format!("[{a}]:{port}"),

@@ -159,6 +159,10 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::CheckJailConfiguration { .. }
         | Effect::KillStates { .. }
         | Effect::MakeCanary(_)
+        | Effect::CloneForRehearsal(_)
+        | Effect::DiscardClones(_)
+        | Effect::StartUnderstudy(_)
+        | Effect::StopUnderstudy(_)
         | Effect::CheckAnchor { .. }
         | Effect::KeepAnchor { .. }
         | Effect::Lock { .. }

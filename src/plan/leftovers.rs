@@ -283,6 +283,8 @@ impl Story<'_> {
                 Some(Way::There(format!("zfs destroy -r {name}"))),
             ),
             TraceKind::Copy => there(format!("zfs destroy -r {name}")),
+            // A clone for a rehearsal never becomes a jail's live data.
+            TraceKind::MountedCopy if is_rehearsal(&trace.name) => there(format!("zfs destroy -r {name}")),
             TraceKind::PartialCopy => there(format!("zfs receive -A {name}")),
             // It may be a jail's live data: never a command that destroys.
             TraceKind::MountedCopy => (
@@ -436,6 +438,14 @@ impl Story<'_> {
 fn is_aside(name: &str) -> bool {
     name.split('/').any(|part| part.split_once(".jailferry-").is_some_and(|(_, run)| RunId::new(run).is_ok()))
         && DatasetName::new(name).is_ok()
+}
+
+/// A clone that [`crate::plan::dress`] makes, or one below it.
+fn is_rehearsal(name: &str) -> bool {
+    name.split('/').any(|part| {
+        let run = part.split_once(".jailferry-").and_then(|(_, rest)| rest.strip_suffix("-dress"));
+        run.is_some_and(|run| RunId::new(run).is_ok())
+    })
 }
 
 #[cfg(test)]

@@ -82,6 +82,11 @@ fn what_nothing_needs_is_told_with_the_command_that_removes_it() {
         (TraceKind::Snapshot, format!("jfpool/jails/web@jailferry-{run}-1"), "zfs destroy jfpool/jails/web@jailferry-"),
         (TraceKind::Bookmark, format!("jfpool/jails/web#jailferry-{run}"), "zfs destroy 'jfpool/jails/web#jailferry-"),
         (TraceKind::PartialCopy, "jfpool/jails/web".into(), "zfs receive -A jfpool/jails/web"),
+        (
+            TraceKind::MountedCopy,
+            format!("jfpool/jails/web.jailferry-{run}-dress/data"),
+            "zfs destroy -r jfpool/jails/web.jailferry-",
+        ),
         (TraceKind::RunFile, format!("/var/run/jailferry-{run}.direct"), "rm -r /var/run/jailferry-"),
         (TraceKind::Key, "/root/.ssh/authorized_keys".into(), "sed -i '' '/ jailferry-web-"),
         (TraceKind::Lock, "/var/db/jailferry/web.lock".into(), "rm /var/db/jailferry/web.lock"),

@@ -26,6 +26,7 @@ use crate::plan::cast::Cast;
 use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::direct;
+use crate::plan::dress;
 use crate::plan::keys;
 use crate::plan::leases;
 use crate::plan::naming::bookmark;
@@ -50,6 +51,9 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     steps.push(leases::store_the_plan(cast));
     steps.push(notices::leaving(cast));
     steps.extend(copy_everything(cast));
+    // Before the turn and the rounds: it needs nobody's network, and what is written while a clone is tried goes over while
+    // the jail still works.
+    steps.extend(dress::steps(cast));
     steps.push(take_the_network(cast));
     for round in 1..=cast.settings.rounds {
         steps.extend(catch_up(cast, round));

@@ -9,6 +9,7 @@ pub mod checks;
 pub mod datasets;
 pub mod direct;
 pub mod doctor;
+pub mod dress;
 pub mod ends;
 #[cfg(test)]
 mod fib_tests;

@@ -18,9 +18,11 @@ use crate::plan::situation::Situation;
 /// this is where it does.
 #[must_use]
 pub fn seed(plan: &Plan) -> usize {
-    let takes = |step: &crate::plan::Step| matches!(step.effect, Effect::TakeNetwork { .. });
-    let behind = |step: &&crate::plan::Step| takes(step) || step.round.is_some() || step.phase != Phase::Copy;
-    plan.steps.iter().position(|s| behind(&s)).unwrap_or(plan.steps.len())
+    let takes = |step: &Step| matches!(step.effect, Effect::TakeNetwork { .. });
+    let behind = |step: &Step| step.round.is_some() || step.phase != Phase::Copy;
+    // A plan that an older version made takes no turn.
+    let seed = plan.steps.iter().position(takes).or_else(|| plan.steps.iter().position(behind));
+    seed.unwrap_or(plan.steps.len())
 }
 
 /// The facts to plan the rest with.

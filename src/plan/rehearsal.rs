@@ -30,6 +30,7 @@ use crate::plan::Step;
 use crate::plan::assemble::node_of;
 use crate::plan::cast::Cast;
 use crate::plan::checks;
+use crate::plan::dress;
 use crate::plan::finding::Findings;
 use crate::plan::mesh;
 use crate::plan::migrate::route_step;
@@ -43,10 +44,10 @@ use crate::plan::situation::Situation;
 /// The canary's name, the same for every run, so that whatever a killed one leaves is recognised.
 const NAME: &str = "jailferry_canary";
 
-/// Is that jail a canary? None of those moves.
+/// Is that jail a canary, or a clone of the dress rehearsal? None of those moves.
 #[must_use]
 pub fn is_ours(jail: &JailName) -> bool {
-    jail.as_str() == NAME
+    jail.as_str() == NAME || dress::is_ours(jail)
 }
 
 /// Units of epairs that no `ifconfig epair create` comes to by itself.

@@ -53,6 +53,10 @@ pub struct Options {
     #[serde(default)]
     #[schemars(with = "Option<DurationText>")]
     pub accept_blackout: Option<SignedDuration>,
+    /// Start a clone of the copy at the target, without a way out, and ask it the jail's checks before the jail stops.
+    /// Without it, `false`.
+    #[serde(default)]
+    pub dress_rehearsal: Option<bool>,
 }
 
 impl Options {
@@ -71,6 +75,7 @@ impl Options {
             keep: self.keep.or(lower.keep),
             lease: self.lease.or(lower.lease),
             accept_blackout: self.accept_blackout.or(lower.accept_blackout),
+            dress_rehearsal: self.dress_rehearsal.or(lower.dress_rehearsal),
         }
     }
 
@@ -85,6 +90,7 @@ impl Options {
             keep: self.keep,
             lease: self.lease.and_then(|l| u32::try_from(l.as_secs()).ok()).unwrap_or(30),
             accept_blackout: self.accept_blackout,
+            dress_rehearsal: self.dress_rehearsal.unwrap_or(false),
         }
     }
 }
@@ -104,6 +110,9 @@ pub struct Settings {
     pub lease: u32,
     /// The longest predicted blackout that does not refuse the move; `None` for any.
     pub accept_blackout: Option<SignedDuration>,
+    /// Is a clone tried at the target before the jail stops?
+    #[serde(default)]
+    pub dress_rehearsal: bool,
 }
 
 /// How a length of time is written, for the schema.

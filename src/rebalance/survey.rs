@@ -17,6 +17,7 @@ use crate::facts::RunningJail;
 use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::plan::rehearsal;
 use crate::playbook;
 use crate::playbook::Rebalance;
 use crate::playbook::rebalance::What;
@@ -80,7 +81,8 @@ pub fn fleet(survey: &Survey<'_>) -> Fleet {
     let mut jails: Vec<Jail> = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let Some(facts) = survey.facts.get(*name) else { continue };
-        let running = facts.jails.iter().filter(|j| !j.dying);
+        let of_a_run = |name: &str| JailName::new(name).is_ok_and(|name| rehearsal::is_ours(&name));
+        let running = facts.jails.iter().filter(|j| !j.dying && !of_a_run(&j.name));
         jails.extend(running.filter_map(|jail| survey.jail(jail, at, name, facts, &names)));
     }
     jails.sort_by(|a, b| a.name.cmp(&b.name));

@@ -65,6 +65,10 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::ForgetNeighbours { .. }
         | Effect::Announce { .. }
         | Effect::MakeCanary(_)
+        | Effect::CloneForRehearsal(_)
+        | Effect::DiscardClones(_)
+        | Effect::StartUnderstudy(_)
+        | Effect::StopUnderstudy(_)
         | Effect::RemoveCanary(_)
         | Effect::Lock { .. }
         | Effect::TakeNetwork { .. }

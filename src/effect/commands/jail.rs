@@ -41,7 +41,7 @@ fn clean_up(place: &JailPlace) -> String {
 ///
 /// Its own timeout, shorter than the script's: killing only the script would leave a jail(8) that hangs in exec.prestart
 /// alive, and it would make the jail after everybody has given it up.
-const AS_AT_BOOT: &str =
+pub(super) const AS_AT_BOOT: &str =
     "umask 022; exec env -i HOME=/ TERM=dumb PATH=/sbin:/bin:/usr/sbin:/usr/bin timeout --foreground -k 10 240";
 
 /// `jail -r` may fail although the jail is gone (a failing exec.poststop) and the jail may run on after a failing

@@ -16,6 +16,7 @@ pub mod pf;
 mod probe;
 mod resume;
 mod snapshots;
+mod understudy;
 pub mod watch;
 mod zfs;
 
@@ -139,6 +140,10 @@ impl Effect {
             Effect::Confirm { host } => Work::Fresh(Command::argv(host, SHORT, ["true"])),
             Effect::MakeCanary(canary) => canary::make(canary),
             Effect::RemoveCanary(canary) => canary::remove(canary),
+            Effect::CloneForRehearsal(understudy) => understudy::clone(understudy),
+            Effect::DiscardClones(understudy) => understudy::discard(understudy),
+            Effect::StartUnderstudy(understudy) => understudy::start(understudy),
+            Effect::StopUnderstudy(understudy) => understudy::stop(understudy),
             Effect::Unlock { host, jail, run } => lock::unlock(host, jail, run),
             Effect::Watch { host, address, run } => watch::watch(host, *address, run),
             Effect::Unwatch { host, run } => watch::unwatch(host, run),

@@ -10,7 +10,7 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 27] = [
+const SOURCES: [(&str, &str); 28] = [
     ("ending.rs", include_str!("ending.rs")),
     ("files.rs", include_str!("files.rs")),
     ("jail.rs", include_str!("jail.rs")),
@@ -21,6 +21,7 @@ const SOURCES: [(&str, &str); 27] = [
     ("pf.rs", include_str!("pf.rs")),
     ("probe.rs", include_str!("probe.rs")),
     ("resume.rs", include_str!("resume.rs")),
+    ("understudy.rs", include_str!("understudy.rs")),
     ("watch.rs", include_str!("watch.rs")),
     ("zfs.rs", include_str!("zfs.rs")),
     ("direct.rs", include_str!("../direct.rs")),

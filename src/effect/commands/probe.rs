@@ -43,16 +43,16 @@ fn plain_http(url: &str) -> Option<(&str, u16, &str)> {
 
 /// The status itself is asked of plain HTTP with nc(1): fetch(1) follows redirects and knows only success and failure.
 /// TLS needs fetch(1), for which only success can be expected (the preflight refuses any other).
-fn http(url: &str, status: u16, body: Option<&str>, source: Option<IpAddr>, seconds: u32) -> String {
+fn http(at: &str, url: &str, status: u16, body: Option<&str>, source: Option<IpAddr>, seconds: u32) -> String {
     let from = source.map(|s| format!(" -s {s}")).unwrap_or_default();
     let ask = match plain_http(url) {
         Some((host, port, path)) => format!(
-            "printf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n' {} {} | nc -w 5{from} {} {port}",
+            "printf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n' {} {} | {at}nc -w 5{from} {} {port}",
             shell::word(path),
             shell::word(host),
             shell::word(host),
         ),
-        None => format!("fetch -q -T 5 -o - {} && printf '\\nHTTP/1.0 200\\n'", shell::word(url)),
+        None => format!("{at}fetch -q -T 5 -o - {} && printf '\\nHTTP/1.0 200\\n'", shell::word(url)),
     };
     let wanted = match body {
         Some(text) => format!(" && printf '%s\\n' \"$out\" | grep -qF -e {}", shell::word(text)),
@@ -77,8 +77,14 @@ fn until(seconds: u32, command: &str, failure: &str) -> String {
 }
 
 pub(super) fn probe(host: &NodeName, probe: &Probe) -> Work {
+    ask(host, "", probe)
+}
+
+/// `at`: what gets the asking tool to where it runs, such as `jexec -l web `; nothing on the host itself.
+fn ask(host: &NodeName, at: &str, probe: &Probe) -> Work {
     let script = match probe {
         Probe::Trial(trial) => return canary::try_it(trial, host),
+        Probe::Within { jail, asked } => return ask(host, &format!("jexec -l {jail} "), asked),
         Probe::Ping { address, size, fib, source, seconds } => {
             let what = match size {
                 Some(size) => format!("{address} does not answer packets of {size} bytes"),
@@ -94,10 +100,12 @@ pub(super) fn probe(host: &NodeName, probe: &Probe) -> Work {
         ),
         Probe::Tcp { address, port, source, seconds } => until(
             *seconds,
-            &format!("nc -z -w 2{} {address} {port}", source.map(|s| format!(" -s {s}")).unwrap_or_default()),
+            &format!("{at}nc -z -w 2{} {address} {port}", source.map(|s| format!(" -s {s}")).unwrap_or_default()),
             &format!("nothing accepts connections on {address} port {port}"),
         ),
-        Probe::Http { url, status, body, source, seconds } => http(url, *status, body.as_deref(), *source, *seconds),
+        Probe::Http { url, status, body, source, seconds } => {
+            http(at, url, *status, body.as_deref(), *source, *seconds)
+        }
         Probe::Inside { jail, argv, seconds } => until(
             *seconds,
             &format!("jexec -l {jail} {}", shell::line(argv)),
@@ -106,6 +114,7 @@ pub(super) fn probe(host: &NodeName, probe: &Probe) -> Work {
     };
     let timeout = match probe {
         Probe::Trial(trial) => trial.seconds,
+        Probe::Within { .. } => SHORT,
         Probe::Ping { seconds, .. }
         | Probe::PingFromInside { seconds, .. }
         | Probe::Tcp { seconds, .. }

@@ -48,7 +48,7 @@ fn run_each(host: &NodeName, datasets: usize, script: String) -> Work {
 
 /// Seconds for that: each command that changes something waits for the pool's next transaction group. No more than the
 /// longest of the others, or a turn would not be waited for long enough ([`crate::effect::command::TURN`]).
-fn each(datasets: usize) -> u32 {
+pub(super) fn each(datasets: usize) -> u32 {
     u32::try_from(datasets).unwrap_or(u32::MAX).saturating_mul(2).clamp(SHORT, JAIL)
 }
 

@@ -16,6 +16,7 @@ mod leases;
 mod network;
 pub(crate) mod pf;
 mod storage;
+mod understudy;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -311,6 +312,13 @@ impl World {
                 self.host_mut(&canary.host)?.remove_canary(canary);
                 Ok(())
             }
+            Effect::CloneForRehearsal(understudy) => self.clone_for_rehearsal(understudy),
+            Effect::DiscardClones(understudy) => self.host_mut(&understudy.host)?.discard_clones(understudy),
+            Effect::StartUnderstudy(understudy) => self.host_mut(&understudy.host)?.start_understudy(understudy),
+            Effect::StopUnderstudy(understudy) => {
+                self.host_mut(&understudy.host)?.stop_understudy(understudy);
+                Ok(())
+            }
             Effect::Watch { host, run, .. } => {
                 self.host_mut(host)?.watches.insert(run.clone());
                 Ok(())
@@ -330,7 +338,7 @@ impl World {
             Probe::Tcp { address, .. } => self.reach(host, 0, *address),
             Probe::Http { .. } => Ok(()),
             Probe::Trial(trial) => self.try_way(host, trial),
-            Probe::Inside { jail, .. } | Probe::PingFromInside { jail, .. } => {
+            Probe::Inside { jail, .. } | Probe::PingFromInside { jail, .. } | Probe::Within { jail, .. } => {
                 if self.host(host)?.facts.jail(jail).is_none() {
                     return refused(format!("jexec: jail {jail} not found on {host}"));
                 }

@@ -197,6 +197,9 @@ impl Host {
             if self.tree(name).count() > 1 {
                 return Err(SimulationError::NotOurs(format!("{name} has children")));
             }
+            if self.has_a_rehearsal(name) {
+                return refused(format!("cannot destroy '{name}': filesystem has dependent clones"));
+            }
             self.free_to_unmount(name)?;
             if self.dataset(name)?.snapshots.iter().any(|s| !s.holds.is_empty()) {
                 return refused(format!("{name}: dataset is busy"));
@@ -276,6 +279,9 @@ impl Host {
             return no_snapshot(name, base);
         };
         let newer = dataset.snapshots.get(position + 1..).unwrap_or_default();
+        if self.has_a_rehearsal(name) {
+            return refused(format!("cannot rollback to '{name}@{base}': clones of previous snapshots exist"));
+        }
         if let Some(foreign) = newer.iter().find(|s| !ours(s.label.as_str())) {
             return Err(SimulationError::NotOurs(format!(
                 "{name}@{} is newer than @{base} and not ours",

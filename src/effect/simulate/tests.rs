@@ -39,7 +39,7 @@ pub(super) fn plan(world: &World, shape: &Shape, jail: &JailName, target: &NodeN
     let fleet = shape.fleet();
     let (evidence, situation, findings) = world.evidence(&fleet, jail, target);
     let Some(situation) = situation else { panic!("{:#?}", findings.into_sorted()) };
-    let settings = Options::default().settle();
+    let settings = Options { dress_rehearsal: Some(true), ..Options::default() }.settle();
     let made = assemble::plan(&evidence, &situation, &settings, &tester(), &salt.to_string(), findings);
     let plan = made.unwrap_or_else(|findings| panic!("{findings:#?}"));
     let errors: Vec<_> = plan.findings.iter().filter(|f| f.severity == crate::plan::Severity::Error).collect();

@@ -19,12 +19,14 @@ use crate::playbook::yaml::Located;
 /// The options that stand among the other keys of `fields`.
 pub(crate) fn options(fields: &mut Fields<'_>, findings: &mut Findings) -> Options {
     const WAYS: &[(&str, Transfer)] = &[("relay", Transfer::Relay), ("direct", Transfer::Direct)];
+    const YES_OR_NO: &[(&str, bool)] = &[("true", true), ("false", false)];
     Options {
         transfer: fields.get("transfer").and_then(|n| choice(n, "a way to transfer", WAYS, findings)),
         precopy: fields.get("precopy").and_then(|n| precopy(n, findings)),
         keep: fields.get("keep").and_then(|n| duration(n, findings)),
         lease: fields.get("lease").and_then(|n| lease(n, findings)),
         accept_blackout: fields.get("accept_blackout").and_then(|n| duration(n, findings)),
+        dress_rehearsal: fields.get("dress_rehearsal").and_then(|n| choice(n, "true or false", YES_OR_NO, findings)),
     }
 }
 

@@ -26,7 +26,7 @@ demo: setup build ## raise a lab, move a jail there and back under a client's ey
 test: setup ## every test, those in the lab included
 	@scripts/test
 
-network: setup build ## the table of networks (README): a jail moves in each of them, every host boots anew, it moves back
+network: setup build ## of the tests, the table of networks (README): in each a jail moves, every host boots anew, it moves back
 	@$(AS_ROOT) $(CARGO) test --locked --test network
 
 faults: setup build ## every fault at every step of a move, in labs side by side; a table at the end (several hours)
@@ -45,7 +45,7 @@ acceptance: ## the behaviour tests on a fleet of yours: make acceptance FLEET=pa
 check: ## format, lints, documentation, generated files, forbidden words, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) clippy --locked --test network --test openzfs -- -D warnings
+	$(CARGO) clippy --locked --test openzfs -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	scripts/check-generated
 	$(CARGO) test --quiet --locked --test house

@@ -1,6 +1,5 @@
 //! Arrangements of networks, each of them once: a jail moves, every host boots anew, the jail moves back. README.md has
-//! the table; the rows have the names of these tests. `make test` moves in four that are far apart
-//! (scripts/test), `make network` in all.
+//! the table; the rows have the names of these tests.
 
 #![allow(dead_code, reason = "tests/fleet, whose modules these are, uses the rest of them")]
 

@@ -2,6 +2,7 @@
 //! `spare` answered once, after a time that it sleeps, so that what is measured is asking and not emulated commands.
 
 use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
@@ -66,7 +67,7 @@ pub fn measure() {
 }
 
 /// A key for which a host has one answer only.
-fn admit(stand: &Stand, key: &PathBuf, host: &str, command: &str) {
+fn admit(stand: &Stand, key: &Path, host: &str, command: &str) {
     let public = fs::read_to_string(key.with_extension("pub")).expect("ssh-keygen wrote it");
     // A script, since root's shell is csh(1) on some hosts.
     let line = format!("command=\"/bin/sh /root/forced.sh\" {}", public.trim());
@@ -86,7 +87,7 @@ END_OF_SCRIPT
 }
 
 /// A fleet.yml of hosts that are all the same one.
-fn fleet(stand: &Stand, name: &str, key: &PathBuf, host: &str, names: &[String]) -> PathBuf {
+fn fleet(stand: &Stand, name: &str, key: &Path, host: &str, names: &[String]) -> PathBuf {
     let text = fs::read_to_string(stand.configuration()).expect("the lab wrote it");
     let block = text.split("Host ").find(|block| block.starts_with(&format!("{host}\n"))).expect("the host is there");
     let (_, options) = block.split_once('\n').expect("lines");
@@ -105,14 +106,14 @@ fn fleet(stand: &Stand, name: &str, key: &PathBuf, host: &str, names: &[String])
     file
 }
 
-fn facts(stand: &Stand, fleet: &PathBuf) -> Duration {
+fn facts(stand: &Stand, fleet: &Path) -> Duration {
     let started = Instant::now();
     stand.fleet.jailferry_with(fleet, &["facts"]).exits(0);
     started.elapsed()
 }
 
 /// Connections alone, without jailferry: xargs(1) and ssh.
-fn plain(fleet: &PathBuf, names: &[String]) -> Duration {
+fn plain(fleet: &Path, names: &[String]) -> Duration {
     let configuration = fleet.with_extension("ssh_config");
     let line = format!(
         "printf '%s\\n' {} | xargs -P {AT_ONCE} -I HOST ssh -F {} -T -o BatchMode=yes HOST true >/dev/null",

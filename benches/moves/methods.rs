@@ -1,5 +1,6 @@
 //! Other ways to move the jail (methods.sh), in a lab of their own.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -33,8 +34,8 @@ impl Scripted {
         scripted.sh(&scripted.cold, "spare", "big", "prepare");
         // The floor's connections are the same host and keys.
         for file in ["big", "home"] {
-            let copy = |from: &PathBuf, to: &PathBuf| {
-                let end = |path: &PathBuf| format!("{}.{file}", path.display());
+            let copy = |from: &Path, to: &Path| {
+                let end = |path: &Path| format!("{}.{file}", path.display());
                 std::fs::copy(end(from), end(to)).expect("the lab's folder is writable");
             };
             copy(&scripted.cold, &scripted.warm);
@@ -46,7 +47,7 @@ impl Scripted {
     pub fn warm_over(&self, name: &str, lines: &str) -> PathBuf {
         let path = warm(&self.stand, name, lines);
         for file in ["big", "home"] {
-            let end = |path: &PathBuf| format!("{}.{file}", path.display());
+            let end = |path: &Path| format!("{}.{file}", path.display());
             std::fs::copy(end(&self.cold), end(&path)).expect("the lab's folder is writable");
         }
         path
@@ -62,11 +63,11 @@ impl Scripted {
     }
 
     /// The floor's blackout over other connections.
-    pub fn floor_over(&self, warm: &PathBuf, from: &str, to: &str) -> Duration {
+    pub fn floor_over(&self, warm: &Path, from: &str, to: &str) -> Duration {
         self.timed(warm, from, to, "at small true; first; second", "floor")
     }
 
-    fn timed(&self, configuration: &PathBuf, from: &str, to: &str, before: &str, cut: &str) -> Duration {
+    fn timed(&self, configuration: &Path, from: &str, to: &str, before: &str, cut: &str) -> Duration {
         let probe = self.stand.probe();
         self.sh(configuration, from, to, &format!("{before}\n{cut}"));
         self.stand.fleet.answers_from("web", to);
@@ -75,7 +76,7 @@ impl Scripted {
         blackout
     }
 
-    fn sh(&self, configuration: &PathBuf, from: &str, to: &str, commands: &str) {
+    fn sh(&self, configuration: &Path, from: &str, to: &str, commands: &str) {
         let script = format!("{}\n{commands}\n", include_str!("methods.sh"));
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(script).env("CONFIG", configuration).env("FROM", from).env("TO", to);

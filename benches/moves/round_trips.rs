@@ -1,6 +1,6 @@
 //! Round trips while nobody answers: the same moves over a line on which each takes 50 ms longer.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use crate::blackout::elsewhere;
@@ -61,7 +61,7 @@ pub fn measure() {
 }
 
 /// What a plan costs beyond the answers of the slowest host.
-fn planning(stand: &Stand, slow_fleet: &PathBuf) {
+fn planning(stand: &Stand, slow_fleet: &Path) {
     let asked: [&[&str]; 2] = [&["facts"], &["plan", "web", "big"]];
     let mut figures = [(); 4].map(|()| Figures::default());
     for _ in 0..repetitions(REPETITIONS) {

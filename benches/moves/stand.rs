@@ -4,6 +4,7 @@ use std::fs;
 use std::fs::File;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::ChildStdout;
@@ -64,7 +65,7 @@ impl Stand {
     }
 
     /// `ssh -F CONFIGURATION HOST COMMAND`.
-    pub fn ssh(&self, configuration: &PathBuf, host: &str, command: &str) -> Command {
+    pub fn ssh(&self, configuration: &Path, host: &str, command: &str) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.arg("-F").arg(configuration).args(["-T", "-o", "BatchMode=yes", host, command]);
         ssh
@@ -79,7 +80,7 @@ impl Stand {
     }
 
     /// Another fleet.yml, with another ssh_config.
-    pub fn fleet_over(&self, configuration: &PathBuf) -> PathBuf {
+    pub fn fleet_over(&self, configuration: &Path) -> PathBuf {
         let path = configuration.with_extension("yml");
         let text = fs::read_to_string(&self.fleet.file).expect("the lab wrote it");
         let (own, other) = (self.configuration(), configuration);
@@ -125,7 +126,7 @@ impl Stand {
     }
 
     /// The blackout of a move by jailferry, as the client sees it; afterwards the source's copy is let go of.
-    pub fn jailferry(&self, fleet: &PathBuf, from: &str, to: &str) -> Duration {
+    pub fn jailferry(&self, fleet: &Path, from: &str, to: &str) -> Duration {
         let probe = self.probe();
         let told = self.fleet.jailferry_with(fleet, &["migrate", "jail", "web", "to", "node", to, "--yes"]).exits(0);
         let blackout = probe.end(from, to);

@@ -32,8 +32,12 @@ network: setup build ## of the tests, the table of networks (README): in each a 
 faults: setup build ## every fault at every step of a move, in labs side by side; a table at the end (several hours)
 	@$(AS_ROOT) env JAILFERRY_FAULTS=all $(CARGO) test --locked --test faults -- --nocapture
 
-bench: ## how long the planner of rebalance takes for large fleets, against its bounds
+# All but the planner decides nothing: it prints the tables of docs/performance.md. ONLY="blackout" measures that alone.
+bench: setup ## ratios measured side by side: blackout, round trips, throughput, 200 hosts, start-up; the planner's bounds (half an hour)
+	$(CARGO) build --release --locked -p lab
+	$(CARGO) bench --locked --bench rebalance --bench moves --no-run
 	$(CARGO) bench --locked --bench rebalance
+	@$(AS_ROOT) $(CARGO) bench --locked --bench moves -- $(ONLY)
 
 # The runner is what cargo starts the tests by; OPENZFS=2.3 takes another version.
 zfs-lab: ## the storage commands on a real OpenZFS, in an emulated machine where this one has none (Debian 12; an hour the first time)

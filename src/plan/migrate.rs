@@ -61,10 +61,16 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     steps.extend(make_ready(cast));
     // The first changes of the network, for a canary.
     let mut cut = rehearse(cast);
+    // A target that is no hub is on nobody's way to the jail yet: its network is ready before the jail stops.
+    let (before, after) = match cast.situation.is_hub(&cast.target()) {
+        false => (prepare_the_target_network(cast), Vec::new()),
+        true => (Vec::new(), prepare_the_target_network(cast)),
+    };
+    cut.extend(at_once([not_at_boot_of_the_source(cast), before]));
     // Nobody answers.
-    cut.extend(stop_at_the_source(cast));
+    cut.push(stop_at_the_source(cast));
     cut.extend(final_snapshot(cast));
-    cut.extend(at_once([send_the_rest(cast), fence_the_source(cast), prepare_the_target_network(cast)]));
+    cut.extend(at_once([send_the_rest(cast), fence_the_source(cast), after, forget_where_it_was(cast)]));
     // Asks both hosts, so it runs beside nothing: a host does one thing after the other.
     cut.extend(compare(cast));
     cut.push(leases::let_go_at_the_source(cast));
@@ -329,10 +335,13 @@ fn rehearse(cast: &Cast<'_>) -> Vec<Step> {
     steps
 }
 
-/// First it may not start by itself any more, then it stops: a reboot in between leaves nobody running, never two.
-fn stop_at_the_source(cast: &Cast<'_>) -> Vec<Step> {
+/// It may not start by itself any more before it stops: a reboot in between leaves nobody running, never two.
+fn not_at_boot_of_the_source(cast: &Cast<'_>) -> Vec<Step> {
+    cast.situation.manager.says().autostart_off(cast)
+}
+
+fn stop_at_the_source(cast: &Cast<'_>) -> Step {
     let place = cast.at_source();
-    let mut steps = cast.situation.manager.says().autostart_off(cast);
     let mut stop = Step::new(
         Phase::CutOver,
         format!("stop jail {} on {}", cast.situation.jail, place.host),
@@ -348,8 +357,7 @@ fn stop_at_the_source(cast: &Cast<'_>) -> Vec<Step> {
     if let Some(announce) = segment::announce(cast, &cast.source()) {
         stop = stop.undo(announce);
     }
-    steps.push(stop);
-    steps
+    stop
 }
 
 /// Taken after the stop, so nothing that was acknowledged is missing from it.
@@ -469,6 +477,20 @@ fn prepare_the_target_network(cast: &Cast<'_>) -> Vec<Step> {
     steps
 }
 
+/// The jail is stopped and the target's routes lead to its bridge: nobody tells the old place any more.
+fn forget_where_it_was(cast: &Cast<'_>) -> Vec<Step> {
+    let host = cast.target();
+    vec![Step::new(
+        Phase::CutOver,
+        format!("{host} forgets where {} had the jail's addresses", neighbours(cast)),
+        Effect::ForgetNeighbours {
+            host: host.clone(),
+            addresses: cast.situation.addresses.clone(),
+            jails: cast.siblings(cast.target),
+        },
+    )]
+}
+
 /// One `wg set` on the hub, and on each host with peers of its own, gives the prefixes to the target; the others learn the
 /// way.
 fn switch(cast: &Cast<'_>) -> Vec<Step> {
@@ -523,14 +545,14 @@ fn hand_over_step(cast: &Cast<'_>, hand_over: &HandOver) -> Step {
     step
 }
 
-/// Mount, start, and forget the connections that the stopped jail had.
+/// Mount and start.
 fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let place = cast.at_target();
     let arrived = cast.situation.manager.says().arrived(cast.datasets.iter().map(|d| d.target.clone()).collect());
     let mark = cast.datasets.iter().find_map(|d| d.older.as_ref()).map_or_else(|| cast.run.clone(), |(_, r)| r.clone());
     let mut steps: Vec<Step> = keys::loaded(cast).into_iter().collect();
-    steps.extend([
+    steps.push(
         Step::new(
             Phase::CutOver,
             format!("mount the datasets on {}", place.host),
@@ -538,16 +560,7 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
         )
         .undo(Effect::Park { host: place.host.clone(), datasets: arrived, run: mark })
         .change(Change::new(&situation.target.dataset, "unmounted, read-only", "mounted, writable")),
-        Step::new(
-            Phase::CutOver,
-            format!("{} forgets where {} had the jail's addresses", place.host, neighbours(cast)),
-            Effect::ForgetNeighbours {
-                host: place.host.clone(),
-                addresses: situation.addresses.clone(),
-                jails: cast.siblings(cast.target),
-            },
-        ),
-    ]);
+    );
     steps.extend(rewrite_in_place(cast));
     steps.push(
         Step::new(

@@ -4,6 +4,8 @@
 //! [`situation`] what fleet.yml leaves out and the hosts told.
 
 pub mod assemble;
+#[cfg(test)]
+mod blackout_tests;
 pub mod cast;
 pub mod checks;
 pub mod datasets;

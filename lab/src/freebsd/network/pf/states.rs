@@ -88,19 +88,86 @@ pub fn show() {
 }
 
 /// `pfctl -k SOURCE [-k DESTINATION]`, with `-M` both ways; how many died.
+///
+/// A busy client leaves thousands of connections, so that all of a kind die by one command where conntrack(8) can tell
+/// them by an address.
 pub fn kill(source: Prefix, destination: Option<Prefix>, both_ways: bool) -> Result<usize, String> {
-    let hit = |from: [IpAddr; 2], to: [IpAddr; 2]| {
-        from.iter().any(|a| source.contains(*a)) && destination.is_none_or(|d| to.iter().any(|a| d.contains(*a)))
-    };
     let mut killed = 0;
-    for state in list() {
-        let (o, r) = (&state.original, &state.reply);
-        let (starts, ends) = ([o.from, r.to], [o.to, r.from]);
-        if hit(starts, ends) || both_ways && hit(ends, starts) {
-            killed += usize::from(delete(&state)?);
+    let pairs = [Some((source, destination)), both_ways.then_some((source, destination))];
+    for (turned, pair) in pairs.into_iter().enumerate() {
+        let Some((source, destination)) = pair else { continue };
+        for starts in [Side::OriginalSource, Side::ReplyDestination] {
+            for ends in [Side::OriginalDestination, Side::ReplySource] {
+                let (from, to) = if turned == 0 { (starts, ends) } else { (ends, starts) };
+                let hit = |state: &State| {
+                    source.contains(from.of(state)) && destination.is_none_or(|d| d.contains(to.of(state)))
+                };
+                let dying: Vec<State> = list().into_iter().filter(hit).collect();
+                let told = (from.told(source), destination.map_or(Some(Vec::new()), |d| to.told(d)));
+                killed += match told {
+                    _ if dying.is_empty() => 0,
+                    (Some(from), Some(to)) if from.len() + to.len() > 0 => {
+                        delete_all(&[from, to].concat(), source.address.is_ipv6())?;
+                        dying.len()
+                    }
+                    _ => {
+                        let mut gone = 0;
+                        for state in &dying {
+                            gone += usize::from(delete(state)?);
+                        }
+                        gone
+                    }
+                };
+            }
         }
     }
     Ok(killed)
+}
+
+/// An address of a connection.
+#[derive(Clone, Copy)]
+enum Side {
+    OriginalSource,
+    OriginalDestination,
+    ReplySource,
+    ReplyDestination,
+}
+
+impl Side {
+    fn of(self, state: &State) -> IpAddr {
+        match self {
+            Side::OriginalSource => state.original.from,
+            Side::OriginalDestination => state.original.to,
+            Side::ReplySource => state.reply.from,
+            Side::ReplyDestination => state.reply.to,
+        }
+    }
+
+    /// conntrack's words for it: none for every address, and none at all where it would take a mask.
+    fn told(self, prefix: Prefix) -> Option<Vec<String>> {
+        let option = match self {
+            Side::OriginalSource => "--orig-src",
+            Side::OriginalDestination => "--orig-dst",
+            Side::ReplySource => "--reply-src",
+            Side::ReplyDestination => "--reply-dst",
+        };
+        match prefix.length {
+            0 => Some(Vec::new()),
+            _ if prefix.is_host() => Some(vec![option.to_string(), prefix.address.to_string()]),
+            _ => None,
+        }
+    }
+}
+
+fn delete_all(words: &[String], v6: bool) -> Result<(), String> {
+    let mut command = Command::new(tool("conntrack"));
+    command.arg("-D").args(words);
+    if v6 {
+        command.args(["-f", "ipv6"]);
+    }
+    // It fails when all have ended by themselves meanwhile.
+    command.output().map_err(|e| format!("conntrack: {e} (Debian package conntrack)"))?;
+    Ok(())
 }
 
 /// `pfctl -F states`; how many there were.

@@ -33,7 +33,7 @@ faults: setup build ## every fault at every step of a move, in labs side by side
 	@$(AS_ROOT) env JAILFERRY_FAULTS=all $(CARGO) test --locked --test faults -- --nocapture
 
 # All but the planner decides nothing: it prints the tables of docs/performance.md. ONLY="blackout" measures that alone.
-bench: setup ## ratios measured side by side: blackout, round trips, throughput, 200 hosts, start-up; the planner's bounds (half an hour)
+bench: setup ## ratios measured side by side: blackout, round trips, throughput, 200 hosts, start-up; the planner's bounds (about two hours)
 	$(CARGO) build --release --locked -p lab
 	$(CARGO) bench --locked --bench rebalance --bench moves --no-run
 	$(CARGO) bench --locked --bench rebalance

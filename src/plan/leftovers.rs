@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::effect::Effect;
+use crate::effect::commands::hub_turn;
 use crate::effect::commands::pf;
 use crate::effect::shell;
 use crate::facts::leftovers::Trace;
@@ -369,6 +370,11 @@ impl Story<'_> {
             TraceKind::RunFile if is_of_lockf(&trace.name) => (
                 Verdict::InUse,
                 "empty; what changes the same thing on this host waits for each other by it, and it goes with the next boot".into(),
+                None,
+            ),
+            TraceKind::StateFile if trace.name == hub_turn::FILE => (
+                Verdict::InUse,
+                "names the run that changes the network here; from a machine that is gone it passes to the next run by itself".into(),
                 None,
             ),
             _ if self.known.iter().any(|k| k.fate == Fate::UnderWay) => {

@@ -214,7 +214,7 @@ fn outside_the_window_a_move_copies_and_waits() {
         let lines: Vec<Value> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
         let Some(header) = lines.first() else { return false };
         let steps = header["what"]["header"]["plan"]["steps"].as_array().expect("steps").clone();
-        let seed = steps.iter().position(|s| s["round"] == 1).expect("there are rounds");
+        let seed = steps.iter().position(|s| s["effect"]["effect"] == "take_network").expect("there is a turn");
         lines.iter().any(|l| l["what"]["step"]["number"] == seed && l["what"]["step"]["phase"] == "done")
     });
     // The lock is held and the copy kept; nothing else has happened when somebody gives up.

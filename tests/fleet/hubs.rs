@@ -15,6 +15,9 @@ const SPARE: &str = "192.168.123.0/24, 2001:db8:1:1::/72, 192.168.125.0/24, 2001
 const BIG: &str = "192.168.124.0/24, 2001:db8:1:2::/72";
 const SMALL: &str = "192.168.122.0/24, 2001:db8:1::/72";
 
+/// How `wg set` names what web owns, and nothing else does.
+const PREFIXES: &str = "192.168.123.50/32,2001:db8:1:1::50/128";
+
 /// What WireGuard's file and rc.conf of a host say of one interface, for the next boot.
 fn interface(fleet: &Fleet, host: &str, name: &str, address: &str, peers: &[(String, String)]) {
     let file = format!("/usr/local/etc/wireguard/{name}.conf");
@@ -172,7 +175,7 @@ fn a_second_hub_that_fails_in_the_middle_is_as_it_was_afterwards() {
     let moves = || fleet.jailferry_with(&file, &["migrate", "web", "big", "--yes"]);
 
     // It refuses: the first one, which had switched already, gets its own back.
-    let fault = lab.fail("client", "192.168.123.50/32", Some(1), "a fault of the second hub");
+    let fault = lab.fail("client", PREFIXES, Some(1), "a fault of the second hub");
     let told = moves().exits(4);
     assert_eq!(lab.fired(&fault), 1, "{}", told.all);
     assert!(told.all.contains("a fault of the second hub"), "{}", told.all);
@@ -181,7 +184,7 @@ fn a_second_hub_that_fails_in_the_middle_is_as_it_was_afterwards() {
     assert_eq!(before, network(&fleet), "left after the second hub refused");
 
     // It loses its power when it has switched.
-    let at = ["--match", "192.168.123.50/32", "--nth", "1", "--when", "after"];
+    let at = ["--match", PREFIXES, "--nth", "1", "--when", "after"];
     let fault = lab.fault("client", &at, "reboot");
     let told = moves();
     assert_eq!(lab.fired(&fault), 1, "{}", told.all);

@@ -14,9 +14,7 @@ use crate::model::Owner;
 use crate::model::RunId;
 
 /// Its file. A run's folder is called otherwise, and so is a jail's lock.
-fn file() -> String {
-    format!("{RUNS}/.network")
-}
+pub const FILE: &str = "/var/db/jailferry/.network";
 
 /// In a run's folder: another run has changed the network since the run has had its lock.
 const CHANGED: &str = "changed";
@@ -25,7 +23,7 @@ const CHANGED: &str = "changed";
 pub const HELD: i32 = 23;
 
 pub(super) fn take(host: &NodeName, run: &RunId, owner: &Owner) -> Work {
-    let file = file();
+    let file = FILE;
     let script = format!(
         "holder=\nif [ -e {file} ]; then read holder by since < {file} || :; fi\nif [ \"$holder\" = {run} ]; then exit 0; fi\nif [ -n \"$holder\" ]; then echo \"run $holder of $by changes the network of {host} $since\" >&2; exit {HELD}; fi\necho \"{run} {owner} since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}.new\nmv -f {file}.new {file}"
     );
@@ -34,7 +32,7 @@ pub(super) fn take(host: &NodeName, run: &RunId, owner: &Owner) -> Work {
 
 /// Only our own. Whoever is under way is told that what it knows of the network is old.
 pub(super) fn leave(host: &NodeName, run: &RunId) -> Work {
-    let file = file();
+    let file = FILE;
     let script = format!(
         "holder=\nif [ -e {file} ]; then read holder rest < {file} || :; fi\nif [ \"$holder\" != {run} ]; then exit 0; fi\nfor other in {RUNS}/*/owner; do\n  d=${{other%/owner}}\n  if [ -e \"$other\" ] && [ \"$d\" != {RUNS}/{run} ]; then : > \"$d/{CHANGED}\"; fi\ndone\nrm -f {file}"
     );
@@ -45,7 +43,7 @@ pub(super) fn leave(host: &NodeName, run: &RunId) -> Work {
 /// since this one has had its lock.
 #[must_use]
 pub fn ask(host: &NodeName, run: &RunId) -> Command {
-    let file = file();
+    let file = FILE;
     let script = format!(
         "holder=\nif [ -e {file} ]; then read holder by since < {file} || :; fi\nif [ -n \"$holder\" ]; then\n  beat=$(cat {RUNS}/\"$holder\"/beat 2>/dev/null) || beat=-\n  stage=$(cat {RUNS}/\"$holder\"/stage 2>/dev/null) || stage=-\n  echo \"$holder $by ${{beat:--}} ${{stage:--}} $since\"\nelse\n  echo -\nfi\nif [ -e {RUNS}/{run}/{CHANGED} ]; then echo changed; fi"
     );
@@ -55,7 +53,7 @@ pub fn ask(host: &NodeName, run: &RunId) -> Command {
 /// Takes it from a run whose owner has fallen silent: only when holder and beat are still what was seen.
 #[must_use]
 pub fn break_up(host: &NodeName, seen: &Holder) -> Command {
-    let (file, Holder { run, owner, beat, .. }) = (file(), seen);
+    let (file, Holder { run, owner, beat, .. }) = (FILE, seen);
     let script = format!(
         "read holder by rest < {file} || exit 20\n[ \"$holder $by\" = '{run} {owner}' ] || exit 20\nbeat=$(cat {RUNS}/{run}/beat 2>/dev/null) || beat=-\n[ \"${{beat:--}}\" = '{beat}' ] || exit 20\nrm -f {file}"
     );

@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use crate::cli::replan::Replan;
 use crate::cli::takeover::LONGEST_BEAT;
 use crate::effect::Effect;
+use crate::effect::command::Command;
 use crate::effect::commands::hub_turn;
-use crate::effect::commands::hub_turn::Asked;
 use crate::effect::commands::hub_turn::HELD;
 use crate::effect::commands::hub_turn::Holder;
 use crate::effect::lease::Stage;
@@ -70,45 +70,42 @@ pub(super) fn is_needed(plan: &Plan, way: &Direction) -> bool {
 /// The hub cannot be asked, or says no.
 pub(super) async fn take(plan: &Plan, hosts: &Hosts, tell: &(dyn Fn(String) + Sync)) -> Result<bool, String> {
     let Some(step) = step(plan) else { return Ok(false) };
-    let question = hub_turn::ask(&plan.hub, &plan.run);
+    let question = hub_turn::ask(&plan.hub);
     let mut silence = Silence::default();
     let mut waited = false;
     loop {
-        let asked = asked(hosts, &question).await?;
-        match asked.holder.filter(|holder| holder.run != plan.run) {
-            Some(holder) => {
-                if !waited {
-                    tell(format!(
-                        "run {} of {} changes the network of {} {}; this one waits until it is done",
-                        holder.run,
-                        holder.owner,
-                        plan.hub,
-                        sanitize::line(&holder.since)
-                    ));
-                }
-                waited = true;
-                if silence.hears(&holder) {
-                    if holder.stage == Some(Stage::Accepted) {
-                        return Err(format!(
-                            "run {} of {} has moved its jail and was interrupted before it had made that last on {}: nothing else is switched there until `jailferry recover {}` has finished it",
-                            holder.run, holder.owner, plan.hub, holder.run
-                        ));
-                    }
-                    tell(format!(
-                        "{} has not been heard for {LONGEST_BEAT} s, so it is no longer run {}'s turn on {}; what that run left is for `jailferry recover {}`",
-                        holder.owner, holder.run, plan.hub, holder.run
-                    ));
-                    // Refused when it was heard after all, or another run was faster: asked again.
-                    let _ = hosts.run(&hub_turn::break_up(&plan.hub, &holder)).await;
-                }
-                tokio::time::sleep(EVERY).await;
-            }
-            None => match carried_out(step, hosts).await {
-                Ok(()) => return Ok(waited || asked.changed),
-                Err(error) if matches!(error.kind, Kind::Exit(HELD)) => waited = true,
-                Err(error) => return Err(error.to_string()),
-            },
+        match carried_out(step, hosts).await {
+            Ok(said) => return Ok(waited || hub_turn::has_changed(&said)),
+            Err(error) if matches!(error.kind, Kind::Exit(HELD)) => {}
+            Err(error) => return Err(error.to_string()),
         }
+        // Nobody: it has just become free.
+        let Some(holder) = holder(hosts, &question).await? else { continue };
+        if !waited {
+            tell(format!(
+                "run {} of {} changes the network of {} {}; this one waits until it is done",
+                holder.run,
+                holder.owner,
+                plan.hub,
+                sanitize::line(&holder.since)
+            ));
+        }
+        waited = true;
+        if silence.hears(&holder) {
+            if holder.stage == Some(Stage::Accepted) {
+                return Err(format!(
+                    "run {} of {} has moved its jail and was interrupted before it had made that last on {}: nothing else is switched there until `jailferry recover {}` has finished it",
+                    holder.run, holder.owner, plan.hub, holder.run
+                ));
+            }
+            tell(format!(
+                "{} has not been heard for {LONGEST_BEAT} s, so it is no longer run {}'s turn on {}; what that run left is for `jailferry recover {}`",
+                holder.owner, holder.run, plan.hub, holder.run
+            ));
+            // Refused when it was heard after all, or another run was faster: asked again.
+            let _ = hosts.run(&hub_turn::break_up(&plan.hub, &holder)).await;
+        }
+        tokio::time::sleep(EVERY).await;
     }
 }
 
@@ -121,17 +118,19 @@ pub(super) async fn leave(plan: &Plan, hosts: &Hosts) -> Result<(), RemoteError>
     Ok(())
 }
 
-async fn carried_out(step: &Step, hosts: &Hosts) -> Result<(), RemoteError> {
+/// What the step's last command says.
+async fn carried_out(step: &Step, hosts: &Hosts) -> Result<String, RemoteError> {
+    let mut said = String::new();
     for command in step.commands() {
-        hosts.run(&command).await?;
+        said = hosts.run(&command).await?.text();
     }
-    Ok(())
+    Ok(said)
 }
 
-async fn asked(hosts: &Hosts, question: &crate::effect::command::Command) -> Result<Asked, String> {
+async fn holder(hosts: &Hosts, question: &Command) -> Result<Option<Holder>, String> {
     let said = hosts.run(question).await.map_err(|error| error.to_string())?;
     let text = said.text();
-    Asked::parse(&text)
+    Holder::parse(&text)
         .ok_or_else(|| format!("{} says of who changes its network: {}", question.host, sanitize::line(text.trim())))
 }
 

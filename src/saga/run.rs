@@ -205,6 +205,10 @@ impl<'a> Run<'a> {
                     return self.unwind(index + 1, reason).await;
                 }
                 no_return = self.plan.point_of_no_return();
+                // Coming to the turn was this step.
+                if self.started.contains(&index) {
+                    index += 1;
+                }
                 continue;
             }
             if let Err(reason) = self.hooks_until((step.phase, Edge::Before)).await {
@@ -264,11 +268,14 @@ impl<'a> Run<'a> {
 
     /// Waits until this run may cut over, and goes on with the plan that holds then.
     async fn take_turn(&mut self, index: usize, turn: &'a dyn Turn) -> Result<(), String> {
-        if self.plan.steps.get(index).is_some_and(|step| matches!(step.effect, Effect::TakeNetwork { .. })) {
+        let written = |e: JournalError| format!("the journal cannot be written: {e}");
+        let (number, begun) = (index + 1, Instant::now());
+        let step = self.plan.steps.get(index).filter(|step| matches!(step.effect, Effect::TakeNetwork { .. }));
+        if let Some(step) = step {
             // Coming to the turn takes it, and whatever stops us then must give it back.
-            self.journal
-                .step(index + 1, StepEvent::Intended, None)
-                .map_err(|e| format!("the journal cannot be written: {e}"))?;
+            let (host, title) = (step.host().clone(), step.title.clone());
+            (self.events)(Event::StepStarted { number, host, title, undo: false });
+            self.journal.step(number, StepEvent::Intended, None).map_err(written)?;
             self.started.insert(index);
         }
         let stop = self.interrupts.clone();
@@ -276,6 +283,10 @@ impl<'a> Run<'a> {
             came = turn.come() => came?,
             () = stop.asked_to() => return Err(INTERRUPTED.into()),
         };
+        if step.is_some() {
+            self.journal.step(number, StepEvent::Done, None).map_err(written)?;
+            (self.events)(Event::StepDone { number, milliseconds: milliseconds(begun.elapsed()), undo: false });
+        }
         let Some(plan) = turn.plan() else { return Ok(()) };
         let whole = serde_json::to_value(plan).map_err(|e| format!("the plan cannot be written: {e}"))?;
         self.journal.append(Record::Plan(whole)).map_err(|e| format!("the journal cannot be written: {e}"))?;

@@ -22,10 +22,11 @@ const CHANGED: &str = "changed";
 /// Exit status: another run has it.
 pub const HELD: i32 = 23;
 
+/// Prints `changed` when another run has changed the network since this one has had its lock.
 pub(super) fn take(host: &NodeName, run: &RunId, owner: &Owner) -> Work {
     let file = FILE;
     let script = format!(
-        "holder=\nif [ -e {file} ]; then read holder by since < {file} || :; fi\nif [ \"$holder\" = {run} ]; then exit 0; fi\nif [ -n \"$holder\" ]; then echo \"run $holder of $by changes the network of {host} $since\" >&2; exit {HELD}; fi\necho \"{run} {owner} since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}.new\nmv -f {file}.new {file}"
+        "holder=\nif [ -e {file} ]; then read holder by since < {file} || :; fi\nif [ -n \"$holder\" ] && [ \"$holder\" != {run} ]; then echo \"run $holder of $by changes the network of {host} $since\" >&2; exit {HELD}; fi\nif [ -z \"$holder\" ]; then\n  echo \"{run} {owner} since $(date '+%Y-%m-%d %H:%M:%S %Z')\" > {file}.new\n  mv -f {file}.new {file}\nfi\nif [ -e {RUNS}/{run}/{CHANGED} ]; then echo {CHANGED}; fi"
     );
     Work::Run(vec![Command::script(host, SHORT, script).under(Lock::edits())])
 }
@@ -39,13 +40,18 @@ pub(super) fn leave(host: &NodeName, run: &RunId) -> Work {
     Work::Run(vec![Command::script(host, SHORT, script).under(Lock::edits())])
 }
 
-/// Prints `RUN OWNER BEAT STAGE since …` of whoever has it, or `-`; then `changed` when another run has changed the network
-/// since this one has had its lock.
+/// Did whoever has taken the turn hear that another run has changed the network meanwhile?
 #[must_use]
-pub fn ask(host: &NodeName, run: &RunId) -> Command {
+pub fn has_changed(said: &str) -> bool {
+    said.lines().any(|line| line == CHANGED)
+}
+
+/// Prints `RUN OWNER BEAT STAGE since …` of whoever has it, or `-`.
+#[must_use]
+pub fn ask(host: &NodeName) -> Command {
     let file = FILE;
     let script = format!(
-        "holder=\nif [ -e {file} ]; then read holder by since < {file} || :; fi\nif [ -n \"$holder\" ]; then\n  beat=$(cat {RUNS}/\"$holder\"/beat 2>/dev/null) || beat=-\n  stage=$(cat {RUNS}/\"$holder\"/stage 2>/dev/null) || stage=-\n  echo \"$holder $by ${{beat:--}} ${{stage:--}} $since\"\nelse\n  echo -\nfi\nif [ -e {RUNS}/{run}/{CHANGED} ]; then echo changed; fi"
+        "holder=\nif [ -e {file} ]; then read holder by since < {file} || :; fi\nif [ -n \"$holder\" ]; then\n  beat=$(cat {RUNS}/\"$holder\"/beat 2>/dev/null) || beat=-\n  stage=$(cat {RUNS}/\"$holder\"/stage 2>/dev/null) || stage=-\n  echo \"$holder $by ${{beat:--}} ${{stage:--}} $since\"\nelse\n  echo -\nfi"
     );
     Command::script(host, SHORT, script)
 }
@@ -75,36 +81,24 @@ pub struct Holder {
     pub since: String,
 }
 
-/// What [`ask`] has found out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// Who has it.
-    pub holder: Option<Holder>,
-    /// Has another run changed the network?
-    pub changed: bool,
-}
-
-impl Asked {
-    /// Reads the answer. `None`: it is not one of ours.
+impl Holder {
+    /// Reads the answer to [`ask`]; `Some(None)`: nobody has it. `None`: it is not one of ours.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Asked> {
-        let mut lines = text.lines();
-        let first = lines.next()?;
-        let changed = lines.next() == Some(CHANGED);
+    pub fn parse(text: &str) -> Option<Option<Holder>> {
+        let first = text.lines().next()?;
         if first == "-" {
-            return Some(Asked { holder: None, changed });
+            return Some(None);
         }
         let mut words = first.splitn(5, ' ');
         let mut next = || words.next();
-        let holder = Holder {
+        Some(Some(Holder {
             run: RunId::new(next()?).ok()?,
             owner: Owner::new(next()?).ok()?,
             // Goes into a script.
             beat: next().filter(|b| *b == "-" || b.bytes().all(|c| c.is_ascii_digit()))?.to_owned(),
             stage: Stage::of(next()?),
             since: next()?.to_owned(),
-        };
-        Some(Asked { holder: Some(holder), changed })
+        }))
     }
 }
 
@@ -149,23 +143,24 @@ mod tests {
         }
         std::fs::write(folder.path().join("web-12345678/beat"), "7\n").unwrap();
         std::fs::write(folder.path().join("web-12345678/stage"), "cut-over\n").unwrap();
-        let take = |run: &RunId| at(of(&take(&host(), run, &anna()))).0;
-        let asked = |run: &RunId| Asked::parse(&at(ask(&host(), run)).1).unwrap();
+        let take = |run: &RunId| at(of(&take(&host(), run, &anna())));
+        let asked = || Holder::parse(&at(ask(&host())).1).unwrap();
+        let taken = |changed: &str| (Some(0), changed.to_owned());
 
-        assert_eq!(asked(&db), Asked { holder: None, changed: false });
-        assert_eq!((take(&web), take(&web), take(&db)), (Some(0), Some(0), Some(HELD)));
-        let seen = asked(&db).holder.unwrap();
+        assert_eq!(asked(), None);
+        assert_eq!((take(&web), take(&web), take(&db).0), (taken(""), taken(""), Some(HELD)));
+        let seen = asked().unwrap();
         assert_eq!((&seen.run, &seen.owner, seen.beat.as_str()), (&web, &anna(), "7"));
         assert_eq!(seen.stage, Some(Stage::CutOver));
         assert!(seen.since.starts_with("since 2"), "{seen:?}");
 
         // Whoever has not got it cannot give it back.
         assert_eq!(at(of(&leave(&host(), &db))).0, Some(0));
-        assert_eq!(take(&db), Some(HELD));
+        assert_eq!(take(&db).0, Some(HELD));
         assert_eq!(at(of(&leave(&host(), &web))).0, Some(0));
-        assert_eq!(asked(&db), Asked { holder: None, changed: true });
-        assert_eq!(asked(&web), Asked { holder: None, changed: false });
-        assert_eq!(take(&db), Some(0));
+        assert_eq!(asked(), None);
+        assert_eq!(take(&db), taken("changed\n"));
+        assert!(has_changed(&take(&db).1) && !has_changed(""));
     }
 
     #[test]
@@ -176,7 +171,7 @@ mod tests {
         std::fs::create_dir(folder.path().join(web.as_str())).unwrap();
         std::fs::write(folder.path().join("web-12345678/beat"), "7\n").unwrap();
         assert_eq!(at(of(&take(&host(), &web, &anna()))).0, Some(0));
-        let seen = Asked::parse(&at(ask(&host(), &db)).1).unwrap().holder.unwrap();
+        let seen = Holder::parse(&at(ask(&host())).1).unwrap().unwrap();
 
         std::fs::write(folder.path().join("web-12345678/beat"), "8\n").unwrap();
         assert_eq!(at(break_up(&host(), &seen)).0, Some(20), "it was heard");
@@ -188,14 +183,14 @@ mod tests {
         // What it believed to have is another's now.
         assert_eq!(at(of(&take(&host(), &db, &anna()))).0, Some(0));
         assert_eq!(at(of(&leave(&host(), &web))).0, Some(0));
-        assert_eq!(Asked::parse(&at(ask(&host(), &web)).1).unwrap().holder.unwrap().run, db);
+        assert_eq!(Holder::parse(&at(ask(&host())).1).unwrap().unwrap().run, db);
     }
 
     #[test]
     fn an_answer_that_is_not_ours_is_none() {
         for text in ["", "web-12345678", "web-12345678 anna@laptop-1 $(x) - since now", "../x anna@laptop-1 7 - since"]
         {
-            assert_eq!(Asked::parse(text), None, "{text}");
+            assert_eq!(Holder::parse(text), None, "{text}");
         }
     }
 }

@@ -36,7 +36,8 @@ fn the_hub_refuses_to_hand_over() {
     let Some(fleet) = Fleet::lab("the_hub_refuses_to_hand_over") else { return };
     let case = Case { fleet: &fleet, step: "small hands ", path: &["spare", "big", "spare"] };
     let script = case.command(0);
-    let line = script.lines().find(|line| line.contains("wg set")).expect("the hub's script sets AllowedIPs");
+    // The canary's hand-over sets the same peer, but gives it something else.
+    let line = script.lines().find(|line| line.contains("=$(list ")).expect("the hub's script computes AllowedIPs");
     case.rolls_back(
         "small",
         &["--script", "--match", line, "--nth", "1"],

@@ -9,7 +9,6 @@ use crate::effect::commands::SHORT;
 use crate::effect::commands::probe::ping;
 use crate::effect::hand_over::HandOver;
 use crate::effect::hand_over::Moved;
-use crate::effect::hand_over::PeerChange;
 use crate::model::Family;
 use crate::model::InterfaceName;
 use crate::model::JailName;
@@ -149,7 +148,7 @@ pub(super) fn hand_over(hand_over: &HandOver) -> Work {
     let HandOver { host, interface, peers } = hand_over;
     let moved = hand_over.moved();
     let mut inner = format!(
-        "has() {{ wg show {interface} allowed-ips | awk -F '\t' -v k=\"$1\" '$1 == k {{ n = split($2, a, \" \"); for (i = 1; i <= n; i++) if (a[i] != \"(none)\") print a[i] }}'; }}\nowner() {{ wg show {interface} allowed-ips | awk -F '\t' -v p=\"$1\" '{{ n = split($2, a, \" \"); for (i = 1; i <= n; i++) if (a[i] == p) print $1 }}'; }}\nalready=yes\n"
+        "look() {{ all=$(wg show {interface} allowed-ips); }}\nowner() {{ printf '%s\\n' \"$all\" | awk -F '\\t' -v p=\"$1\" '{{ n = split($2, a, \" \"); for (i = 1; i <= n; i++) if (a[i] == p) print $1 }}'; }}\n# list KEY GIVEN GOT: what the peer has then; fails for a peer that was not seen, so that nobody ever loses the rest of his.\nlist() {{ printf '%s\\n' \"$all\" | awk -F '\\t' -v k=\"$1\" -v given=\"$2\" -v got=\"$3\" 'BEGIN {{ n = split(given, g, \" \"); for (i = 1; i <= n; i++) gone[g[i]] = 1 }} $1 == k {{ seen = 1; n = split($2, a, \" \"); for (i = 1; i <= n; i++) if (a[i] != \"(none)\" && !(a[i] in gone)) {{ out = out s a[i]; s = \",\" }} }} END {{ if (!seen) exit 21; n = split(got, g, \" \"); for (i = 1; i <= n; i++) {{ out = out s g[i]; s = \",\" }} print out }}'; }}\nsorted() {{ tr , '\\n' | sort; }}\nalready=yes\nlook\n"
     );
     for peer in peers {
         let key = &peer.public_key;
@@ -168,12 +167,18 @@ pub(super) fn hand_over(hand_over: &HandOver) -> Work {
             name(*before)
         ));
     }
-    let set: Vec<String> = peers.iter().map(|peer| format!("peer {} {}", peer.public_key, new_list(peer))).collect();
-    inner.push_str(&format!("wg set {interface} {}\n", set.join(" ")));
-    for Moved { prefix, after, .. } in &moved {
+    let words = |prefixes: Vec<&Prefix>| prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let mut set = Vec::new();
+    for (number, peer) in peers.iter().enumerate() {
+        let (key, given, got) = (&peer.public_key, words(peer.given().collect()), words(peer.got().collect()));
+        inner.push_str(&format!("new{number}=$(list {key} '{given}' '{got}')\n"));
+        set.push(format!("peer {key} allowed-ips \"$new{number}\""));
+    }
+    inner.push_str(&format!("wg set {interface} {}\nlook\n", set.join(" ")));
+    for (number, peer) in peers.iter().enumerate() {
+        let key = &peer.public_key;
         inner.push_str(&format!(
-            "[ \"$(owner {prefix})\" = '{}' ] || {{ echo 'AllowedIPs did not take' >&2; exit 21; }}\n",
-            name(*after)
+            "[ \"$(list {key} '' '' | sorted)\" = \"$(echo \"$new{number}\" | sorted)\" ] || {{ echo 'AllowedIPs did not take' >&2; exit 21; }}\n"
         ));
     }
     run(
@@ -182,22 +187,6 @@ pub(super) fn hand_over(hand_over: &HandOver) -> Work {
             "cat > /var/run/jailferry.$$ <<'JAILFERRY_END'\nset -eu\n{inner}JAILFERRY_END\nrc=0\nlockf -k -s -t 30 /var/run/jailferry.lock /bin/sh /var/run/jailferry.$$ || rc=$?\nrm -f /var/run/jailferry.$$\nexit $rc"
         ),
     )
-}
-
-/// `allowed-ips` with what the peer has then, but for what it gives, and with what it gets.
-fn new_list(peer: &PeerChange) -> String {
-    let words = |prefixes: Vec<&Prefix>| prefixes.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let (given, got) = (words(peer.given().collect()), words(peer.got().collect()));
-    let mut parts = format!("has {}", peer.public_key);
-    if !given.is_empty() {
-        let patterns: String = given.iter().map(|prefix| format!(" -e {prefix}")).collect();
-        // It exits with 1 when nothing is left.
-        parts = format!("{{ {parts} | grep -vxF{patterns} || :; }}");
-    }
-    if !got.is_empty() {
-        parts = format!("{{ {parts}; printf '%s\\n' {}; }}", got.join(" "));
-    }
-    format!("allowed-ips \"$({parts} | paste -sd , -)\"")
 }
 
 /// After the switch, both directions, only this jail's addresses (contract 4.3). pf disabled or absent: nothing to kill.

@@ -2,7 +2,7 @@
 //!
 //! The cases are made from the plan (`jailferry plan web big --json`), so a new step is struck without anybody thinking
 //! of it. `make test` takes a choice that strikes every phase in every way, `make faults` all of them. To run others:
-//! JAILFERRY_FAULTS="42/killed-before 24/*".
+//! `make faults FAULTS="42/killed-before 24/*"`; FAULTS=rest takes up an interrupted one.
 
 #![allow(dead_code, reason = "tests/fleet, whose modules these are, uses the rest of them")]
 
@@ -33,21 +33,30 @@ mod workers;
 
 use bench::Fleet;
 use reference::Reference;
+use table::Rows;
 
 #[test]
 fn faults_at_every_phase() {
-    run("faults_at_every_phase", |plan| match std::env::var("JAILFERRY_FAULTS").as_deref() {
-        Ok("all") => matrix::all(plan),
-        Ok(wanted) => matrix::named(plan, wanted),
-        Err(_) => matrix::choice(plan),
-    });
-}
-
-fn run(test: &str, select: fn(&matrix::Plan) -> Vec<matrix::Case>) {
+    let test = "faults_at_every_phase";
     let Some(fleet) = Fleet::lab(test) else { return };
     let reference = Reference::of(fleet);
-    let rows = workers::run(test, &reference, select(&reference.plan));
+    let (plan, rows) = (&reference.plan, Rows::file());
+    let wanted = std::env::var("JAILFERRY_FAULTS").ok();
+    if wanted.as_deref() != Some("rest") {
+        rows.begin();
+    }
+    let cases = match wanted.as_deref() {
+        Some("all") => matrix::all(plan),
+        Some("rest") => {
+            let done = rows.read();
+            let is_done = |case: &matrix::Case| done.iter().any(|row| row.is_of(case));
+            matrix::all(plan).into_iter().filter(|case| !is_done(case)).collect()
+        }
+        Some(wanted) => matrix::named(plan, wanted),
+        None => matrix::choice(plan),
+    };
+    workers::run(test, &reference, &cases, &rows);
+    let rows = rows.read();
     table::print(&rows);
-    table::write(&rows);
     table::require(&rows);
 }

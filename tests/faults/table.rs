@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::io::Write;
 use std::path::Path;
+use std::path::PathBuf;
 
+use serde::Deserialize;
 use serde::Serialize;
 
+use crate::matrix::Case;
+
 /// How a case ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
     /// The run itself came to a good end: moved, or all put back.
@@ -22,7 +28,7 @@ pub enum Ending {
 }
 
 /// One case.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The step that was struck, the first if there are several.
     pub step: usize,
@@ -42,6 +48,14 @@ pub struct Row {
     pub note: String,
 }
 
+impl Row {
+    /// Did this come of that case?
+    pub fn is_of(&self, case: &Case) -> bool {
+        (self.step, self.steps, &self.title) == (case.step().number, case.steps.len(), &case.step().title)
+            && (&self.fault, &self.then) == (&case.fault.to_string(), &case.then.to_string())
+    }
+}
+
 /// One line, as soon as a case is over.
 pub fn tell(row: &Row, done: usize, all: usize) {
     let Row { step, fault, ending, outcome, seconds, title, .. } = row;
@@ -53,15 +67,47 @@ pub fn tell(row: &Row, done: usize, all: usize) {
     );
 }
 
-/// The rows, a JSON object a line: target/faults.jsonl, or where JAILFERRY_FAULTS_ROWS says.
-pub fn write(rows: &[Row]) {
-    let path = std::env::var("JAILFERRY_FAULTS_ROWS").unwrap_or_else(|_| {
-        let target = Path::new(env!("CARGO_BIN_EXE_jailferry")).parent().and_then(Path::parent);
-        target.expect("target/PROFILE").join("faults.jsonl").display().to_string()
-    });
-    let lines: Vec<String> = rows.iter().map(|row| serde_json::to_string(row).expect("a row is JSON")).collect();
-    fs::write(&path, lines.join("\n") + "\n").unwrap_or_else(|e| panic!("{path}: {e}"));
-    println!("rows: {path}");
+/// The rows, a JSON object a line as soon as its case is over, so that what interrupts hours of cases loses none of them.
+pub struct Rows {
+    path: PathBuf,
+}
+
+impl Rows {
+    /// target/faults.jsonl, or where JAILFERRY_FAULTS_ROWS says.
+    pub fn file() -> Rows {
+        let path = std::env::var("JAILFERRY_FAULTS_ROWS").map(PathBuf::from).unwrap_or_else(|_| {
+            let target = Path::new(env!("CARGO_BIN_EXE_jailferry")).parent().and_then(Path::parent);
+            target.expect("target/PROFILE").join("faults.jsonl")
+        });
+        Rows { path }
+    }
+
+    /// Forgets those of earlier runs.
+    pub fn begin(&self) {
+        fs::write(&self.path, "").unwrap_or_else(|e| panic!("{}: {e}", self.path.display()));
+    }
+
+    /// Writes one down.
+    pub fn add(&self, row: &Row) {
+        let line = serde_json::to_string(row).expect("a row is JSON") + "\n";
+        let file = OpenOptions::new().append(true).create(true).open(&self.path);
+        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        written.unwrap_or_else(|e| panic!("{}: {e}", self.path.display()));
+    }
+
+    /// Those that are written down, in the order of the plan. A line that an interrupted run did not end is not a row.
+    pub fn read(&self) -> Vec<Row> {
+        let text = fs::read_to_string(&self.path).or_else(|e| match e.kind() {
+            ErrorKind::NotFound => Ok(String::new()),
+            _ => Err(e),
+        });
+        let text = text.unwrap_or_else(|e| panic!("{}: {e}", self.path.display()));
+        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let row = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}", self.path.display()));
+        let mut rows: Vec<Row> = lines.map(row).collect();
+        rows.sort_by_key(|row| row.step);
+        rows
+    }
 }
 
 /// By fault: cases, and how they ended. Then whatever needs somebody to look.

@@ -4,8 +4,6 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic;
 use std::panic::AssertUnwindSafe;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -20,6 +18,7 @@ use crate::reference::Reference;
 use crate::table;
 use crate::table::Ending;
 use crate::table::Row;
+use crate::table::Rows;
 
 thread_local! {
     /// Where this thread's last panic was.
@@ -29,31 +28,24 @@ thread_local! {
 /// How our threads are called.
 const NAME: &str = "faults";
 
-/// Carries out all cases.
-pub fn run(test: &str, reference: &Reference, cases: Vec<Case>) -> Vec<Row> {
+/// Carries out all cases, and writes down what came of each.
+pub fn run(test: &str, reference: &Reference, cases: &[Case], rows: &Rows) {
     quietly();
-    let next = AtomicUsize::new(0);
-    let rows: Mutex<Vec<(usize, Row)>> = Mutex::new(Vec::new());
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         for number in 0..lab::at_once() {
-            let (cases, next, rows) = (&cases, &next, &rows);
+            let (next, done) = (&next, &done);
             let work = move || {
                 let mut bench: Option<Bench> = None;
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(case) = cases.get(index) else { return };
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let row = one(&format!("{test}-{number}"), reference, &mut bench, case);
-                    let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-                    table::tell(&row, rows.len() + 1, cases.len());
-                    rows.push((index, row));
+                    rows.add(&row);
+                    table::tell(&row, 1 + done.fetch_add(1, Ordering::Relaxed), cases.len());
                 }
             };
             thread::Builder::new().name(NAME.into()).spawn_scoped(scope, work).expect("a thread");
         }
     });
-    let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
-    rows.sort_by_key(|(index, _)| *index);
-    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 fn one(name: &str, reference: &Reference, bench: &mut Option<Bench>, case: &Case) -> Row {

@@ -79,23 +79,22 @@ pub async fn facts_of_all(
     hosts: &Hosts,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<BTreeMap<NodeName, HostFacts>, GatherError> {
-    let mut all = BTreeMap::new();
-    let mut errors = Vec::new();
-    for (name, facts) in facts_of_each(hosts, events).await {
-        match facts {
-            Ok(facts) => {
-                all.insert(name, facts);
-            }
-            Err(problems) => errors.extend(problems),
-        }
-    }
-    if errors.is_empty() { Ok(all) } else { Err(GatherError(errors)) }
+    all_or_errors(facts_of_each(hosts, events).await)
 }
 
 /// The first round, of all hosts at once, with what went wrong host by host.
 pub async fn facts_of_each(
     hosts: &Hosts,
     events: &(dyn Fn(Event) + Send + Sync),
+) -> Vec<(NodeName, Result<HostFacts, Vec<String>>)> {
+    ask_each(hosts, events, &|_, _| ()).await
+}
+
+/// `answered` hears of every host as soon as it has answered.
+async fn ask_each(
+    hosts: &Hosts,
+    events: &(dyn Fn(Event) + Send + Sync),
+    answered: &(dyn Fn(&NodeName, &HostFacts) + Send + Sync),
 ) -> Vec<(NodeName, Result<HostFacts, Vec<String>>)> {
     let asked = hosts.names().cloned().map(|name| async move {
         events(Event::AskingHost { host: name.clone() });
@@ -106,13 +105,31 @@ pub async fn facts_of_each(
                 .map_err(|errors| errors.iter().map(|e| format!("{name}: {e}")).collect::<Vec<_>>()),
             Err(error) => Err(vec![error.to_string()]),
         };
-        if facts.is_ok() {
+        if let Ok(facts) = &facts {
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             events(Event::HostAnswered { host: name.clone(), milliseconds });
+            answered(&name, facts);
         }
         (name, facts)
     });
     join_all(asked).await
+}
+
+/// All of them, or everything that went wrong.
+fn all_or_errors(
+    each: Vec<(NodeName, Result<HostFacts, Vec<String>>)>,
+) -> Result<BTreeMap<NodeName, HostFacts>, GatherError> {
+    let mut all = BTreeMap::new();
+    let mut errors = Vec::new();
+    for (name, facts) in each {
+        match facts {
+            Ok(facts) => {
+                all.insert(name, facts);
+            }
+            Err(problems) => errors.extend(problems),
+        }
+    }
+    if errors.is_empty() { Ok(all) } else { Err(GatherError(errors)) }
 }
 
 /// Makes those of the nodes that a hub has not heard of lately send it something, and asks that hub again: a tunnel that
@@ -158,14 +175,31 @@ pub async fn evidence(
     transfer: Transfer,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<(Evidence, Option<Situation>, Findings), GatherError> {
-    let mut findings = Findings::default();
-    let mut evidence = Evidence {
-        fleet: fleet.clone(),
-        hosts: facts_of_all(hosts, events).await?,
-        jail: None,
-        target: None,
-        link: None,
+    // Two hosts are asked again as soon as all have answered: the target, and whoever has the jail.
+    hosts.keep_ready(target, 1);
+    let answered = |name: &NodeName, facts: &HostFacts| {
+        if facts.jail_configuration(jail).is_some() {
+            hosts.keep_ready(name, 1);
+        }
     };
+    let gathered = match all_or_errors(ask_each(hosts, events, &answered).await) {
+        Ok(all) => second_round(hosts, fleet, (jail, target), transfer, all).await,
+        Err(error) => Err(error),
+    };
+    hosts.names().for_each(|name| hosts.keep_ready(name, 0));
+    gathered
+}
+
+/// What is asked with the answers of the first round at hand.
+async fn second_round(
+    hosts: &Hosts,
+    fleet: &Fleet,
+    (jail, target): (&JailName, &NodeName),
+    transfer: Transfer,
+    facts: BTreeMap<NodeName, HostFacts>,
+) -> Result<(Evidence, Option<Situation>, Findings), GatherError> {
+    let mut findings = Findings::default();
+    let mut evidence = Evidence { fleet: fleet.clone(), hosts: facts, jail: None, target: None, link: None };
     preflight::hosts(&evidence.hosts, &mut findings);
     if findings.has_errors() {
         return Ok((evidence, None, findings));

@@ -155,14 +155,15 @@ impl Hosts {
         let deadline = started + Duration::from_secs(u64::from(from.timeout.max(to.timeout)) + run::GRACE_SECONDS);
 
         let (source_master, target_master) = (source.master(), target.master());
-        let mut receiver = run::spawn(&target_master, target.target.become_root, to, Stdio::piped())
-            .await
-            .map_err(|kind| CopyError::early(Cause::Target(RemoteError::of(to, kind, b""))))?;
         let script = from.stdin();
         let stdin = if script.is_some() { Stdio::piped() } else { Stdio::null() };
-        let mut sender = run::spawn(&source_master, source.target.become_root, from, stdin)
-            .await
-            .map_err(|kind| CopyError::early(Cause::Source(RemoteError::of(from, kind, b""))))?;
+        // Both at once, since each waits a round trip for its channel.
+        let (receiver, sender) = tokio::join!(
+            run::spawn(&target_master, target.target.become_root, to, Stdio::piped()),
+            run::spawn(&source_master, source.target.become_root, from, stdin)
+        );
+        let mut receiver = receiver.map_err(|kind| CopyError::early(Cause::Target(RemoteError::of(to, kind, b""))))?;
+        let mut sender = sender.map_err(|kind| CopyError::early(Cause::Source(RemoteError::of(from, kind, b""))))?;
 
         let pipes = (sender.stdout().take(), receiver.stdin().take());
         let (input, sender_err) = (sender.stdin().take(), sender.stderr().take());

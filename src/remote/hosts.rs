@@ -11,6 +11,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use openssh::Child;
+use openssh::Session;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -26,6 +28,7 @@ use crate::remote::log::NoLog;
 use crate::remote::master::ConnectError;
 use crate::remote::master::Master;
 use crate::remote::master::Reason;
+use crate::remote::ready::ReadyShells;
 
 /// Channels at once on one host: below sshd's MaxSessions, 10 unless configured (sshd_config(5)).
 pub const CHANNELS: usize = 8;
@@ -53,6 +56,7 @@ pub(crate) struct Host {
     pub(crate) target: Target,
     pub(crate) channels: Arc<Semaphore>,
     master: RwLock<Arc<Master>>,
+    ready: ReadyShells,
 }
 
 impl Host {
@@ -140,7 +144,9 @@ impl Hosts {
                 Ok(master) => {
                     let master = RwLock::new(Arc::new(master));
                     let channels = Arc::new(Semaphore::new(CHANNELS));
-                    shared.hosts.insert(target.name.clone(), Host { target, channels, master });
+                    shared
+                        .hosts
+                        .insert(target.name.clone(), Host { target, channels, master, ready: ReadyShells::default() });
                 }
                 Err(error) => errors.push(error),
             }
@@ -167,6 +173,34 @@ impl Hosts {
             .map_err(|e| RemoteError::before(name, Kind::NoFreshConnection(Box::new(e))))?;
         *host.master.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(master);
         Ok(())
+    }
+
+    /// From now on `count` shells wait on `name` for a script, so that it need not wait for its channel; none again with
+    /// 0. They are opened beside whatever else happens.
+    pub fn keep_ready(&self, name: &NodeName, count: usize) {
+        let Some(host) = self.shared.hosts.get(name) else { return };
+        host.ready.want(count);
+        self.fill(host);
+    }
+
+    /// One of those, and another one opens in its place.
+    pub(crate) fn ready_shell(&self, host: &Host, master: &Arc<Master>) -> Option<Child<Arc<Session>>> {
+        let shell = host.ready.take(master);
+        self.fill(host);
+        shell
+    }
+
+    /// Opens the shells that are missing on a host.
+    fn fill(&self, host: &Host) {
+        if !host.ready.misses() {
+            return;
+        }
+        let (shared, name) = (self.shared.clone(), host.target.name.clone());
+        tokio::spawn(async move {
+            if let Some(host) = shared.hosts.get(&name) {
+                host.ready.fill(|| host.master()).await;
+            }
+        });
     }
 
     /// From now on every command is written to `log`.

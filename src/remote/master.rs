@@ -8,6 +8,7 @@ use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openssh::Session;
@@ -73,7 +74,7 @@ pub enum Reason {
 /// An established connection.
 #[derive(Debug)]
 pub struct Master {
-    pub session: Session,
+    pub session: Arc<Session>,
     socket: PathBuf,
     /// Keeps the master alive, see [`PERSIST_SECONDS`].
     _anchor: UnixStream,
@@ -123,7 +124,7 @@ impl Master {
             Ok(Ok(_)) => {}
         }
         let anchor = UnixStream::connect(&socket).await.map_err(|e| fail(&format!("ssh's control socket: {e}")))?;
-        let session = Session::resume_mux(socket.clone().into_boxed_path(), None);
+        let session = Arc::new(Session::resume_mux(socket.clone().into_boxed_path(), None));
         session.check().await.map_err(|e| fail(&format!("ssh's control socket: {e}")))?;
         Ok(Master { session, socket, _anchor: anchor })
     }

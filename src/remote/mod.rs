@@ -11,6 +11,7 @@ pub mod failure;
 pub mod hosts;
 pub mod log;
 mod master;
+mod ready;
 pub mod run;
 
 pub use copy::Cause;
@@ -25,6 +26,7 @@ pub use hosts::Target;
 pub use log::CommandEntry;
 pub use log::CommandLog;
 pub use master::ConnectError;
+pub use ready::MOST as READY_SHELLS;
 pub use run::Output;
 
 #[cfg(test)]
@@ -33,3 +35,5 @@ mod loopback;
 mod loopback_copy;
 #[cfg(test)]
 mod loopback_direct;
+#[cfg(test)]
+mod loopback_ready;

@@ -1,6 +1,7 @@
 //! Runs one command on one host, exactly as the plan prints it.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openssh::Child;
@@ -22,6 +23,7 @@ use crate::remote::hosts::Host;
 use crate::remote::hosts::Hosts;
 use crate::remote::log::CommandEntry;
 use crate::remote::master::Master;
+use crate::remote::ready;
 
 /// Bytes of standard output that a command may print: the facts of a host with thousands of datasets are below it.
 pub const STDOUT_LIMIT: usize = 16 << 20;
@@ -83,7 +85,11 @@ impl Hosts {
         };
         let started = Instant::now();
         let mut kept = Kept::default();
-        let result = serve(host, command, &mut kept).await;
+        let master = host.master();
+        // What waits on the host gets the command's line before its script. A program by itself has none, and a channel
+        // of its own.
+        let ready = command.stdin().and_then(|_| self.ready_shell(host, &master));
+        let result = serve(host, &master, command, ready, &mut kept).await;
         let duration = started.elapsed();
         let result = result.and_then(|status| {
             match classify(command, host.target.become_root, status, &kept.stderr, duration) {
@@ -134,15 +140,20 @@ pub(crate) struct Kept {
     pub(crate) stderr: Vec<u8>,
 }
 
-/// A remote process on one of the channels. All three standard streams are always set: the master would keep an
-/// inherited one open (measured).
-pub(crate) async fn spawn<'m>(
-    master: &'m Master,
+/// A remote process on one of the channels.
+pub(crate) async fn spawn(
+    master: &Master,
     become_root: Become,
     command: &Command,
     stdin: Stdio,
-) -> Result<Child<&'m Session>, Kind> {
-    let mut process = master.session.raw_command(command.remote_line(become_root));
+) -> Result<Child<Arc<Session>>, Kind> {
+    channel(master, &command.remote_line(become_root), stdin).await
+}
+
+/// A channel with what the login shell runs for `line`. All three standard streams are always set: the master would keep
+/// an inherited one open (measured).
+pub(crate) async fn channel(master: &Master, line: &str, stdin: Stdio) -> Result<Child<Arc<Session>>, Kind> {
+    let mut process = master.session.clone().arc_raw_command(line);
     process.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     match process.spawn().await {
         Ok(child) => Ok(child),
@@ -164,15 +175,28 @@ async fn master_lives_on(master: &Master) -> bool {
     true
 }
 
-/// Runs the command to its end or to our own deadline.
-async fn serve(host: &Host, command: &Command, kept: &mut Kept) -> Result<i32, Kind> {
-    let master = host.master();
-    let script = command.stdin();
+/// Runs the command to its end or to our own deadline, in a channel of its own unless a shell is ready for it.
+async fn serve(
+    host: &Host,
+    master: &Master,
+    command: &Command,
+    ready: Option<Child<Arc<Session>>>,
+    kept: &mut Kept,
+) -> Result<i32, Kind> {
+    let mut script = command.stdin();
     let stdin = if script.is_some() { Stdio::piped() } else { Stdio::null() };
     let limit = u64::from(command.patience()) + GRACE_SECONDS;
     let deadline = Instant::now() + Duration::from_secs(limit);
-    let spawning = spawn(&master, host.target.become_root, command, stdin);
-    let mut child = timeout_at(deadline, spawning).await.map_err(|_| Kind::NoReply(limit))??;
+    let mut child = match ready {
+        Some(child) => {
+            script = Some(ready::told(&command.remote_line(host.target.become_root), script.as_deref()));
+            child
+        }
+        None => {
+            let spawning = spawn(master, host.target.become_root, command, stdin);
+            timeout_at(deadline, spawning).await.map_err(|_| Kind::NoReply(limit))??
+        }
+    };
     let (input, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
     let streams = async {
         tokio::try_join!(
@@ -185,9 +209,9 @@ async fn serve(host: &Host, command: &Command, kept: &mut Kept) -> Result<i32, K
     // would be lost.
     let read = timeout_at(deadline, streams).await;
     match read {
-        Ok(Ok(_)) => timeout_at(deadline, status(&master, child)).await.unwrap_or(Err(Kind::NoReply(limit))),
+        Ok(Ok(_)) => timeout_at(deadline, status(master, child)).await.unwrap_or(Err(Kind::NoReply(limit))),
         Ok(Err(kind)) => Err(kind),
-        Err(_) => match tokio::time::timeout(Duration::from_secs(1), status(&master, child)).await {
+        Err(_) => match tokio::time::timeout(Duration::from_secs(1), status(master, child)).await {
             Ok(Ok(_)) => Err(Kind::OutputHeldOpen),
             Ok(Err(kind)) => Err(kind),
             Err(_) => Err(Kind::NoReply(limit)),
@@ -196,7 +220,7 @@ async fn serve(host: &Host, command: &Command, kept: &mut Kept) -> Result<i32, K
 }
 
 /// The exit status. The crate makes an error of 127, which here is a status like any other.
-pub(crate) async fn status(master: &Master, child: Child<&Session>) -> Result<i32, Kind> {
+pub(crate) async fn status(master: &Master, child: Child<Arc<Session>>) -> Result<i32, Kind> {
     match child.wait().await {
         Ok(status) => status.code().ok_or(Kind::Signal),
         Err(openssh::Error::Remote(_)) => Ok(127),

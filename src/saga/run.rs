@@ -27,6 +27,7 @@ use crate::remote::CopyError;
 use crate::remote::DirectError;
 use crate::remote::Hosts;
 use crate::remote::Kind;
+use crate::remote::READY_SHELLS;
 use crate::remote::RemoteError;
 use crate::saga::beats::Beats;
 use crate::saga::direction;
@@ -181,10 +182,19 @@ impl<'a> Run<'a> {
     /// Forward to the end, or back to the beginning, heard by the hosts all the time.
     pub async fn execute(&mut self) -> Outcome {
         let (beats, hosts) = (self.beats.clone(), self.hosts);
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = self.whole() => outcome,
             () = beats.go_on(hosts) => unreachable!("beats never end"),
-        }
+        };
+        self.keep_shells_ready(0);
+        outcome
+    }
+
+    /// Shells at hand where something happens while nobody answers.
+    fn keep_shells_ready(&self, count: usize) {
+        let silent = self.plan.steps.iter().filter(|s| matches!(s.phase, Phase::CutOver | Phase::Prove));
+        let hosts: BTreeSet<NodeName> = silent.flat_map(Step::commands).map(|command| command.host).collect();
+        hosts.iter().for_each(|host| self.hosts.keep_ready(host, count));
     }
 
     async fn whole(&mut self) -> Outcome {
@@ -230,6 +240,10 @@ impl<'a> Run<'a> {
                 && let Some(text) = self.rounds.behind(self.plan.precopy_until)
             {
                 (self.events)(Event::Note { text });
+            }
+            // The network is rehearsed in the meantime, so they are open when the jail stops.
+            if step.phase == Phase::Arm {
+                self.keep_shells_ready(READY_SHELLS);
             }
             let together = lanes::group(&self.plan.steps, index, no_return);
             let end = together.end;
@@ -279,10 +293,17 @@ impl<'a> Run<'a> {
             self.started.insert(index);
         }
         let stop = self.interrupts.clone();
-        tokio::select! {
-            came = turn.come() => came?,
-            () = stop.asked_to() => return Err(INTERRUPTED.into()),
+        let came = tokio::select! {
+            came = turn.come() => came,
+            () = stop.asked_to() => Err(INTERRUPTED.into()),
         };
+        if let Err(reason) = came {
+            if step.is_some() {
+                (self.events)(Event::StepFailed { number, error: reason.clone(), undo: false });
+                self.journal.step(number, StepEvent::Failed, Some(reason.clone())).map_err(written)?;
+            }
+            return Err(reason);
+        }
         if step.is_some() {
             self.journal.step(number, StepEvent::Done, None).map_err(written)?;
             (self.events)(Event::StepDone { number, milliseconds: milliseconds(begun.elapsed()), undo: false });

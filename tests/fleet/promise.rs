@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::bench::Fleet;
 use crate::bench::NODES;
 
+/// A shell that is opened before it is needed.
+const WAITS: &str = r#"IFS= read -r line && eval "$line""#;
+
 #[test]
 fn plans_and_dry_runs_change_nothing_and_only_read() {
     let Some(fleet) = Fleet::lab("plans_and_dry_runs_change_nothing_and_only_read") else { return };
@@ -84,7 +87,7 @@ fn reads(argv: &[&str]) -> bool {
         "nc" => !args.contains(&"-l"),
         // Those that run another: the shell's own commands are in the log as well.
         // A script of the base system; what it runs is in the log as well.
-        "sh" => matches!(args, ["/bin/freebsd-version", ..]),
+        "sh" => matches!(args, ["/bin/freebsd-version", ..]) || *args == ["-c", WAITS],
         "sudo" => matches!(args, ["-n", "--", rest @ ..] if reads(rest)),
         "jexec" | "setfib" => match args {
             ["-l", _, rest @ ..] | [_, rest @ ..] => reads(rest),
@@ -192,6 +195,10 @@ fn commands(received: &[Value]) -> Vec<String> {
             continue;
         }
         let line = entry["command"].as_str().expect("a command or a script");
+        // It becomes what it is told, and that is a script.
+        if line == WAITS || line == format!("exec /bin/sh -c '{WAITS}'") {
+            continue;
+        }
         let bare = line.strip_prefix("exec ").map(|l| l.strip_prefix("sudo -n -- ").unwrap_or(l)).map(unturned);
         let timed = |l: &'static str| bare.and_then(|b| b.strip_prefix(l)?.split_once(' '));
         let words = timed("timeout --foreground -k 10 ").or_else(|| timed("timeout -k 10 "));

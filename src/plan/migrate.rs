@@ -1,35 +1,33 @@
 //! THE STORY: a migration from top to bottom, as an administrator would tell it.
 //!
-//! Read [`story`] first; each line of it is a chapter below, each chapter a list of steps. A step has a title, one
-//! effect and what undoes it. When a step before the point of no return fails, the undo effects of all steps so far
-//! run in reverse order.
+//! Read [`story`] first; each line of it is a chapter below or in the folder of this name, each chapter a list of steps.
+//! A step has a title, one effect and what undoes it. When a step before the point of no return fails, the undo effects
+//! of all steps so far run in reverse order.
 
-use crate::configuration::jail_conf::Edit;
-use crate::configuration::jail_conf::edit_script;
-use crate::effect::Base;
+mod configuration;
+mod copying;
+
 use crate::effect::BringBack;
 use crate::effect::Effect;
 use crate::effect::Parked;
 use crate::effect::RouteSpec;
-use crate::effect::Transfer;
-use crate::effect::Way;
-use crate::effect::commands::sha256;
 use crate::effect::hand_over::HandOver;
-use crate::effect::meaning::Meaning;
-use crate::model::DatasetName;
-use crate::model::RemotePath;
-use crate::model::SnapshotLabel;
 use crate::plan::Change;
 use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::checks;
-use crate::plan::datasets::DatasetMove;
 use crate::plan::direct;
 use crate::plan::dress;
 use crate::plan::keys;
 use crate::plan::leases;
-use crate::plan::naming::bookmark;
+use crate::plan::migrate::configuration::make_ready;
+use crate::plan::migrate::configuration::rewrite_in_place;
+use crate::plan::migrate::copying::catch_up;
+use crate::plan::migrate::copying::compare;
+use crate::plan::migrate::copying::copy_everything;
+use crate::plan::migrate::copying::final_snapshot;
+use crate::plan::migrate::copying::send_the_rest;
 use crate::plan::naming::label;
 use crate::plan::nat;
 use crate::plan::network;
@@ -39,8 +37,6 @@ use crate::plan::persist;
 use crate::plan::rehearsal;
 use crate::plan::segment;
 use crate::plan::siblings;
-use crate::plan::snapshots;
-use crate::plan::staging::InPlace;
 
 /// The whole migration, in order.
 #[must_use]
@@ -122,202 +118,6 @@ fn take_the_network(cast: &Cast<'_>) -> Step {
     .undo(Effect::LeaveNetwork { host, run })
 }
 
-/// One atomic snapshot of all datasets, and each of them in full (or from the snapshot that an earlier run left).
-fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
-    let mut steps = Vec::new();
-    if let Some((from, to)) = cast.stale_copy {
-        let host = cast.target();
-        steps.push(
-            Step::new(
-                Phase::Copy,
-                format!("put the outdated copy {from} on {host} aside"),
-                Effect::RenameDataset { host: host.clone(), from: from.clone(), to: to.clone() },
-            )
-            .undo(Effect::RenameDataset { host: host.clone(), from: to.clone(), to: from.clone() })
-            .change(Change::new(format!("dataset on {host}"), from, to)),
-        );
-    }
-    steps.push(snapshot(cast, Phase::Copy, &label(cast.run, "0"), None));
-    steps.extend(snapshots::hold(cast));
-    for moving in cast.datasets {
-        let (source, target) = (&moving.source.dataset, &moving.target.dataset);
-        let (title, undo) = match &moving.older {
-            None => (
-                match &moving.base {
-                    Base::Origin { there, .. } => format!("send {source} as a clone of {there} on {}", cast.target()),
-                    Base::Nothing | Base::Snapshot(_) | Base::Bookmark(_) => format!("send {source} in full"),
-                },
-                Effect::DiscardReceived {
-                    host: cast.target(),
-                    datasets: vec![target.clone()],
-                    run: cast.run.clone(),
-                    arriving: moving.history.clone(),
-                },
-            ),
-            Some((base, _)) => (
-                format!("send {source} since {}", base_name(&moving.base)),
-                Effect::RollBackReceived {
-                    host: cast.target(),
-                    dataset: target.clone(),
-                    base: base.clone(),
-                    run: cast.run.clone(),
-                    arriving: moving.history.clone(),
-                },
-            ),
-        };
-        let change = match moving.base {
-            Base::Nothing | Base::Origin { .. } => Change::new(target, "absent", "a copy, unmounted and read-only"),
-            _ => Change::new(target, "an older copy", "a newer copy, unmounted and read-only"),
-        };
-        if let Effect::RollBackReceived { base, .. } = &undo {
-            // Nothing to undo: what goes was in no snapshot of a copy that nobody used.
-            let title = format!("make sure that {target} on {} is as it was at @{base}", cast.target());
-            steps.push(Step::new(Phase::Copy, title, undo.clone()));
-        }
-        if moving.older.is_some() && *target == cast.situation.target.dataset {
-            steps.push(notices::arriving(cast));
-        }
-        // One after the other: each is a stream of its own, which goes on where it broke.
-        let mut base = moving.base.clone();
-        let mut first = Some((undo, change));
-        for label in &moving.history {
-            let transfer = transfer(cast, moving, base, label.clone(), Some(0));
-            let step = Step::new(Phase::Copy, format!("send {source}@{label}"), Effect::Transfer(transfer));
-            steps.push(match first.take() {
-                Some((undo, change)) => step.undo(undo).change(change),
-                None => step,
-            });
-            base = Base::Snapshot(label.clone());
-        }
-        let title = match moving.history.last() {
-            Some(last) => format!("send {source} since @{last}"),
-            None => title,
-        };
-        let step = Step::new(
-            Phase::Copy,
-            title,
-            Effect::Transfer(transfer(cast, moving, base, label(cast.run, "0"), Some(0))),
-        );
-        steps.push(match first {
-            Some((undo, change)) => step.undo(undo).change(change),
-            None => step,
-        });
-    }
-    steps.extend(snapshots::let_go(cast));
-    steps.push(remember_sent(cast, Phase::Copy, "0"));
-    steps.extend(keys::tried(cast));
-    steps
-}
-
-/// What was written meanwhile, while the jail keeps running. Left out when the round before had little to send.
-fn catch_up(cast: &Cast<'_>, round: u32) -> Vec<Step> {
-    let name = round.to_string();
-    let mut steps = vec![snapshot(cast, Phase::Copy, &label(cast.run, &name), None)];
-    for moving in cast.datasets {
-        let transfer = transfer(cast, moving, Base::Bookmark(bookmark(cast.run)), label(cast.run, &name), Some(round));
-        // Nothing to undo: the undo of the first copy takes the dataset, or rolls it back, as a whole.
-        steps.push(Step::new(
-            Phase::Copy,
-            format!("send what changed in {} meanwhile (round {round})", moving.source.dataset),
-            Effect::Transfer(transfer),
-        ));
-    }
-    steps.push(remember_sent(cast, Phase::Copy, &name));
-    for step in &mut steps {
-        step.round = Some(round);
-    }
-    steps
-}
-
-/// The jail's configuration at the target: written, inert, and understood by its jail(8).
-fn make_ready(cast: &Cast<'_>) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for file in &cast.staged.files {
-        steps.push(
-            Step::new(
-                Phase::Stage,
-                format!("write {}", file.path),
-                Effect::WriteFile {
-                    host: cast.target(),
-                    path: file.path.clone(),
-                    text: file.text.clone(),
-                    mode: file.mode.clone(),
-                    replaces: None,
-                },
-            )
-            .undo(Effect::RemoveFile {
-                host: cast.target(),
-                path: file.path.clone(),
-                sha256: crate::effect::commands::sha256(&file.text),
-            })
-            .changes(file.changes.clone()),
-        );
-    }
-    match &cast.staged.in_place {
-        Some(arriving) => steps.extend(understood_beforehand(cast, arriving)),
-        None => steps.push(understood(cast, &cast.situation.target_file)),
-    }
-    steps.extend(nat::steps::tried(cast));
-    steps
-}
-
-fn understood(cast: &Cast<'_>, file: &RemotePath) -> Step {
-    Step::new(
-        Phase::Stage,
-        format!("jail(8) on {} understands {file}", cast.target()),
-        Effect::CheckJailConfiguration {
-            host: cast.target(),
-            jail: cast.situation.jail.clone(),
-            file: file.clone(),
-            expected: cast.staged.expected.clone(),
-        },
-    )
-}
-
-/// A configuration that arrives with the datasets is read under another name first, which goes again.
-fn understood_beforehand(cast: &Cast<'_>, arriving: &InPlace) -> Vec<Step> {
-    let Some(path) = arriving.trial(cast.situation) else { return Vec::new() };
-    let (host, text) = (cast.target(), arriving.after.clone());
-    let gone = Effect::RemoveFile { host: host.clone(), path: path.clone(), sha256: sha256(&ended(&text)) };
-    let write = Effect::WriteFile { host, path: path.clone(), text, mode: arriving.mode.clone(), replaces: None };
-    vec![
-        Step::new(Phase::Stage, format!("write {path}, as {} will be", arriving.path), write).undo(gone.clone()),
-        understood(cast, &path),
-        Step::new(Phase::Stage, format!("remove {path} again"), gone),
-    ]
-}
-
-/// As a file is written: with a newline at its end.
-fn ended(text: &str) -> String {
-    if text.ends_with('\n') || text.is_empty() { text.to_owned() } else { format!("{text}\n") }
-}
-
-/// The configuration that arrived becomes that of this host.
-fn rewrite_in_place(cast: &Cast<'_>) -> Option<Step> {
-    let arrived = cast.staged.in_place.as_ref().filter(|a| a.before != a.after)?;
-    let (host, path) = (cast.target(), &arrived.path);
-    let (before, after) = (sha256(&arrived.before), sha256(&arrived.after));
-    let (to, back) = arrived.edits();
-    let edit = |what: String, before: &String, after: &String, edit: Edit, script: String| Effect::Edit {
-        host: host.clone(),
-        what,
-        script,
-        meaning: Meaning::JailFile {
-            path: path.clone(),
-            before: before.clone(),
-            after: after.clone(),
-            edits: vec![edit],
-        },
-    };
-    let what = format!("{path} becomes that of {host}");
-    let there = edit_script(path, &before, &after, std::slice::from_ref(&to));
-    // Where the datasets are not mounted there is nothing to take back.
-    let again = format!("[ -e {path} ] || exit 0\n{}", edit_script(path, &after, &before, std::slice::from_ref(&back)));
-    let undo = edit(format!("{path} becomes that of {} again", cast.source()), &after, &before, back, again);
-    let step = Step::new(Phase::CutOver, what.clone(), edit(what, &before, &after, to, there)).undo(undo);
-    Some(step.changes(arrived.changes.clone()))
-}
-
 /// The new path, while the jail still runs on the old one; then the hub begins to watch.
 fn rehearse(cast: &Cast<'_>) -> Vec<Step> {
     let mut steps = rehearsal::steps(cast);
@@ -358,36 +158,6 @@ fn stop_at_the_source(cast: &Cast<'_>) -> Step {
         stop = stop.undo(announce);
     }
     stop
-}
-
-/// Taken after the stop, so nothing that was acknowledged is missing from it.
-fn final_snapshot(cast: &Cast<'_>) -> Vec<Step> {
-    vec![snapshot(cast, Phase::CutOver, &label(cast.run, "final"), None)]
-}
-
-/// What was written since the last round.
-fn send_the_rest(cast: &Cast<'_>) -> Vec<Step> {
-    let last = label(cast.run, "final");
-    let send = |moving: &DatasetMove| {
-        let transfer = transfer(cast, moving, Base::Bookmark(bookmark(cast.run)), last.clone(), None);
-        let title = format!("send the rest of {}", moving.source.dataset);
-        Step::new(Phase::CutOver, title, Effect::Transfer(transfer))
-    };
-    cast.datasets.iter().map(send).collect()
-}
-
-/// The proof that everything arrived.
-fn compare(cast: &Cast<'_>) -> Vec<Step> {
-    vec![Step::new(
-        Phase::CutOver,
-        format!("every dataset's snapshot has the same GUID on {} and {}", cast.source(), cast.target()),
-        Effect::CompareGuids {
-            source: cast.source(),
-            target: cast.target(),
-            pairs: cast.pairs(),
-            label: label(cast.run, "final"),
-        },
-    )]
 }
 
 /// Nothing can write to the source's copy any more, nor start it.
@@ -629,62 +399,6 @@ fn prove(cast: &Cast<'_>) -> Vec<Step> {
         ));
     }
     steps
-}
-
-// What the chapters are made of.
-
-fn base_name(base: &Base) -> String {
-    match base {
-        Base::Nothing => "the beginning".into(),
-        Base::Origin { here, .. } => here.to_string(),
-        Base::Snapshot(label) => format!("@{label}"),
-        Base::Bookmark(label) => format!("#{label}"),
-    }
-}
-
-fn snapshot(cast: &Cast<'_>, phase: Phase, label: &SnapshotLabel, held_by: Option<SnapshotLabel>) -> Step {
-    let dataset = cast.situation.source.dataset.clone();
-    Step::new(
-        phase,
-        format!("snapshot {dataset} and all below it as @{label}"),
-        Effect::Snapshot { host: cast.source(), dataset: dataset.clone(), label: label.clone() },
-    )
-    .undo(Effect::DestroySnapshot { host: cast.source(), dataset, label: label.clone(), held_by })
-}
-
-fn remember_sent(cast: &Cast<'_>, phase: Phase, round: &str) -> Step {
-    let datasets: Vec<DatasetName> = cast.datasets.iter().map(|d| d.source.dataset.clone()).collect();
-    Step::new(
-        phase,
-        format!("remember @{} as the base of the next increment", label(cast.run, round)),
-        Effect::MoveBookmark {
-            host: cast.source(),
-            datasets: datasets.clone(),
-            bookmark: bookmark(cast.run),
-            label: label(cast.run, round),
-        },
-    )
-    .undo(Effect::RemoveBookmark { host: cast.source(), datasets, bookmark: bookmark(cast.run) })
-}
-
-fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLabel, round: Option<u32>) -> Transfer {
-    Transfer {
-        from: cast.source(),
-        to: cast.target(),
-        dataset: moving.source.dataset.clone(),
-        into: moving.target.dataset.clone(),
-        // Of all snapshots together, if there are several.
-        estimate: (base.makes_a_dataset() && moving.history.is_empty()).then_some(moving.estimate),
-        refquota: moving.refquota.clone().filter(|_| base.makes_a_dataset()),
-        label,
-        base,
-        run: cast.run.clone(),
-        owner: (moving.target.dataset == cast.situation.target.dataset).then(|| cast.owner.clone()),
-        raw: moving.raw,
-        round,
-        way: Way::Relay,
-        volume: moving.source.volume,
-    }
 }
 
 pub(super) fn route_step(change: RouteChange) -> Step {

@@ -172,6 +172,7 @@ impl Hosts {
             .await
             .map_err(|e| RemoteError::before(name, Kind::NoFreshConnection(Box::new(e))))?;
         *host.master.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(master);
+        self.fill(host);
         Ok(())
     }
 
@@ -192,7 +193,7 @@ impl Hosts {
 
     /// Opens the shells that are missing on a host.
     fn fill(&self, host: &Host) {
-        if !host.ready.misses() {
+        if !host.ready.misses(&host.master()) {
             return;
         }
         let (shared, name) = (self.shared.clone(), host.target.name.clone());

@@ -74,6 +74,7 @@ async fn shells_of_a_lost_connection_are_not_used_again() {
     let error = hosts.run(&script("a", kill)).await.unwrap_err();
     assert!(matches!(error.kind, Kind::ConnectionLost), "{error:?}");
     hosts.reconnect(&a).await.unwrap();
+    waiting(&hosts, &sshd, 1).await;
     let marker = sshd.file("marker");
     hosts.run(&script("a", &format!("echo once >> {}", marker.display()))).await.unwrap();
     assert_eq!(fs::read_to_string(&marker).unwrap(), "once\n");

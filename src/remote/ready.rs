@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -58,16 +59,20 @@ impl ReadyShells {
 
     /// One that waits on this very connection.
     pub(crate) fn take(&self, master: &Arc<Master>) -> Option<Child<Arc<Session>>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those of a connection that was replaced are of no use any more.
-        open.retain(|shell| Arc::ptr_eq(&shell.master, master));
-        open.pop().map(|shell| shell.child)
+        let shell = self.of(master).pop();
+        shell.map(|shell| shell.child)
     }
 
-    /// Are there fewer than there shall be?
-    pub(crate) fn misses(&self) -> bool {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.len() < self.wanted.load(Ordering::Relaxed)
+    /// Are there fewer on this connection than there shall be?
+    pub(crate) fn misses(&self, master: &Arc<Master>) -> bool {
+        self.of(master).len() < self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Those of this connection. Those of one that was replaced are of no use any more, and end.
+    fn of(&self, master: &Arc<Master>) -> MutexGuard<'_, Vec<Shell>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|shell| Arc::ptr_eq(&shell.master, master));
+        open
     }
 
     /// Opens those that are missing. A refusal is not told: the next command opens a channel of its own, and tells it.
@@ -75,9 +80,7 @@ impl ReadyShells {
         let _one = self.opening.lock().await;
         loop {
             let master = master();
-            let waiting = |open: &[Shell]| open.iter().filter(|shell| Arc::ptr_eq(&shell.master, &master)).count();
-            let count = waiting(&self.open.lock().unwrap_or_else(PoisonError::into_inner));
-            if count >= self.wanted.load(Ordering::Relaxed) {
+            if !self.misses(&master) {
                 return;
             }
             let Ok(child) = open(&master).await else { return };

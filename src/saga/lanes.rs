@@ -3,6 +3,9 @@
 use std::ops::Range;
 
 use crate::effect::Effect;
+use crate::effect::Transfer;
+use crate::effect::Way;
+use crate::model::DatasetName;
 use crate::model::NodeName;
 use crate::plan::Step;
 
@@ -13,11 +16,19 @@ pub fn group(steps: &[Step], first: usize, end: usize) -> Range<usize> {
     first..first + 1 + more
 }
 
-/// What a lane is: a host does one thing after the other; streams go one after the other beside that, and so do fresh
-/// connections.
+/// Relayed streams at once. Each waits for its channels and for the end of its receive, mostly with little to send, so
+/// that several wait together; more of them would take the channels from everything else (CHANNELS, remote/hosts.rs).
+const STREAMS: usize = 3;
+
+/// What a lane is: a host does one thing after the other; streams go beside that, and so do fresh connections.
 #[derive(Debug, PartialEq, Eq)]
 enum Lane<'a> {
-    Streams,
+    /// Streams of as many datasets as there are lanes for, those of one dataset one after the other. That they run at the
+    /// same time means that all of them are increments: a dataset that is new needs the one above it first, and the plan
+    /// puts them one behind the other.
+    Streams(usize),
+    /// One key serves them, and each is told which one it is.
+    Direct,
     Host(&'a NodeName),
     /// A fresh connection takes a while and disturbs nobody.
     Fresh(&'a NodeName),
@@ -27,10 +38,18 @@ enum Lane<'a> {
 #[must_use]
 pub fn lanes(steps: &[Step], group: Range<usize>) -> Vec<Vec<usize>> {
     let mut lanes: Vec<(Lane<'_>, Vec<usize>)> = Vec::new();
+    let mut streamed: Vec<&DatasetName> = Vec::new();
     for index in group {
         let Some(step) = steps.get(index) else { continue };
         let lane = match &step.effect {
-            Effect::Transfer(_) => Lane::Streams,
+            Effect::Transfer(Transfer { way: Way::Direct { .. }, .. }) => Lane::Direct,
+            Effect::Transfer(Transfer { dataset, .. }) => {
+                let place = streamed.iter().position(|known| *known == dataset).unwrap_or_else(|| {
+                    streamed.push(dataset);
+                    streamed.len() - 1
+                });
+                Lane::Streams(place % STREAMS)
+            }
             Effect::Confirm { host } => Lane::Fresh(host),
             _ => Lane::Host(step.host()),
         };
@@ -45,11 +64,42 @@ pub fn lanes(steps: &[Step], group: Range<usize>) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effect::Base;
+    use crate::model::RunId;
+    use crate::model::SnapshotLabel;
     use crate::plan::Phase;
 
     fn step(host: &str) -> Step {
         let host = NodeName::new(host).unwrap();
         Step::new(Phase::CutOver, "", Effect::KeepWayBack { host })
+    }
+
+    fn stream(dataset: &str) -> Step {
+        let dataset = DatasetName::new(dataset).unwrap();
+        let transfer = Transfer {
+            from: NodeName::new("a").unwrap(),
+            to: NodeName::new("b").unwrap(),
+            into: dataset.clone(),
+            dataset,
+            label: SnapshotLabel::new("jailferry-web-12345678-final").unwrap(),
+            base: Base::Bookmark(SnapshotLabel::new("jailferry-web-12345678").unwrap()),
+            run: RunId::new("web-12345678").unwrap(),
+            owner: None,
+            raw: false,
+            estimate: None,
+            round: None,
+            way: Way::Relay,
+            refquota: None,
+            volume: false,
+        };
+        Step::new(Phase::CutOver, "", Effect::Transfer(transfer)).alongside()
+    }
+
+    #[test]
+    fn streams_of_several_datasets_go_together_and_those_of_one_behind_each_other() {
+        let mut steps: Vec<Step> = ["z/a", "z/b", "z/b", "z/c", "z/d", "z/a"].map(stream).into();
+        steps.push(step("a").alongside());
+        assert_eq!(lanes(&steps, 0..7), vec![vec![0, 4, 5], vec![1, 2], vec![3], vec![6]]);
     }
 
     #[test]

@@ -1,22 +1,16 @@
 //! Executes a plan: forward step by step, and back when something fails before the point of no return.
 
+mod back;
+mod forward;
 mod rounds;
 mod stream;
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use futures_util::future::join_all;
-
 use crate::effect::Effect;
-use crate::effect::Work;
-use crate::effect::command::Command;
-use crate::effect::commands::lease;
-use crate::effect::commands::watch;
-use crate::effect::direct::SshPublicKey;
 use crate::model::NodeName;
 use crate::plan::Phase;
 use crate::plan::Plan;
@@ -41,15 +35,9 @@ use crate::saga::journal::JournalError;
 use crate::saga::lanes;
 use crate::saga::record::Record;
 use crate::saga::run::rounds::Rounds;
-use crate::saga::run::stream::Ends;
 use crate::saga::state::StepEvent;
 use crate::saga::turn::Turn;
-use crate::saga::undo;
 use crate::ui::event::Event;
-use crate::ui::sanitize;
-
-/// How often a command whose connection broke is tried again on a fresh one; all our scripts may be repeated.
-const FRESH_TRIES: u32 = 2;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,9 +67,6 @@ pub enum Outcome {
         remaining: Vec<(String, String)>,
     },
 }
-
-/// Lines of another host's answer that an error carries.
-const TOLD_LINES: usize = 8;
 
 /// Why a step did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -379,15 +364,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The undo effects of the first `count` steps, last step first.
-    async fn unwind(&self, count: usize, reason: String) -> Outcome {
-        if self.interrupts.asked() {
-            let _ = self.journal.note(INTERRUPTED);
-        }
-        let indexes: Vec<usize> = (0..count).rev().filter(|i| self.started.contains(i)).collect();
-        self.go_back(&indexes, reason).await
-    }
-
     /// Goes on with a run that was interrupted, in the direction that its journal gives.
     pub async fn recover(&mut self, direction: &Direction) -> Outcome {
         // Hosts that are still armed wait for what we do.
@@ -423,116 +399,6 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The undo effects of these steps, in this order.
-    async fn go_back(&self, indexes: &[usize], reason: String) -> Outcome {
-        (self.events)(Event::Unwinding { reason: reason.clone() });
-        // Without a journal nothing more can be recorded, but the way back is still the right way.
-        let _ = self.journal.note(format!("unwinding: {reason}"));
-        let mut left: Vec<(usize, String)> = Vec::new();
-        for &index in indexes {
-            let Some(step) = self.plan.steps.get(index) else { continue };
-            // With something left to put right the lock stays, so that `recover` finds its own and nobody else begins.
-            if let Some(outcome) = self.taken_over() {
-                return outcome;
-            }
-            if step.undo.is_empty() || !left.is_empty() && matches!(step.effect, Effect::Lock { .. }) {
-                continue;
-            }
-            let started = Instant::now();
-            let number = index + 1;
-            (self.events)(Event::StepStarted {
-                number,
-                host: step.host().clone(),
-                title: step.title.clone(),
-                undo: true,
-            });
-            let _ = self.journal.step(number, StepEvent::Undoing, None);
-            let mut failure = None;
-            for effect in &step.undo {
-                if let Err(error) = self.undo(number, step, effect).await {
-                    if let Some(outcome) = self.taken_over() {
-                        return outcome;
-                    }
-                    let error = error.to_string();
-                    (self.events)(Event::StepFailed { number, error: error.clone(), undo: true });
-                    let _ = self.journal.step(number, StepEvent::Stuck, Some(error.clone()));
-                    if undo::guards_the_source(effect) {
-                        return self.stuck(index, &reason, &error);
-                    }
-                    failure = Some(error);
-                    break;
-                }
-            }
-            if let Some(error) = failure {
-                left.push((index, error));
-                continue;
-            }
-            let _ = self.journal.step(number, StepEvent::Undone, None);
-            if let Some(host) = listener(step) {
-                self.beats.end(host);
-            }
-            let milliseconds = milliseconds(started.elapsed());
-            (self.events)(Event::StepDone { number, milliseconds, undo: true });
-        }
-        if left.is_empty() { Outcome::RolledBack { reason } } else { self.partly_back(&reason, &left) }
-    }
-
-    /// The jail is back, but not everything else.
-    fn partly_back(&self, reason: &str, left: &[(usize, String)]) -> Outcome {
-        let steps = left.iter().filter_map(|(index, error)| Some((self.plan.steps.get(*index)?, error)));
-        let remaining =
-            steps.clone().flat_map(|(step, _)| step.undo_commands()).map(|c| (c.host.to_string(), c.text())).collect();
-        let errors: Vec<String> = steps.map(|(step, error)| format!("{}: {error}", step.title)).collect();
-        let reason = format!(
-            "{reason}; jail {} runs on {} again, but not everything could be put back: {}",
-            self.plan.jail,
-            self.plan.source,
-            errors.join("; ")
-        );
-        Outcome::NeedsHuman { reason, remaining }
-    }
-
-    /// Carries out an undo effect. What keeps the source safe is worth waiting for while a host reboots or a link is
-    /// down; until it is done the jail may not start at the source.
-    async fn undo(&self, number: usize, step: &Step, effect: &Effect) -> Result<(), StepError> {
-        let patience = if undo::guards_the_source(effect) { undo::PATIENCE } else { Duration::ZERO };
-        let started = Instant::now();
-        loop {
-            match self.perform(number, &step.undo_work(effect)).await {
-                Ok(_) => return Ok(()),
-                Err(StepError::Remote(error))
-                    if matches!(error.kind, Kind::ConnectionLost | Kind::NoFreshConnection(_))
-                        && started.elapsed() < patience =>
-                {
-                    tokio::time::sleep(undo::PAUSE).await;
-                    // Whether the host is back is seen by the next try.
-                    let _ = self.hosts.reconnect(&error.host).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// What is left to undo, for a person.
-    fn stuck(&self, index: usize, reason: &str, error: &str) -> Outcome {
-        let mut remaining = Vec::new();
-        for step in self.plan.steps.iter().take(index + 1).rev() {
-            remaining.extend(step.undo_commands().into_iter().map(|c| (c.host.to_string(), c.text())));
-        }
-        Outcome::NeedsHuman { reason: format!("{reason}; then going back failed too: {error}"), remaining }
-    }
-
-    fn stopped(&self, index: usize) -> Outcome {
-        let _ = self.journal.note(INTERRUPTED);
-        match self.stuck(index, "stopped at once, as asked", "not tried") {
-            Outcome::NeedsHuman { remaining, .. } => Outcome::NeedsHuman {
-                reason: format!("stopped at once, as asked, in step {} of {}", index + 1, self.plan.steps.len()),
-                remaining,
-            },
-            other => other,
-        }
-    }
-
     fn is_before(&self, index: usize, phase: Phase) -> bool {
         self.plan.steps.get(index).is_some_and(|step| step.phase < phase)
     }
@@ -540,170 +406,6 @@ impl<'a> Run<'a> {
     /// Why a step of a later copy round is left out.
     fn not_needed(&self, step: &Step) -> Option<String> {
         self.rounds.not_needed(step.round?, self.plan.precopy_until)
-    }
-
-    /// Steps that belong together: different lanes at the same time, each lane in order. All of them come to an end
-    /// before the first failure is told.
-    async fn forward(&mut self, together: Range<usize>) -> Result<(), (usize, StepError)> {
-        let first = together.start;
-        let stop = self.interrupts.clone();
-        let results = {
-            let run = &*self;
-            let lanes = lanes::lanes(&run.plan.steps, together);
-            let all = join_all(lanes.into_iter().map(|lane| run.lane(lane)));
-            tokio::select! {
-                results = all => results,
-                () = stop.stop_now() => return Err((first, StepError::Stopped)),
-            }
-        };
-        let mut failure: Option<(usize, StepError)> = None;
-        for (index, result) in results.into_iter().flatten() {
-            self.started.insert(index);
-            match result {
-                Ok(came) => self.absorb(index, &came),
-                Err(error) if failure.as_ref().is_none_or(|(at, _)| index < *at) => failure = Some((index, error)),
-                Err(_) => {}
-            }
-        }
-        failure.map_or(Ok(()), Err)
-    }
-
-    /// The steps of one lane, until one fails.
-    async fn lane(&self, indexes: Vec<usize>) -> Vec<(usize, Result<Yield, StepError>)> {
-        let mut results = Vec::new();
-        for index in indexes {
-            let result = self.one(index).await;
-            let failed = result.is_err();
-            results.push((index, result));
-            if failed {
-                break;
-            }
-        }
-        results
-    }
-
-    /// One step: written down before and after.
-    async fn one(&self, index: usize) -> Result<Yield, StepError> {
-        let Some(step) = self.plan.steps.get(index) else { return Ok(Yield::default()) };
-        let number = index + 1;
-        (self.events)(Event::StepStarted { number, host: step.host().clone(), title: step.title.clone(), undo: false });
-        self.journal.step(number, StepEvent::Intended, None)?;
-        let started = Instant::now();
-        match self.perform(number, &step.work()).await {
-            Ok(came) => {
-                if let Some(host) = listener(step) {
-                    self.beats.begin(host);
-                }
-                self.journal.step(number, StepEvent::Done, None)?;
-                let milliseconds = milliseconds(started.elapsed());
-                (self.events)(Event::StepDone { number, milliseconds, undo: false });
-                Ok(came)
-            }
-            Err(error) => {
-                let text = error.to_string();
-                (self.events)(Event::StepFailed { number, error: text.clone(), undo: false });
-                self.journal.step(number, StepEvent::Failed, Some(text))?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Remembers what later decisions need: bytes of each round, the silence that the hub saw.
-    fn absorb(&mut self, index: usize, came: &Yield) {
-        let Some(step) = self.plan.steps.get(index) else { return };
-        if matches!(step.effect, Effect::Unwatch { .. }) {
-            self.seen_outside = watch::longest_silence(&came.said);
-        }
-        let round = match &step.effect {
-            Effect::Transfer(transfer) => transfer.round,
-            _ => step.round,
-        };
-        if let Some(round) = round {
-            self.rounds.add(round, came.bytes, came.took);
-        }
-    }
-
-    /// Carries out an effect; tells what came of it.
-    async fn perform(&self, number: usize, work: &Work) -> Result<Yield, StepError> {
-        match work {
-            Work::Nothing => Ok(Yield::default()),
-            Work::Run(commands) => {
-                let mut said = String::new();
-                for command in commands {
-                    said = self.command(command).await?;
-                }
-                Ok(Yield { said, ..Yield::default() })
-            }
-            Work::StorePlan { host, run, .. } => {
-                let store = lease::store_plan(host, run, &serde_json::to_string(self.plan)?);
-                let guard = self.plan.steps.get(number - 1).and_then(|s| s.guard.clone());
-                self.command(&guard.map_or(store.clone(), |guard| store.exclusive(&guard))).await?;
-                Ok(Yield::default())
-            }
-            Work::Fresh(command) => {
-                self.hosts.reconnect(&command.host).await?;
-                self.command(command).await?;
-                Ok(Yield::default())
-            }
-            Work::Explained { tried, why } => match (self.command(tried).await, why) {
-                (Ok(said), _) => Ok(Yield { said, ..Yield::default() }),
-                (Err(error), Some(why)) if matches!(error.kind, Kind::Exit(_)) => {
-                    let told = self.command(why).await.unwrap_or_default();
-                    match told.trim() {
-                        "" => Err(error.into()),
-                        told => Err(StepError::Explained { error, why: sanitize::tail(told.as_bytes(), TOLD_LINES) }),
-                    }
-                }
-                (Err(error), _) => Err(error.into()),
-            },
-            Work::Compare { left, right } => {
-                let (left, right) = tokio::join!(self.command(left), self.command(right));
-                let (left, right) = (left?, right?);
-                if left != right || left.trim().is_empty() {
-                    return Err(StepError::Differs(format!("{:?} against {:?}", left.trim(), right.trim())));
-                }
-                Ok(Yield::default())
-            }
-            Work::Pipe { from, to, estimate, resume } => {
-                self.stream(number, &Ends { direct: None, from, to }, *estimate, resume.as_deref()).await
-            }
-            Work::Direct { send, from, to, estimate, resume } => {
-                self.stream(number, &Ends { direct: Some(send), from, to }, *estimate, resume.as_deref()).await
-            }
-            Work::AdmitKey { make, direct, receives, .. } => {
-                let made = self.command(make).await?;
-                let key = SshPublicKey::new(&made).map_err(|e| DirectError::Answer(make.host.clone(), e))?;
-                self.command(&direct.admit(&key, receives)).await?;
-                Ok(Yield::default())
-            }
-            Work::Sequence(parts) => {
-                let mut all = Yield::default();
-                for part in parts {
-                    let came = Box::pin(self.perform(number, part)).await?;
-                    all.bytes = all.bytes.saturating_add(came.bytes);
-                    all.took += came.took;
-                }
-                Ok(all)
-            }
-        }
-    }
-
-    /// Runs a command; a broken connection is made anew and the command repeated, which all our scripts allow.
-    async fn command(&self, command: &Command) -> Result<String, RemoteError> {
-        let mut tries = 0;
-        loop {
-            match self.hosts.run(command).await {
-                Ok(output) => return Ok(output.text()),
-                Err(error) if matches!(error.kind, Kind::ConnectionLost) && tries < FRESH_TRIES => {
-                    tries += 1;
-                    self.hosts.reconnect(&command.host).await?;
-                }
-                Err(error) => {
-                    self.beats.heed(&error);
-                    return Err(error);
-                }
-            }
-        }
     }
 }
 

@@ -79,7 +79,7 @@ impl Bench {
         let steps: Vec<&Step> = case.steps.iter().map(|step| plan.step(step.number)).collect();
         let [url, _] = fleet.urls("web");
         let watch = lab.watch();
-        let counting = Client::counting_slowly(fleet, &url, "0.4");
+        let counting = Client::counting_slowly(fleet, &url, "1");
         let beside = Echoes::of(lab, SIBLING);
 
         let faults: Vec<lab::Fault> = steps.iter().flat_map(|step| order(lab, &plan, step, case.fault)).collect();

@@ -1,0 +1,209 @@
+//! Chapters of the data: snapshots, what is sent of them, and the proof that everything arrived.
+
+use crate::effect::Base;
+use crate::effect::Effect;
+use crate::effect::Transfer;
+use crate::effect::Way;
+use crate::model::DatasetName;
+use crate::model::SnapshotLabel;
+use crate::plan::Change;
+use crate::plan::Phase;
+use crate::plan::Step;
+use crate::plan::cast::Cast;
+use crate::plan::datasets::DatasetMove;
+use crate::plan::keys;
+use crate::plan::naming::bookmark;
+use crate::plan::naming::label;
+use crate::plan::notices;
+use crate::plan::snapshots;
+
+/// One atomic snapshot of all datasets, and each of them in full (or from the snapshot that an earlier run left).
+pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if let Some((from, to)) = cast.stale_copy {
+        let host = cast.target();
+        steps.push(
+            Step::new(
+                Phase::Copy,
+                format!("put the outdated copy {from} on {host} aside"),
+                Effect::RenameDataset { host: host.clone(), from: from.clone(), to: to.clone() },
+            )
+            .undo(Effect::RenameDataset { host: host.clone(), from: to.clone(), to: from.clone() })
+            .change(Change::new(format!("dataset on {host}"), from, to)),
+        );
+    }
+    steps.push(snapshot(cast, Phase::Copy, &label(cast.run, "0"), None));
+    steps.extend(snapshots::hold(cast));
+    for moving in cast.datasets {
+        let (source, target) = (&moving.source.dataset, &moving.target.dataset);
+        let (title, undo) = match &moving.older {
+            None => (
+                match &moving.base {
+                    Base::Origin { there, .. } => format!("send {source} as a clone of {there} on {}", cast.target()),
+                    Base::Nothing | Base::Snapshot(_) | Base::Bookmark(_) => format!("send {source} in full"),
+                },
+                Effect::DiscardReceived {
+                    host: cast.target(),
+                    datasets: vec![target.clone()],
+                    run: cast.run.clone(),
+                    arriving: moving.history.clone(),
+                },
+            ),
+            Some((base, _)) => (
+                format!("send {source} since {}", base_name(&moving.base)),
+                Effect::RollBackReceived {
+                    host: cast.target(),
+                    dataset: target.clone(),
+                    base: base.clone(),
+                    run: cast.run.clone(),
+                    arriving: moving.history.clone(),
+                },
+            ),
+        };
+        let change = match moving.base {
+            Base::Nothing | Base::Origin { .. } => Change::new(target, "absent", "a copy, unmounted and read-only"),
+            _ => Change::new(target, "an older copy", "a newer copy, unmounted and read-only"),
+        };
+        if let Effect::RollBackReceived { base, .. } = &undo {
+            // Nothing to undo: what goes was in no snapshot of a copy that nobody used.
+            let title = format!("make sure that {target} on {} is as it was at @{base}", cast.target());
+            steps.push(Step::new(Phase::Copy, title, undo.clone()));
+        }
+        if moving.older.is_some() && *target == cast.situation.target.dataset {
+            steps.push(notices::arriving(cast));
+        }
+        // One after the other: each is a stream of its own, which goes on where it broke.
+        let mut base = moving.base.clone();
+        let mut first = Some((undo, change));
+        for label in &moving.history {
+            let transfer = transfer(cast, moving, base, label.clone(), Some(0));
+            let step = Step::new(Phase::Copy, format!("send {source}@{label}"), Effect::Transfer(transfer));
+            steps.push(match first.take() {
+                Some((undo, change)) => step.undo(undo).change(change),
+                None => step,
+            });
+            base = Base::Snapshot(label.clone());
+        }
+        let title = match moving.history.last() {
+            Some(last) => format!("send {source} since @{last}"),
+            None => title,
+        };
+        let step = Step::new(
+            Phase::Copy,
+            title,
+            Effect::Transfer(transfer(cast, moving, base, label(cast.run, "0"), Some(0))),
+        );
+        steps.push(match first {
+            Some((undo, change)) => step.undo(undo).change(change),
+            None => step,
+        });
+    }
+    steps.extend(snapshots::let_go(cast));
+    steps.push(remember_sent(cast, Phase::Copy, "0"));
+    steps.extend(keys::tried(cast));
+    steps
+}
+
+/// What was written meanwhile, while the jail keeps running. Left out when the round before had little to send.
+pub(super) fn catch_up(cast: &Cast<'_>, round: u32) -> Vec<Step> {
+    let name = round.to_string();
+    let mut steps = vec![snapshot(cast, Phase::Copy, &label(cast.run, &name), None)];
+    for moving in cast.datasets {
+        let transfer = transfer(cast, moving, Base::Bookmark(bookmark(cast.run)), label(cast.run, &name), Some(round));
+        // Nothing to undo: the undo of the first copy takes the dataset, or rolls it back, as a whole.
+        steps.push(Step::new(
+            Phase::Copy,
+            format!("send what changed in {} meanwhile (round {round})", moving.source.dataset),
+            Effect::Transfer(transfer),
+        ));
+    }
+    steps.push(remember_sent(cast, Phase::Copy, &name));
+    for step in &mut steps {
+        step.round = Some(round);
+    }
+    steps
+}
+
+/// Taken after the stop, so nothing that was acknowledged is missing from it.
+pub(super) fn final_snapshot(cast: &Cast<'_>) -> Vec<Step> {
+    vec![snapshot(cast, Phase::CutOver, &label(cast.run, "final"), None)]
+}
+
+/// What was written since the last round.
+pub(super) fn send_the_rest(cast: &Cast<'_>) -> Vec<Step> {
+    let last = label(cast.run, "final");
+    let send = |moving: &DatasetMove| {
+        let transfer = transfer(cast, moving, Base::Bookmark(bookmark(cast.run)), last.clone(), None);
+        let title = format!("send the rest of {}", moving.source.dataset);
+        Step::new(Phase::CutOver, title, Effect::Transfer(transfer))
+    };
+    cast.datasets.iter().map(send).collect()
+}
+
+/// The proof that everything arrived.
+pub(super) fn compare(cast: &Cast<'_>) -> Vec<Step> {
+    vec![Step::new(
+        Phase::CutOver,
+        format!("every dataset's snapshot has the same GUID on {} and {}", cast.source(), cast.target()),
+        Effect::CompareGuids {
+            source: cast.source(),
+            target: cast.target(),
+            pairs: cast.pairs(),
+            label: label(cast.run, "final"),
+        },
+    )]
+}
+
+fn base_name(base: &Base) -> String {
+    match base {
+        Base::Nothing => "the beginning".into(),
+        Base::Origin { here, .. } => here.to_string(),
+        Base::Snapshot(label) => format!("@{label}"),
+        Base::Bookmark(label) => format!("#{label}"),
+    }
+}
+
+fn snapshot(cast: &Cast<'_>, phase: Phase, label: &SnapshotLabel, held_by: Option<SnapshotLabel>) -> Step {
+    let dataset = cast.situation.source.dataset.clone();
+    Step::new(
+        phase,
+        format!("snapshot {dataset} and all below it as @{label}"),
+        Effect::Snapshot { host: cast.source(), dataset: dataset.clone(), label: label.clone() },
+    )
+    .undo(Effect::DestroySnapshot { host: cast.source(), dataset, label: label.clone(), held_by })
+}
+
+fn remember_sent(cast: &Cast<'_>, phase: Phase, round: &str) -> Step {
+    let datasets: Vec<DatasetName> = cast.datasets.iter().map(|d| d.source.dataset.clone()).collect();
+    Step::new(
+        phase,
+        format!("remember @{} as the base of the next increment", label(cast.run, round)),
+        Effect::MoveBookmark {
+            host: cast.source(),
+            datasets: datasets.clone(),
+            bookmark: bookmark(cast.run),
+            label: label(cast.run, round),
+        },
+    )
+    .undo(Effect::RemoveBookmark { host: cast.source(), datasets, bookmark: bookmark(cast.run) })
+}
+
+fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLabel, round: Option<u32>) -> Transfer {
+    Transfer {
+        from: cast.source(),
+        to: cast.target(),
+        dataset: moving.source.dataset.clone(),
+        into: moving.target.dataset.clone(),
+        // Of all snapshots together, if there are several.
+        estimate: (base.makes_a_dataset() && moving.history.is_empty()).then_some(moving.estimate),
+        refquota: moving.refquota.clone().filter(|_| base.makes_a_dataset()),
+        label,
+        base,
+        run: cast.run.clone(),
+        owner: (moving.target.dataset == cast.situation.target.dataset).then(|| cast.owner.clone()),
+        raw: moving.raw,
+        round,
+        way: Way::Relay,
+        volume: moving.source.volume,
+    }
+}

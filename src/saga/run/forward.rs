@@ -1,0 +1,198 @@
+//! One step or those that belong together: written down before and after, and carried out.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use futures_util::future::join_all;
+
+use super::Run;
+use super::StepError;
+use super::Yield;
+use super::listener;
+use super::milliseconds;
+use crate::effect::Effect;
+use crate::effect::Work;
+use crate::effect::command::Command;
+use crate::effect::commands::lease;
+use crate::effect::commands::watch;
+use crate::effect::direct::SshPublicKey;
+use crate::remote::DirectError;
+use crate::remote::Kind;
+use crate::remote::RemoteError;
+use crate::saga::lanes;
+use crate::saga::run::stream::Ends;
+use crate::saga::state::StepEvent;
+use crate::ui::event::Event;
+use crate::ui::sanitize;
+
+/// How often a command whose connection broke is tried again on a fresh one; all our scripts may be repeated.
+const FRESH_TRIES: u32 = 2;
+
+/// Lines of another host's answer that an error carries.
+const TOLD_LINES: usize = 8;
+
+impl Run<'_> {
+    /// Steps that belong together: different lanes at the same time, each lane in order. All of them come to an end
+    /// before the first failure is told.
+    pub(super) async fn forward(&mut self, together: Range<usize>) -> Result<(), (usize, StepError)> {
+        let first = together.start;
+        let stop = self.interrupts.clone();
+        let results = {
+            let run = &*self;
+            let lanes = lanes::lanes(&run.plan.steps, together);
+            let all = join_all(lanes.into_iter().map(|lane| run.lane(lane)));
+            tokio::select! {
+                results = all => results,
+                () = stop.stop_now() => return Err((first, StepError::Stopped)),
+            }
+        };
+        let mut failure: Option<(usize, StepError)> = None;
+        for (index, result) in results.into_iter().flatten() {
+            self.started.insert(index);
+            match result {
+                Ok(came) => self.absorb(index, &came),
+                Err(error) if failure.as_ref().is_none_or(|(at, _)| index < *at) => failure = Some((index, error)),
+                Err(_) => {}
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The steps of one lane, until one fails.
+    pub(super) async fn lane(&self, indexes: Vec<usize>) -> Vec<(usize, Result<Yield, StepError>)> {
+        let mut results = Vec::new();
+        for index in indexes {
+            let result = self.one(index).await;
+            let failed = result.is_err();
+            results.push((index, result));
+            if failed {
+                break;
+            }
+        }
+        results
+    }
+
+    /// One step: written down before and after.
+    pub(super) async fn one(&self, index: usize) -> Result<Yield, StepError> {
+        let Some(step) = self.plan.steps.get(index) else { return Ok(Yield::default()) };
+        let number = index + 1;
+        (self.events)(Event::StepStarted { number, host: step.host().clone(), title: step.title.clone(), undo: false });
+        self.journal.step(number, StepEvent::Intended, None)?;
+        let started = Instant::now();
+        match self.perform(number, &step.work()).await {
+            Ok(came) => {
+                if let Some(host) = listener(step) {
+                    self.beats.begin(host);
+                }
+                self.journal.step(number, StepEvent::Done, None)?;
+                let milliseconds = milliseconds(started.elapsed());
+                (self.events)(Event::StepDone { number, milliseconds, undo: false });
+                Ok(came)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                (self.events)(Event::StepFailed { number, error: text.clone(), undo: false });
+                self.journal.step(number, StepEvent::Failed, Some(text))?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Remembers what later decisions need: bytes of each round, the silence that the hub saw.
+    pub(super) fn absorb(&mut self, index: usize, came: &Yield) {
+        let Some(step) = self.plan.steps.get(index) else { return };
+        if matches!(step.effect, Effect::Unwatch { .. }) {
+            self.seen_outside = watch::longest_silence(&came.said);
+        }
+        let round = match &step.effect {
+            Effect::Transfer(transfer) => transfer.round,
+            _ => step.round,
+        };
+        if let Some(round) = round {
+            self.rounds.add(round, came.bytes, came.took);
+        }
+    }
+
+    /// Carries out an effect; tells what came of it.
+    pub(super) async fn perform(&self, number: usize, work: &Work) -> Result<Yield, StepError> {
+        match work {
+            Work::Nothing => Ok(Yield::default()),
+            Work::Run(commands) => {
+                let mut said = String::new();
+                for command in commands {
+                    said = self.command(command).await?;
+                }
+                Ok(Yield { said, ..Yield::default() })
+            }
+            Work::StorePlan { host, run, .. } => {
+                let store = lease::store_plan(host, run, &serde_json::to_string(self.plan)?);
+                let guard = self.plan.steps.get(number - 1).and_then(|s| s.guard.clone());
+                self.command(&guard.map_or(store.clone(), |guard| store.exclusive(&guard))).await?;
+                Ok(Yield::default())
+            }
+            Work::Fresh(command) => {
+                self.hosts.reconnect(&command.host).await?;
+                self.command(command).await?;
+                Ok(Yield::default())
+            }
+            Work::Explained { tried, why } => match (self.command(tried).await, why) {
+                (Ok(said), _) => Ok(Yield { said, ..Yield::default() }),
+                (Err(error), Some(why)) if matches!(error.kind, Kind::Exit(_)) => {
+                    let told = self.command(why).await.unwrap_or_default();
+                    match told.trim() {
+                        "" => Err(error.into()),
+                        told => Err(StepError::Explained { error, why: sanitize::tail(told.as_bytes(), TOLD_LINES) }),
+                    }
+                }
+                (Err(error), _) => Err(error.into()),
+            },
+            Work::Compare { left, right } => {
+                let (left, right) = tokio::join!(self.command(left), self.command(right));
+                let (left, right) = (left?, right?);
+                if left != right || left.trim().is_empty() {
+                    return Err(StepError::Differs(format!("{:?} against {:?}", left.trim(), right.trim())));
+                }
+                Ok(Yield::default())
+            }
+            Work::Pipe { from, to, estimate, resume } => {
+                self.stream(number, &Ends { direct: None, from, to }, *estimate, resume.as_deref()).await
+            }
+            Work::Direct { send, from, to, estimate, resume } => {
+                self.stream(number, &Ends { direct: Some(send), from, to }, *estimate, resume.as_deref()).await
+            }
+            Work::AdmitKey { make, direct, receives, .. } => {
+                let made = self.command(make).await?;
+                let key = SshPublicKey::new(&made).map_err(|e| DirectError::Answer(make.host.clone(), e))?;
+                self.command(&direct.admit(&key, receives)).await?;
+                Ok(Yield::default())
+            }
+            Work::Sequence(parts) => {
+                let mut all = Yield::default();
+                for part in parts {
+                    let came = Box::pin(self.perform(number, part)).await?;
+                    all.bytes = all.bytes.saturating_add(came.bytes);
+                    all.took += came.took;
+                }
+                Ok(all)
+            }
+        }
+    }
+
+    /// Runs a command; a broken connection is made anew and the command repeated, which all our scripts allow.
+    pub(super) async fn command(&self, command: &Command) -> Result<String, RemoteError> {
+        let mut tries = 0;
+        loop {
+            match self.hosts.run(command).await {
+                Ok(output) => return Ok(output.text()),
+                Err(error) if matches!(error.kind, Kind::ConnectionLost) && tries < FRESH_TRIES => {
+                    tries += 1;
+                    self.hosts.reconnect(&command.host).await?;
+                }
+                Err(error) => {
+                    self.beats.heed(&error);
+                    return Err(error);
+                }
+            }
+        }
+    }
+}

@@ -84,7 +84,11 @@ impl ReadyShells {
                 return;
             }
             let Ok(child) = open(&master).await else { return };
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).push(Shell { child, master });
+            let mut waiting = self.of(&master);
+            // Fewer may be wanted by now; then it ends.
+            if waiting.len() < self.wanted.load(Ordering::Relaxed) {
+                waiting.push(Shell { child, master });
+            }
         }
     }
 }

@@ -79,6 +79,12 @@ pub(super) fn printable(text: &str, limit: usize) -> String {
     cut(text, limit).replace(|c: char| c.is_control(), "\u{fffd}")
 }
 
+/// What is wrong with the JSON of an answer. serde_json shows a value as JSON, which may hold DEL and the control characters
+/// from U+0080 on as they are.
+pub(super) fn json(question: &str, problem: impl ToString) -> FactsError {
+    FactsError::Json { question: printable(question, 200), problem: printable(&problem.to_string(), 400) }
+}
+
 /// What is wrong with a file, or with its path.
 pub(super) fn file(path: &str, problem: impl ToString) -> FactsError {
     FactsError::File { path: printable(path, 200), problem: printable(&problem.to_string(), 200) }

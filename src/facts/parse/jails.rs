@@ -18,7 +18,7 @@ pub const SEPARATOR: char = '\u{1f}';
 /// # Errors
 /// Output that is not jls's JSON.
 pub fn running(question: &str, text: &str) -> Result<Vec<RunningJail>, FactsError> {
-    let fail = |problem: String| FactsError::Json { question: question.to_owned(), problem };
+    let fail = |problem: String| error::json(question, problem);
     let document = json::document(question, text)?;
     let information = json::find(&document, "jail-information").ok_or_else(|| fail("no jail-information".into()))?;
     let jails = information.get("jail").and_then(Value::as_array);

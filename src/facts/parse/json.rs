@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
+use super::error;
 use super::error::FactsError;
 
 /// The document.
 pub(super) fn document(question: &str, text: &str) -> Result<Value, FactsError> {
-    serde_json::from_str(text)
-        .map_err(|e| FactsError::Json { question: question.to_owned(), problem: format!("not JSON: {e}") })
+    serde_json::from_str(text).map_err(|e| error::json(question, format!("not JSON: {e}")))
 }
 
 /// The first value under that key, at any depth.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use super::error;
 use super::error::FactsError;
 use super::json;
 use crate::facts::Route;
@@ -16,7 +17,7 @@ use crate::model::Prefix;
 /// # Errors
 /// Output that is not netstat's JSON, of another FIB, or holds a route that cannot be read.
 pub fn routes(question: &str, text: &str, fib: u16) -> Result<Vec<Route>, FactsError> {
-    let fail = |problem: String| FactsError::Json { question: question.to_owned(), problem };
+    let fail = |problem: String| error::json(question, problem);
     let document = json::document(question, text)?;
     let information = json::find(&document, "route-information").ok_or_else(|| fail("no route-information".into()))?;
     let answered = information.get("fib").map_or(Some(0), json::number);
@@ -90,6 +91,16 @@ mod tests {
     fn fib_1_of_a_node() {
         let routes = routes("netstat", &stdout("netstat-F1"), 1).unwrap();
         assert_eq!(show(&routes), ["0.0.0.0/0 - wg0 US", "127.0.0.1/32 - lo0 UHS", "192.168.123.61/32 - bridge0 UHS"]);
+    }
+
+    /// JSON need not escape DEL and the control characters from U+0080 on (found by the fuzz target `facts`).
+    #[test]
+    fn a_route_that_cannot_be_read_is_told_without_control_characters() {
+        for control in ['\u{7f}', '\u{9b}'] {
+            let text = stdout("netstat-F1").replace("\"wg0\"", &format!("\"wg{control}0\""));
+            let told = routes("netstat", &text, 1).unwrap_err().to_string();
+            assert!(told.contains("is not a valid interface name") && !told.contains(char::is_control), "{told:?}");
+        }
     }
 
     #[test]

@@ -40,9 +40,11 @@ fn faults_at_every_phase() {
     let test = "faults_at_every_phase";
     let Some(fleet) = Fleet::lab(test) else { return };
     let reference = Reference::of(fleet);
-    let (plan, rows) = (&reference.plan, Rows::file());
     let wanted = std::env::var("JAILFERRY_FAULTS").ok();
-    if wanted.as_deref() != Some("rest") {
+    let (plan, rows) = (&reference.plan, Rows::file(matches!(wanted.as_deref(), Some("all" | "rest"))));
+    if wanted.as_deref() == Some("rest") {
+        rows.of_this_build();
+    } else {
         rows.begin();
     }
     let cases = match wanted.as_deref() {

@@ -83,11 +83,13 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// target/faults.jsonl, or where JAILFERRY_FAULTS_ROWS says.
-    pub fn file() -> Rows {
+    /// target/faults.jsonl for the whole matrix, faults-some.jsonl for a part of it, so that `make test` does not take away
+    /// what hours have brought; or where JAILFERRY_FAULTS_ROWS says.
+    pub fn file(whole: bool) -> Rows {
+        let name = if whole { "faults.jsonl" } else { "faults-some.jsonl" };
         let path = std::env::var("JAILFERRY_FAULTS_ROWS").map(PathBuf::from).unwrap_or_else(|_| {
             let target = Path::new(env!("CARGO_BIN_EXE_jailferry")).parent().and_then(Path::parent);
-            target.expect("target/PROFILE").join("faults.jsonl")
+            target.expect("target/PROFILE").join(name)
         });
         Rows { path }
     }
@@ -95,6 +97,16 @@ impl Rows {
     /// Forgets those of earlier runs.
     pub fn begin(&self) {
         fs::write(&self.path, "").unwrap_or_else(|e| panic!("{}: {e}", self.path.display()));
+    }
+
+    /// Rows of another build prove nothing of this one.
+    #[track_caller]
+    pub fn of_this_build(&self) {
+        let changed = |path: &Path| fs::metadata(path).and_then(|about| about.modified());
+        let built = changed(Path::new(env!("CARGO_BIN_EXE_jailferry"))).expect("jailferry is built");
+        if let Ok(written) = changed(&self.path) {
+            assert!(built <= written, "{} is of an earlier build: make faults", self.path.display());
+        }
     }
 
     /// Writes one down.

@@ -171,7 +171,10 @@ impl Hosts {
         let master = connect(&host.target, self.shared.config.as_deref(), &self.shared.socket())
             .await
             .map_err(|e| RemoteError::before(name, Kind::NoFreshConnection(Box::new(e))))?;
-        *host.master.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(master);
+        let old =
+            std::mem::replace(&mut *host.master.write().unwrap_or_else(PoisonError::into_inner), Arc::new(master));
+        // Its end takes a moment, for which nobody else need wait.
+        drop(old);
         self.fill(host);
         Ok(())
     }

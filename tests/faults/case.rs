@@ -250,7 +250,9 @@ fn ended(fleet: &Fleet, mut child: Child) -> Told {
     while child.try_wait().expect("a child").is_none() {
         if Instant::now() > end {
             let _ = child.kill();
-            panic!("the run did not end\n{}", fleet.finished(child, &MIGRATE).all);
+            let said = fleet.finished(child, &MIGRATE).all;
+            let lab = fs::read_to_string(fleet.in_lab().dir.join("lab.log")).unwrap_or_default();
+            panic!("the run did not end\n{said}\nlab.log:\n{lab}");
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -157,9 +157,20 @@ pub fn print(rows: &[Row]) {
         println!("{:32} {all:>6} {survived:>9} {recovered:>10} {human:>6} {failed:>7}", name.trim_start_matches('~'));
     }
     for row in rows.iter().filter(|row| !row.is_good()) {
-        let note: String = row.note.lines().take(12).map(|line| format!("\n      {line}")).collect();
+        let note: String = ends(&row.note).map(|line| format!("\n      {line:.WIDE$}")).collect();
         println!("\n{:?}: step {} ({}), {}, {}{note}", row.ending, row.step, row.title, row.fault, row.then);
     }
+}
+
+/// Characters of a line; those of a journal hold whole scripts.
+const WIDE: usize = 300;
+
+/// The first lines, which say what is wrong, and the last, which say where it came to.
+fn ends(note: &str) -> impl Iterator<Item = &str> {
+    const FIRST: usize = 6;
+    const LAST: usize = 40;
+    let left_out = FIRST..note.lines().count().saturating_sub(LAST);
+    note.lines().enumerate().filter(move |(number, _)| !left_out.contains(number)).map(|(_, line)| line)
 }
 
 /// No promise was broken, and nobody had to look.

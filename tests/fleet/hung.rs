@@ -1,5 +1,6 @@
 //! Things that hang, run full, or come in each other's way: what is told, what goes on, and what is put right.
 
+use std::fs;
 use std::path::Path;
 use std::process::Child;
 use std::process::Command;
@@ -311,4 +312,23 @@ fn a_full_disk_of_the_control_machine_stops_the_run() {
         drop(full);
     }
     counting.lost_nothing(&fleet.urls("web")[0]);
+}
+
+/// A check of the user's that never ends at the target, and leaves something running besides, costs no more than its time.
+#[test]
+fn a_check_that_hangs_is_given_up() {
+    let Some(fleet) = Fleet::lab("a_check_that_hangs_is_given_up") else { return };
+    let before = fleet.states();
+    let file = &fleet.file;
+    let text = fs::read_to_string(file).expect("fleet.yml is text");
+    let check = "      - http: { body: \"jail=web\" }\n";
+    assert!(text.contains(check), "{text}");
+    let hanging = "grep -q spare /var/run/host || { sleep 1000 & sleep 1000; }";
+    let strict = file.with_file_name("hanging.yml");
+    let more = format!("{check}      - command: {{ run: {hanging:?} }}\n");
+    fs::write(&strict, text.replacen(check, &more, 1)).expect("written");
+    let told = fleet.jailferry_with(&strict, &["migrate", "web", "big", "--yes"]).exits(4);
+    told.says("fails inside jail web").says("jail web runs on spare");
+    fleet.answers_from("web", "spare");
+    before.same(&fleet.states(), "after a check that hung");
 }

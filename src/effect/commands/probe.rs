@@ -8,6 +8,7 @@ use crate::effect::command::Command;
 use crate::effect::commands::SHORT;
 use crate::effect::commands::canary;
 use crate::effect::shell;
+use crate::model::JailName;
 use crate::model::NodeName;
 
 /// `-D -s` takes the payload: the packet less the IP and ICMP headers. `-u` on IPv6, since ping6 would otherwise
@@ -41,18 +42,24 @@ fn plain_http(url: &str) -> Option<(&str, u16, &str)> {
     }
 }
 
+/// Seconds that one try may last: a server that sends a byte now and then is never idle.
+const TRY: u32 = 10;
+
 /// The status itself is asked of plain HTTP with nc(1): fetch(1) follows redirects and knows only success and failure.
 /// TLS needs fetch(1), for which only success can be expected (the preflight refuses any other).
 fn http(at: &str, url: &str, status: u16, body: Option<&str>, source: Option<IpAddr>, seconds: u32) -> String {
     let from = source.map(|s| format!(" -s {s}")).unwrap_or_default();
     let ask = match plain_http(url) {
         Some((host, port, path)) => format!(
-            "printf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n' {} {} | {at}nc -w 5{from} {} {port}",
+            "printf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n' {} {} | timeout --foreground {TRY} {at}nc -w 5{from} {} {port}",
             shell::word(path),
             shell::word(host),
             shell::word(host),
         ),
-        None => format!("{at}fetch -q -T 5 -o - {} && printf '\\nHTTP/1.0 200\\n'", shell::word(url)),
+        None => format!(
+            "timeout --foreground {TRY} {at}fetch -q -T 5 -o - {} && printf '\\nHTTP/1.0 200\\n'",
+            shell::word(url)
+        ),
     };
     let wanted = match body {
         Some(text) => format!(" && printf '%s\\n' \"$out\" | grep -qF -e {}", shell::word(text)),
@@ -73,6 +80,17 @@ fn until(seconds: u32, command: &str, failure: &str) -> String {
     format!(
         "end=$(($(date +%s) + {seconds}))\nwhile ! out=$({command} 2>&1); do\n  if [ \"$(date +%s)\" -ge $end ]; then printf '%s\\n' \"$out\" {} >&2; exit 21; fi\n  sleep 0.2\ndone",
         shell::word(failure)
+    )
+}
+
+/// A command of the user's in a jail. Each try may last as long as all of them; what it leaves running does not hold
+/// our output open, which is a file for that reason.
+fn inside(jail: &JailName, argv: &[String], seconds: u32) -> String {
+    let command = shell::line(argv);
+    format!(
+        "said=$(mktemp -t jailferry)\ntrap 'rm -f \"$said\"' EXIT\nend=$(($(date +%s) + {seconds}))\nwhile ! timeout --foreground -k 5 {} jexec -l {jail} {command} >\"$said\" 2>&1; do\n  if [ \"$(date +%s)\" -ge $end ]; then head -c 10000 \"$said\" >&2; echo {} >&2; exit 21; fi\n  sleep 0.2\ndone",
+        seconds.max(1),
+        shell::word(&format!("{command} fails inside jail {jail}")),
     )
 }
 
@@ -106,11 +124,7 @@ fn ask(host: &NodeName, at: &str, probe: &Probe) -> Work {
         Probe::Http { url, status, body, source, seconds } => {
             http(at, url, *status, body.as_deref(), *source, *seconds)
         }
-        Probe::Inside { jail, argv, seconds } => until(
-            *seconds,
-            &format!("jexec -l {jail} {}", shell::line(argv)),
-            &format!("{} fails inside jail {jail}", shell::line(argv)),
-        ),
+        Probe::Inside { jail, argv, seconds } => inside(jail, argv, *seconds),
     };
     let timeout = match probe {
         Probe::Trial(trial) => trial.seconds,

@@ -64,7 +64,8 @@ fn dial(options: &Options, host: &str, ports: &str) -> i32 {
                         eprintln!("Connection to {host} {port} port [tcp/{}] succeeded!", service(port));
                     }
                     if !options.has('z') {
-                        return i32::from(between(options, stream).is_err());
+                        let idle = stream.set_read_timeout(limit);
+                        return i32::from(idle.and_then(|()| between(options, stream)).is_err());
                     }
                     break;
                 }
@@ -105,12 +106,15 @@ fn between(options: &Options, stream: TcpStream) -> io::Result<()> {
     let mut receiver = stream;
     let mut buffer = [0u8; 65536];
     loop {
-        match receiver.read(&mut buffer)? {
-            0 => return Ok(()),
-            length => {
+        match receiver.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(length) => {
                 io::stdout().write_all(&buffer[..length])?;
                 io::stdout().flush()?;
             }
+            // -w is for an idle connection as well, and that is no failure (netcat.c, readwrite: "timeout happened").
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
         }
     }
 }
@@ -131,4 +135,24 @@ fn usage() -> i32 {
         "usage: nc [-46DdEFhklMNnrStUuvz] [-e policy] [-I length] [-i interval] [-O length]\n\t  [-P proxy_username] [-p source_port] [-s source] [-T ToS]\n\t  [-V rtable] [-w timeout] [-X proxy_protocol]\n\t  [-x proxy_address[:port]] [destination] [port]"
     );
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w_ends_a_connection_on_which_nothing_comes() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let silent = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // Until the other side goes.
+            stream.read(&mut [0]).unwrap()
+        });
+        let args = ["-d", "-w", "1", "127.0.0.1", &port].map(str::to_owned);
+        let options = getopt("nc", "dw:", &args).unwrap();
+        assert_eq!(dial(&options, "127.0.0.1", &port), 0);
+        drop(silent.join().unwrap());
+    }
 }

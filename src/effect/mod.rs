@@ -7,32 +7,42 @@
 pub mod canary;
 pub mod command;
 pub mod commands;
+mod datasets;
 pub mod direct;
 pub mod hand_over;
 pub mod lease;
 pub mod meaning;
 mod network;
+mod probe;
 pub mod resume;
 pub mod shell;
 pub mod simulate;
 pub mod understudy;
+mod work;
 
 use std::net::IpAddr;
 
+pub use datasets::Base;
+pub use datasets::BringBack;
+pub use datasets::KeyUse;
+pub use datasets::Others;
+pub use datasets::Parked;
+pub use datasets::PropertyState;
+pub use datasets::Transfer;
+pub use datasets::Way;
+pub use probe::Probe;
 use serde::Deserialize;
 use serde::Serialize;
+pub use work::Work;
 
 use crate::effect::canary::Canary;
-use crate::effect::canary::Trial;
 use crate::effect::command::Command;
-use crate::effect::command::Guard;
 use crate::effect::direct::Direct;
 use crate::effect::direct::SshPublicKey;
 use crate::effect::hand_over::HandOver;
 use crate::effect::lease::Lease;
 use crate::effect::lease::Stage;
 use crate::effect::meaning::Meaning;
-use crate::effect::resume::Resume;
 use crate::effect::understudy::Understudy;
 use crate::model::DatasetName;
 use crate::model::InterfaceName;
@@ -216,158 +226,6 @@ pub enum Effect {
     Probe { host: NodeName, probe: Probe },
 }
 
-/// The key of an encrypted dataset on a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyUse {
-    /// The dataset.
-    pub dataset: DatasetName,
-    /// The file that holds its key.
-    pub file: RemotePath,
-    /// Does it use its parent's key once that is loaded?
-    pub inherits: bool,
-}
-
-/// What is to become of snapshots that are not ours when a parked copy is destroyed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Others {
-    /// These have been sent, and those that are newer than this one show nothing that it does not. Any other one stops it.
-    Sent {
-        /// Taken when the jail had stopped.
-        last: SnapshotLabel,
-        /// Of the copy.
-        snapshots: Vec<SnapshotName>,
-    },
-    /// They go.
-    Discard,
-}
-
-/// Sending one dataset's snapshot from one host to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transfer {
-    /// Sending host.
-    pub from: NodeName,
-    /// Receiving host.
-    pub to: NodeName,
-    /// Dataset at the sender.
-    pub dataset: DatasetName,
-    /// Dataset at the receiver.
-    pub into: DatasetName,
-    /// Snapshot to send.
-    pub label: SnapshotLabel,
-    /// What the receiver has already.
-    pub base: Base,
-    /// The run it belongs to.
-    pub run: RunId,
-    /// Whose run it is, to be written on the top dataset while it is received.
-    #[serde(default)]
-    pub owner: Option<Owner>,
-    /// Send encrypted blocks as they are.
-    pub raw: bool,
-    /// Bytes expected, for the progress bar.
-    pub estimate: Option<u64>,
-    /// Which round it is: 0 the first, then increments; `None` for the last one, with the jail stopped.
-    pub round: Option<u32>,
-    /// Which way the data takes.
-    pub way: Way,
-    /// The dataset's own `refquota`, which a full stream that was broken does not bring.
-    #[serde(default)]
-    pub refquota: Option<String>,
-    /// A volume, which has neither mount point nor canmount.
-    #[serde(default)]
-    pub volume: bool,
-}
-
-/// The way of a transfer's data.
-#[expect(missing_docs, reason = "the fields' names and types say what they are")]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// Through the machine that jailferry runs on.
-    Relay,
-    /// From host to host, into the receive of that number of those that the key was admitted for, counted from 1; and
-    /// into which one when it goes on behind a break.
-    Direct {
-        direct: Box<Direct>,
-        number: usize,
-        #[serde(default)]
-        resume: Option<usize>,
-    },
-}
-
-/// What an incremental stream builds on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Base {
-    /// Nothing: a full stream.
-    Nothing,
-    /// A snapshot both sides have.
-    Snapshot(SnapshotLabel),
-    /// Our bookmark of the snapshot sent last.
-    Bookmark(SnapshotLabel),
-    /// The snapshot that the dataset is a clone of, which the receiver has too, by the same GUID: it becomes a clone there.
-    Origin {
-        /// Its name at the sender.
-        here: SnapshotName,
-        /// Its name at the receiver.
-        there: SnapshotName,
-    },
-}
-
-impl Base {
-    /// Does the receiver get a new dataset, with the properties of the sender's?
-    #[must_use]
-    pub fn makes_a_dataset(&self) -> bool {
-        matches!(self, Base::Nothing | Base::Origin { .. })
-    }
-}
-
-/// A dataset with the property values it has when it is live.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parked {
-    /// The dataset.
-    pub dataset: DatasetName,
-    /// `canmount` when live.
-    pub canmount: PropertyState,
-    /// `readonly` when live.
-    pub readonly: PropertyState,
-    /// `mountpoint` when live.
-    pub mountpoint: PropertyState,
-    /// Is it mounted when live?
-    pub mounted: bool,
-    /// A volume, which has neither mount point nor canmount.
-    pub volume: bool,
-}
-
-/// Where a property's value comes from (zfsprops(7)).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PropertyState {
-    /// Inherited or default.
-    Inherited,
-    /// Came with a stream.
-    Received,
-    /// Set on the dataset.
-    Local(String),
-}
-
-/// How to bring home what was written at the target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BringBack {
-    /// The host that ran the jail for a moment.
-    pub from: NodeName,
-    /// The host it came from.
-    pub to: NodeName,
-    /// Dataset at `from`, dataset at `to`.
-    pub pairs: Vec<(DatasetName, DatasetName)>,
-    /// The snapshot both have.
-    pub base: SnapshotLabel,
-    /// The snapshot to take and send.
-    pub label: SnapshotLabel,
-    /// Raw streams.
-    pub raw: bool,
-}
-
 /// A jail on a host, with what must be seen when it runs and what must be gone when it does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JailPlace {
@@ -398,99 +256,6 @@ pub struct RouteSpec {
     pub interface: InterfaceName,
     /// In which routing table.
     pub fib: u16,
-}
-
-/// Something to prove, without changing anything.
-#[expect(missing_docs, reason = "the fields' names and types say what they are")]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "probe", rename_all = "snake_case")]
-pub enum Probe {
-    /// Echo request; `size` is the whole packet in bytes with DF set; `fib` of the sender.
-    /// `source` is the sender's own address where its usual one would not get an answer.
-    Ping { address: IpAddr, size: Option<u32>, fib: u16, source: Option<IpAddr>, seconds: u32 },
-    /// A TCP connection.
-    Tcp { address: IpAddr, port: u16, source: Option<IpAddr>, seconds: u32 },
-    /// An HTTP answer: its status and, if given, a text in it.
-    Http { url: String, status: u16, body: Option<String>, source: Option<IpAddr>, seconds: u32 },
-    /// A command inside the jail that must succeed.
-    Inside { jail: JailName, argv: Vec<String>, seconds: u32 },
-    /// The same, asked inside a jail with the jail's own tools: whether its services answer itself.
-    Within { jail: JailName, asked: Box<Probe> },
-    /// Something that the canary, or the jail itself, tries on its way; tells the likely reason when it fails.
-    Trial(Box<Trial>),
-    /// Echo requests from inside the jail.
-    PingFromInside { jail: JailName, address: IpAddr, size: Option<u32>, seconds: u32 },
-}
-
-/// How an effect is carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
-    /// Nothing to run.
-    Nothing,
-    /// These commands, one after the other.
-    Run(Vec<Command>),
-    /// One command's output is the other's input.
-    Pipe {
-        /// Sends.
-        from: Command,
-        /// Receives.
-        to: Command,
-        /// Bytes expected.
-        estimate: Option<u64>,
-        /// How it goes on when the stream breaks.
-        resume: Option<Box<Resume>>,
-    },
-    /// The source sends into the target by itself; only its count of bytes comes by here.
-    Direct {
-        /// What runs, on the source.
-        send: Command,
-        /// What sends within it, for errors.
-        from: Command,
-        /// What receives, run by the key on the target, for errors.
-        to: Command,
-        /// Bytes expected.
-        estimate: Option<u64>,
-        /// How it goes on when the stream breaks.
-        resume: Option<Box<Resume>>,
-    },
-    /// A key is made and its public half, which `make` prints, admitted.
-    AdmitKey {
-        /// Makes the key.
-        make: Command,
-        /// Admits it, with [`SshPublicKey::placeholder`] in the place of the key.
-        admit: Command,
-        /// What it is for.
-        direct: Box<Direct>,
-        /// What the key may run.
-        receives: Vec<Command>,
-    },
-    /// The plan itself goes where [`THIS_PLAN`](commands::lease::THIS_PLAN) stands.
-    StorePlan {
-        /// With the placeholder.
-        store: Command,
-        /// The hub.
-        host: NodeName,
-        /// The run.
-        run: RunId,
-    },
-    /// Over a fresh connection.
-    Fresh(Command),
-    /// When `tried` fails, the answer of `why` says more.
-    Explained {
-        /// What has to succeed.
-        tried: Command,
-        /// A question to another host, which changes nothing.
-        why: Option<Command>,
-    },
-    /// Both must print the same lines.
-    Compare {
-        /// First.
-        left: Command,
-        /// Second.
-        right: Command,
-    },
-    /// Several of these in order.
-    Sequence(Vec<Work>),
 }
 
 impl Effect {
@@ -564,70 +329,6 @@ impl Effect {
             Effect::AddRoute(r) | Effect::DeleteRoute(r) => &r.host,
             Effect::HandOver(h) => &h.host,
             Effect::Arm(lease) => &lease.host,
-        }
-    }
-}
-
-impl Work {
-    /// Lets every script of it wait for the jail's turn on its host, and do nothing unless the guard holds. What data
-    /// goes through does not wait: the host's other steps run beside it.
-    #[must_use]
-    pub fn guarded(self, guard: &Guard) -> Work {
-        match self {
-            Work::Nothing => Work::Nothing,
-            Work::Run(commands) => Work::Run(commands.into_iter().map(|c| c.exclusive(guard)).collect()),
-            Work::Pipe { from, to, estimate, resume } => Work::Pipe {
-                from: from.guarded(guard),
-                to: to.guarded(guard),
-                estimate,
-                resume: resume.map(|r| Box::new(r.guarded(guard))),
-            },
-            // A program with arguments, and a key.
-            Work::Direct { send, from, to, estimate, resume } => {
-                Work::Direct { send, from, to, estimate, resume: resume.map(|r| Box::new(r.guarded(guard))) }
-            }
-            Work::StorePlan { store, host, run } => Work::StorePlan { store: store.exclusive(guard), host, run },
-            Work::Explained { tried, why } => Work::Explained { tried: tried.exclusive(guard), why },
-            Work::Compare { left, right } => {
-                Work::Compare { left: left.exclusive(guard), right: right.exclusive(guard) }
-            }
-            Work::Sequence(parts) => Work::Sequence(parts.into_iter().map(|p| p.guarded(guard)).collect()),
-            // Programs with arguments and keys; they change nothing that another owner could care for.
-            Work::AdmitKey { .. } | Work::Fresh(_) => self,
-        }
-    }
-
-    /// All commands, in the order in which they may run. Exactly as they run, but for the placeholder of a key that
-    /// does not exist yet.
-    #[must_use]
-    pub fn commands(&self) -> Vec<&Command> {
-        match self {
-            Work::Nothing => Vec::new(),
-            Work::Run(commands) => commands.iter().collect(),
-            Work::Pipe { from, to, .. } => vec![from, to],
-            Work::Direct { send, .. } => vec![send],
-            Work::AdmitKey { make, admit, .. } => vec![make, admit],
-            Work::StorePlan { store, .. } => vec![store],
-            Work::Fresh(command) => vec![command],
-            Work::Explained { tried, why } => std::iter::once(tried).chain(why).collect(),
-            Work::Compare { left, right } => vec![left, right],
-            Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
-        }
-    }
-
-    /// How its streams go on when they break.
-    #[must_use]
-    pub fn resumes(&self) -> Vec<&Resume> {
-        match self {
-            Work::Pipe { resume, .. } | Work::Direct { resume, .. } => resume.iter().map(AsRef::as_ref).collect(),
-            Work::Sequence(parts) => parts.iter().flat_map(Work::resumes).collect(),
-            Work::Nothing
-            | Work::Run(_)
-            | Work::AdmitKey { .. }
-            | Work::StorePlan { .. }
-            | Work::Fresh(_)
-            | Work::Explained { .. }
-            | Work::Compare { .. } => Vec::new(),
         }
     }
 }

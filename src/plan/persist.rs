@@ -4,19 +4,16 @@
 //! into rc.conf is recognisable: static routes are named `jailferry_JAIL_N`, gateway addresses are listed once more in
 //! `jailferry_BRIDGE_aliases`.
 
+mod routes;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::configuration::rc_conf::StaticRoute;
 use crate::configuration::rc_conf::Variable;
-use crate::configuration::wireguard_conf::Hook;
-use crate::configuration::wireguard_conf::HookLine;
 use crate::configuration::wireguard_conf::PeerPrefixes;
 use crate::configuration::wireguard_conf::Target;
-use crate::configuration::wireguard_conf::edit_hooks;
 use crate::configuration::wireguard_conf::set_allowed_ips;
 use crate::effect::Effect;
-use crate::effect::RouteSpec;
 use crate::effect::hand_over::HandOver;
 use crate::effect::meaning::Meaning;
 use crate::facts::HostFacts;
@@ -25,7 +22,6 @@ use crate::facts::WireGuardFile;
 use crate::model::DatasetName;
 use crate::model::Family;
 use crate::model::InterfaceName;
-use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RemotePath;
 use crate::plan::Change;
@@ -39,13 +35,13 @@ use crate::plan::mesh;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
 use crate::plan::nat;
-use crate::plan::network;
-use crate::plan::network::RouteChange;
 use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
 use crate::plan::upkeep;
 use crate::playbook::Fleet;
+pub(super) use routes::is_kept;
+use routes::routes;
 
 /// The WireGuard configuration file of each host's tunnel.
 pub type WireGuardFiles = BTreeMap<NodeName, WireGuardFile>;
@@ -364,147 +360,6 @@ fn edit_list(
         return None;
     }
     edit_variable(node, variable, old, value.as_deref())
-}
-
-/// Routes as the host keeps its own: PostUp lines of wg-quick(8) for the tunnel where the host uses them, static
-/// routes of rc.conf(5) otherwise.
-fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec<Step> {
-    let situation = cast.situation;
-    let mut changes = if *node == situation.target.node {
-        let made_by_alias: Vec<_> =
-            cast.missing_gateways().iter().filter_map(|(a, l)| network::connected(*a, *l)).collect();
-        cast.routes_on(node, &situation.target.bridge)
-            .into_iter()
-            .filter(|c| !matches!(c, RouteChange::Add { route, .. } if made_by_alias.contains(&route.prefix)))
-            .collect()
-    } else {
-        cast.way_from(node, facts)
-    };
-    changes.extend(siblings::routes(cast, node, facts));
-    let mut gone: Vec<RouteSpec> = Vec::new();
-    let mut fresh: Vec<RouteSpec> = Vec::new();
-    for change in changes {
-        match change {
-            RouteChange::Delete(route) => gone.push(route),
-            RouteChange::Add { route, instead_of } => {
-                gone.extend(instead_of.map(|interface| RouteSpec { interface, ..route.clone() }));
-                fresh.push(route);
-            }
-        }
-    }
-    fresh.retain(|route| !is_kept(&facts.rc, route));
-    let quick = cast.wireguard_files.get(node).filter(|f| f.wg_quick);
-    let by_hook = |r: &RouteSpec| quick.is_some_and(|f| f.interface == r.interface);
-    let mut steps = Vec::new();
-    if let Some(file) = quick {
-        let line = |r: &RouteSpec| {
-            HookLine::new(Hook::PostUp, &format!("route -q -n add {}", arguments(r)), &situation.jail).ok()
-        };
-        let remove: Vec<_> = gone.iter().filter(|r| by_hook(r)).filter_map(line).collect();
-        let add: Vec<_> = fresh.iter().filter(|r| by_hook(r)).filter_map(line).collect();
-        if !remove.is_empty() || !add.is_empty() {
-            let target = Target { path: file.path.clone(), sha256: file.sha256.clone(), run: cast.run.clone() };
-            let what = format!("{node} keeps its routes through {} in {}", file.interface, file.path);
-            let script = edit_hooks(&target, &remove, &add);
-            let texts = |lines: &[HookLine]| lines.iter().map(|l| l.as_str().to_owned()).collect();
-            let (remove, add) = (texts(&remove), texts(&add));
-            let meaning = Meaning::Hooks { path: target.path, sha256: target.sha256, run: target.run, remove, add };
-            steps.push(Step::new(
-                Phase::Persist,
-                what.clone(),
-                Effect::Edit { host: node.clone(), what, script, meaning },
-            ));
-        }
-    }
-    let Ok(rc_conf) = RemotePath::new("/etc/rc.conf") else { return steps };
-    for route in gone.iter().filter(|r| !by_hook(r)) {
-        for (name, old) in named_routes(&facts.rc, route) {
-            let script = StaticRoute::new(&rc_conf, route.prefix.family(), &name, &old).and_then(|s| s.remove());
-            let what = format!("{node} forgets the static route {name} to {}", route.prefix);
-            let meaning = Meaning::StaticRouteRemove {
-                family: route.prefix.family(),
-                name: name.clone(),
-                arguments: old.clone(),
-            };
-            if let Ok(script) = script {
-                steps.push(Step::new(
-                    Phase::Persist,
-                    what.clone(),
-                    Effect::Edit { host: node.clone(), what, script, meaning },
-                ));
-            }
-        }
-    }
-    let mut taken: Vec<String> = facts.rc.variables.keys().cloned().collect();
-    for route in fresh.iter().filter(|r| !by_hook(r)) {
-        let name = free_name(&situation.jail, &mut taken);
-        let script = StaticRoute::new(&rc_conf, route.prefix.family(), &name, &arguments(route)).and_then(|s| s.add());
-        let what =
-            format!("{node} keeps the route {} to {} (FIB {}) as {name}", route.prefix, route.interface, route.fib);
-        let meaning = Meaning::StaticRouteAdd { family: route.prefix.family(), name, arguments: arguments(route) };
-        if let Ok(script) = script {
-            steps.push(Step::new(
-                Phase::Persist,
-                what.clone(),
-                Effect::Edit { host: node.clone(), what, script, meaning },
-            ));
-        }
-    }
-    steps
-}
-
-/// The arguments of route(8) behind `add`, without family: rc.d/routing puts `-inet6` before those of IPv6 itself.
-fn arguments(route: &RouteSpec) -> String {
-    let destination = if route.prefix.is_host() {
-        format!("-host {}", route.prefix.network())
-    } else {
-        format!("-net {}", route.prefix)
-    };
-    format!("{destination} -interface {} -fib {}", route.interface, route.fib)
-}
-
-/// Static routes of ours with exactly these arguments.
-fn named_routes(rc: &RcConf, route: &RouteSpec) -> Vec<(String, String)> {
-    let prefix = match route.prefix.family() {
-        Family::Inet => "route_jailferry_",
-        Family::Inet6 => "ipv6_route_jailferry_",
-    };
-    let wanted = arguments(route);
-    rc.variables
-        .iter()
-        .filter(|(name, value)| name.starts_with(prefix) && value.trim() == wanted)
-        .filter_map(|(name, value)| Some((name.split_once("route_")?.1.to_owned(), value.clone())))
-        .collect()
-}
-
-/// Does rc.conf have the route already, under whatever name its owner gave it?
-pub(super) fn is_kept(rc: &RcConf, route: &RouteSpec) -> bool {
-    let (list, start) = match route.prefix.family() {
-        Family::Inet => ("static_routes", "route_"),
-        Family::Inet6 => ("ipv6_static_routes", "ipv6_route_"),
-    };
-    let wanted = arguments(route);
-    let names = rc.variables.get(list).map(|l| l.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
-    // `NAME:INTERFACE` is added when that interface comes up (rc.conf(5)).
-    let names = names.iter().map(|name| name.split(':').next().unwrap_or_default());
-    names.filter_map(|name| rc.variables.get(&format!("{start}{name}"))).any(|value| {
-        let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
-        value == wanted || route.fib == 0 && format!("{value} -fib 0") == wanted
-    })
-}
-
-/// `jailferry_web_0`, the first that rc.conf does not use in either family.
-fn free_name(jail: &JailName, taken: &mut Vec<String>) -> String {
-    let stem = jail.as_str().replace('-', "_");
-    let mut number = 0_u32;
-    loop {
-        let name = format!("jailferry_{stem}_{number}");
-        if !taken.iter().any(|t| t.ends_with(&format!("route_{name}")) || *t == name) {
-            taken.push(name.clone());
-            return name;
-        }
-        number += 1;
-    }
 }
 
 /// The target's copy is the live one; the last common snapshot is held on both sides, the others of ours go.

@@ -153,6 +153,6 @@ mod tests {
         let args = ["-d", "-w", "1", "127.0.0.1", &port].map(str::to_owned);
         let options = getopt("nc", "dw:", &args).unwrap();
         assert_eq!(dial(&options, "127.0.0.1", &port), 0);
-        drop(silent.join().unwrap());
+        assert_eq!(silent.join().unwrap(), 0);
     }
 }

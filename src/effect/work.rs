@@ -1,0 +1,143 @@
+//! How an effect is carried out: which commands, and how their ends belong together.
+
+use crate::effect::command::Command;
+use crate::effect::command::Guard;
+use crate::effect::direct::Direct;
+use crate::effect::resume::Resume;
+use crate::model::NodeName;
+use crate::model::RunId;
+
+/// How an effect is carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing to run.
+    Nothing,
+    /// These commands, one after the other.
+    Run(Vec<Command>),
+    /// One command's output is the other's input.
+    Pipe {
+        /// Sends.
+        from: Command,
+        /// Receives.
+        to: Command,
+        /// Bytes expected.
+        estimate: Option<u64>,
+        /// How it goes on when the stream breaks.
+        resume: Option<Box<Resume>>,
+    },
+    /// The source sends into the target by itself; only its count of bytes comes by here.
+    Direct {
+        /// What runs, on the source.
+        send: Command,
+        /// What sends within it, for errors.
+        from: Command,
+        /// What receives, run by the key on the target, for errors.
+        to: Command,
+        /// Bytes expected.
+        estimate: Option<u64>,
+        /// How it goes on when the stream breaks.
+        resume: Option<Box<Resume>>,
+    },
+    /// A key is made and its public half, which `make` prints, admitted.
+    AdmitKey {
+        /// Makes the key.
+        make: Command,
+        /// Admits it, with [`SshPublicKey::placeholder`](crate::effect::direct::SshPublicKey::placeholder) in the place of the key.
+        admit: Command,
+        /// What it is for.
+        direct: Box<Direct>,
+        /// What the key may run.
+        receives: Vec<Command>,
+    },
+    /// The plan itself goes where [`THIS_PLAN`](crate::effect::commands::lease::THIS_PLAN) stands.
+    StorePlan {
+        /// With the placeholder.
+        store: Command,
+        /// The hub.
+        host: NodeName,
+        /// The run.
+        run: RunId,
+    },
+    /// Over a fresh connection.
+    Fresh(Command),
+    /// When `tried` fails, the answer of `why` says more.
+    Explained {
+        /// What has to succeed.
+        tried: Command,
+        /// A question to another host, which changes nothing.
+        why: Option<Command>,
+    },
+    /// Both must print the same lines.
+    Compare {
+        /// First.
+        left: Command,
+        /// Second.
+        right: Command,
+    },
+    /// Several of these in order.
+    Sequence(Vec<Work>),
+}
+
+impl Work {
+    /// Lets every script of it wait for the jail's turn on its host, and do nothing unless the guard holds. What data
+    /// goes through does not wait: the host's other steps run beside it.
+    #[must_use]
+    pub fn guarded(self, guard: &Guard) -> Work {
+        match self {
+            Work::Nothing => Work::Nothing,
+            Work::Run(commands) => Work::Run(commands.into_iter().map(|c| c.exclusive(guard)).collect()),
+            Work::Pipe { from, to, estimate, resume } => Work::Pipe {
+                from: from.guarded(guard),
+                to: to.guarded(guard),
+                estimate,
+                resume: resume.map(|r| Box::new(r.guarded(guard))),
+            },
+            // A program with arguments, and a key.
+            Work::Direct { send, from, to, estimate, resume } => {
+                Work::Direct { send, from, to, estimate, resume: resume.map(|r| Box::new(r.guarded(guard))) }
+            }
+            Work::StorePlan { store, host, run } => Work::StorePlan { store: store.exclusive(guard), host, run },
+            Work::Explained { tried, why } => Work::Explained { tried: tried.exclusive(guard), why },
+            Work::Compare { left, right } => {
+                Work::Compare { left: left.exclusive(guard), right: right.exclusive(guard) }
+            }
+            Work::Sequence(parts) => Work::Sequence(parts.into_iter().map(|p| p.guarded(guard)).collect()),
+            // Programs with arguments and keys; they change nothing that another owner could care for.
+            Work::AdmitKey { .. } | Work::Fresh(_) => self,
+        }
+    }
+
+    /// All commands, in the order in which they may run. Exactly as they run, but for the placeholder of a key that
+    /// does not exist yet.
+    #[must_use]
+    pub fn commands(&self) -> Vec<&Command> {
+        match self {
+            Work::Nothing => Vec::new(),
+            Work::Run(commands) => commands.iter().collect(),
+            Work::Pipe { from, to, .. } => vec![from, to],
+            Work::Direct { send, .. } => vec![send],
+            Work::AdmitKey { make, admit, .. } => vec![make, admit],
+            Work::StorePlan { store, .. } => vec![store],
+            Work::Fresh(command) => vec![command],
+            Work::Explained { tried, why } => std::iter::once(tried).chain(why).collect(),
+            Work::Compare { left, right } => vec![left, right],
+            Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
+        }
+    }
+
+    /// How its streams go on when they break.
+    #[must_use]
+    pub fn resumes(&self) -> Vec<&Resume> {
+        match self {
+            Work::Pipe { resume, .. } | Work::Direct { resume, .. } => resume.iter().map(AsRef::as_ref).collect(),
+            Work::Sequence(parts) => parts.iter().flat_map(Work::resumes).collect(),
+            Work::Nothing
+            | Work::Run(_)
+            | Work::AdmitKey { .. }
+            | Work::StorePlan { .. }
+            | Work::Fresh(_)
+            | Work::Explained { .. }
+            | Work::Compare { .. } => Vec::new(),
+        }
+    }
+}

@@ -84,11 +84,11 @@ fn until(seconds: u32, command: &str, failure: &str) -> String {
 }
 
 /// A command of the user's in a jail. Each try may last as long as all of them; what it leaves running does not hold
-/// our output open, which is a file for that reason.
+/// our output open, which is a file for that reason (a full /tmp costs its words only).
 fn inside(jail: &JailName, argv: &[String], seconds: u32) -> String {
     let command = shell::line(argv);
     format!(
-        "said=$(mktemp -t jailferry)\ntrap 'rm -f \"$said\"' EXIT\nend=$(($(date +%s) + {seconds}))\nwhile ! timeout --foreground -k 5 {} jexec -l {jail} {command} >\"$said\" 2>&1; do\n  if [ \"$(date +%s)\" -ge $end ]; then head -c 10000 \"$said\" >&2; echo {} >&2; exit 21; fi\n  sleep 0.2\ndone",
+        "said=$(mktemp -t jailferry) && trap 'rm -f \"$said\"' EXIT || said=/dev/null\nend=$(($(date +%s) + {seconds}))\nwhile ! timeout --foreground -k 5 {} jexec -l {jail} {command} >\"$said\" 2>&1; do\n  if [ \"$(date +%s)\" -ge $end ]; then head -c 10000 \"$said\" >&2; echo {} >&2; exit 21; fi\n  sleep 0.2\ndone",
         seconds.max(1),
         shell::word(&format!("{command} fails inside jail {jail}")),
     )

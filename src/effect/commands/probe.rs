@@ -42,8 +42,9 @@ fn plain_http(url: &str) -> Option<(&str, u16, &str)> {
     }
 }
 
-/// Seconds that one try may last: a server that sends a byte now and then is never idle.
-const TRY: u32 = 10;
+/// Seconds that a try may last, up to ten beyond the check's own: what sends a byte now and then is never idle, and a
+/// command may hang. `end` is when no other try begins.
+const LEFT: &str = "$((end - $(date +%s) + 10))";
 
 /// The status itself is asked of plain HTTP with nc(1): fetch(1) follows redirects and knows only success and failure.
 /// TLS needs fetch(1), for which only success can be expected (the preflight refuses any other).
@@ -51,13 +52,13 @@ fn http(at: &str, url: &str, status: u16, body: Option<&str>, source: Option<IpA
     let from = source.map(|s| format!(" -s {s}")).unwrap_or_default();
     let ask = match plain_http(url) {
         Some((host, port, path)) => format!(
-            "printf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n' {} {} | timeout --foreground {TRY} {at}nc -w 5{from} {} {port}",
+            "printf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n' {} {} | timeout --foreground {LEFT} {at}nc -w 5{from} {} {port}",
             shell::word(path),
             shell::word(host),
             shell::word(host),
         ),
         None => format!(
-            "timeout --foreground {TRY} {at}fetch -q -T 5 -o - {} && printf '\\nHTTP/1.0 200\\n'",
+            "timeout --foreground {LEFT} {at}fetch -q -T 5 -o - {} && printf '\\nHTTP/1.0 200\\n'",
             shell::word(url)
         ),
     };
@@ -83,13 +84,12 @@ fn until(seconds: u32, command: &str, failure: &str) -> String {
     )
 }
 
-/// A command of the user's in a jail. Each try may last as long as all of them; what it leaves running does not hold
-/// our output open, which is a file for that reason (a full /tmp costs its words only).
+/// A command of the user's in a jail. What it leaves running does not hold our output open, which is a file for that
+/// reason (a full /tmp costs its words only).
 fn inside(jail: &JailName, argv: &[String], seconds: u32) -> String {
     let command = shell::line(argv);
     format!(
-        "said=$(mktemp -t jailferry) && trap 'rm -f \"$said\"' EXIT || said=/dev/null\nend=$(($(date +%s) + {seconds}))\nwhile ! timeout --foreground -k 5 {} jexec -l {jail} {command} >\"$said\" 2>&1; do\n  if [ \"$(date +%s)\" -ge $end ]; then head -c 10000 \"$said\" >&2; echo {} >&2; exit 21; fi\n  sleep 0.2\ndone",
-        seconds.max(1),
+        "said=$(mktemp -t jailferry) && trap 'rm -f \"$said\"' EXIT || said=/dev/null\nend=$(($(date +%s) + {seconds}))\nwhile ! timeout --foreground -k 5 {LEFT} jexec -l {jail} {command} >\"$said\" 2>&1; do\n  if [ \"$(date +%s)\" -ge $end ]; then head -c 10000 \"$said\" >&2; echo {} >&2; exit 21; fi\n  sleep 0.2\ndone",
         shell::word(&format!("{command} fails inside jail {jail}")),
     )
 }

@@ -101,8 +101,10 @@ async fn whole<'a>(
         None => run.execute().await,
         Some(direction) => run.recover(direction).await,
     };
+    let measured = run.measured();
     let (word, exit, summary, blackout) = told(plan, &outcome, direction.is_some());
-    let finished = FinishedRecord { outcome: word.into(), blackout_milliseconds: blackout };
+    let measured = measured.filter(|_| matches!(outcome, Outcome::Moved { .. }));
+    let finished = FinishedRecord { outcome: word.into(), blackout_milliseconds: blackout, measured };
     if let Err(error) = journal.append(Record::Finished(finished)) {
         output::complain(&format!("the outcome cannot be written to the journal: {error}"));
     }

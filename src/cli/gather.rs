@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::cli::link;
 use futures_util::future::join_all;
 
+use crate::cli::known;
+use crate::cli::link;
 use crate::configuration::fstab;
 use crate::effect::command::Command;
 use crate::facts::HostFacts;
@@ -199,7 +200,8 @@ async fn second_round(
     facts: BTreeMap<NodeName, HostFacts>,
 ) -> Result<(Evidence, Option<Situation>, Findings), GatherError> {
     let mut findings = Findings::default();
-    let mut evidence = Evidence { fleet: fleet.clone(), hosts: facts, jail: None, target: None, link: None };
+    let mut evidence =
+        Evidence { fleet: fleet.clone(), hosts: facts, jail: None, target: None, link: None, past: known::past() };
     preflight::hosts(&evidence.hosts, &mut findings);
     if findings.has_errors() {
         return Ok((evidence, None, findings));

@@ -4,10 +4,12 @@ use crate::cli::Exit;
 use crate::cli::output;
 use crate::model::RunId;
 use crate::plan::Plan;
+use crate::plan::forecast::PastMove;
 use crate::plan::rollback::LaterMove;
 use crate::saga::RunRecord;
 use crate::saga::journal;
 use crate::saga::journal::FoundRun;
+use crate::saga::past;
 use crate::ui::sanitize;
 
 /// All of them, oldest first.
@@ -22,6 +24,11 @@ pub(super) fn runs() -> Result<Vec<FoundRun>, Exit> {
     })?;
     found.sort_by_key(|f| f.record.as_ref().map(|r| r.started).unwrap_or_default());
     Ok(found)
+}
+
+/// What earlier moves took; nothing where there are none.
+pub(super) fn past() -> Vec<PastMove> {
+    journal::runs_directory().map(|folder| past::moves(&folder)).unwrap_or_default()
 }
 
 /// Did the run move its jail?

@@ -40,6 +40,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
+use jiff::SignedDuration;
 
 pub use exit::Exit;
 
@@ -50,6 +51,7 @@ use crate::playbook::Drain;
 use crate::playbook::Options;
 use crate::playbook::Transfer;
 use crate::playbook::batch::Parallel;
+use crate::playbook::duration_argument;
 
 /// Moves FreeBSD jails between nodes, address and all.
 #[derive(Debug, Parser)]
@@ -107,12 +109,20 @@ struct How {
     /// Try the jail first: start a clone of the copy at the target, without a way out, and ask it the jail's checks [default: as fleet.yml says]
     #[arg(long)]
     dress_rehearsal: bool,
+    /// Move although nobody may answer for this long, such as 30s; when more is to be expected, the jail is not stopped [default: as fleet.yml says]
+    #[arg(long, value_name = "TIME", value_parser = duration_argument)]
+    accept_blackout: Option<SignedDuration>,
 }
 
 impl How {
     fn options(&self) -> Options {
         let dress_rehearsal = self.dress_rehearsal.then_some(true);
-        Options { transfer: self.transfer, dress_rehearsal, ..Options::default() }
+        Options {
+            transfer: self.transfer,
+            dress_rehearsal,
+            accept_blackout: self.accept_blackout,
+            ..Options::default()
+        }
     }
 }
 

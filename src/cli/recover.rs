@@ -58,7 +58,8 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
     let indexes = match &way {
         Direction::Nothing => {
             if record.finished.is_none() && !dry_run {
-                let finished = FinishedRecord { outcome: "rolled-back".into(), blackout_milliseconds: None };
+                let finished =
+                    FinishedRecord { outcome: "rolled-back".into(), blackout_milliseconds: None, measured: None };
                 if let Err(error) = journal.append(Record::Finished(finished)) {
                     output::complain(&error.to_string());
                     return Exit::Internal;
@@ -256,7 +257,7 @@ fn superseded(plan: &Plan, journal: &Journal, holder: &str, way: &Direction) -> 
         (true, _) => "rolled-back",
         (false, _) => "superseded",
     };
-    let finished = FinishedRecord { outcome: word.into(), blackout_milliseconds: None };
+    let finished = FinishedRecord { outcome: word.into(), blackout_milliseconds: None, measured: None };
     if let Err(error) = journal.append(Record::Finished(finished)) {
         output::complain(&error.to_string());
         return Exit::Internal;

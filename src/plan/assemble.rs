@@ -20,6 +20,8 @@ use crate::plan::datasets;
 use crate::plan::direct;
 use crate::plan::dress;
 use crate::plan::finding::Findings;
+use crate::plan::forecast::Forecast;
+use crate::plan::forecast::forecast;
 use crate::plan::mesh;
 use crate::plan::migrate;
 use crate::plan::nat;
@@ -37,13 +39,6 @@ use crate::playbook::Settings;
 
 /// Version of the plan's format.
 pub const FORMAT: u32 = 2;
-
-/// Milliseconds that a stop, a start and the round trips between them take where no history says better: measured by
-/// hand on three FreeBSD 13.2 hosts (contract 10.6, 10.11).
-const STOP: u64 = 600;
-const SNAPSHOT: u64 = 300;
-const DATASET: u64 = 400;
-const START: u64 = 1_500;
 
 /// Makes the plan. The same evidence, `owner` and `salt` give the same plan, run id and commands included.
 ///
@@ -137,8 +132,9 @@ pub fn plan_as(
     });
     let total: u64 = moving.iter().map(|m| m.estimate).sum();
     let count = u64::try_from(moving.len()).unwrap_or(u64::MAX);
-    let predicted_blackout = STOP + SNAPSHOT + DATASET.saturating_mul(count) + START;
-    within_budget(situation, settings, predicted_blackout, &mut findings);
+    let (source, target) = (&situation.source.node, &situation.target.node);
+    let forecast = forecast(&evidence.past, &situation.jail, (source, target), count);
+    within_budget(situation, settings, &forecast, &mut findings);
     Ok(Plan {
         format: FORMAT,
         run: run.clone(),
@@ -156,7 +152,9 @@ pub fn plan_as(
         findings: findings.into_sorted(),
         steps,
         bytes: total,
-        predicted_blackout,
+        predicted_blackout: forecast.blackout,
+        forecast,
+        accept_blackout: settings.accept_blackout.and_then(|length| u64::try_from(length.as_millis()).ok()),
         precopy_until: settings.until,
         evidence: prints,
         snapshots: snapshots::at_the_target(&moving),
@@ -165,16 +163,18 @@ pub fn plan_as(
 }
 
 /// The budget of the jail.
-fn within_budget(situation: &Situation, settings: &Settings, predicted: u64, findings: &mut Findings) {
+fn within_budget(situation: &Situation, settings: &Settings, forecast: &Forecast, findings: &mut Findings) {
     let Some(accepted) = settings.accept_blackout else { return };
+    let predicted = forecast.blackout;
     if i128::from(predicted) > accepted.as_millis() {
         findings.fleet_error(
             "blackout-budget",
             format!(
-                "nobody would answer for jail {} for about {}.{} s, and `accept_blackout` allows {accepted:#}",
+                "nobody would answer for jail {} for about {}.{} s ({}), and `accept_blackout` allows {accepted:#}",
                 situation.jail,
                 predicted / 1000,
-                predicted % 1000 / 100
+                predicted % 1000 / 100,
+                forecast.why(&situation.jail)
             ),
             "move it when that matters less, or raise `accept_blackout`",
         );

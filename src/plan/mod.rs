@@ -19,6 +19,7 @@ pub mod finalize;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod forecast;
 pub mod hooks;
 #[cfg(test)]
 mod hubs_tests;
@@ -64,6 +65,7 @@ use crate::model::NodeName;
 use crate::model::Owner;
 use crate::model::RunId;
 use crate::model::SnapshotName;
+use crate::plan::forecast::Forecast;
 
 pub use finding::Finding;
 pub use finding::Fix;
@@ -185,6 +187,12 @@ pub struct Plan {
     pub bytes: u64,
     /// Predicted blackout in milliseconds.
     pub predicted_blackout: u64,
+    /// The prediction, term by term, and what it rests on.
+    #[serde(default)]
+    pub forecast: Forecast,
+    /// Milliseconds without an answer that are accepted; a longer prediction takes the move back before the jail stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_blackout: Option<u64>,
     /// Stop pre-copying when a round sent fewer bytes than this.
     pub precopy_until: u64,
     /// SHA-256 of each part of the evidence, by host and part.

@@ -19,6 +19,7 @@ use crate::plan::direct::Link;
 use crate::plan::ends::ends;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
+use crate::plan::forecast::PastMove;
 use crate::plan::manager::Manager;
 use crate::plan::segment;
 use crate::plan::tunnels::Tunnels;
@@ -167,6 +168,8 @@ pub struct Evidence {
     pub target: Option<TargetFacts>,
     /// The way between the two, when the data shall go straight.
     pub link: Option<Link>,
+    /// Moves that ended well, the oldest first, as the journals of this machine know them.
+    pub past: Vec<PastMove>,
 }
 
 /// Finds out where the jail is and what its place at the target will be.

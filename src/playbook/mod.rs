@@ -51,6 +51,7 @@ pub use publish::Egress;
 pub use publish::Outside;
 pub use publish::Proto;
 pub use publish::Publish;
+pub use read::options::duration_argument;
 pub use rebalance::Rebalance;
 pub use render::Look;
 pub use report::Kind;

@@ -10,6 +10,7 @@ pub mod timeline;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -21,6 +22,7 @@ use crate::model::RunId;
 use crate::plan::Finding;
 use crate::plan::Phase;
 use crate::plan::Plan;
+use crate::plan::forecast::Term;
 use crate::rebalance::Usage;
 use crate::report::timeline::Span;
 use crate::saga::Record;
@@ -63,6 +65,8 @@ pub struct Report {
     pub predicted_blackout_milliseconds: Option<u64>,
     /// The blackout that was measured, in milliseconds.
     pub blackout_milliseconds: Option<u64>,
+    /// Its parts by our own clock, predicted against measured.
+    pub terms: Vec<TermView>,
     /// From the stop of the jail to its first proven answer, by the clock of the machine that ran jailferry: milliseconds
     /// since the beginning.
     pub cut_over: Option<Span>,
@@ -84,6 +88,17 @@ pub struct Report {
     pub notes: Vec<NoteView>,
     /// Was the journal cut off in the middle of a line?
     pub torn: bool,
+}
+
+/// A part of the blackout.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TermView {
+    /// Which one.
+    pub term: Term,
+    /// Milliseconds that the plan predicted.
+    pub predicted: u64,
+    /// Milliseconds that it took.
+    pub measured: Option<u64>,
 }
 
 /// Nodes before and after a rebalance, as it was decided.
@@ -220,6 +235,7 @@ impl Report {
             planned_bytes: plan.as_ref().map(|p| p.bytes),
             predicted_blackout_milliseconds: plan.as_ref().map(|p| p.predicted_blackout),
             blackout_milliseconds: record.finished.as_ref().and_then(|f| f.blackout_milliseconds),
+            terms: terms(record, plan.as_ref()),
             cut_over: told.cut_over,
             length: told.length,
             lanes: lanes(header.from.clone(), header.to.clone(), plan.as_ref(), told.bars),
@@ -243,6 +259,19 @@ fn exit(outcome: &str) -> Option<u8> {
         "needs-human" => Some(5),
         _ => None,
     }
+}
+
+/// The parts of the blackout that were predicted or measured. A plan of an older jailferry predicted none.
+fn terms(record: &RunRecord, plan: Option<&Plan>) -> Vec<TermView> {
+    let predicted = plan.map(|p| &p.forecast.terms);
+    let measured = record.finished.as_ref().and_then(|f| f.measured.as_ref()).map(|m| &m.terms);
+    let known = predicted.into_iter().chain(measured).flat_map(|terms| terms.0.keys().copied());
+    let view = |term: Term| TermView {
+        term,
+        predicted: predicted.map_or(0, |terms| terms.get(term)),
+        measured: measured.map(|terms| terms.get(term)),
+    };
+    known.collect::<BTreeSet<_>>().into_iter().map(view).collect()
 }
 
 fn levels(record: &RunRecord) -> Option<Levels> {

@@ -60,6 +60,7 @@ pub fn page(report: &Report) -> String {
     );
     head(&mut out, report);
     blackout(&mut out, report);
+    terms(&mut out, report);
     timeline(&mut out, report);
     levels(&mut out, report);
     changes(&mut out, report);
@@ -126,6 +127,22 @@ fn blackout(out: &mut String, report: &Report) {
             percent(milliseconds, most)
         );
     }
+}
+
+/// The parts of it: what was predicted and what was measured.
+fn terms(out: &mut String, report: &Report) {
+    if report.terms.is_empty() {
+        return;
+    }
+    let parts: Vec<String> = report
+        .terms
+        .iter()
+        .map(|view| {
+            let measured = view.measured.map_or_else(|| "not measured".into(), duration);
+            format!("{} {measured} ({})", view.term, duration(view.predicted))
+        })
+        .collect();
+    let _ = writeln!(out, "<p class=\"dim\">By our clock, the predictions in brackets: {}</p>", parts.join(", "));
 }
 
 fn timeline(out: &mut String, report: &Report) {

@@ -254,8 +254,7 @@ pub fn list_runs(directory: &Path) -> Result<Vec<FoundRun>, JournalError> {
     let mut runs = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(SUFFIX));
-        let Some(run) = name.and_then(|n| RunId::new(n).ok()) else { continue };
+        let Some(run) = run_of(&path) else { continue };
         let active =
             File::open(&path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
         runs.push(FoundRun { run, active, record: replay(&path), path });
@@ -263,6 +262,17 @@ pub fn list_runs(directory: &Path) -> Result<Vec<FoundRun>, JournalError> {
     // One that cannot be read has no time: first, where it is seen.
     runs.sort_by_key(|found| (found.record.as_ref().ok().map(|r| r.started), found.run.clone()));
     Ok(runs)
+}
+
+/// The files in `directory` that are called like journals; none when it cannot be read.
+pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.path()).filter(|path| run_of(path).is_some()).collect()
+}
+
+/// The run whose journal is called like this.
+fn run_of(path: &Path) -> Option<RunId> {
+    RunId::new(path.file_name()?.to_str()?.strip_suffix(SUFFIX)?).ok()
 }
 
 /// flock(2) for this process; gone when the file is closed, also by SIGKILL. Tried a few times, since
@@ -337,7 +347,11 @@ mod tests {
         journal.step(1, StepEvent::Failed, Some("cannot open".into())).unwrap();
         assert!(list_runs(&runs).unwrap()[0].active);
         journal
-            .append(Record::Finished(FinishedRecord { outcome: "rolled-back".into(), blackout_milliseconds: None }))
+            .append(Record::Finished(FinishedRecord {
+                outcome: "rolled-back".into(),
+                blackout_milliseconds: None,
+                measured: None,
+            }))
             .unwrap();
         let path = journal.path().to_owned();
         drop(journal);

@@ -9,6 +9,7 @@ pub mod interrupt;
 pub mod journal;
 pub mod lanes;
 pub mod owner;
+pub mod past;
 pub mod record;
 pub mod run;
 pub mod state;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RunId;
+use crate::plan::forecast::Terms;
 use crate::saga::interrupt::INTERRUPTED;
 use crate::saga::interrupt::RECOVERED;
 use crate::saga::state::IllegalEvent;
@@ -122,6 +123,20 @@ pub struct FinishedRecord {
     /// Milliseconds in which nobody answered, when measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blackout_milliseconds: Option<u64>,
+    /// What was measured on the way; for the forecasts of later runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+}
+
+/// What a run that moved its jail has measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Datasets that moved.
+    pub datasets: u64,
+    /// Milliseconds of each part of the blackout, by the operator's clock.
+    pub terms: Terms,
+    /// Bytes and milliseconds of each round of copying, the first copy first.
+    pub rounds: Vec<(u64, u64)>,
 }
 
 /// A journal that has been read: the run as far as it got.

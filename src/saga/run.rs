@@ -4,6 +4,7 @@ mod back;
 mod forward;
 mod rounds;
 mod stream;
+mod terms;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::model::NodeName;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::Step;
+use crate::plan::forecast::Term;
 use crate::plan::refresh;
 use crate::playbook::batch::Edge;
 use crate::remote::CopyError;
@@ -33,8 +35,10 @@ use crate::saga::interrupt::RECOVERED;
 use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
 use crate::saga::lanes;
+use crate::saga::record::Measured;
 use crate::saga::record::Record;
 use crate::saga::run::rounds::Rounds;
+use crate::saga::run::terms::Watch;
 use crate::saga::state::StepEvent;
 use crate::saga::turn::Turn;
 use crate::ui::event::Event;
@@ -114,8 +118,8 @@ pub struct Run<'a> {
     rounds: Rounds,
     /// Indexes of steps of which something may have happened.
     started: BTreeSet<usize>,
-    stopped_at: Option<Instant>,
-    blackout: Option<Duration>,
+    /// The parts of the blackout, by our own clock.
+    terms: Watch,
     /// The longest silence that the hub saw.
     seen_outside: Option<Duration>,
     /// What it waits for behind its copy.
@@ -149,8 +153,7 @@ impl<'a> Run<'a> {
             beats: Arc::new(Beats::new(plan)),
             rounds: Rounds::default(),
             started: BTreeSet::new(),
-            stopped_at: None,
-            blackout: None,
+            terms: Watch::default(),
             seen_outside: None,
             turn: None,
             hooked: 0,
@@ -222,9 +225,13 @@ impl<'a> Run<'a> {
             }
             if step.phase == Phase::Arm
                 && self.started.iter().all(|i| self.is_before(*i, Phase::Arm))
-                && let Some(text) = self.rounds.behind(self.plan.precopy_until)
+                && let Some(behind) = self.rounds.behind(self.plan.precopy_until)
             {
-                (self.events)(Event::Note { text });
+                let predicted = self.plan.forecast.with_data(behind.left);
+                if let Some(accepted) = self.plan.accept_blackout.filter(|accepted| predicted > *accepted) {
+                    return self.unwind(index, behind.too_long(predicted, accepted)).await;
+                }
+                (self.events)(Event::Note { text: behind.told(predicted) });
             }
             // The network is rehearsed in the meantime, so they are open when the jail stops.
             if step.phase == Phase::Arm {
@@ -232,9 +239,7 @@ impl<'a> Run<'a> {
             }
             let together = lanes::group(&self.plan.steps, index, no_return);
             let end = together.end;
-            if matches!(step.effect, Effect::StopJail(_)) {
-                self.stopped_at = Some(Instant::now());
-            }
+            self.terms.begins(self.plan.steps.get(together.clone()).unwrap_or_default(), Instant::now());
             match self.forward(together).await {
                 Ok(()) => {}
                 Err((at, StepError::Stopped)) => return self.stopped(at),
@@ -250,8 +255,8 @@ impl<'a> Run<'a> {
                     return self.unwind(end, format!("step {} ({title}) failed: {error}", at + 1)).await;
                 }
             }
-            if self.blackout.is_none() && step.phase == Phase::Prove {
-                self.blackout = self.stopped_at.map(|t| t.elapsed());
+            if step.phase == Phase::Prove {
+                self.terms.answered(Instant::now());
             }
             index = end;
         }
@@ -347,7 +352,7 @@ impl<'a> Run<'a> {
             }
         }
         if reasons.is_empty() {
-            let own_clock = self.blackout.or_else(|| self.stopped_at.map(|t| t.elapsed())).unwrap_or_default();
+            let own_clock = self.terms.whole(Instant::now()).unwrap_or_default();
             return Outcome::Moved {
                 blackout: self.seen_outside.unwrap_or(own_clock),
                 from_outside: self.seen_outside.is_some(),
@@ -362,6 +367,17 @@ impl<'a> Run<'a> {
             ),
             remaining,
         }
+    }
+
+    /// What was measured: only of a run that saw its whole blackout.
+    #[must_use]
+    pub fn measured(&self) -> Option<Measured> {
+        let of_the_rest = |step: &&Step| Term::of(step) == Some(Term::Data);
+        Some(Measured {
+            datasets: self.plan.steps.iter().filter(of_the_rest).count() as u64,
+            terms: self.terms.terms()?,
+            rounds: self.rounds.measured(),
+        })
     }
 
     /// Goes on with a run that was interrupted, in the direction that its journal gives.

@@ -29,7 +29,7 @@ pub fn render(plan: &Plan, paint: Paint) -> String {
     for sentence in &plan.summary {
         line(format!("  {sentence}"));
     }
-    line(format!("  blackout about {} (no history of this pair yet)", seconds(plan.predicted_blackout)));
+    line(format!("  {}", blackout(plan)));
     if !plan.findings.is_empty() {
         line(String::new());
         line(paint.bold("Findings"));
@@ -189,14 +189,20 @@ pub fn essence(plan: &Plan, paint: Paint) -> String {
         let _ = writeln!(out, "  {}: {} → {}", change.what, paint.red(before), paint.green(after));
     }
     let _ = write!(out, "{}", findings(&plan.findings, paint));
-    let _ = writeln!(
-        out,
-        "  blackout about {}; all commands: jailferry plan {} {}",
-        seconds(plan.predicted_blackout),
-        plan.jail,
-        plan.target
-    );
+    let _ = writeln!(out, "  {}; all commands: jailferry plan {} {}", blackout(plan), plan.jail, plan.target);
     out
+}
+
+/// What is expected, and why.
+fn blackout(plan: &Plan) -> String {
+    let forecast = &plan.forecast;
+    let copy = |rate: u64| {
+        let milliseconds = u128::from(plan.bytes) * 1000 / u128::from(rate.max(1));
+        let length = seconds(u64::try_from(milliseconds).unwrap_or(u64::MAX));
+        format!("copy about {length} ({}/s, as before), ", bytes(rate))
+    };
+    let copy = forecast.carries.map(copy).unwrap_or_default();
+    format!("{copy}blackout about {} ({})", seconds(plan.predicted_blackout), forecast.why(&plan.jail))
 }
 
 /// The plan for machines: itself, with the exact commands of each step and its undo.
@@ -239,6 +245,7 @@ pub fn machine(plan: &Plan) -> serde_json::Value {
         "findings": plan.findings,
         "bytes": plan.bytes,
         "predicted_blackout_milliseconds": plan.predicted_blackout,
+        "forecast": plan.forecast,
         "point_of_no_return": plan.point_of_no_return() + 1,
         "owner": plan.owner,
         "lease_seconds": plan.lease,

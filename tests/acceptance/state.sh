@@ -100,7 +100,10 @@ file_state() {
 		fi
 	done
 	section rc.conf
-	grep -hE '^(jail|jailferry|ifconfig|route|static|ipv6|pf|cloned|gateway|wireguard|arpproxy|zfs)[a-z0-9_]*=' /etc/rc.conf /etc/rc.conf.local 2>/dev/null | sort
+	ours='^(jail|jailferry|ifconfig|route|static|ipv6|pf|cloned|gateway|wireguard|arpproxy|zfs)[a-z0-9_]*='
+	grep -hE "$ours" /etc/rc.conf /etc/rc.conf.local 2>/dev/null | sort
+	section 'other lines of rc.conf'
+	grep -hvE "$ours" /etc/rc.conf /etc/rc.conf.local 2>/dev/null | sort
 	section sysctl
 	for name in net.fibs net.inet.ip.forwarding net.inet6.ip6.forwarding net.inet.ip.redirect net.inet6.ip6.redirect net.link.ether.inet.proxyall; do
 		echo "$name=$(sysctl -n "$name")"

@@ -3,7 +3,7 @@
 mod batch;
 mod check;
 pub(crate) mod fleet;
-mod options;
+pub(crate) mod options;
 pub(crate) mod playbook;
 mod publish;
 mod rebalance;

@@ -41,19 +41,30 @@ fn precopy(node: &Located, findings: &mut Findings) -> Option<Precopy> {
 /// A length of time such as `30s`, `2 min`, `7 days`. A day has 24 hours here: the length is counted from when a
 /// run ends, whatever the clocks do meanwhile.
 pub(crate) fn duration(node: &Located, findings: &mut Findings) -> Option<SignedDuration> {
-    scalar(node, "a length of time", findings, |text| {
-        let problem = |label: &str| Problem::new(format!("`{text}` is not a length of time"), label);
-        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(problem("a number without a unit").hint(format!("seconds are written `{text}s`")));
-        }
-        let span: Span = text.parse().map_err(|_| problem("such as 30s, 2 min, 12h or 7 days"))?;
-        if span.get_years() != 0 || span.get_months() != 0 {
-            return Err(problem("months and years differ in length").hint("count in days"));
-        }
-        let length =
-            span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| problem("longer than can be counted"))?;
-        if length.is_positive() { Ok(length) } else { Err(problem("must be more than nothing")) }
-    })
+    scalar(node, "a length of time", findings, length_of_time)
+}
+
+/// The same for a command line.
+///
+/// # Errors
+/// Why it is no length of time, on one line.
+pub fn duration_argument(text: &str) -> Result<SignedDuration, String> {
+    length_of_time(text)
+        .map_err(|problem| [problem.label].into_iter().chain(problem.hints).collect::<Vec<_>>().join("; "))
+}
+
+fn length_of_time(text: &str) -> Result<SignedDuration, Problem> {
+    let problem = |label: &str| Problem::new(format!("`{text}` is not a length of time"), label);
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(problem("a number without a unit").hint(format!("seconds are written `{text}s`")));
+    }
+    let span: Span = text.parse().map_err(|_| problem("such as 30s, 2 min, 12h or 7 days"))?;
+    if span.get_years() != 0 || span.get_months() != 0 {
+        return Err(problem("months and years differ in length").hint("count in days"));
+    }
+    let length =
+        span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| problem("longer than can be counted"))?;
+    if length.is_positive() { Ok(length) } else { Err(problem("must be more than nothing")) }
 }
 
 /// How long the operator may be silent. Whole seconds, since the hosts count them by sleeping.

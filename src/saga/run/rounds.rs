@@ -46,10 +46,14 @@ impl Rounds {
         }
     }
 
-    /// What to say before the jail stops, when the last round still sent more than it should have: how fast the jail
-    /// writes, how fast that goes over, and what can be done about it. What the last round sent was written while the
-    /// one before it was on its way.
-    pub(super) fn behind(&self, until: u64) -> Option<String> {
+    /// Bytes and milliseconds of each.
+    pub(super) fn measured(&self) -> Vec<(u64, u64)> {
+        self.0.iter().map(|round| (round.bytes, text::milliseconds(round.took))).collect()
+    }
+
+    /// Where the copy stands before the jail stops, when the last round still sent more than it should have. What the
+    /// last round sent was written while the one before it was on its way.
+    pub(super) fn behind(&self, until: u64) -> Option<Behind> {
         let [.., before, last] = self.0.as_slice() else { return None };
         if last.bytes <= until {
             return None;
@@ -58,20 +62,64 @@ impl Rounds {
             let milliseconds = u128::from(text::milliseconds(took).max(1));
             u64::try_from(u128::from(bytes) * 1000 / milliseconds).unwrap_or(u64::MAX)
         };
-        let (writes, carries) = (pace(last.bytes, before.took), pace(last.bytes, last.took));
-        let verdict = if writes >= carries {
+        Some(Behind {
+            bytes: last.bytes,
+            left: text::milliseconds(last.took),
+            writes: pace(last.bytes, before.took),
+            carries: pace(last.bytes, last.took),
+        })
+    }
+}
+
+/// A copy that does not catch up with its jail.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Behind {
+    /// What the last round sent.
+    bytes: u64,
+    /// Milliseconds that it took; with the jail stopped, about as much is left.
+    pub(super) left: u64,
+    /// Bytes that the jail writes in a second.
+    writes: u64,
+    /// Bytes that go over in a second.
+    carries: u64,
+}
+
+/// What an administrator can do about it. rctl(8) needs kern.racct.enable=1 in loader.conf(5).
+const CHOICES: &str = "let the jail write less (rctl -a jail:NAME:writebps:throttle=AMOUNT on its host), choose a quieter hour or `transfer: direct`, allow other rounds (`precopy:` in fleet.yml)";
+
+impl Behind {
+    /// What to say before the jail stops.
+    pub(super) fn told(&self, predicted: u64) -> String {
+        format!(
+            "{}. With the jail stopped about as much is left, so nobody will answer for about {}. You may let it go on; or end it with Ctrl-C, which takes everything back, and {CHOICES}",
+            self.figures(),
+            text::duration(predicted),
+        )
+    }
+
+    /// Why the jail is not stopped.
+    pub(super) fn too_long(&self, predicted: u64, accepted: u64) -> String {
+        format!(
+            "{}. With the jail stopped about as much would be left, so nobody would answer for about {}, and {} are accepted. The jail was not stopped. Either {CHOICES}; or accept it: `--accept-blackout`",
+            self.figures(),
+            text::duration(predicted),
+            text::duration(accepted),
+        )
+    }
+
+    fn figures(&self) -> String {
+        let verdict = if self.writes >= self.carries {
             "faster than it goes over, so that more rounds would not help"
         } else {
             "slower than it goes over, so that more rounds would leave less"
         };
-        Some(format!(
-            "the last round still sent {} in {}: the jail writes about {}/s, and about {}/s go over; it writes {verdict}. With the jail stopped about as much is left, so the blackout is longer by about {}. You may let it go on; or end it with Ctrl-C, which takes everything back, and let the jail write less, choose a quieter hour or `transfer: direct`, or allow other rounds (`precopy:` in fleet.yml)",
-            text::bytes(last.bytes),
-            text::duration(text::milliseconds(last.took)),
-            text::bytes(writes),
-            text::bytes(carries),
-            text::duration(text::milliseconds(last.took)),
-        ))
+        format!(
+            "the last round still sent {} in {}: the jail writes about {}/s, and about {}/s go over; it writes {verdict}",
+            text::bytes(self.bytes),
+            text::duration(self.left),
+            text::bytes(self.writes),
+            text::bytes(self.carries),
+        )
     }
 }
 
@@ -107,9 +155,10 @@ mod tests {
         let until = 16 << 20;
         assert_eq!(rounds(&[(400, 40)]).behind(until), None);
         assert_eq!(rounds(&[(400, 40), (10, 1)]).behind(until), None);
-        let told = rounds(&[(400, 40), (480, 48), (600, 60)]).behind(until).unwrap();
+        let told = rounds(&[(400, 40), (480, 48), (600, 60)]).behind(until).unwrap().told(63_000);
         assert!(told.starts_with("the last round still sent 600.0 MiB in 1 min 00 s: the jail writes about 12.5 MiB/s, and about 10.0 MiB/s go over; it writes faster"), "{told}");
-        let slower = rounds(&[(400, 40), (80, 8), (40, 4)]).behind(until).unwrap();
+        let slower = rounds(&[(400, 40), (80, 8), (40, 4)]).behind(until).unwrap().too_long(7_000, 5_000);
+        assert!(slower.contains("for about 7.0 s, and 5.0 s are accepted. The jail was not stopped."), "{slower}");
         assert!(slower.contains("about 5.0 MiB/s, and about 10.0 MiB/s go over; it writes slower"), "{slower}");
     }
 }

@@ -6,6 +6,8 @@ use std::process::Child;
 use std::time::Duration;
 use std::time::Instant;
 
+use tempfile::TempDir;
+
 use crate::bench::Fleet;
 use crate::bench::NODES;
 use crate::bench::wait_until;
@@ -50,6 +52,8 @@ const MIGRATE: [&str; 4] = ["migrate", "web", "big", "--yes"];
 pub struct Bench {
     fleet: Fleet,
     before: States,
+    /// What a machine that is lost had.
+    lost: TempDir,
 }
 
 /// What came of a case.
@@ -68,12 +72,13 @@ impl Bench {
     pub fn new(mut fleet: Fleet) -> Bench {
         fleet.short_lease(LEASE);
         let before = fleet.states();
-        Bench { fleet, before }
+        Bench { fleet, before, lost: tempfile::tempdir().expect("a temporary folder") }
     }
 
     /// Carries out a case. Panics with what was wrong.
     pub fn run(&mut self, reference: &Reference, case: &Case) -> Came {
         self.fleet.state = tempfile::tempdir().expect("a temporary folder");
+        self.lost = tempfile::tempdir().expect("a temporary folder");
         let (fleet, lab) = (&self.fleet, self.fleet.in_lab());
         let plan = reference.plan_in(fleet);
         let steps: Vec<&Step> = case.steps.iter().map(|step| plan.step(step.number)).collect();
@@ -117,7 +122,7 @@ impl Bench {
         // At once, however busy the hosts still are with what the killed run had sent them.
         if told.first().is_none_or(|told| told.status == 5) {
             if case.then == Then::RecoverElsewhere {
-                lose(fleet.state.path());
+                lose(fleet.state.path(), self.lost.path());
             }
             told.push(fleet.jailferry(&["recover"]));
         }
@@ -155,6 +160,12 @@ impl Bench {
         let moved = match outcome.as_str() {
             "moved" => true,
             "rolled-back" | "refused" => false,
+            // The last command takes away the last that another machine could know, and nothing is left to do.
+            "" if case.then == Then::RecoverElsewhere && case.step().number == reference.plan.steps.len() => {
+                found_again(fleet.state.path(), self.lost.path());
+                fleet.jailferry(&["recover"]).exits(0);
+                true
+            }
             // It had changed nothing, so there is no journal on this machine.
             "" if case.then == Then::RecoverElsewhere => false,
             other => panic!("the run ended as {other:?}\n{}", last.all),
@@ -310,11 +321,20 @@ fn claims(fleet: &Fleet, told: &Told) {
 }
 
 /// The machine is lost with its journals and its name, and another takes its place.
-fn lose(folder: &Path) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        gone.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+fn lose(folder: &Path, lost: &Path) {
+    give(folder, lost);
+}
+
+/// The first machine is there again.
+fn found_again(folder: &Path, lost: &Path) {
+    give(lost, folder);
+}
+
+fn give(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        fs::rename(entry.path(), to.join(entry.file_name()))
+            .unwrap_or_else(|e| panic!("{}: {e}", entry.path().display()));
     }
 }
 

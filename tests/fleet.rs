@@ -28,6 +28,8 @@ mod doctor;
 mod dress;
 #[path = "fleet/encrypted.rs"]
 mod encrypted;
+#[path = "fleet/forecast.rs"]
+mod forecast;
 #[path = "fleet/hubs.rs"]
 mod hubs;
 #[path = "fleet/hung.rs"]

@@ -12,7 +12,8 @@ fn a_move_is_predicted_by_those_before_it() {
     assert_eq!(plan()["basis"]["of"], "elsewhere");
     fleet.jailferry(&["plan", "web", "big"]).exits(0).says("(no history of this pair yet)");
     let moved = fleet.jailferry(&["migrate", "web", "big", "--yes", "--json"]).exits(0);
-    let finished: Value = moved.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).last().expect("an event");
+    let finished: Value =
+        moved.stdout.lines().rev().find_map(|line| serde_json::from_str(line).ok()).expect("an event");
 
     fleet.jailferry(&["plan", "web", "spare"]).exits(0).says("(as the last move of web the other way)");
     fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
@@ -49,7 +50,8 @@ fn a_jail_that_writes_too_fast_is_not_stopped() {
         fleet.sh("spare", "touch /tmp/enough");
         told
     });
-    let told = told.exits(4).says("The jail was not stopped").says("--accept-blackout").says("the last round still sent");
+    let told =
+        told.exits(4).says("The jail was not stopped").says("--accept-blackout").says("the last round still sent");
     assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
     counting.lost_nothing(&fleet.urls("web")[0]);
     before.same(&fleet.states(), &told.all);

@@ -43,10 +43,10 @@ fn a_jail_that_writes_too_fast_is_not_stopped() {
         scope.spawn(|| {
             fleet.sh(
                 "spare",
-                "blob=$(zfs get -Hp -o value mountpoint jfpool/jails/web)/blob; while [ ! -e /tmp/enough ]; do dd if=/dev/urandom of=$blob bs=1048576 count=150 2>/dev/null; done; rm $blob /tmp/enough",
+                "d=$(zfs get -Hp -o value mountpoint jfpool/jails/web); while [ ! -e /tmp/enough ]; do for n in 1 2 3 4 5 6 7 8; do dd if=/dev/urandom of=$d/blob$n bs=1048576 count=25 2>/dev/null; done; done; rm $d/blob? /tmp/enough",
             );
         });
-        let told = fleet.jailferry(&["migrate", "web", "big", "--yes", "--accept-blackout", "3400ms"]);
+        let told = fleet.jailferry(&["migrate", "web", "big", "--yes", "--accept-blackout", "3200ms"]);
         fleet.sh("spare", "touch /tmp/enough");
         told
     });

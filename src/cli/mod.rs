@@ -49,6 +49,7 @@ use crate::playbook::Batch;
 use crate::playbook::Drain;
 use crate::playbook::Options;
 use crate::playbook::Transfer;
+use crate::playbook::Verify;
 use crate::playbook::batch::Parallel;
 
 /// Moves FreeBSD jails between nodes, address and all.
@@ -107,12 +108,15 @@ struct How {
     /// Try the jail first: start a clone of the copy at the target, without a way out, and ask it the jail's checks [default: as fleet.yml says]
     #[arg(long)]
     dress_rehearsal: bool,
+    /// How the first copy is compared with the source before the jail stops [default: as fleet.yml says]
+    #[arg(long, value_name = "WAY", value_enum)]
+    verify: Option<Verify>,
 }
 
 impl How {
     fn options(&self) -> Options {
         let dress_rehearsal = self.dress_rehearsal.then_some(true);
-        Options { transfer: self.transfer, dress_rehearsal, ..Options::default() }
+        Options { transfer: self.transfer, dress_rehearsal, verify: self.verify, ..Options::default() }
     }
 }
 

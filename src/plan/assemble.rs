@@ -33,6 +33,7 @@ use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
 use crate::plan::snapshots;
 use crate::plan::staging;
+use crate::plan::verify;
 use crate::playbook::Settings;
 
 /// Version of the plan's format.
@@ -113,6 +114,7 @@ pub fn plan_as(
     let checks = &evidence.fleet.jail(&situation.jail).checks;
     let subject = dress::Subject { situation, source, jail, datasets: &moving, checks, run };
     let dress = settings.dress_rehearsal.then(|| dress::prepare(&subject, &mut findings)).flatten();
+    let verify = verify::prepare(settings.verify, situation, &moving, run, &mut findings);
     let prints = evidence_of(&evidence.hosts);
     let steps = migrate::story(&Cast {
         situation,
@@ -129,6 +131,7 @@ pub fn plan_as(
         checks,
         rehearsal: &rehearsal,
         dress: dress.as_ref(),
+        verify: verify.as_ref(),
         settings,
         link: evidence.link.as_ref(),
         run,

@@ -131,6 +131,7 @@ impl Host {
             leases: BTreeMap::new(),
             keys: BTreeSet::new(),
             watches: BTreeSet::new(),
+            listings: BTreeMap::new(),
         };
         host.settle();
         host

@@ -338,11 +338,11 @@ mod tests {
             "
 /set type=file mode=0644 flags=none
 .               type=dir mode=0755
+    a\\040b      size=0 \\
+                sha256digest={nothing}
     a-name-of-many-letters \\
                 size=3 \\
                 sha256digest={abc}
-    a\\040b      size=0 \\
-                sha256digest={nothing}
     b           size=3 \\
                 sha256digest={abc}
     link        type=link mode=0777 link=to\\040here

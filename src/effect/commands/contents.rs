@@ -51,7 +51,7 @@ pub(super) fn list(listing: &Listing) -> Work {
     let digest = if *sampled { "" } else { ",sha256digest" };
     let sample = u8::from(*sampled);
     let mut script = format!(
-        "{}if [ -e $w/digests ]; then exit 0; fi\naway\nrm -rf $w\n{}\ntrap away EXIT\ntrap 'exit 1' HUP INT TERM\nread_it() {{\n  awk -v number=$1 -v parts=$w/parts/$1. -v totals=$w/totals -v at=$w/at -v chosen=$w/chosen -v sample={sample} -v digests=$2 '{}'\n}}\nlist() {{\n  mount -t zfs -o ro $2 $w/at || {{ echo \"$2 cannot be mounted to be read; is it in use below .zfs/snapshot?\" >&2; exit 21; }}\n  {{ mtree -c -n -x -k type,uid,gid,mode,flags,size,time,link,device{digest} -p $w/at || : >$w/failed; }} | read_it $1 0\n",
+        "{}if [ -e $w/digests ]; then exit 0; fi\naway\nrm -rf $w\n{}\ntrap away EXIT\ntrap 'exit 1' HUP INT TERM\nread_it() {{\n  awk -v number=$1 -v parts=$w/parts/$1 -v totals=$w/totals -v at=$w/at -v chosen=$w/chosen -v sample={sample} -v digests=$2 '{}'\n}}\nlist() {{\n  mount -t zfs -o ro $2 $w/at || {{ echo \"$2 cannot be mounted to be read; is it in use below .zfs/snapshot?\" >&2; exit 21; }}\n  {{ mtree -c -n -x -k type,uid,gid,mode,flags,size,time,link,device{digest} -p $w/at || : >$w/failed; }} | read_it $1 0\n",
         away(listing),
         lease::make_folder("$w/at $w/parts"),
         PROGRAM.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n"),
@@ -110,4 +110,107 @@ pub(super) fn forget(listing: &Listing) -> Work {
         runs = RUNS,
     );
     Work::Run(vec![Command::script(&listing.host, SHORT, script).whole()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::sh;
+    use crate::effect::contents::Digests;
+    use crate::effect::contents::differences;
+
+    const SPECIFICATION: &str = r"
+/set type=file uid=0 gid=0 mode=0755 flags=none
+.               type=dir time=1.000000000
+    a\040b      mode=0644 size=3 time=1.000000000 \
+                sha256digest=aa
+    a-name-of-many-letters \
+                size=4 time=1.000000000 \
+                sha256digest=bb
+
+/set type=file uid=0 gid=5 mode=0755 flags=none
+sub             type=dir time=1.000000000
+    l           type=link link=/a/b\040c time=1.000000000
+
+deep            type=dir time=1.000000000
+    f           uid=7 size=10 time=1.000000000 sha256digest=cc
+..
+
+..
+
+/set type=file uid=0 gid=0 mode=0755 flags=none
+z               type=dir time=1.000000000
+..
+
+";
+
+    /// What is in the parts, sorted, after the program has read this; their names, as sha256(1) tells them; the total.
+    fn read(specification: &str, sample: u8) -> (String, String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().display();
+        std::fs::write(folder.path().join("specification"), specification).unwrap();
+        std::fs::create_dir(folder.path().join("parts")).unwrap();
+        let script = format!(
+            "LC_ALL=C; export LC_ALL; cd {dir}\nawk -v number=0 -v parts={dir}/parts/0 -v totals={dir}/totals -v at=/at -v chosen={dir}/chosen -v sample={sample} -v digests=0 '{PROGRAM}' <specification\ncat parts/* | sort >all\nls parts >names\n",
+        );
+        // Its comments hold no quotes either.
+        let ran = sh::run(folder.path(), &script);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+        let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        (text("all"), text("names"), text("totals"))
+    }
+
+    #[test]
+    fn every_entry_is_one_line_with_all_its_keywords() {
+        let (all, names, total) = read(SPECIFICATION, 0);
+        assert_eq!(
+            all,
+            r". type=dir uid=0 gid=0 mode=0755 flags=none time=1.000000000
+./a-name-of-many-letters type=file uid=0 gid=0 mode=0755 flags=none size=4 time=1.000000000 sha256digest=bb
+./a\040b type=file uid=0 gid=0 mode=0644 flags=none size=3 time=1.000000000 sha256digest=aa
+./sub type=dir uid=0 gid=5 mode=0755 flags=none time=1.000000000
+./sub/deep type=dir uid=0 gid=5 mode=0755 flags=none time=1.000000000
+./sub/deep/f type=file uid=7 gid=5 mode=0755 flags=none size=10 time=1.000000000 sha256digest=cc
+./sub/l type=link uid=0 gid=5 mode=0755 flags=none time=1.000000000 link=/a/b\040c
+./z type=dir uid=0 gid=0 mode=0755 flags=none time=1.000000000
+"
+        );
+        let digests = names.lines().map(|name| format!("{} {name}\n", "a".repeat(64)));
+        let digests = Digests::read(&format!("{total}{}", digests.collect::<String>())).unwrap();
+        assert_eq!((digests.amount.entries, digests.amount.files, digests.amount.bytes), (8, 3, 17));
+        assert!(!digests.is_empty());
+    }
+
+    #[test]
+    fn a_change_of_what_most_files_have_names_only_those_that_differ() {
+        let changed = SPECIFICATION.replace("gid=5 mode=0755", "gid=6 mode=0755");
+        let ((before, ..), (after, ..)) = (read(SPECIFICATION, 0), read(&changed, 0));
+        let paths: Vec<String> = differences(&before, &after).into_iter().map(|d| d.path).collect();
+        assert_eq!(paths, ["./sub", "./sub/deep", "./sub/deep/f", "./sub/l"]);
+    }
+
+    #[test]
+    fn about_one_file_in_sixteen_is_in_a_sample() {
+        let mut many = "/set type=file mode=0755\n.               type=dir\n".to_owned();
+        (0..1600).for_each(|n| many.push_str(&format!("    file-{n}     size=1\n")));
+        let (.., total) = read(&many, 1);
+        let sampled = Digests::read(&total).unwrap().amount;
+        assert!(sampled.entries == 1601 && (50..150).contains(&sampled.files), "{sampled:?}");
+    }
+
+    #[test]
+    fn the_question_for_lines_names_one_part() {
+        let listing = Listing {
+            host: crate::model::NodeName::new("big").unwrap(),
+            jail: JailName::new("web").unwrap(),
+            run: crate::model::RunId::new("web-0123abcd").unwrap(),
+            label: crate::model::SnapshotLabel::new("jailferry-web-0123abcd-0").unwrap(),
+            datasets: Vec::new(),
+            sampled: false,
+        };
+        let Work::Contents(both) = compare(&listing, &listing) else { panic!("no comparison") };
+        let text = of_part(&both.left_part, "1.200").text();
+        let file = "/var/db/jailferry/jailferry-web-0123abcd.listing/parts/1.200";
+        assert_eq!(text, format!("if [ -e {file} ]; then cat {file}; fi"));
+    }
 }

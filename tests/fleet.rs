@@ -78,5 +78,7 @@ mod thin;
 mod tool;
 #[path = "fleet/turns.rs"]
 mod turns;
+#[path = "fleet/verify.rs"]
+mod verify;
 #[path = "fleet/volumes.rs"]
 mod volumes;

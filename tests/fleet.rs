@@ -80,5 +80,7 @@ mod thin;
 mod tool;
 #[path = "fleet/turns.rs"]
 mod turns;
+#[path = "fleet/verify.rs"]
+mod verify;
 #[path = "fleet/volumes.rs"]
 mod volumes;

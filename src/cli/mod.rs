@@ -50,6 +50,7 @@ use crate::playbook::Batch;
 use crate::playbook::Drain;
 use crate::playbook::Options;
 use crate::playbook::Transfer;
+use crate::playbook::Verify;
 use crate::playbook::batch::Parallel;
 use crate::playbook::duration_argument;
 
@@ -112,6 +113,9 @@ struct How {
     /// Move although nobody may answer for this long, such as 30s; when more is to be expected, the jail is not stopped [default: as fleet.yml says]
     #[arg(long, value_name = "TIME", value_parser = duration_argument)]
     accept_blackout: Option<SignedDuration>,
+    /// How the first copy is compared with the source before the jail stops [default: as fleet.yml says]
+    #[arg(long, value_name = "WAY", value_enum)]
+    verify: Option<Verify>,
 }
 
 impl How {
@@ -121,6 +125,7 @@ impl How {
             transfer: self.transfer,
             dress_rehearsal,
             accept_blackout: self.accept_blackout,
+            verify: self.verify,
             ..Options::default()
         }
     }

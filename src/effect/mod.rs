@@ -7,6 +7,7 @@
 pub mod canary;
 pub mod command;
 pub mod commands;
+pub mod contents;
 mod datasets;
 pub mod direct;
 pub mod hand_over;
@@ -33,10 +34,12 @@ pub use datasets::Way;
 pub use probe::Probe;
 use serde::Deserialize;
 use serde::Serialize;
+pub use work::Comparison;
 pub use work::Work;
 
 use crate::effect::canary::Canary;
 use crate::effect::command::Command;
+use crate::effect::contents::Listing;
 use crate::effect::direct::Direct;
 use crate::effect::direct::SshPublicKey;
 use crate::effect::hand_over::HandOver;
@@ -198,6 +201,12 @@ pub enum Effect {
     StartUnderstudy(Understudy),
     /// Its end, and that of what is mounted in it.
     StopUnderstudy(Understudy),
+    /// List what is in snapshots, with digests of the files, and keep that on the host.
+    ListContents(Listing),
+    /// Prove that two such listings are the same.
+    CompareContents { source: Listing, target: Listing },
+    /// The end of a listing, and of what is still at work on it.
+    ForgetListing(Listing),
     /// Take the lock of a jail, so that only one run moves it.
     Lock { host: NodeName, jail: JailName, run: RunId, owner: Owner },
     /// Take the turn to change the network that is switched at a hub: one run at a time, whichever jails move.
@@ -319,6 +328,8 @@ impl Effect {
             Effect::TryKey { direct } => &direct.source,
             Effect::AdmitKey { direct, .. } | Effect::RemoveKey { direct } => &direct.target,
             Effect::CompareGuids { target, .. } => target,
+            Effect::CompareContents { target, .. } => &target.host,
+            Effect::ListContents(listing) | Effect::ForgetListing(listing) => &listing.host,
             Effect::BringBack(b) => &b.to,
             Effect::StopJail(p) | Effect::StartJail(p) => &p.host,
             Effect::MakeCanary(c) | Effect::RemoveCanary(c) => &c.host,

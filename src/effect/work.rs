@@ -2,6 +2,7 @@
 
 use crate::effect::command::Command;
 use crate::effect::command::Guard;
+use crate::effect::contents::Listing;
 use crate::effect::direct::Direct;
 use crate::effect::resume::Resume;
 use crate::model::NodeName;
@@ -74,8 +75,29 @@ pub enum Work {
         /// Second.
         right: Command,
     },
+    /// May take hours, and keeps nobody's turn meanwhile; a run that is asked to turn round does not wait for it.
+    Long(Command),
+    /// Two listings must be the same.
+    Contents(Box<Comparison>),
     /// Several of these in order.
     Sequence(Vec<Work>),
+}
+
+/// What two listings are compared by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// First.
+    pub source: Listing,
+    /// Second.
+    pub target: Listing,
+    /// Prints the digests of the first.
+    pub left: Command,
+    /// The same of the second.
+    pub right: Command,
+    /// Prints the lines of a part of the first, with a placeholder for which one.
+    pub left_part: Command,
+    /// The same of the second.
+    pub right_part: Command,
 }
 
 impl Work {
@@ -102,8 +124,9 @@ impl Work {
                 Work::Compare { left: left.exclusive(guard), right: right.exclusive(guard) }
             }
             Work::Sequence(parts) => Work::Sequence(parts.into_iter().map(|p| p.guarded(guard)).collect()),
+            Work::Long(command) => Work::Long(command.guarded(guard)),
             // Programs with arguments and keys; they change nothing that another owner could care for.
-            Work::AdmitKey { .. } | Work::Fresh(_) => self,
+            Work::AdmitKey { .. } | Work::Fresh(_) | Work::Contents(_) => self,
         }
     }
 
@@ -121,6 +144,8 @@ impl Work {
             Work::Fresh(command) => vec![command],
             Work::Explained { tried, why } => std::iter::once(tried).chain(why).collect(),
             Work::Compare { left, right } => vec![left, right],
+            Work::Long(command) => vec![command],
+            Work::Contents(both) => vec![&both.left, &both.right, &both.left_part, &both.right_part],
             Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
         }
     }
@@ -137,7 +162,9 @@ impl Work {
             | Work::StorePlan { .. }
             | Work::Fresh(_)
             | Work::Explained { .. }
-            | Work::Compare { .. } => Vec::new(),
+            | Work::Compare { .. }
+            | Work::Long(_)
+            | Work::Contents(_) => Vec::new(),
         }
     }
 }

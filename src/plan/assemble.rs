@@ -35,6 +35,7 @@ use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
 use crate::plan::snapshots;
 use crate::plan::staging;
+use crate::plan::verify;
 use crate::playbook::Settings;
 
 /// Version of the plan's format.
@@ -108,6 +109,7 @@ pub fn plan_as(
     let checks = &evidence.fleet.jail(&situation.jail).checks;
     let subject = dress::Subject { situation, source, jail, datasets: &moving, checks, run };
     let dress = settings.dress_rehearsal.then(|| dress::prepare(&subject, &mut findings)).flatten();
+    let verify = verify::prepare(settings.verify, situation, &moving, run, &mut findings);
     let prints = evidence_of(&evidence.hosts);
     let steps = migrate::story(&Cast {
         situation,
@@ -124,6 +126,7 @@ pub fn plan_as(
         checks,
         rehearsal: &rehearsal,
         dress: dress.as_ref(),
+        verify: verify.as_ref(),
         settings,
         link: evidence.link.as_ref(),
         run,

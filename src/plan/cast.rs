@@ -26,6 +26,7 @@ use crate::plan::rehearsal::Rehearsal;
 use crate::plan::situation::Situation;
 use crate::plan::staging::Staged;
 use crate::plan::tunnels::Tunnels;
+use crate::plan::verify::Both;
 use crate::playbook::Check;
 use crate::playbook::Settings;
 
@@ -60,6 +61,8 @@ pub struct Cast<'a> {
     pub rehearsal: &'a Rehearsal,
     /// The clone that is tried beforehand, when it is asked for and can be.
     pub dress: Option<&'a Dress>,
+    /// What is compared by content beforehand, when that is asked for.
+    pub verify: Option<&'a Both>,
     /// How it is moved.
     pub settings: &'a Settings,
     /// The way from source to target, when the data goes straight.

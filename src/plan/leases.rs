@@ -145,6 +145,9 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::ForgetBackups { .. }
         | Effect::RollBackReceived { .. }
         | Effect::CompareGuids { .. }
+        | Effect::ListContents(_)
+        | Effect::CompareContents { .. }
+        | Effect::ForgetListing(_)
         | Effect::Tidy { .. }
         | Effect::TryKeys { .. }
         | Effect::LoadKeys { .. }

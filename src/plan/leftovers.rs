@@ -139,9 +139,9 @@ fn is_copy(kind: TraceKind) -> bool {
 /// The file of lockf(1), which stays so that whoever waits for it and whoever comes new wait for the same file.
 const LOCKF: &str = "/var/run/jailferry.lock";
 
-/// That one, or the file of a jail's turns, or of the receives into a dataset.
+/// That one, or the file of a jail's turns, of the receives into a dataset, or of listings.
 fn is_of_lockf(file: &str) -> bool {
-    let turns = [".turn", ".receive"].iter().any(|end| file.ends_with(end));
+    let turns = [".turn", ".receive", ".verify"].iter().any(|end| file.ends_with(end));
     file == LOCKF || file.starts_with("/var/run/jailferry-") && turns
 }
 
@@ -303,6 +303,10 @@ impl Story<'_> {
                 None,
             ),
             TraceKind::StagedFile | TraceKind::Backup | TraceKind::Lock => there(format!("rm {name}")),
+            // A snapshot may still be mounted in a listing.
+            TraceKind::StateFile if trace.name.ends_with(".listing") => {
+                there(format!("umount {name}/at; rm -r {name}"))
+            }
             TraceKind::RunFile | TraceKind::StateFile => there(format!("rm -r {name}")),
             TraceKind::Key => match &trace.run {
                 Some(run) => there(format!("sed -i '' '/ jailferry-{run}$/d' {name}")),

@@ -37,6 +37,7 @@ use crate::plan::persist;
 use crate::plan::rehearsal;
 use crate::plan::segment;
 use crate::plan::siblings;
+use crate::plan::verify;
 
 /// The whole migration, in order.
 #[must_use]
@@ -50,6 +51,8 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     // Before the turn and the rounds: it needs nobody's network, and what is written while a clone is tried goes over while
     // the jail still works.
     steps.extend(dress::steps(cast));
+    // For the same reasons, and because it may take hours.
+    steps.extend(verify::steps(cast));
     steps.push(take_the_network(cast));
     for round in 1..=cast.settings.rounds {
         steps.extend(catch_up(cast, round));

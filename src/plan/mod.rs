@@ -51,6 +51,7 @@ pub mod staging;
 mod step;
 pub mod tunnels;
 pub mod upkeep;
+pub mod verify;
 pub mod ways;
 
 use serde::Deserialize;

@@ -47,6 +47,7 @@ pub use options::Options;
 pub use options::Precopy;
 pub use options::Settings;
 pub use options::Transfer;
+pub use options::Verify;
 pub use publish::Egress;
 pub use publish::Outside;
 pub use publish::Proto;

@@ -15,6 +15,19 @@ pub enum Transfer {
     Direct,
 }
 
+/// How the copy is compared with the source before the jail stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// Not by content: by the GUIDs of snapshots, once the jail has stopped, as always.
+    #[default]
+    Guids,
+    /// Owner, mode, size, time and the like of every file, and what is in one of sixteen.
+    Sampled,
+    /// What is in every file, besides.
+    Deep,
+}
+
 /// When the rounds of copying end that run while the jail still works.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -57,6 +70,10 @@ pub struct Options {
     /// Without it, `false`.
     #[serde(default)]
     pub dress_rehearsal: Option<bool>,
+    /// How the first copy is compared with the source while the jail still runs; the last one is by its GUIDs, always.
+    /// Without it, `guids`.
+    #[serde(default)]
+    pub verify: Option<Verify>,
 }
 
 impl Options {
@@ -76,6 +93,7 @@ impl Options {
             lease: self.lease.or(lower.lease),
             accept_blackout: self.accept_blackout.or(lower.accept_blackout),
             dress_rehearsal: self.dress_rehearsal.or(lower.dress_rehearsal),
+            verify: self.verify.or(lower.verify),
         }
     }
 
@@ -91,6 +109,7 @@ impl Options {
             lease: self.lease.and_then(|l| u32::try_from(l.as_secs()).ok()).unwrap_or(30),
             accept_blackout: self.accept_blackout,
             dress_rehearsal: self.dress_rehearsal.unwrap_or(false),
+            verify: self.verify.unwrap_or_default(),
         }
     }
 }
@@ -113,6 +132,9 @@ pub struct Settings {
     /// Is a clone tried at the target before the jail stops?
     #[serde(default)]
     pub dress_rehearsal: bool,
+    /// How the copy is compared before the jail stops.
+    #[serde(default)]
+    pub verify: Verify,
 }
 
 /// How a length of time is written, for the schema.

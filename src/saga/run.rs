@@ -1,6 +1,7 @@
 //! Executes a plan: forward step by step, and back when something fails before the point of no return.
 
 mod back;
+mod contents;
 mod forward;
 mod rounds;
 mod stream;
@@ -87,6 +88,10 @@ enum StepError {
     Explained { error: RemoteError, why: String },
     #[error("the two hosts differ: {0}")]
     Differs(String),
+    #[error("{0}")]
+    Contents(String),
+    #[error("{INTERRUPTED}")]
+    TurnedRound,
     #[error("the journal cannot be written: {0}")]
     Journal(#[from] JournalError),
     #[error("the plan cannot be written as JSON: {0}")]

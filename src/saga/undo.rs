@@ -36,6 +36,9 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::ForgetBackups { .. }
         | Effect::RollBackReceived { .. }
         | Effect::CompareGuids { .. }
+        | Effect::ListContents(_)
+        | Effect::CompareContents { .. }
+        | Effect::ForgetListing(_)
         | Effect::Tidy { .. }
         | Effect::TryKeys { .. }
         | Effect::LoadKeys { .. }

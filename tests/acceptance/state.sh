@@ -131,7 +131,7 @@ pf_state() {
 # What jailferry leaves while it works: nothing of it may stay.
 own_state() {
 	section 'own files'
-	find /var/db /var/run /tmp /var/tmp /root -maxdepth 1 -name '*jailferry*' ! -name jailferry-testbed ! -name jailferry.lock ! -name 'jailferry-*.turn' ! -name 'jailferry-*.receive' 2>/dev/null | sort | while read -r path; do
+	find /var/db /var/run /tmp /var/tmp /root -maxdepth 1 -name '*jailferry*' ! -name jailferry-testbed ! -name jailferry.lock ! -name 'jailferry-*.turn' ! -name 'jailferry-*.receive' ! -name 'jailferry-*.verify' 2>/dev/null | sort | while read -r path; do
 		find "$path" | sort
 	done
 	find /etc /usr/local/etc -name '*jailferry*' ! -name '*jailferry[-_]testbed*' 2>/dev/null | sort

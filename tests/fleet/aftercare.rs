@@ -68,7 +68,7 @@ fn leftovers(fleet: &Fleet) -> Vec<(String, String, String)> {
     list.iter()
         // Files of lockf(1) are told as in use, and go with the next boot.
         .filter(|l| !word(&l["name"]).contains("testbed") && word(&l["name"]) != "/var/run/jailferry.lock")
-        .filter(|l| [".turn", ".receive"].iter().all(|end| !word(&l["name"]).ends_with(end)))
+        .filter(|l| [".turn", ".receive", ".verify"].iter().all(|end| !word(&l["name"]).ends_with(end)))
         .map(|l| {
             let what = format!("{} {} {}", word(&l["host"]), word(&l["kind"]), word(&l["name"]));
             (what, word(&l["verdict"]), word(&l["command"]))

@@ -4,6 +4,7 @@
 //! (read-back), 22 it is not ours to touch, 23 it is in the way.
 
 pub mod canary;
+mod contents;
 mod ending;
 mod files;
 pub mod hub_turn;
@@ -23,6 +24,7 @@ mod zfs;
 #[cfg(test)]
 mod portability_tests;
 
+pub(crate) use contents::of_part;
 pub use files::sha256;
 pub use resume::receive_rest;
 pub use zfs::OWNER_PROPERTY;
@@ -144,6 +146,9 @@ impl Effect {
             Effect::DiscardClones(understudy) => understudy::discard(understudy),
             Effect::StartUnderstudy(understudy) => understudy::start(understudy),
             Effect::StopUnderstudy(understudy) => understudy::stop(understudy),
+            Effect::ListContents(listing) => contents::list(listing),
+            Effect::CompareContents { source, target } => contents::compare(source, target),
+            Effect::ForgetListing(listing) => contents::forget(listing),
             Effect::Unlock { host, jail, run } => lock::unlock(host, jail, run),
             Effect::Watch { host, address, run } => watch::watch(host, *address, run),
             Effect::Unwatch { host, run } => watch::unwatch(host, run),

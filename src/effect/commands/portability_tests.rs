@@ -10,7 +10,9 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 28] = [
+const SOURCES: [(&str, &str); 30] = [
+    ("contents.awk", include_str!("contents.awk")),
+    ("contents.rs", include_str!("contents.rs")),
     ("ending.rs", include_str!("ending.rs")),
     ("files.rs", include_str!("files.rs")),
     ("jail.rs", include_str!("jail.rs")),

@@ -132,6 +132,7 @@ impl Host {
             leases: BTreeMap::new(),
             keys: BTreeSet::new(),
             watches: BTreeSet::new(),
+            listings: BTreeMap::new(),
         };
         host.settle();
         host

@@ -6,6 +6,7 @@
 //! here.
 
 mod canary;
+mod contents;
 mod edits;
 mod evidence;
 mod files;
@@ -25,6 +26,7 @@ use ipnet::IpNet;
 
 use crate::effect::Effect;
 use crate::effect::Probe;
+use crate::effect::contents::Listing;
 use crate::effect::lease::Lease;
 use crate::effect::lease::Stage;
 use crate::facts;
@@ -75,6 +77,8 @@ pub struct Host {
     pub keys: BTreeSet<RunId>,
     /// Runs for which this host watches an address.
     pub watches: BTreeSet<RunId>,
+    /// What it has listed for runs.
+    pub listings: BTreeMap<RunId, Vec<u64>>,
 }
 
 /// One filesystem or volume.
@@ -221,6 +225,16 @@ impl World {
                 self.host_mut(host)?.roll_back_received(dataset, base, run, arriving)
             }
             Effect::CompareGuids { source, target, pairs, label } => self.compare_guids(source, target, pairs, label),
+            Effect::ListContents(listing) => self.host_mut(&listing.host)?.list_contents(listing),
+            Effect::CompareContents { source, target } => {
+                let of = |listing: &Listing| self.host(&listing.host).map(|h| h.listings.get(&listing.run));
+                let (left, right) = (of(source)?, of(target)?);
+                if left.is_some() && left == right { Ok(()) } else { refused("the listings differ") }
+            }
+            Effect::ForgetListing(listing) => {
+                self.host_mut(&listing.host)?.listings.remove(&listing.run);
+                Ok(())
+            }
             Effect::Park { host, datasets, run } => self.host_mut(host)?.park(datasets, run),
             Effect::Unpark { host, datasets } => self.host_mut(host)?.unpark(datasets),
             Effect::Tidy { host, dataset, jail, keep } => self.host_mut(host)?.tidy(dataset, jail, keep),

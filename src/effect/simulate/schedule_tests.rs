@@ -371,8 +371,8 @@ fn no_debris(world: &World, plan: &Plan) -> Checked<()> {
     let name = plan.run.as_str();
     for (node, host) in &world.hosts {
         let runs = host.locks.values().chain(host.backups.keys().map(|(_, run)| run)).chain(&host.keys);
-        if let Some(run) = runs.chain(&host.watches).find(|r| r.as_str() == name) {
-            return Err(format!("a lock, backup, key or watch of {run} is left on {node}"));
+        if let Some(run) = runs.chain(&host.watches).chain(host.listings.keys()).find(|r| r.as_str() == name) {
+            return Err(format!("a lock, backup, key, watch or listing of {run} is left on {node}"));
         }
         for (dataset, found) in &host.storage {
             let held: Vec<_> = found.snapshots.iter().map(|s| (&s.label, &s.holds)).collect();

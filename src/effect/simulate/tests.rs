@@ -30,6 +30,7 @@ use crate::plan::fixture::jail;
 use crate::plan::fixture::node;
 use crate::plan::fixture::tester;
 use crate::playbook::Options;
+use crate::playbook::Verify;
 use crate::saga::direction::Direction;
 use crate::saga::direction::direction;
 use crate::saga::direction::from_hosts;
@@ -39,7 +40,7 @@ pub(super) fn plan(world: &World, shape: &Shape, jail: &JailName, target: &NodeN
     let fleet = shape.fleet();
     let (evidence, situation, findings) = world.evidence(&fleet, jail, target);
     let Some(situation) = situation else { panic!("{:#?}", findings.into_sorted()) };
-    let settings = Options { dress_rehearsal: Some(true), ..Options::default() }.settle();
+    let settings = Options { dress_rehearsal: Some(true), verify: Some(Verify::Deep), ..Options::default() }.settle();
     let made = assemble::plan(&evidence, &situation, &settings, &tester(), &salt.to_string(), findings);
     let plan = made.unwrap_or_else(|findings| panic!("{findings:#?}"));
     let errors: Vec<_> = plan.findings.iter().filter(|f| f.severity == crate::plan::Severity::Error).collect();

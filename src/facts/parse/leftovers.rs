@@ -204,14 +204,15 @@ fn anchor(row: &str) -> Option<Trace> {
     Some(Trace { jail, ..plain(TraceKind::Anchor, row) })
 }
 
-/// The program itself, and the ssh(1) that it started, are no leftovers of it; what is wrapped around a transfer ends
-/// with it.
+/// The program itself, and the ssh(1) that it started, are no leftovers of it; what is wrapped around a transfer or a
+/// listing ends with it.
 fn process(row: &str) -> Option<Trace> {
     let (pid, command) = row.trim_start().split_once(' ')?;
     pid.parse::<u32>().ok()?;
     let program = command.split_whitespace().next()?.trim_end_matches(':');
     let program = program.rsplit('/').next()?;
-    let wraps = matches!(program, "lockf" | "timeout") && command.contains(" zfs ");
+    let wrapped = command.contains(" zfs ") || command.contains(".verify timeout ");
+    let wraps = matches!(program, "lockf" | "timeout") && wrapped;
     let own = wraps || matches!(program, "jailferry" | "ssh" | "sudo" | "doas" | "mdo");
     (!own).then(|| plain(TraceKind::Process, row.trim_start()))
 }
@@ -268,6 +269,9 @@ mod tests {
         assert_eq!(process("12 /usr/local/bin/jailferry leftovers"), None);
         assert_eq!(process("12 ssh: /tmp/jailferry-x/control [mux]"), None);
         assert_eq!(process("12 lockf -k -s -t 30 x timeout 9 zfs receive zroot/web@jailferry-web-0123abcd-0"), None);
+        assert_eq!(process("12 lockf -k -s -t 604800 /var/run/jailferry-web.verify timeout -k 10 9 /bin/sh -s"), None);
+        let left = process("12 mtree -c -p /var/db/jailferry/jailferry-web-0123abcd.listing/at").unwrap();
+        assert_eq!(left.run.map(|r| r.to_string()).as_deref(), Some("web-0123abcd"));
         let left = process("12 zfs receive -s -u zroot/web@jailferry-web-0123abcd-0").unwrap();
         assert_eq!(left.run.map(|r| r.to_string()).as_deref(), Some("web-0123abcd"));
         assert!(process("  12 daemon: ping[3] -o /var/run/jailferry-web-0123abcd.watch").is_some());

@@ -9,6 +9,7 @@ use crate::playbook::diagnostic::Findings;
 use crate::playbook::options::Options;
 use crate::playbook::options::Precopy;
 use crate::playbook::options::Transfer;
+use crate::playbook::options::Verify;
 use crate::playbook::reader::Fields;
 use crate::playbook::reader::Problem;
 use crate::playbook::reader::choice;
@@ -20,6 +21,7 @@ use crate::playbook::yaml::Located;
 pub(crate) fn options(fields: &mut Fields<'_>, findings: &mut Findings) -> Options {
     const WAYS: &[(&str, Transfer)] = &[("relay", Transfer::Relay), ("direct", Transfer::Direct)];
     const YES_OR_NO: &[(&str, bool)] = &[("true", true), ("false", false)];
+    const VERIFY: &[(&str, Verify)] = &[("guids", Verify::Guids), ("sampled", Verify::Sampled), ("deep", Verify::Deep)];
     Options {
         transfer: fields.get("transfer").and_then(|n| choice(n, "a way to transfer", WAYS, findings)),
         precopy: fields.get("precopy").and_then(|n| precopy(n, findings)),
@@ -27,6 +29,7 @@ pub(crate) fn options(fields: &mut Fields<'_>, findings: &mut Findings) -> Optio
         lease: fields.get("lease").and_then(|n| lease(n, findings)),
         accept_blackout: fields.get("accept_blackout").and_then(|n| duration(n, findings)),
         dress_rehearsal: fields.get("dress_rehearsal").and_then(|n| choice(n, "true or false", YES_OR_NO, findings)),
+        verify: fields.get("verify").and_then(|n| choice(n, "a way to compare the copy", VERIFY, findings)),
     }
 }
 

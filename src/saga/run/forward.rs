@@ -154,6 +154,15 @@ impl Run<'_> {
                 }
                 Ok(Yield::default())
             }
+            Work::Contents(both) => self.compare_contents(both).await,
+            Work::Long(command) => {
+                // Its undo ends it.
+                let stop = self.interrupts.clone();
+                tokio::select! {
+                    said = self.command(command) => Ok(Yield { said: said?, ..Yield::default() }),
+                    () = stop.asked_to() => Err(StepError::TurnedRound),
+                }
+            }
             Work::Pipe { from, to, estimate, resume } => {
                 self.stream(number, &Ends { direct: None, from, to }, *estimate, resume.as_deref()).await
             }

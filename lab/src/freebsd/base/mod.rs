@@ -8,6 +8,7 @@ mod identity;
 mod lockf;
 mod ls;
 pub mod mount;
+mod mtree;
 mod nc;
 mod ping;
 pub mod plain;
@@ -43,6 +44,7 @@ pub const COMMANDS: &[Command] = &[
     command("mktemp", "/usr/bin", wrapped::mktemp),
     command("mount", "/sbin", mount::mount),
     command("mount_nullfs", "/sbin", mount::mount_nullfs),
+    command("mtree", "/usr/sbin", mtree::mtree),
     command("nc", "/usr/bin", nc::nc),
     command("pgrep", "/bin", wrapped::pgrep),
     command("ping", "/sbin", ping::ping),

@@ -6,7 +6,7 @@ mod clock;
 mod computed;
 mod diff;
 mod model;
-mod mounts;
+pub mod mounts;
 mod names;
 mod options;
 mod pools;

@@ -41,6 +41,41 @@ pub fn find(store: &Store, id: u64) -> Option<PathBuf> {
         .map(|(_, dir)| dir)
 }
 
+/// Is the snapshot with that number mounted somewhere?
+pub fn is_mounted(id: u64) -> bool {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    table.lines().filter_map(|line| line.split(' ').nth(3)).any(|root| root.ends_with(&format!("/zfs/snap/{id}")))
+}
+
+/// Mounts a snapshot on a directory, read-only, as mount(8) with `-t zfs` does (zfs_vfsops.c, zfs_domount). The error is
+/// FreeBSD's word for the error number.
+pub fn mount_snapshot(ctx: &Context, name: &str, dir: &str) -> Result<Mount, String> {
+    let internal = |fail: super::session::Fail| fail.message;
+    let locked = Store::open(ctx).and_then(|store| store.lock()).map_err(internal)?;
+    let missing = || "No such file or directory".to_string();
+    let (dataset, leaf) = name.split_once('@').ok_or("the lab mounts snapshots only")?;
+    let dataset = locked.state.datasets.get(dataset).ok_or_else(missing)?;
+    let id = dataset.snapshot(leaf).ok_or_else(missing)?.id;
+    if dataset.kind == Kind::Volume {
+        return Err("Invalid argument".into());
+    }
+    if !(View { state: &locked.state, store: &locked.store }).readable(dataset) {
+        return Err("Permission denied".into());
+    }
+    // It has one owner (dmu_objset_own).
+    if is_mounted(id) {
+        return Err("Device busy".into());
+    }
+    mount2(Some(&locked.store.snap(id)), dir, NONE, MsFlags::MS_BIND, NONE)
+        .and_then(|()| mount2(NONE, dir, NONE, MsFlags::MS_PRIVATE, NONE))
+        .and_then(|()| protect(dir, true))
+        .map_err(crate::freebsd::base::mount::make::errno_text)?;
+    let opts = vec!["ro".to_string(), "nfsv4acls".to_string()];
+    let made = Mount { source: name.into(), dir: dir.into(), fstype: "zfs".into(), opts };
+    crate::mounts::add(ctx, made.clone()).map_err(|error| error.to_string())?;
+    Ok(made)
+}
+
 /// `\040` and the like in mountinfo.
 fn unescape(text: &str) -> PathBuf {
     PathBuf::from(text.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"))

@@ -7,6 +7,7 @@ use nix::mount::MsFlags;
 use nix::mount::mount;
 
 use crate::context::Context;
+use crate::freebsd::zfs;
 use crate::mounts;
 use crate::mounts::Mount;
 
@@ -21,6 +22,11 @@ pub fn make(ctx: &Context, fstype: &str, source: &str, dir: &str, opts: &[String
         return Err(format!("mount_{fstype}: {dir}: {error}"));
     }
     let read_only = opts.iter().any(|opt| opt == "ro" || opt == "rdonly");
+    if fstype == "zfs" {
+        // nmount(2) without a program of its own (sbin/mount/mount_fs.c).
+        let made = zfs::mounts::mount_snapshot(ctx, source, &target);
+        return made.map_err(|error| format!("mount: {source}: {error}"));
+    }
     let none: Option<&str> = None;
     let done = match fstype {
         "nullfs" => {

@@ -101,7 +101,7 @@ fn snapshots(session: &mut Session, locked: &mut Locked, name: &str, spec: &str,
             let list = clones.join("\n");
             session.warn(format!("cannot destroy '{full}': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n{list}"));
             refused = true;
-        } else if !snapshot.holds.is_empty() && !options.has('d') || locked.store.in_use(snapshot.id) {
+        } else if !snapshot.holds.is_empty() && !options.has('d') || busy(&locked.store, snapshot.id) {
             session.warn(format!("cannot destroy snapshot {full}: dataset is busy"));
             refused = true;
         }
@@ -190,7 +190,7 @@ fn dataset(session: &mut Session, locked: &mut Locked, name: &str, options: &Opt
         return Ok(());
     }
     if let Some((dataset, snapshot)) =
-        inside.iter().find(|(_, snapshot)| !snapshot.holds.is_empty() || locked.store.in_use(snapshot.id))
+        inside.iter().find(|(_, snapshot)| !snapshot.holds.is_empty() || busy(&locked.store, snapshot.id))
     {
         return Err(fail(format!("cannot destroy snapshot {dataset}@{}: dataset is busy", snapshot.name)));
     }
@@ -211,4 +211,9 @@ fn dataset(session: &mut Session, locked: &mut Locked, name: &str, options: &Opt
     locked.state.tick();
     locked.save()?;
     locked.sweep()
+}
+
+/// Does somebody read the snapshot with that number?
+fn busy(store: &Store, id: u64) -> bool {
+    store.in_use(id) || mounts::is_mounted(id)
 }

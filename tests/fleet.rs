@@ -51,6 +51,8 @@ mod nat;
 mod plans;
 #[path = "fleet/promise.rs"]
 mod promise;
+#[path = "fleet/properties.rs"]
+mod properties;
 #[path = "fleet/rebalance.rs"]
 mod rebalance;
 #[path = "fleet/refusals.rs"]

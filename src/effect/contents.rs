@@ -18,6 +18,9 @@ use crate::model::NodeName;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
+/// Stands for the path of an entry in the line of a dataset's properties; paths begin with a dot.
+pub const PROPERTIES: &str = "(properties)";
+
 /// The listing of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
@@ -195,6 +198,10 @@ impl Difference {
     pub fn told(&self, dataset: &DatasetName, source: &NodeName, target: &NodeName) -> String {
         let path = &self.path;
         match &self.what {
+            Which::Keywords(names) if path == PROPERTIES => {
+                let set = if names.len() == 1 { "the property" } else { "the properties" };
+                format!("{dataset} differs in {set} {}", names.join(", "))
+            }
             Which::Missing => format!("{dataset} {path} is only on {source}"),
             Which::Added => format!("{dataset} {path} is only on {target}"),
             Which::Keywords(names) => {
@@ -209,15 +216,26 @@ impl Difference {
     }
 }
 
-/// What a comparison that failed says. `parts`: so many of the listings' parts differ.
+/// What a comparison that failed says. `named`: the first entries that differ, with their datasets; `parts`: so many of the
+/// listings' parts differ.
 #[must_use]
-pub fn verdict(both: &Comparison, named: &[String], parts: usize) -> String {
+pub fn verdict(both: &Comparison, named: &[(DatasetName, Difference)], parts: usize) -> String {
     let Comparison { source, target, .. } = both;
     let (jail, from, to) = (&source.jail, &source.host, &target.host);
-    let first = if named.is_empty() { "which ones could not be asked".to_owned() } else { named.join("; ") };
+    let told: Vec<String> = named.iter().map(|(dataset, difference)| difference.told(dataset, from, to)).collect();
+    let first = if told.is_empty() { "which ones could not be asked".to_owned() } else { told.join("; ") };
     let more = if parts > named.len() { ", and there is more" } else { "" };
+    let look = if named.is_empty() || named.iter().any(|(_, difference)| difference.path != PROPERTIES) {
+        format!(
+            "A stream that arrives whole leaves no such difference: look for failing disks or memory on both hosts (zpool scrub, then zpool status -v) and for whoever writes into copies on {to}, then move it again"
+        )
+    } else {
+        format!(
+            "Was it changed during the copy, or does {to} not know it? Compare `zfs get -s local,received all` on both hosts, then move it again"
+        )
+    };
     format!(
-        "the copy on {to} is not what {from} has in @{label}: {first}{more}\nJail {jail} still runs on {from}, which has not been changed; what was copied goes again. A stream that arrives whole leaves no such difference: look for failing disks or memory on both hosts (zpool scrub, then zpool status -v) and for whoever writes into copies on {to}, then move it again",
+        "the copy on {to} is not what {from} has in @{label}: {first}{more}\nJail {jail} still runs on {from}, which has not been changed; what was copied goes again. {look}",
         label = source.label,
     )
 }

@@ -15,6 +15,7 @@ pub mod lease;
 pub mod meaning;
 mod network;
 mod probe;
+pub mod properties;
 pub mod resume;
 pub mod shell;
 pub mod simulate;
@@ -32,6 +33,7 @@ pub use datasets::PropertyState;
 pub use datasets::Transfer;
 pub use datasets::Way;
 pub use probe::Probe;
+pub use properties::PropertyChange;
 use serde::Deserialize;
 use serde::Serialize;
 pub use work::Comparison;
@@ -124,6 +126,8 @@ pub enum Effect {
     Park { host: NodeName, datasets: Vec<Parked>, run: RunId },
     /// Give parked datasets their own properties back and mount them.
     Unpark { host: NodeName, datasets: Vec<Parked> },
+    /// Set a dataset's properties, or take them back.
+    SetProperties { host: NodeName, dataset: DatasetName, changes: Vec<PropertyChange> },
     /// Destroy the snapshots that runs of this jail left on a dataset and all below it, but the one that is kept.
     Tidy { host: NodeName, dataset: DatasetName, jail: JailName, keep: SnapshotLabel },
     /// Prove that the files on a host hold the keys of encrypted datasets.
@@ -286,6 +290,7 @@ impl Effect {
             | Effect::RollBackReceived { host, .. }
             | Effect::Park { host, .. }
             | Effect::Unpark { host, .. }
+            | Effect::SetProperties { host, .. }
             | Effect::Tidy { host, .. }
             | Effect::TryKeys { host, .. }
             | Effect::LoadKeys { host, .. }

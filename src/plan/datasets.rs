@@ -19,6 +19,8 @@ use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::keys;
 use crate::plan::keys::Key;
+use crate::plan::properties;
+use crate::plan::properties::Differing;
 use crate::plan::situation::Situation;
 use crate::plan::snapshots;
 
@@ -43,6 +45,8 @@ pub struct DatasetMove {
     pub there: Vec<SnapshotLabel>,
     /// Bytes to send at most.
     pub estimate: u64,
+    /// What an older copy has otherwise than the source, of what is set on it.
+    pub properties: Differing,
     /// Its own `refquota` in bytes, if it has one.
     pub refquota: Option<String>,
 }
@@ -105,6 +109,10 @@ pub fn moves(
             Some(Key::Elsewhere { .. } | Key::Above(_)) | None => None,
         };
         let raw = facts.encrypted;
+        let properties = match (&older, existing) {
+            (Some(_), Some(copy)) => properties::differing(dataset, copy),
+            _ => Differing::default(),
+        };
         moves.push(DatasetMove {
             source: live,
             target: arrived,
@@ -115,6 +123,7 @@ pub fn moves(
             history,
             there: known,
             estimate,
+            properties,
             refquota,
         });
     }
@@ -135,7 +144,8 @@ fn own_number(dataset: &JailDataset, property: &str) -> Option<String> {
     own.value.parse::<u64>().ok().filter(|bytes| *bytes > 0).map(|bytes| bytes.to_string())
 }
 
-fn state(dataset: &JailDataset, property: &str) -> PropertyState {
+/// Whose value a property has.
+pub(super) fn state(dataset: &JailDataset, property: &str) -> PropertyState {
     match dataset.properties.get(property) {
         Some(p) if p.source == "local" => PropertyState::Local(p.value.clone()),
         Some(p) if p.source == "received" => PropertyState::Received,

@@ -144,6 +144,7 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::DestroyParked { .. }
         | Effect::ForgetBackups { .. }
         | Effect::RollBackReceived { .. }
+        | Effect::SetProperties { .. }
         | Effect::CompareGuids { .. }
         | Effect::ListContents(_)
         | Effect::CompareContents { .. }

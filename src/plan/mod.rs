@@ -36,6 +36,7 @@ pub mod network;
 pub mod notices;
 pub mod persist;
 pub mod preflight;
+pub mod properties;
 pub mod refresh;
 pub mod rehearsal;
 pub mod rollback;

@@ -35,6 +35,7 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::DestroyParked { .. }
         | Effect::ForgetBackups { .. }
         | Effect::RollBackReceived { .. }
+        | Effect::SetProperties { .. }
         | Effect::CompareGuids { .. }
         | Effect::ListContents(_)
         | Effect::CompareContents { .. }

@@ -23,6 +23,8 @@ fn a_copy_is_compared_by_content_before_the_jail_stops() {
     found(&fleet, "deep", "printf y | dd of=$f bs=1 conv=notrunc 2>/dev/null", "./srv/data/0 differs in content");
     found(&fleet, "sampled", "chmod 600 $f", "./srv/data/0 differs in mode");
     found(&fleet, "deep", "rm $f", "./srv/data/0 is only on spare");
+    let other = "zfs set org.example:other=x jfpool/jails/web/data";
+    found(&fleet, "sampled", other, "jfpool/jails/web/data differs in the property org.example:other");
 
     let told = fleet.jailferry(&DEEP).exits(0).says("compared by content: ").says("are the same on spare and big");
     assert!(!told.all.contains(" 0 files"), "{}", told.all);

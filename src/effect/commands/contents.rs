@@ -18,10 +18,28 @@ use crate::effect::commands::SHORT;
 use crate::effect::commands::TRANSFER;
 use crate::effect::commands::lease;
 use crate::effect::contents::Listing;
+use crate::effect::contents::PROPERTIES;
+use crate::effect::properties;
 use crate::model::JailName;
 
 /// Reads what mtree(8) writes.
 const PROGRAM: &str = include_str!("contents.awk");
+
+/// Writes what `zfs get -Hp -o property,value` prints as one line. Own values only, so without those that mean what their
+/// absence means; the greatest number is the limit of datasets and snapshots that is none.
+const OF_PROPERTIES: &str = r#"BEGIN { FS = "\t"; line = name }
+{ gsub(/ /, "\\040") }
+NF < 2 { line = line "\\012" $0; next }
+$1 ~ out || $1 ~ limits && ($2 == "0" || $2 == "none" || $2 == "18446744073709551615") { next }
+{ line = line " " $1 "=" $2 }
+END { print line }"#;
+
+/// The command that reads [`OF_PROPERTIES`].
+fn of_properties() -> String {
+    // A backslash is read twice: as a string's and as the expression's.
+    let (out, limits) = (properties::left_out().replace('\\', "\\\\"), properties::limits());
+    format!("awk -v 'name={PROPERTIES}' -v 'out={out}' -v 'limits={limits}' '{OF_PROPERTIES}'")
+}
 
 /// Stands for a part's name, which is known only once two listings differ.
 const PART: &str = "THE_PART_THAT_DIFFERS";
@@ -59,6 +77,10 @@ pub(super) fn list(listing: &Listing) -> Work {
     if *sampled {
         script.push_str("  if [ -e $w/chosen ]; then\n    { tr '\\n' '\\0' <$w/chosen | xargs -0 sha256 -r || : >$w/failed; } | read_it $1 1\n    rm $w/chosen\n  fi\n");
     }
+    script.push_str(&format!(
+        "  {{ zfs get -Hp -s local,received -o property,value all ${{2%@*}} || : >$w/failed; }} | {} >>$w/parts/$1.0\n",
+        of_properties()
+    ));
     script.push_str("  [ ! -e $w/failed ] || { echo \"$2 could not be read to its end\" >&2; exit 21; }\n  away\n}\n");
     for (number, dataset) in datasets.iter().enumerate() {
         script.push_str(&format!("list {number} {dataset}@{label}\n"));
@@ -196,6 +218,20 @@ z               type=dir time=1.000000000
         let (.., total) = read(&many, 1);
         let sampled = Digests::read(&total).unwrap().amount;
         assert!(sampled.entries == 1601 && (50..150).contains(&sampled.files), "{sampled:?}");
+    }
+
+    #[test]
+    fn own_properties_are_one_line_without_what_a_copy_has_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = "atime\toff\nquota\t0\nrefquota\t5\nreadonly\ton\nsnapshot_limit\t18446744073709551615\norg.jailferry:run\tx\norg_jailferry:x\ty\norg.example:owner\ta b\nsecond line\n";
+        std::fs::write(folder.path().join("told"), told).unwrap();
+        let script = format!("cd {}\n{} <told", folder.path().display(), of_properties());
+        let ran = sh::run(folder.path(), &script);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+        assert_eq!(
+            ran.stdout,
+            "(properties) atime=off refquota=5 org_jailferry:x=y org.example:owner=a\\040b\\012second\\040line\n"
+        );
     }
 
     #[test]

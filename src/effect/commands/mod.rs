@@ -15,6 +15,7 @@ pub mod lock;
 mod network;
 pub mod pf;
 mod probe;
+mod properties;
 mod resume;
 mod snapshots;
 mod understudy;
@@ -85,6 +86,7 @@ impl Effect {
             Effect::CompareGuids { source, target, pairs, label } => zfs::compare_guids(source, target, pairs, label),
             Effect::Park { host, datasets, run } => zfs::park(host, datasets, run),
             Effect::Unpark { host, datasets } => zfs::unpark(host, datasets),
+            Effect::SetProperties { host, dataset, changes } => properties::set(host, dataset, changes),
             Effect::Tidy { host, dataset, jail, keep } => zfs::tidy(host, dataset, jail, keep),
             Effect::TryKeys { host, keys } => keys::try_keys(host, keys),
             Effect::LoadKeys { host, keys } => keys::load(host, keys),

@@ -237,6 +237,7 @@ impl World {
             }
             Effect::Park { host, datasets, run } => self.host_mut(host)?.park(datasets, run),
             Effect::Unpark { host, datasets } => self.host_mut(host)?.unpark(datasets),
+            Effect::SetProperties { host, dataset, changes } => self.host_mut(host)?.set_properties(dataset, changes),
             Effect::Tidy { host, dataset, jail, keep } => self.host_mut(host)?.tidy(dataset, jail, keep),
             Effect::TryKeys { host, keys } => self.host(host)?.try_keys(keys),
             Effect::LoadKeys { host, keys } => self.host_mut(host)?.load_keys(keys),
@@ -384,6 +385,8 @@ mod reboot_tests;
 mod schedule_tests;
 #[cfg(test)]
 mod segment_tests;
+#[cfg(test)]
+mod somebody;
 #[cfg(test)]
 mod stage_tests;
 #[cfg(test)]

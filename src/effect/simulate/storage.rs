@@ -4,11 +4,13 @@ use crate::effect::Base;
 use crate::effect::BringBack;
 use crate::effect::Others;
 use crate::effect::Parked;
+use crate::effect::PropertyChange;
 use crate::effect::PropertyState;
 use crate::effect::Transfer;
 use crate::effect::commands::OWNER_PROPERTY;
 use crate::effect::commands::RUN_PROPERTY;
 use crate::effect::commands::STATE_PROPERTY;
+use crate::effect::properties::is_limit;
 use crate::effect::simulate::Dataset;
 use crate::effect::simulate::Host;
 use crate::effect::simulate::SimulationError;
@@ -354,6 +356,23 @@ impl Host {
             }
             if parked.mounted && !dataset.mounted {
                 self.mount(&parked.dataset)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_properties(&mut self, name: &DatasetName, changes: &[PropertyChange]) -> Done {
+        let dataset = self.dataset_mut(name)?;
+        for PropertyChange { name, state } in changes {
+            match state {
+                PropertyState::Local(value) => drop(dataset.local.insert(name.clone(), value.clone())),
+                PropertyState::Received => drop(dataset.local.remove(name)),
+                PropertyState::Inherited => {
+                    dataset.local.remove(name);
+                    if !is_limit(name) {
+                        dataset.received.remove(name);
+                    }
+                }
             }
         }
         Ok(())

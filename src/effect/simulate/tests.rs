@@ -13,6 +13,9 @@ use crate::effect::simulate::World;
 use crate::effect::simulate::invariants::owners;
 use crate::effect::simulate::invariants::running_copies;
 use crate::effect::simulate::invariants::way;
+use crate::effect::simulate::somebody::SOMEBODYS;
+use crate::effect::simulate::somebody::change_properties;
+use crate::effect::simulate::somebody::own_values;
 use crate::model::DatasetName;
 use crate::model::Guid;
 use crate::model::InterfaceName;
@@ -348,7 +351,7 @@ fn check_runs(world: &World, jail: &JailName, there: &NodeName) -> Result<(), St
     if running == [there.clone()] { Ok(()) } else { Err(format!("{jail} runs on {running:?}, not on {there}")) }
 }
 
-fn is_of(jail: &JailName, dataset: &DatasetName) -> bool {
+pub(super) fn is_of(jail: &JailName, dataset: &DatasetName) -> bool {
     dataset.as_str().ends_with(&format!("/{jail}")) || dataset.as_str().contains(&format!("/{jail}/"))
 }
 
@@ -388,6 +391,9 @@ fn without_what_may_stay(world: &World, jail: &JailName, home: &NodeName) -> BTr
                 dataset.like.guid = Guid(0);
                 // A copy that was sent in full again says itself what it would inherit.
                 dataset.local.remove("mountpoint");
+                // What somebody set on the way, and a limit that he took back.
+                dataset.local.retain(|name, _| name != SOMEBODYS && name != "quota");
+                dataset.received.retain(|name, _| name != SOMEBODYS && name != "quota");
             }
         } else {
             host.storage.retain(|name, _| !is_of(jail, name));
@@ -408,9 +414,15 @@ fn walk(shape: &Shape, jail: &JailName, stops: &[usize]) -> Result<(), String> {
             continue;
         }
         let told = |e: String| format!("move {} of {jail} to {stop}: {e}", salt + 1);
+        change_properties(&mut world, jail, salt);
+        let values = own_values(&world, jail);
         back_from_everywhere(&world, shape, jail, &stop).map_err(told)?;
         streams_break(&world, shape, jail, &stop).map_err(told)?;
         world = travel(world, shape, jail, &stop, u32::try_from(salt).unwrap()).map_err(told)?;
+        let arrived = own_values(&world, jail);
+        if values != arrived {
+            return Err(told(format!("properties before: {values:?}, and there: {arrived:?}")));
+        }
     }
     let (before, after) = (without_what_may_stay(&start, jail, &home), without_what_may_stay(&world, jail, &home));
     if before != after {

@@ -15,6 +15,7 @@ use crate::plan::keys;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
 use crate::plan::notices;
+use crate::plan::properties;
 use crate::plan::snapshots;
 
 /// One atomic snapshot of all datasets, and each of them in full (or from the snapshot that an earlier run left).
@@ -72,6 +73,7 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
         if moving.older.is_some() && *target == cast.situation.target.dataset {
             steps.push(notices::arriving(cast));
         }
+        steps.extend(properties::make_room(cast, moving));
         // One after the other: each is a stream of its own, which goes on where it broke.
         let mut base = moving.base.clone();
         let mut first = Some((undo, change));
@@ -97,6 +99,7 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             Some((undo, change)) => step.undo(undo).change(change),
             None => step,
         });
+        steps.extend(properties::follow(cast, moving));
     }
     steps.extend(snapshots::let_go(cast));
     steps.push(remember_sent(cast, Phase::Copy, "0"));

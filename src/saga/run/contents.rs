@@ -6,8 +6,10 @@ use super::Yield;
 use crate::effect::Comparison;
 use crate::effect::commands;
 use crate::effect::contents;
+use crate::effect::contents::Difference;
 use crate::effect::contents::Digests;
 use crate::effect::contents::Part;
+use crate::model::DatasetName;
 use crate::ui::event::Event;
 use crate::ui::text;
 
@@ -49,15 +51,14 @@ impl Run<'_> {
     }
 
     /// The first entries that differ. That they cannot be asked for takes nothing from the verdict.
-    async fn name(&self, both: &Comparison, differing: &[Part]) -> Vec<String> {
+    async fn name(&self, both: &Comparison, differing: &[Part]) -> Vec<(DatasetName, Difference)> {
         let mut named = Vec::new();
         for part in differing.iter().take(LOOKED_INTO) {
             let name = part.name();
             let (left, right) = (commands::of_part(&both.left_part, &name), commands::of_part(&both.right_part, &name));
             let (Ok(left), Ok(right)) = tokio::join!(self.command(&left), self.command(&right)) else { break };
             let Some(dataset) = both.source.datasets.get(part.dataset) else { break };
-            let (source, target) = (&both.source.host, &both.target.host);
-            named.extend(contents::differences(&left, &right).iter().map(|d| d.told(dataset, source, target)));
+            named.extend(contents::differences(&left, &right).into_iter().map(|d| (dataset.clone(), d)));
             if named.len() >= NAMED {
                 break;
             }

@@ -53,6 +53,8 @@ mod plans;
 mod promise;
 #[path = "fleet/properties.rs"]
 mod properties;
+#[path = "fleet/rate_limit.rs"]
+mod rate_limit;
 #[path = "fleet/rebalance.rs"]
 mod rebalance;
 #[path = "fleet/refusals.rs"]

@@ -35,6 +35,7 @@ mod show;
 mod takeover;
 mod waiting;
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -53,6 +54,7 @@ use crate::playbook::Transfer;
 use crate::playbook::Verify;
 use crate::playbook::batch::Parallel;
 use crate::playbook::duration_argument;
+use crate::playbook::rate_argument;
 
 /// Moves FreeBSD jails between nodes, address and all.
 #[derive(Debug, Parser)]
@@ -113,6 +115,9 @@ struct How {
     /// Move although nobody may answer for this long, such as 30s; when more is to be expected, the jail is not stopped [default: as fleet.yml says]
     #[arg(long, value_name = "TIME", value_parser = duration_argument)]
     accept_blackout: Option<SignedDuration>,
+    /// Send at most so many bytes a second, such as 20MiB, through this machine while the jail works [default: as fleet.yml says]
+    #[arg(long, value_name = "SIZE", value_parser = rate_argument)]
+    rate_limit: Option<NonZeroU64>,
     /// How the first copy is compared with the source before the jail stops [default: as fleet.yml says]
     #[arg(long, value_name = "WAY", value_enum)]
     verify: Option<Verify>,
@@ -125,6 +130,7 @@ impl How {
             transfer: self.transfer,
             dress_rehearsal,
             accept_blackout: self.accept_blackout,
+            rate_limit: self.rate_limit,
             verify: self.verify,
             ..Options::default()
         }

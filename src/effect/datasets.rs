@@ -1,5 +1,7 @@
 //! What effects on datasets are about: streams, bases, parked copies, keys.
 
+use std::num::NonZeroU64;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -64,6 +66,9 @@ pub struct Transfer {
     pub estimate: Option<u64>,
     /// Which round it is: 0 the first, then increments; `None` for the last one, with the jail stopped.
     pub round: Option<u32>,
+    /// Bytes a second at most; none with the jail stopped.
+    #[serde(default)]
+    pub rate: Option<NonZeroU64>,
     /// Which way the data takes.
     pub way: Way,
     /// The dataset's own `refquota`, which a full stream that was broken does not bring.

@@ -1,5 +1,7 @@
 //! How an effect is carried out: which commands, and how their ends belong together.
 
+use std::num::NonZeroU64;
+
 use crate::effect::command::Command;
 use crate::effect::command::Guard;
 use crate::effect::contents::Listing;
@@ -23,6 +25,8 @@ pub enum Work {
         to: Command,
         /// Bytes expected.
         estimate: Option<u64>,
+        /// Bytes a second at most.
+        rate: Option<NonZeroU64>,
         /// How it goes on when the stream breaks.
         resume: Option<Box<Resume>>,
     },
@@ -108,10 +112,11 @@ impl Work {
         match self {
             Work::Nothing => Work::Nothing,
             Work::Run(commands) => Work::Run(commands.into_iter().map(|c| c.exclusive(guard)).collect()),
-            Work::Pipe { from, to, estimate, resume } => Work::Pipe {
+            Work::Pipe { from, to, estimate, rate, resume } => Work::Pipe {
                 from: from.guarded(guard),
                 to: to.guarded(guard),
                 estimate,
+                rate,
                 resume: resume.map(|r| Box::new(r.guarded(guard))),
             },
             // A program with arguments, and a key.

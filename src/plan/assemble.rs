@@ -137,6 +137,10 @@ pub fn plan_as(
     let count = u64::try_from(moving.len()).unwrap_or(u64::MAX);
     let (source, target) = (&situation.source.node, &situation.target.node);
     let forecast = forecast(&evidence.past, &situation.jail, (source, target), count);
+    if settings.rate_limit.is_some() && evidence.link.is_some() {
+        let text = "nothing of this goes through this machine, so `rate_limit` does not hold it";
+        findings.note("rate-limit", &situation.source.node, text);
+    }
     within_budget(situation, settings, &forecast, &mut findings);
     Ok(Plan {
         format: FORMAT,

@@ -203,6 +203,7 @@ mod tests {
             raw: false,
             estimate: None,
             round,
+            rate: None,
             way: Way::Relay,
             refquota: None,
             volume: false,

@@ -55,6 +55,8 @@ pub mod upkeep;
 pub mod verify;
 pub mod ways;
 
+use std::num::NonZeroU64;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -218,6 +220,15 @@ impl Plan {
     #[must_use]
     pub fn beat_seconds(&self) -> u32 {
         (self.lease / 6).max(1)
+    }
+
+    /// Bytes a second that go over at most while the jail works, when that is limited.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<u64> {
+        self.steps.iter().find_map(|step| match &step.effect {
+            Effect::Transfer(transfer) => transfer.rate.map(NonZeroU64::get),
+            _ => None,
+        })
     }
 
     /// The same plan in other hands: every script asks for the new owner.

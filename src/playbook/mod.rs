@@ -53,6 +53,7 @@ pub use publish::Outside;
 pub use publish::Proto;
 pub use publish::Publish;
 pub use read::options::duration_argument;
+pub use read::options::rate_argument;
 pub use rebalance::Rebalance;
 pub use render::Look;
 pub use report::Kind;

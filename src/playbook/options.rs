@@ -1,5 +1,7 @@
 //! How a jail is moved: options that the fleet, a jail, a playbook, a move and the command line can each set.
 
+use std::num::NonZeroU64;
+
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::Serialize;
@@ -66,6 +68,11 @@ pub struct Options {
     #[serde(default)]
     #[schemars(with = "Option<DurationText>")]
     pub accept_blackout: Option<SignedDuration>,
+    /// Send at most so many bytes a second through the machine that runs jailferry as long as the jail works, such as
+    /// `20MiB`; what is left when it has stopped goes as fast as it can. Without it, no limit.
+    #[serde(default)]
+    #[schemars(with = "Option<SizeText>")]
+    pub rate_limit: Option<NonZeroU64>,
     /// Start a clone of the copy at the target, without a way out, and ask it the jail's checks before the jail stops.
     /// Without it, `false`.
     #[serde(default)]
@@ -92,6 +99,7 @@ impl Options {
             keep: self.keep.or(lower.keep),
             lease: self.lease.or(lower.lease),
             accept_blackout: self.accept_blackout.or(lower.accept_blackout),
+            rate_limit: self.rate_limit.or(lower.rate_limit),
             dress_rehearsal: self.dress_rehearsal.or(lower.dress_rehearsal),
             verify: self.verify.or(lower.verify),
         }
@@ -108,6 +116,7 @@ impl Options {
             keep: self.keep,
             lease: self.lease.and_then(|l| u32::try_from(l.as_secs()).ok()).unwrap_or(30),
             accept_blackout: self.accept_blackout,
+            rate_limit: self.rate_limit,
             dress_rehearsal: self.dress_rehearsal.unwrap_or(false),
             verify: self.verify.unwrap_or_default(),
         }
@@ -129,6 +138,9 @@ pub struct Settings {
     pub lease: u32,
     /// The longest predicted blackout that does not refuse the move; `None` for any.
     pub accept_blackout: Option<SignedDuration>,
+    /// Bytes a second through this machine while the jail works, at most.
+    #[serde(default)]
+    pub rate_limit: Option<NonZeroU64>,
     /// Is a clone tried at the target before the jail stops?
     #[serde(default)]
     pub dress_rehearsal: bool,

@@ -4,6 +4,7 @@
 //! pipes bound what is under way, so memory stays flat at any size and a slow receiver slows the sender.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio::time::sleep_until;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
 
@@ -26,6 +28,7 @@ use crate::remote::failure::RemoteError;
 use crate::remote::failure::classify;
 use crate::remote::hosts::Host;
 use crate::remote::hosts::Hosts;
+use crate::remote::pace::Pace;
 use crate::remote::run;
 
 /// Bytes read at once.
@@ -37,6 +40,21 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How often the watchdog's time the ends have for themselves once the last byte has gone through: a receiver still
 /// writes what is on its way, and waits for its pool.
 pub(crate) const CLOSING: u32 = 3;
+
+/// What bounds a copy, besides the time that its commands have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The time in which no byte moves.
+    pub watchdog: Duration,
+    /// Bytes a second, at most.
+    pub rate: Option<NonZeroU64>,
+}
+
+impl From<Duration> for Bounds {
+    fn from(watchdog: Duration) -> Bounds {
+        Bounds { watchdog, rate: None }
+    }
+}
 
 /// A copy that is done: both ends ended with status 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +152,7 @@ enum Flow {
 impl Hosts {
     /// Sends the standard output of `from` into the standard input of `to`.
     ///
-    /// `progress` hears the bytes so far after each piece. `watchdog` bounds the time in which no byte moves.
+    /// `progress` hears the bytes so far after each piece.
     ///
     /// # Errors
     /// [`CopyError`] when either command failed, or nothing moved for the watchdog's time.
@@ -143,8 +161,10 @@ impl Hosts {
         from: &Command,
         to: &Command,
         mut progress: impl FnMut(u64) + Send,
-        watchdog: Duration,
+        bounds: impl Into<Bounds>,
     ) -> Result<Copied, CopyError> {
+        let bounds = bounds.into();
+        let watchdog = bounds.watchdog;
         if to.stdin().is_some() {
             return Err(CopyError::early(Cause::ScriptAsTarget));
         }
@@ -177,7 +197,7 @@ impl Hosts {
             let (Some(mut out), Some(mut into)) = pipes else {
                 return Flow::Broken(std::io::Error::other("no pipes"));
             };
-            let relayed = relay(&mut out, &mut into, receiver_gone, watchdog, |count| {
+            let relayed = relay(&mut out, &mut into, receiver_gone, bounds, |count| {
                 bytes += count;
                 progress(bytes);
             });
@@ -258,10 +278,11 @@ async fn relay(
     from: &mut ChildStdout,
     to: &mut ChildStdin,
     mut receiver_gone: watch::Receiver<bool>,
-    watchdog: Duration,
+    Bounds { watchdog, rate }: Bounds,
     mut count: impl FnMut(u64),
 ) -> Flow {
-    let mut buffer = vec![0; BUFFER];
+    let mut pace = rate.map(|rate| Pace::new(rate, Instant::now()));
+    let mut buffer = vec![0; pace.as_ref().map_or(BUFFER, |pace| pace.piece(BUFFER))];
     loop {
         let read = tokio::select! {
             biased;
@@ -291,6 +312,9 @@ async fn relay(
                     count(written as u64);
                 }
             }
+        }
+        if let Some(pace) = &mut pace {
+            sleep_until(pace.sent(length as u64, Instant::now())).await;
         }
     }
 }

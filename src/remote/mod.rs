@@ -11,9 +11,11 @@ pub mod failure;
 pub mod hosts;
 pub mod log;
 mod master;
+mod pace;
 mod ready;
 pub mod run;
 
+pub use copy::Bounds;
 pub use copy::Cause;
 pub use copy::Copied;
 pub use copy::CopyError;

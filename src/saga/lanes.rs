@@ -88,6 +88,7 @@ mod tests {
             raw: false,
             estimate: None,
             round: None,
+            rate: None,
             way: Way::Relay,
             refquota: None,
             volume: false,

@@ -79,7 +79,8 @@ fn one(path: &Path) -> Option<(Timestamp, PastMove)> {
         datasets: measured.datasets,
         blackout,
         terms: measured.terms,
-        copied: measured.rounds.first().copied().unwrap_or_default(),
+        // How fast a limited copy went tells nothing of the next.
+        copied: measured.rounds.first().copied().filter(|_| measured.rate_limit.is_none()).unwrap_or_default(),
     };
     (finished.outcome == "moved").then_some((at, past))
 }

@@ -137,6 +137,9 @@ pub struct Measured {
     pub terms: Terms,
     /// Bytes and milliseconds of each round of copying, the first copy first.
     pub rounds: Vec<(u64, u64)>,
+    /// Bytes a second that these went at most, when that was limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<u64>,
 }
 
 /// A journal that has been read: the run as far as it got.

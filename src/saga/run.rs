@@ -230,9 +230,9 @@ impl<'a> Run<'a> {
             }
             if step.phase == Phase::Arm
                 && self.started.iter().all(|i| self.is_before(*i, Phase::Arm))
-                && let Some(behind) = self.rounds.behind(self.plan.precopy_until)
+                && let Some(behind) = self.rounds.behind(self.plan.precopy_until, self.plan.rate_limit())
             {
-                let predicted = self.plan.forecast.with_data(behind.left);
+                let predicted = self.plan.forecast.with_data(behind.left(self.plan.forecast.carries));
                 if let Some(accepted) = self.plan.accept_blackout.filter(|accepted| predicted > *accepted) {
                     return self.unwind(index, behind.too_long(predicted, accepted)).await;
                 }
@@ -382,6 +382,7 @@ impl<'a> Run<'a> {
             datasets: self.plan.steps.iter().filter(of_the_rest).count() as u64,
             terms: self.terms.terms()?,
             rounds: self.rounds.measured(),
+            rate_limit: self.plan.rate_limit(),
         })
     }
 

@@ -196,12 +196,14 @@ pub fn essence(plan: &Plan, paint: Paint) -> String {
 /// What is expected, and why.
 fn blackout(plan: &Plan) -> String {
     let forecast = &plan.forecast;
-    let copy = |rate: u64| {
+    let copy = |(rate, why): (u64, &str)| {
         let milliseconds = u128::from(plan.bytes) * 1000 / u128::from(rate.max(1));
         let length = seconds(u64::try_from(milliseconds).unwrap_or(u64::MAX));
-        format!("copy about {length} ({}/s, as before), ", bytes(rate))
+        format!("copy about {length} ({}/s, {why}), ", bytes(rate))
     };
-    let copy = forecast.carries.map(copy).unwrap_or_default();
+    let measured = forecast.carries.map(|rate| (rate, "as before"));
+    let limited = plan.rate_limit().map(|rate| (rate, "as `rate_limit` says"));
+    let copy = measured.into_iter().chain(limited).min().map(copy).unwrap_or_default();
     format!("{copy}blackout about {} ({})", seconds(plan.predicted_blackout), forecast.why(&plan.jail))
 }
 

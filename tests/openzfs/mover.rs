@@ -99,6 +99,7 @@ impl<'a> Mover<'a> {
             raw: part.raw,
             estimate: None,
             round: Some(0),
+            rate: None,
             way: Way::Relay,
             volume: part.source.volume,
         }

@@ -238,7 +238,7 @@ pub(super) fn transfer(transfer: &Transfer) -> Work {
     let from = Command::argv(&transfer.from, TRANSFER, argv.iter().cloned()).whole();
     let (to, estimate, resume) = (receive(transfer), transfer.estimate, resume::resume(transfer));
     match &transfer.way {
-        Way::Relay => Work::Pipe { from, to, estimate, resume },
+        Way::Relay => Work::Pipe { from, to, estimate, rate: transfer.rate, resume },
         Way::Direct { direct, number, .. } => {
             Work::Direct { send: direct.send(&argv, *number, TRANSFER), from, to, estimate, resume }
         }
@@ -437,7 +437,13 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
         let from = Command::argv(&back.from, TRANSFER, argv).whole();
         let stream = Stream { from: &back.from, dataset, to: &back.to, into, label: &back.label, refquota: None };
         let resume = stream.resume(None, resume::TRIES);
-        parts.push(Work::Pipe { from, to: resume.to.clone(), estimate: None, resume: Some(Box::new(resume)) });
+        parts.push(Work::Pipe {
+            from,
+            to: resume.to.clone(),
+            estimate: None,
+            rate: None,
+            resume: Some(Box::new(resume)),
+        });
     }
     parts.push(run(&back.to, format!("for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));
     Work::Sequence(parts)
@@ -461,6 +467,7 @@ mod tests {
             raw: false,
             estimate: None,
             round: Some(0),
+            rate: None,
             way: Way::Relay,
             refquota: None,
             volume: false,

@@ -206,6 +206,8 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         owner: (moving.target.dataset == cast.situation.target.dataset).then(|| cast.owner.clone()),
         raw: moving.raw,
         round,
+        // With the jail stopped every second counts.
+        rate: round.and(cast.settings.rate_limit),
         way: Way::Relay,
         volume: moving.source.volume,
     }

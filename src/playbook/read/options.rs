@@ -1,5 +1,7 @@
 //! Reads what fleets, jails, playbooks and moves have in common: options, lengths of time, sizes, free text.
 
+use std::num::NonZeroU64;
+
 use bytesize::ByteSize;
 use jiff::SignedDuration;
 use jiff::Span;
@@ -28,6 +30,7 @@ pub(crate) fn options(fields: &mut Fields<'_>, findings: &mut Findings) -> Optio
         keep: fields.get("keep").and_then(|n| duration(n, findings)),
         lease: fields.get("lease").and_then(|n| lease(n, findings)),
         accept_blackout: fields.get("accept_blackout").and_then(|n| duration(n, findings)),
+        rate_limit: fields.get("rate_limit").and_then(|n| scalar(n, "bytes a second", findings, rate)),
         dress_rehearsal: fields.get("dress_rehearsal").and_then(|n| choice(n, "true or false", YES_OR_NO, findings)),
         verify: fields.get("verify").and_then(|n| choice(n, "a way to compare the copy", VERIFY, findings)),
     }
@@ -52,8 +55,7 @@ pub(crate) fn duration(node: &Located, findings: &mut Findings) -> Option<Signed
 /// # Errors
 /// Why it is no length of time, on one line.
 pub fn duration_argument(text: &str) -> Result<SignedDuration, String> {
-    length_of_time(text)
-        .map_err(|problem| [problem.label].into_iter().chain(problem.hints).collect::<Vec<_>>().join("; "))
+    length_of_time(text).map_err(on_one_line)
 }
 
 fn length_of_time(text: &str) -> Result<SignedDuration, Problem> {
@@ -94,14 +96,40 @@ pub(crate) fn timeout(node: &Located, findings: &mut Findings) -> Option<SignedD
 
 /// A number of bytes such as `16MiB`.
 pub(crate) fn size(node: &Located, findings: &mut Findings) -> Option<u64> {
-    scalar(node, "a number of bytes", findings, |text| {
-        let problem = |label: &str| Problem::new(format!("`{text}` is not a number of bytes"), label);
-        if text.len() > 40 {
-            return Err(problem("such as 512KiB, 16MiB or 1GiB"));
-        }
-        let size: ByteSize = text.parse().map_err(|_| problem("such as 512KiB, 16MiB or 1GiB"))?;
-        if size.as_u64() == 0 { Err(problem("must be more than nothing")) } else { Ok(size.as_u64()) }
-    })
+    scalar(node, "a number of bytes", findings, number_of_bytes).map(NonZeroU64::get)
+}
+
+/// The least `rate_limit`, in bytes a second.
+const SLOWEST: u64 = 64 << 10;
+
+/// How much may go over in a second, on a command line.
+///
+/// # Errors
+/// Why it is no rate, on one line.
+pub fn rate_argument(text: &str) -> Result<NonZeroU64, String> {
+    rate(text).map_err(on_one_line)
+}
+
+fn rate(text: &str) -> Result<NonZeroU64, Problem> {
+    let rate = number_of_bytes(text)?;
+    if rate.get() >= SLOWEST {
+        return Ok(rate);
+    }
+    let problem = Problem::new(format!("`{text}` is too little for a second"), "at least 64KiB");
+    Err(problem.hint("write it with its unit, such as 20MiB"))
+}
+
+fn number_of_bytes(text: &str) -> Result<NonZeroU64, Problem> {
+    let problem = |label: &str| Problem::new(format!("`{text}` is not a number of bytes"), label);
+    if text.len() > 40 {
+        return Err(problem("such as 512KiB, 16MiB or 1GiB"));
+    }
+    let size: ByteSize = text.parse().map_err(|_| problem("such as 512KiB, 16MiB or 1GiB"))?;
+    NonZeroU64::new(size.as_u64()).ok_or_else(|| problem("must be more than nothing"))
+}
+
+fn on_one_line(problem: Problem) -> String {
+    [problem.label].into_iter().chain(problem.hints).collect::<Vec<_>>().join("; ")
 }
 
 /// Free text that ends up in a command or beside one: no control characters, no endless text.

@@ -163,11 +163,12 @@ impl Run<'_> {
                     () = stop.asked_to() => Err(StepError::TurnedRound),
                 }
             }
-            Work::Pipe { from, to, estimate, resume } => {
-                self.stream(number, &Ends { direct: None, from, to }, *estimate, resume.as_deref()).await
+            Work::Pipe { from, to, estimate, rate, resume } => {
+                self.stream(number, &Ends { direct: None, from, to, rate: *rate }, *estimate, resume.as_deref()).await
             }
             Work::Direct { send, from, to, estimate, resume } => {
-                self.stream(number, &Ends { direct: Some(send), from, to }, *estimate, resume.as_deref()).await
+                self.stream(number, &Ends { direct: Some(send), from, to, rate: None }, *estimate, resume.as_deref())
+                    .await
             }
             Work::AdmitKey { make, direct, receives, .. } => {
                 let made = self.command(make).await?;

@@ -53,7 +53,8 @@ impl Rounds {
 
     /// Where the copy stands before the jail stops, when the last round still sent more than it should have. What the
     /// last round sent was written while the one before it was on its way.
-    pub(super) fn behind(&self, until: u64) -> Option<Behind> {
+    /// `limit`: bytes a second that may go over.
+    pub(super) fn behind(&self, until: u64, limit: Option<u64>) -> Option<Behind> {
         let [.., before, last] = self.0.as_slice() else { return None };
         if last.bytes <= until {
             return None;
@@ -64,9 +65,10 @@ impl Rounds {
         };
         Some(Behind {
             bytes: last.bytes,
-            left: text::milliseconds(last.took),
+            took: text::milliseconds(last.took),
             writes: pace(last.bytes, before.took),
             carries: pace(last.bytes, last.took),
+            limit,
         })
     }
 }
@@ -76,18 +78,29 @@ impl Rounds {
 pub(super) struct Behind {
     /// What the last round sent.
     bytes: u64,
-    /// Milliseconds that it took; with the jail stopped, about as much is left.
-    pub(super) left: u64,
+    /// Milliseconds that it took.
+    took: u64,
     /// Bytes that the jail writes in a second.
     writes: u64,
     /// Bytes that go over in a second.
     carries: u64,
+    /// Bytes that may, at most.
+    limit: Option<u64>,
 }
 
 /// What an administrator can do about it. rctl(8) needs kern.racct.enable=1 in loader.conf(5).
 const CHOICES: &str = "let the jail write less (rctl -a jail:NAME:writebps:throttle=AMOUNT on its host), choose a quieter hour or `transfer: direct`, allow other rounds (`precopy:` in fleet.yml)";
 
 impl Behind {
+    /// Milliseconds that what is left takes with the jail stopped: about as much as the last round sent, and without the
+    /// limit. `carries`: bytes a second that went over in earlier moves.
+    pub(super) fn left(&self, carries: Option<u64>) -> u64 {
+        match (self.limit, carries) {
+            (Some(_), Some(carries)) => (self.bytes.saturating_mul(1000) / carries.max(1)).min(self.took),
+            _ => self.took,
+        }
+    }
+
     /// What to say before the jail stops.
     pub(super) fn told(&self, predicted: u64) -> String {
         format!(
@@ -113,10 +126,14 @@ impl Behind {
         } else {
             "slower than it goes over, so that more rounds would leave less"
         };
+        let limit = match self.limit {
+            Some(limit) => format!(" (`rate_limit` allows {}/s until the jail has stopped)", text::bytes(limit)),
+            None => String::new(),
+        };
         format!(
-            "the last round still sent {} in {}: the jail writes about {}/s, and about {}/s go over; it writes {verdict}",
+            "the last round still sent {} in {}: the jail writes about {}/s, and about {}/s go over{limit}; it writes {verdict}",
             text::bytes(self.bytes),
-            text::duration(self.left),
+            text::duration(self.took),
             text::bytes(self.writes),
             text::bytes(self.carries),
         )
@@ -153,11 +170,16 @@ mod tests {
     #[test]
     fn a_jail_that_writes_faster_than_the_link_is_told_with_figures() {
         let until = 16 << 20;
-        assert_eq!(rounds(&[(400, 40)]).behind(until), None);
-        assert_eq!(rounds(&[(400, 40), (10, 1)]).behind(until), None);
-        let told = rounds(&[(400, 40), (480, 48), (600, 60)]).behind(until).unwrap().told(63_000);
+        assert_eq!(rounds(&[(400, 40)]).behind(until, None), None);
+        assert_eq!(rounds(&[(400, 40), (10, 1)]).behind(until, None), None);
+        let told = rounds(&[(400, 40), (480, 48), (600, 60)]).behind(until, None).unwrap().told(63_000);
         assert!(told.starts_with("the last round still sent 600.0 MiB in 1 min 00 s: the jail writes about 12.5 MiB/s, and about 10.0 MiB/s go over; it writes faster"), "{told}");
-        let slower = rounds(&[(400, 40), (80, 8), (40, 4)]).behind(until).unwrap().too_long(7_000, 5_000);
+        let limited = rounds(&[(400, 40), (480, 48), (600, 60)]).behind(until, Some(10 << 20)).unwrap();
+        assert!(
+            limited.told(6_000).contains("go over (`rate_limit` allows 10.0 MiB/s until the jail has stopped); it")
+        );
+        assert_eq!((limited.left(None), limited.left(Some(100 << 20))), (60_000, 6_000));
+        let slower = rounds(&[(400, 40), (80, 8), (40, 4)]).behind(until, None).unwrap().too_long(7_000, 5_000);
         assert!(slower.contains("for about 7.0 s, and 5.0 s are accepted. The jail was not stopped."), "{slower}");
         assert!(slower.contains("about 5.0 MiB/s, and about 10.0 MiB/s go over; it writes slower"), "{slower}");
     }

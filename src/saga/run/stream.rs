@@ -1,6 +1,7 @@
 //! Transfers, and how they go on when their stream breaks: the target is asked what it has kept, the source whether that
 //! is a part of this very snapshot, and only the rest is sent.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use crate::effect::command::Command;
 use crate::effect::resume::Kept;
 use crate::effect::resume::Meaning;
 use crate::effect::resume::Resume;
+use crate::remote::Bounds;
 use crate::remote::Cause;
 use crate::remote::Copied;
 use crate::remote::CopyError;
@@ -40,6 +42,8 @@ pub(super) struct Ends<'a> {
     pub(super) direct: Option<&'a Command>,
     pub(super) from: &'a Command,
     pub(super) to: &'a Command,
+    /// Bytes a second through this machine, at most.
+    pub(super) rate: Option<NonZeroU64>,
 }
 
 /// What is sent next.
@@ -125,7 +129,7 @@ impl Run<'_> {
         let progress = self.progress(number, ends.to, kept, total);
         match direct {
             Some(send) => self.hosts.send_direct(send, from, to, progress, WATCHDOG).await,
-            None => self.hosts.copy(from, to, progress, WATCHDOG).await,
+            None => self.hosts.copy(from, to, progress, Bounds { watchdog: WATCHDOG, rate: ends.rate }).await,
         }
     }
 

@@ -9,5 +9,7 @@ mod bench;
 mod home;
 #[path = "openzfs/mover.rs"]
 mod mover;
+#[path = "openzfs/properties.rs"]
+mod properties;
 #[path = "openzfs/reports.rs"]
 mod reports;

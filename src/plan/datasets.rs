@@ -127,7 +127,51 @@ pub fn moves(
             refquota,
         });
     }
+    if !stale {
+        gone_meanwhile(situation, there, target, &moves, findings);
+    }
     moves
+}
+
+/// Datasets of the older copy that the source has no longer: destroyed there or renamed since. Left where they are they
+/// would belong to the jail again, and travel with it. Whoever took them away at the source decides about them here.
+fn gone_meanwhile(
+    situation: &Situation,
+    there: &TargetFacts,
+    target: &HostFacts,
+    moves: &[DatasetMove],
+    findings: &mut Findings,
+) {
+    let (node, root) = (&situation.target.node, &situation.target.dataset);
+    // Of a place that is not ours something else is said.
+    if !moves.iter().any(|m| m.target.dataset == *root && m.older.is_some()) {
+        return;
+    }
+    let mut tops: Vec<&DatasetName> = Vec::new();
+    for dataset in &there.datasets {
+        let known = moves.iter().any(|m| m.target.dataset == dataset.name);
+        if known || !dataset.name.is_within(root) || tops.iter().any(|top| dataset.name.is_within(top)) {
+            continue;
+        }
+        tops.push(&dataset.name);
+    }
+    for top in tops {
+        let rest = top.as_str().strip_prefix(root.as_str()).unwrap_or_default().replace('/', "-");
+        let whose = match target.dataset(top).and_then(|d| d.run.as_ref()) {
+            Some(run) => format!("run {run} left it there"),
+            None => "it is none that jailferry left there".to_owned(),
+        };
+        findings.error(
+            "copy-has-more",
+            node,
+            format!(
+                "{top} on {node} is below the older copy of jail {}, and {} has no such dataset any more ({whose}): it would belong to the jail again",
+                situation.jail, situation.source.node
+            ),
+            Fix::new("put it out of the jail's place; look at it before it is destroyed")
+                .run(format!("zfs rename {top} {root}{rest}.old")),
+        );
+    }
 }
 
 /// The snapshot that a dataset is a clone of, when the target has it outside of the jail's own place.

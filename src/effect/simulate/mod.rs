@@ -380,6 +380,8 @@ impl World {
 }
 
 #[cfg(test)]
+mod older_copy_tests;
+#[cfg(test)]
 mod reboot_tests;
 #[cfg(test)]
 mod schedule_tests;

@@ -38,17 +38,22 @@ use crate::saga::direction::Direction;
 use crate::saga::direction::direction;
 use crate::saga::direction::from_hosts;
 
-/// The plan that jailferry would make in that world.
+/// The plan that jailferry would make in that world, and carry out.
 pub(super) fn plan(world: &World, shape: &Shape, jail: &JailName, target: &NodeName, salt: u32) -> Plan {
+    let plan = try_plan(world, shape, jail, target, salt);
+    let errors: Vec<_> = plan.findings.iter().filter(|f| f.severity == crate::plan::Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    plan
+}
+
+/// The plan with whatever speaks against it.
+pub(super) fn try_plan(world: &World, shape: &Shape, jail: &JailName, target: &NodeName, salt: u32) -> Plan {
     let fleet = shape.fleet();
     let (evidence, situation, findings) = world.evidence(&fleet, jail, target);
     let Some(situation) = situation else { panic!("{:#?}", findings.into_sorted()) };
     let settings = Options { dress_rehearsal: Some(true), verify: Some(Verify::Deep), ..Options::default() }.settle();
     let made = assemble::plan(&evidence, &situation, &settings, &tester(), &salt.to_string(), findings);
-    let plan = made.unwrap_or_else(|findings| panic!("{findings:#?}"));
-    let errors: Vec<_> = plan.findings.iter().filter(|f| f.severity == crate::plan::Severity::Error).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
-    plan
+    made.unwrap_or_else(|findings| panic!("{findings:#?}"))
 }
 
 /// Applies an effect, and once more: found done already, except a stream, which can only be received once.

@@ -306,6 +306,18 @@ fn base_of(
             Fix::new("unmount it").run(format!("zfs unmount {into}")),
         );
     }
+    if target.dataset(into).is_some_and(|d| !d.readonly) {
+        // It was when the run left it: somebody has used it, or still does.
+        findings.error(
+            "copy-writable",
+            node,
+            format!(
+                "{into} on {node}, an older copy left by run {mark}, is not read-only any more: what was written there since goes when it is brought up to date"
+            ),
+            Fix::new("look at what was written there and take it elsewhere; then let it go")
+                .run(format!("zfs set readonly=on {into}")),
+        );
+    }
     // Without a common snapshot the whole old copy is put aside (see `stale_copy`), and this one starts from nothing.
     let Some(base) = common_base(&dataset.snapshots, &existing.snapshots) else { return (Base::Nothing, None) };
     let theirs = existing.snapshots.iter().find(|s| s.guid == base.guid);

@@ -17,7 +17,7 @@ pub(super) fn change_properties(world: &mut World, jail: &JailName, stop: usize)
         let storage = &mut world.hosts.get_mut(&node).unwrap().storage;
         for (_, dataset) in storage.iter_mut().filter(|(name, _)| is_of(jail, name)) {
             dataset.local.insert(SOMEBODYS.to_owned(), stop.to_string());
-            dataset.local.insert("quota".to_owned(), if stop % 2 == 0 { "0" } else { "1000" }.to_owned());
+            dataset.local.insert("quota".to_owned(), if stop.is_multiple_of(2) { "0" } else { "1000" }.to_owned());
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::effect::contents::Difference;
 use crate::effect::contents::Digests;
 use crate::effect::contents::Part;
 use crate::model::DatasetName;
+use crate::model::NodeName;
 use crate::ui::event::Event;
 use crate::ui::text;
 
@@ -23,11 +24,10 @@ impl Run<'_> {
     /// Tells what was compared, or what differs.
     pub(super) async fn compare_contents(&self, both: &Comparison) -> Result<Yield, StepError> {
         let (left, right) = tokio::join!(self.command(&both.left), self.command(&both.right));
-        let read = |text: String, host: &crate::model::NodeName| {
-            Digests::read(&text).map_err(|e| StepError::Contents(format!("{host}: {e}")))
-        };
+        let read = |text: String, host: &NodeName| Digests::read(&text).map_err(|e| format!("{host}: {e}"));
         let (source, target) = (&both.source.host, &both.target.host);
-        let (ours, theirs) = (read(left?, source)?, read(right?, target)?);
+        let ours = read(left?, source).map_err(StepError::Contents)?;
+        let theirs = read(right?, target).map_err(StepError::Contents)?;
         if ours.is_empty() {
             return Err(StepError::Contents(format!("{source} has listed nothing")));
         }

@@ -16,6 +16,9 @@ const BLOB: u64 = 100 << 20;
 /// Of that, bytes a try must have carried itself before it is struck: what went before it tells nothing about whether it runs.
 const CARRIED: u64 = 4 << 20;
 
+/// Moves through this machine, slow enough for a strike to come in time.
+const SLOWLY: [&str; 7] = ["migrate", "web", "big", "--yes", "--json", "--rate-limit", "16MiB"];
+
 /// Moves in which a strike may come too late.
 const MOST_TRIES: usize = 6;
 
@@ -128,8 +131,7 @@ fn a_relayed_transfer_goes_on_behind_every_kind_of_break() {
     let Some(fleet) = Fleet::lab("a_relayed_transfer_goes_on_behind_every_kind_of_break") else { return };
     fill(&fleet);
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
-    let args = ["migrate", "web", "big", "--yes", "--json"];
-    let told = struck_in_time(&fleet, &args, &[10 << 20, 25 << 20, 40 << 20], |strike| match strike {
+    let told = struck_in_time(&fleet, &SLOWLY, &[10 << 20, 25 << 20, 40 << 20], |strike| match strike {
         0 => kill(&fleet, "spare", SENDS),
         1 => kill(&fleet, "big", RECEIVES),
         // Every connection of big is cut, this one too; a new one is let in.
@@ -146,9 +148,8 @@ fn a_link_that_is_away_for_a_while_is_waited_for() {
     fill(&fleet);
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     let lab = fleet.in_lab();
-    let args = ["migrate", "web", "big", "--yes", "--json"];
     let told = std::thread::scope(|scope| {
-        struck(&fleet, &args, &[40 << 20], |_| {
+        struck(&fleet, &SLOWLY, &[40 << 20], |_| {
             let cut = lab.fault("big", &["--match", "hostname"], "cut");
             drop(fleet.try_sh("big", "hostname"));
             scope.spawn(|| {
@@ -188,8 +189,7 @@ fn what_is_given_up_leaves_nothing_at_the_target() {
     fill(&fleet);
     let before = fleet.states();
     let lab = fleet.in_lab();
-    let args = ["migrate", "web", "big", "--yes", "--json"];
-    let Struck { events, status, said, hits } = struck(&fleet, &args, &[40 << 20], |_| {
+    let Struck { events, status, said, hits } = struck(&fleet, &SLOWLY, &[40 << 20], |_| {
         // From now on a receive that begins is killed before it has read anything.
         lab.fault("big", &["--match", "zfs receive -s -u jfpool/jails/web@"], "kill:zfs receive -s -u jfpool");
         kill(&fleet, "big", RECEIVES)

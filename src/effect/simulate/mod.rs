@@ -17,6 +17,7 @@ mod leases;
 mod network;
 pub(crate) mod pf;
 mod storage;
+mod streams;
 mod understudy;
 
 use std::collections::BTreeMap;
@@ -379,6 +380,8 @@ impl World {
     }
 }
 
+#[cfg(test)]
+mod fleets;
 #[cfg(test)]
 mod older_copy_tests;
 #[cfg(test)]

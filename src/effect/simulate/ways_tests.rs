@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use crate::configuration::jail_conf::ways;
 use crate::effect::simulate::World;
+use crate::effect::simulate::fleets::a_fleet;
 use crate::effect::simulate::invariants::running_copies;
-use crate::effect::simulate::tests::a_fleet;
 use crate::effect::simulate::tests::plan;
 use crate::model::JailName;
 use crate::model::NodeName;

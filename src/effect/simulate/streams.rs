@@ -1,0 +1,203 @@
+//! Snapshots of trees, streams between hosts, and the proof that they arrived.
+
+use crate::effect::Base;
+use crate::effect::BringBack;
+use crate::effect::Transfer;
+use crate::effect::commands::OWNER_PROPERTY;
+use crate::effect::commands::RUN_PROPERTY;
+use crate::effect::commands::STATE_PROPERTY;
+use crate::effect::simulate::Dataset;
+use crate::effect::simulate::Host;
+use crate::effect::simulate::Snapshot;
+use crate::effect::simulate::World;
+use crate::effect::simulate::refused;
+use crate::effect::simulate::storage::Done;
+use crate::effect::simulate::storage::no_snapshot;
+use crate::model::DatasetName;
+use crate::model::Guid;
+use crate::model::NodeName;
+use crate::model::Notice;
+use crate::model::SnapshotLabel;
+use crate::model::SnapshotName;
+use crate::model::Standing;
+
+impl World {
+    pub(super) fn snapshot(&mut self, host: &NodeName, root: &DatasetName, label: &SnapshotLabel) -> Done {
+        if self.host(host)?.dataset(root)?.at(label).is_some() {
+            return Ok(());
+        }
+        let tree = || self.hosts.get(host).into_iter().flat_map(|h| &h.storage).filter(|(n, _)| n.is_within(root));
+        if let Some((name, _)) = tree().find(|(_, dataset)| dataset.at(label).is_some()) {
+            return refused(format!("{name}@{label}: dataset already exists"));
+        }
+        let names: Vec<DatasetName> = tree().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let number = self.tick();
+            let dataset = self.host_mut(host)?.dataset_mut(&name)?;
+            dataset.snapshots.push(Snapshot {
+                label: label.clone(),
+                guid: Guid(0x5000_0000 + number),
+                createtxg: number,
+                holds: Default::default(),
+                content: dataset.content,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn transfer(&mut self, transfer: &Transfer) -> Done {
+        self.send(
+            (&transfer.from, &transfer.dataset),
+            (&transfer.to, &transfer.into),
+            &transfer.base,
+            &transfer.label,
+            Some(transfer),
+        )
+    }
+
+    /// The same, but the stream breaks when a part of it has arrived.
+    #[cfg(test)]
+    pub(super) fn break_off(&mut self, transfer: &Transfer) -> Done {
+        let (clock, before) = (self.clock, self.host(&transfer.to)?.storage.get(&transfer.into).cloned());
+        self.transfer(transfer)?;
+        self.clock = clock;
+        let host = self.host_mut(&transfer.to)?;
+        let dataset = host.dataset_mut(&transfer.into)?;
+        let Some(arriving) = dataset.snapshots.pop() else { return Ok(()) };
+        dataset.content = before.map_or(0, |b| b.content);
+        dataset.partial = Some(arriving.guid);
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        (from, name): (&NodeName, &DatasetName),
+        (to, into): (&NodeName, &DatasetName),
+        base: &Base,
+        label: &SnapshotLabel,
+        transfer: Option<&Transfer>,
+    ) -> Done {
+        let source = self.host(from)?.dataset(name)?.clone();
+        let Some(sent) = source.at(label) else { return no_snapshot(name, label) };
+        let origin = match base {
+            Base::Origin { here, there } => {
+                let guid = |host: &Host, name: &SnapshotName| {
+                    host.storage.get(&name.dataset).and_then(|d| d.at(&name.label)).map(|s| s.guid)
+                };
+                let (ours, theirs) = (guid(self.host(from)?, here), guid(self.host(to)?, there));
+                if ours.is_none() || ours != theirs {
+                    return refused(format!("local origin for clone {into} does not exist"));
+                }
+                Some(there.to_string())
+            }
+            Base::Nothing | Base::Snapshot(_) | Base::Bookmark(_) => None,
+        };
+        let base = match base {
+            Base::Nothing | Base::Origin { .. } => None,
+            Base::Snapshot(base) => match source.at(base) {
+                Some(found) => Some(found.guid),
+                None => return no_snapshot(name, base),
+            },
+            Base::Bookmark(base) => match source.bookmarks.get(base) {
+                Some(guid) => Some(*guid),
+                None => return refused(format!("{name}#{base}: no such bookmark")),
+            },
+        };
+        let number = self.tick();
+        let arrived = Snapshot { createtxg: number, holds: Default::default(), ..sent.clone() };
+        let host = self.host_mut(to)?;
+        if transfer.is_some() && host.storage.get(into).is_some_and(|d| d.partial.is_some_and(|p| p != sent.guid)) {
+            host.abort_receive(into)?;
+        }
+        let Some(base) = base else {
+            if let Some(dataset) = host.storage.get_mut(into) {
+                if dataset.partial != Some(arrived.guid) {
+                    return refused(format!("destination {into} exists"));
+                }
+                dataset.partial = None;
+                dataset.content = arrived.content;
+                dataset.snapshots.push(arrived);
+                return Ok(());
+            }
+            let parent = into.as_str().rsplit_once('/').and_then(|(p, _)| DatasetName::new(p).ok());
+            if parent.is_none_or(|p| !host.storage.contains_key(&p)) {
+                return refused(format!("parent of {into} does not exist"));
+            }
+            let mut received = source.received.clone();
+            received.extend(source.local.clone());
+            received.remove("mountpoint");
+            let mut local = std::collections::BTreeMap::new();
+            local.insert("readonly".to_owned(), "on".to_owned());
+            if source.like.kind == crate::facts::DatasetKind::Filesystem {
+                local.insert("canmount".to_owned(), "noauto".to_owned());
+            }
+            if let Some(Transfer { run, owner, from, .. }) = transfer {
+                local.insert(RUN_PROPERTY.to_owned(), run.to_string());
+                if let Some(owner) = owner {
+                    let (standing, peer) = (Standing::Arriving, Some(from.clone()));
+                    let notice = Notice { run: run.clone(), owner: None, standing, peer };
+                    local.insert(STATE_PROPERTY.to_owned(), notice.state());
+                    local.insert(OWNER_PROPERTY.to_owned(), owner.to_string());
+                }
+            }
+            let (name, guid) = (into.clone(), Guid(0x6000_0000 + number));
+            // What is received encrypted is locked until its key is loaded.
+            let key_available = !transfer.is_some_and(|t| t.raw);
+            let like = crate::facts::Dataset { name, guid, key_available, origin, ..source.like };
+            let content = arrived.content;
+            let new = Dataset {
+                like,
+                local,
+                received,
+                mounted: false,
+                content,
+                snapshots: vec![arrived],
+                bookmarks: Default::default(),
+                partial: None,
+            };
+            host.storage.insert(into.clone(), new);
+            return Ok(());
+        };
+        let dataset = host.dataset_mut(into)?;
+        dataset.partial = None;
+        if dataset.snapshots.last().is_none_or(|last| last.guid != base) {
+            return refused(format!("most recent snapshot of {into} does not match incremental source"));
+        }
+        if dataset.is_changed() {
+            return refused(format!("destination {into} has been modified since most recent snapshot"));
+        }
+        dataset.content = arrived.content;
+        dataset.snapshots.push(arrived);
+        Ok(())
+    }
+
+    pub(super) fn compare_guids(
+        &self,
+        source: &NodeName,
+        target: &NodeName,
+        pairs: &[(DatasetName, DatasetName)],
+        label: &SnapshotLabel,
+    ) -> Done {
+        for (ours, theirs) in pairs {
+            let left = self.host(source)?.dataset(ours)?.at(label).map(|s| s.guid);
+            let right = self.host(target)?.dataset(theirs)?.at(label).map(|s| s.guid);
+            if left.is_none() || left != right {
+                return refused(format!("{ours} and {theirs} differ at @{label}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn bring_back(&mut self, back: &BringBack) -> Done {
+        let Some((root, _)) = back.pairs.first() else { return Ok(()) };
+        self.snapshot(&back.from, root, &back.label)?;
+        for (dataset, into) in &back.pairs {
+            self.host_mut(&back.to)?.back_to(into, &back.base, |label| label == back.label.as_str())?;
+            self.send((&back.from, dataset), (&back.to, into), &Base::Snapshot(back.base.clone()), &back.label, None)?;
+        }
+        for (_, into) in &back.pairs {
+            self.host_mut(&back.to)?.dataset_mut(into)?.destroy(&back.label)?;
+        }
+        Ok(())
+    }
+}

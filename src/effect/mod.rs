@@ -5,6 +5,7 @@
 //! the state back after the change instead of trusting an exit status (contract, head).
 
 pub mod canary;
+pub mod chain;
 pub mod command;
 pub mod commands;
 pub mod contents;

@@ -67,12 +67,10 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     };
     cut.extend(at_once([not_at_boot_of_the_source(cast), before]));
     // Nobody answers.
-    cut.push(stop_at_the_source(cast));
-    cut.extend(final_snapshot(cast));
+    cut.extend(at_once([vec![stop_at_the_source(cast)], final_snapshot(cast)]));
     cut.extend(at_once([send_the_rest(cast), fence_the_source(cast), after, forget_where_it_was(cast)]));
-    // Asks both hosts, so it runs beside nothing: a host does one thing after the other.
-    cut.extend(compare(cast));
-    cut.push(leases::let_go_at_the_source(cast));
+    // Without the proof nobody starts the jail here: letting go only ends that the source goes back by itself.
+    cut.extend(at_once([compare(cast), vec![leases::let_go_at_the_source(cast)]]));
     cut.push(keep_the_way_back_open(cast));
     cut.extend(at_once([switch(cast), start_at_the_target(cast), segment::told(cast), forget_connections(cast)]));
     // Before any of it the hosts get ready to undo it by themselves.
@@ -91,7 +89,8 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     steps
 }
 
-/// Chapters of which nothing waits for anything else: all their steps run at the same time.
+/// Chapters of which nothing waits for anything else: all their steps run at the same time, but those of one host, which are in order.
+/// They go to it as one command where they can.
 fn at_once<const N: usize>(chapters: [Vec<Step>; N]) -> Vec<Step> {
     let steps = chapters.into_iter().flatten().enumerate();
     steps.map(|(place, step)| if place == 0 { step } else { step.alongside() }).collect()

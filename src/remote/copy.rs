@@ -4,6 +4,7 @@
 //! pipes bound what is under way, so memory stays flat at any size and a slow receiver slows the sender.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::num::NonZeroU64;
 use std::pin::pin;
 use std::time::Duration;
@@ -175,15 +176,15 @@ impl Hosts {
         let deadline = started + Duration::from_secs(u64::from(from.timeout.max(to.timeout)) + run::GRACE_SECONDS);
 
         let (source_master, target_master) = (source.master(), target.master());
-        let script = from.stdin();
-        let stdin = if script.is_some() { Stdio::piped() } else { Stdio::null() };
         // Both at once, since each waits a round trip for its channel.
         let (receiver, sender) = tokio::join!(
-            run::spawn(&target_master, target.target.become_root, to, Stdio::piped()),
-            run::spawn(&source_master, source.target.become_root, from, stdin)
+            self.open(target, &target_master, to, Stdio::piped()),
+            self.open(source, &source_master, from, Stdio::null())
         );
-        let mut receiver = receiver.map_err(|kind| CopyError::early(Cause::Target(RemoteError::of(to, kind, b""))))?;
-        let mut sender = sender.map_err(|kind| CopyError::early(Cause::Source(RemoteError::of(from, kind, b""))))?;
+        let (mut receiver, line) =
+            receiver.map_err(|kind| CopyError::early(Cause::Target(RemoteError::of(to, kind, b""))))?;
+        let (mut sender, script) =
+            sender.map_err(|kind| CopyError::early(Cause::Source(RemoteError::of(from, kind, b""))))?;
 
         let pipes = (sender.stdout().take(), receiver.stdin().take());
         let (input, sender_err) = (sender.stdin().take(), sender.stderr().take());
@@ -197,10 +198,18 @@ impl Hosts {
             let (Some(mut out), Some(mut into)) = pipes else {
                 return Flow::Broken(std::io::Error::other("no pipes"));
             };
-            let relayed = relay(&mut out, &mut into, receiver_gone, bounds, |count| {
-                bytes += count;
-                progress(bytes);
-            });
+            let relayed = async {
+                // A receiver that ends before it has read its line says why by its exit status.
+                match into.write_all(line.as_deref().unwrap_or_default().as_bytes()).await {
+                    Err(error) if error.kind() != ErrorKind::BrokenPipe => return Flow::Broken(error),
+                    _ => {}
+                }
+                relay(&mut out, &mut into, receiver_gone, bounds, |count| {
+                    bytes += count;
+                    progress(bytes);
+                })
+                .await
+            };
             let flow = timeout_at(deadline, relayed).await.unwrap_or(Flow::Late);
             // Nobody listens when both ends are gone already.
             let _ = over.send(if matches!(flow, Flow::End) { watchdog * CLOSING } else { LAST_WORDS });

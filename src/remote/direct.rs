@@ -73,11 +73,10 @@ impl Hosts {
         let deadline = started + Duration::from_secs(u64::from(send.timeout) + run::GRACE_SECONDS);
         let master = host.master();
         let failed = |kind, said: &[u8]| Cause::Source(RemoteError::of(send, kind, said));
-        let mut child = run::spawn(&master, host.target.become_root, send, Stdio::piped())
-            .await
-            .map_err(|kind| early(failed(kind, b"")))?;
+        let (mut child, script) =
+            self.open(host, &master, send, Stdio::piped()).await.map_err(|kind| early(failed(kind, b"")))?;
         let (input, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
-        let (Some(mut stderr), script) = (stderr, send.stdin()) else {
+        let Some(mut stderr) = stderr else {
             return Err(early(Cause::Local(std::io::Error::other("no pipes"))));
         };
         let (mut answer, mut counted) = (Vec::new(), Progress::default());
@@ -106,9 +105,10 @@ impl Hosts {
             }
         };
         let streams = async {
+            let mut unheard = |_: &[u8]| {};
             tokio::try_join!(
                 run::feed(input, script.as_deref()),
-                run::read_whole(stdout, &mut answer, 64 << 10),
+                run::read_whole(stdout, &mut answer, 64 << 10, &mut unheard),
                 counting
             )
         };

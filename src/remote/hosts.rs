@@ -30,8 +30,9 @@ use crate::remote::master::Master;
 use crate::remote::master::Reason;
 use crate::remote::ready::ReadyShells;
 
-/// Channels at once on one host: below sshd's MaxSessions, 10 unless configured (sshd_config(5)).
-pub const CHANNELS: usize = 8;
+/// Channels at once on one host: with the shells that wait there ([`MOST`](crate::remote::ready::MOST)) sshd's MaxSessions,
+/// 10 unless configured (sshd_config(5)).
+pub const CHANNELS: usize = 6;
 
 /// Connections being made at once: each is an ssh process of ours and a handshake of a host.
 const HANDSHAKES: usize = 32;
@@ -179,7 +180,7 @@ impl Hosts {
         Ok(())
     }
 
-    /// From now on `count` shells wait on `name` for a script, so that it need not wait for its channel; none again with
+    /// From now on `count` shells wait on `name` for a command, so that it need not wait for its channel; none again with
     /// 0. They are opened beside whatever else happens.
     pub fn keep_ready(&self, name: &NodeName, count: usize) {
         let Some(host) = self.shared.hosts.get(name) else { return };

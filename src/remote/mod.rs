@@ -4,6 +4,7 @@
 //! openssh crate speaks the multiplexing protocol to it. Nothing here decides anything: it runs a
 //! [`Command`](crate::effect::command::Command) exactly as the plan prints it and says what happened.
 
+pub mod chain;
 mod control;
 pub mod copy;
 pub mod direct;
@@ -15,6 +16,7 @@ mod pace;
 mod ready;
 pub mod run;
 
+pub use chain::Broken;
 pub use copy::Bounds;
 pub use copy::Cause;
 pub use copy::Copied;
@@ -33,6 +35,8 @@ pub use run::Output;
 
 #[cfg(test)]
 mod loopback;
+#[cfg(test)]
+mod loopback_chain;
 #[cfg(test)]
 mod loopback_copy;
 #[cfg(test)]

@@ -27,7 +27,7 @@ const WAITING: &str = r#"exec /bin/sh -c 'IFS= read -r line && eval "$line"'"#;
 
 /// Shells that wait on one host. With a host's [`CHANNELS`](crate::remote::hosts::CHANNELS) they stay within sshd's
 /// MaxSessions.
-pub const MOST: usize = 2;
+pub const MOST: usize = 4;
 
 /// One that waits.
 struct Shell {

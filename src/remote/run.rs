@@ -14,7 +14,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
-use crate::effect::command::Become;
 use crate::effect::command::Command;
 use crate::remote::failure::Kind;
 use crate::remote::failure::RemoteError;
@@ -79,6 +78,19 @@ impl Hosts {
     /// # Errors
     /// [`RemoteError`] when there is no answer.
     pub async fn probe(&self, command: &Command) -> Result<Output, RemoteError> {
+        let Came { result, kept, duration } = self.carry_out(command, &mut |_| {}).await?;
+        match result {
+            Ok(status) => Ok(Output { status, stdout: kept.stdout, stderr: kept.stderr, duration }),
+            Err(kind) => Err(RemoteError::of(command, kind, &kept.stderr)),
+        }
+    }
+
+    /// Runs `command`; `heard` gets its standard output as it comes.
+    pub(crate) async fn carry_out(
+        &self,
+        command: &Command,
+        heard: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<Came, RemoteError> {
         let host = self.host(&command.host)?;
         let Ok(_channel) = host.channels.acquire().await else {
             return Err(RemoteError::before(&command.host, Kind::NotConnected));
@@ -86,10 +98,7 @@ impl Hosts {
         let started = Instant::now();
         let mut kept = Kept::default();
         let master = host.master();
-        // What waits on the host gets the command's line before its script. A program by itself has none, and a channel
-        // of its own.
-        let ready = command.stdin().and_then(|_| self.ready_shell(host, &master));
-        let result = serve(host, &master, command, ready, &mut kept).await;
+        let result = self.serve(host, &master, command, &mut kept, heard).await;
         let duration = started.elapsed();
         let result = result.and_then(|status| {
             match classify(command, host.target.become_root, status, &kept.stderr, duration) {
@@ -98,10 +107,59 @@ impl Hosts {
             }
         });
         self.write_down(host, command, &result, &kept.stdout, &kept.stderr, duration)?;
-        match result {
-            Ok(status) => Ok(Output { status, stdout: kept.stdout, stderr: kept.stderr, duration }),
-            Err(kind) => Err(RemoteError::of(command, kind, &kept.stderr)),
+        Ok(Came { result, kept, duration })
+    }
+
+    /// Runs the command to its end or to our own deadline.
+    async fn serve(
+        &self,
+        host: &Host,
+        master: &Arc<Master>,
+        command: &Command,
+        kept: &mut Kept,
+        heard: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<i32, Kind> {
+        let limit = u64::from(command.patience()) + GRACE_SECONDS;
+        let deadline = Instant::now() + Duration::from_secs(limit);
+        let opening = self.open(host, master, command, Stdio::null());
+        let (mut child, script) = timeout_at(deadline, opening).await.map_err(|_| Kind::NoReply(limit))??;
+        let (input, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+        let streams = async {
+            tokio::try_join!(
+                feed(input, script.as_deref()),
+                read_whole(stdout, &mut kept.stdout, STDOUT_LIMIT, heard),
+                read_last(stderr, &mut kept.stderr)
+            )
+        };
+        // Both outputs to their ends first: asking for the exit status ends the channel, and what is still on its way
+        // would be lost.
+        let read = timeout_at(deadline, streams).await;
+        match read {
+            Ok(Ok(_)) => timeout_at(deadline, status(master, child)).await.unwrap_or(Err(Kind::NoReply(limit))),
+            Ok(Err(kind)) => Err(kind),
+            Err(_) => match tokio::time::timeout(Duration::from_secs(1), status(master, child)).await {
+                Ok(Ok(_)) => Err(Kind::OutputHeldOpen),
+                Ok(Err(kind)) => Err(kind),
+                Err(_) => Err(Kind::NoReply(limit)),
+            },
         }
+    }
+
+    /// The command's process on the host, and what has to be written to it first: in a shell that waits there, which becomes the command
+    /// by its line, or in a channel of its own. `stdin` is that of a program without a script.
+    pub(crate) async fn open(
+        &self,
+        host: &Host,
+        master: &Arc<Master>,
+        command: &Command,
+        stdin: Stdio,
+    ) -> Result<(Child<Arc<Session>>, Option<String>), Kind> {
+        let (line, script) = (command.remote_line(host.target.become_root), command.stdin());
+        if let Some(child) = self.ready_shell(host, master) {
+            return Ok((child, Some(ready::told(&line, script.as_deref()))));
+        }
+        let stdin = if script.is_some() { Stdio::piped() } else { stdin };
+        Ok((channel(master, &line, stdin).await?, script))
     }
 
     /// Writes a command that ran to the log.
@@ -140,14 +198,14 @@ pub(crate) struct Kept {
     pub(crate) stderr: Vec<u8>,
 }
 
-/// A remote process on one of the channels.
-pub(crate) async fn spawn(
-    master: &Master,
-    become_root: Become,
-    command: &Command,
-    stdin: Stdio,
-) -> Result<Child<Arc<Session>>, Kind> {
-    channel(master, &command.remote_line(become_root), stdin).await
+/// What came of a command.
+pub(crate) struct Came {
+    /// Its exit status, or why there is none that counts.
+    pub(crate) result: Result<i32, Kind>,
+    /// What it said.
+    pub(crate) kept: Kept,
+    /// How long it took.
+    pub(crate) duration: Duration,
 }
 
 /// A channel with what the login shell runs for `line`. All three standard streams are always set: the master would keep
@@ -175,50 +233,6 @@ async fn master_lives_on(master: &Master) -> bool {
     true
 }
 
-/// Runs the command to its end or to our own deadline, in a channel of its own unless a shell is ready for it.
-async fn serve(
-    host: &Host,
-    master: &Master,
-    command: &Command,
-    ready: Option<Child<Arc<Session>>>,
-    kept: &mut Kept,
-) -> Result<i32, Kind> {
-    let mut script = command.stdin();
-    let stdin = if script.is_some() { Stdio::piped() } else { Stdio::null() };
-    let limit = u64::from(command.patience()) + GRACE_SECONDS;
-    let deadline = Instant::now() + Duration::from_secs(limit);
-    let mut child = match ready {
-        Some(child) => {
-            script = Some(ready::told(&command.remote_line(host.target.become_root), script.as_deref()));
-            child
-        }
-        None => {
-            let spawning = spawn(master, host.target.become_root, command, stdin);
-            timeout_at(deadline, spawning).await.map_err(|_| Kind::NoReply(limit))??
-        }
-    };
-    let (input, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
-    let streams = async {
-        tokio::try_join!(
-            feed(input, script.as_deref()),
-            read_whole(stdout, &mut kept.stdout, STDOUT_LIMIT),
-            read_last(stderr, &mut kept.stderr)
-        )
-    };
-    // Both outputs to their ends first: asking for the exit status ends the channel, and what is still on its way
-    // would be lost.
-    let read = timeout_at(deadline, streams).await;
-    match read {
-        Ok(Ok(_)) => timeout_at(deadline, status(master, child)).await.unwrap_or(Err(Kind::NoReply(limit))),
-        Ok(Err(kind)) => Err(kind),
-        Err(_) => match tokio::time::timeout(Duration::from_secs(1), status(master, child)).await {
-            Ok(Ok(_)) => Err(Kind::OutputHeldOpen),
-            Ok(Err(kind)) => Err(kind),
-            Err(_) => Err(Kind::NoReply(limit)),
-        },
-    }
-}
-
 /// The exit status. The crate makes an error of 127, which here is a status like any other.
 pub(crate) async fn status(master: &Master, child: Child<Arc<Session>>) -> Result<i32, Kind> {
     match child.wait().await {
@@ -239,11 +253,12 @@ pub(crate) async fn feed(input: Option<ChildStdin>, script: Option<&str>) -> Res
     }
 }
 
-/// Reads to the end, or to `limit`.
+/// Reads to the end, or to `limit`, and lets each piece be `heard` as it comes.
 pub(crate) async fn read_whole(
     from: Option<impl AsyncRead + Unpin>,
     into: &mut Vec<u8>,
     limit: usize,
+    heard: &mut (dyn FnMut(&[u8]) + Send),
 ) -> Result<(), Kind> {
     let Some(mut from) = from else { return Ok(()) };
     let mut buffer = vec![0; 64 << 10];
@@ -255,7 +270,9 @@ pub(crate) async fn read_whole(
         if into.len() + count > limit {
             return Err(Kind::TooMuchOutput(limit));
         }
-        into.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        let piece = buffer.get(..count).unwrap_or_default();
+        into.extend_from_slice(piece);
+        heard(piece);
     }
 }
 

@@ -5,6 +5,9 @@ use std::ops::Range;
 use crate::effect::Effect;
 use crate::effect::Transfer;
 use crate::effect::Way;
+use crate::effect::Work;
+use crate::effect::chain;
+use crate::effect::command::Command;
 use crate::model::DatasetName;
 use crate::model::NodeName;
 use crate::plan::Step;
@@ -61,10 +64,40 @@ pub fn lanes(steps: &[Step], group: Range<usize>) -> Vec<Vec<usize>> {
     lanes.into_iter().map(|(_, indexes)| indexes).collect()
 }
 
+/// A lane in pieces: the steps of each go to their host as one command.
+#[must_use]
+pub fn pieces(steps: &[Step], lane: &[usize]) -> Vec<Vec<usize>> {
+    let mut pieces: Vec<(Vec<usize>, Option<Command>)> = Vec::new();
+    for &index in lane {
+        let scripts = steps.get(index).and_then(scripts).unwrap_or_default();
+        let fits = |first: &Command| !scripts.is_empty() && scripts.iter().all(|c| chain::can_follow(first, c));
+        match pieces.last_mut() {
+            Some((piece, Some(first))) if fits(first) => piece.push(index),
+            _ => {
+                let first = scripts.first().filter(|first| fits(first)).cloned();
+                pieces.push((vec![index], first));
+            }
+        }
+    }
+    pieces.into_iter().map(|(piece, _)| piece).collect()
+}
+
+/// What a step runs, where it is nothing but scripts, one after the other.
+#[must_use]
+pub fn scripts(step: &Step) -> Option<Vec<Command>> {
+    match step.work() {
+        Work::Run(commands) => Some(commands),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::effect::Base;
+    use crate::effect::command::Guard;
+    use crate::model::JailName;
+    use crate::model::Owner;
     use crate::model::RunId;
     use crate::model::SnapshotLabel;
     use crate::plan::Phase;
@@ -101,6 +134,28 @@ mod tests {
         let mut steps: Vec<Step> = ["z/a", "z/b", "z/b", "z/c", "z/d", "z/a"].map(stream).into();
         steps.push(step("a").alongside());
         assert_eq!(lanes(&steps, 0..7), vec![vec![0, 4, 5], vec![1, 2], vec![3], vec![6]]);
+    }
+
+    /// A step whose script waits for the jail's turn, as all do that a run guards.
+    fn guarded(host: &str, jail: &str) -> Step {
+        let (host, jail) = (NodeName::new(host).unwrap(), JailName::new(jail).unwrap());
+        let on = Effect::ProxyArp { host, on: true };
+        let mut step = Step::new(Phase::CutOver, "", on);
+        let (run, owner) = (RunId::new("web-12345678").unwrap(), Owner::new("anna@laptop-1").unwrap());
+        step.guard = Some(Guard { run, jail, owner, lease: true });
+        step
+    }
+
+    #[test]
+    fn what_waits_for_the_same_turn_goes_together() {
+        let web = || guarded("a", "web");
+        let mut lonely = web();
+        lonely.guard = None;
+        let steps = [web(), web(), step("a"), web(), lonely, web(), guarded("a", "db"), stream("z/a"), web(), web()];
+        let lane: Vec<usize> = (0..steps.len()).collect();
+        let expected = vec![vec![0, 1], vec![2], vec![3], vec![4], vec![5], vec![6], vec![7], vec![8, 9]];
+        assert_eq!(pieces(&steps, &lane), expected);
+        assert_eq!(pieces(&steps, &[]), Vec::<Vec<usize>>::new());
     }
 
     #[test]

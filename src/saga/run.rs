@@ -1,6 +1,7 @@
 //! Executes a plan: forward step by step, and back when something fails before the point of no return.
 
 mod back;
+mod chain;
 mod contents;
 mod forward;
 mod rounds;
@@ -98,6 +99,8 @@ enum StepError {
     Plan(#[from] serde_json::Error),
     #[error("stopped at once, as asked")]
     Stopped,
+    #[error("whether it happened is not known: nothing was heard of the step before it")]
+    Unheard,
 }
 
 /// What came of an effect.
@@ -109,6 +112,8 @@ struct Yield {
     took: Duration,
     /// Standard output of its last command.
     said: String,
+    /// When it began, by our own clock.
+    began: Option<Instant>,
 }
 
 /// One execution of a plan.
@@ -244,7 +249,6 @@ impl<'a> Run<'a> {
             }
             let together = lanes::group(&self.plan.steps, index, no_return);
             let end = together.end;
-            self.terms.begins(self.plan.steps.get(together.clone()).unwrap_or_default(), Instant::now());
             match self.forward(together).await {
                 Ok(()) => {}
                 Err((at, StepError::Stopped)) => return self.stopped(at),

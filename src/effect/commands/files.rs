@@ -21,7 +21,7 @@ pub fn sha256(text: &str) -> String {
 }
 
 /// A line that cannot occur in `text`, to end a here-document.
-pub(super) fn terminator(text: &str) -> String {
+pub(crate) fn terminator(text: &str) -> String {
     let mut end = "JAILFERRY_END".to_owned();
     while text.lines().any(|line| line == end) {
         end.push('_');

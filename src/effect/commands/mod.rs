@@ -27,6 +27,7 @@ mod portability_tests;
 
 pub(crate) use contents::of_part;
 pub use files::sha256;
+pub(crate) use files::terminator;
 pub use resume::receive_rest;
 pub use zfs::OWNER_PROPERTY;
 pub use zfs::RUN_PROPERTY;

@@ -26,7 +26,7 @@ use crate::ui::event::Event;
 use crate::ui::sanitize;
 
 /// How often a command whose connection broke is tried again on a fresh one; all our scripts may be repeated.
-const FRESH_TRIES: u32 = 2;
+pub(super) const FRESH_TRIES: u32 = 2;
 
 /// Lines of another host's answer that an error carries.
 const TOLD_LINES: usize = 8;
@@ -61,11 +61,12 @@ impl Run<'_> {
     /// The steps of one lane, until one fails.
     pub(super) async fn lane(&self, indexes: Vec<usize>) -> Vec<(usize, Result<Yield, StepError>)> {
         let mut results = Vec::new();
-        for index in indexes {
-            let result = self.one(index).await;
-            let failed = result.is_err();
-            results.push((index, result));
-            if failed {
+        for piece in lanes::pieces(&self.plan.steps, &indexes) {
+            match piece.as_slice() {
+                [index] => results.push((*index, self.one(*index).await)),
+                several => results.extend(self.in_one_go(several).await),
+            }
+            if results.iter().any(|(_, result)| result.is_err()) {
                 break;
             }
         }
@@ -75,32 +76,57 @@ impl Run<'_> {
     /// One step: written down before and after.
     pub(super) async fn one(&self, index: usize) -> Result<Yield, StepError> {
         let Some(step) = self.plan.steps.get(index) else { return Ok(Yield::default()) };
-        let number = index + 1;
-        (self.events)(Event::StepStarted { number, host: step.host().clone(), title: step.title.clone(), undo: false });
-        self.journal.step(number, StepEvent::Intended, None)?;
-        let started = Instant::now();
-        match self.perform(number, &step.work()).await {
+        self.intend(index)?;
+        self.tell_begun(index);
+        let began = Instant::now();
+        match self.perform(index + 1, &step.work()).await {
             Ok(came) => {
-                if let Some(host) = listener(step) {
-                    self.beats.begin(host);
-                }
-                self.journal.step(number, StepEvent::Done, None)?;
-                let milliseconds = milliseconds(started.elapsed());
-                (self.events)(Event::StepDone { number, milliseconds, undo: false });
-                Ok(came)
+                self.done(index, began)?;
+                Ok(Yield { began: Some(began), ..came })
             }
-            Err(error) => {
-                let text = error.to_string();
-                (self.events)(Event::StepFailed { number, error: text.clone(), undo: false });
-                self.journal.step(number, StepEvent::Failed, Some(text))?;
-                Err(error)
-            }
+            Err(error) => Err(self.failed(index, error)),
+        }
+    }
+
+    /// Written down before anything of a step happens.
+    pub(super) fn intend(&self, index: usize) -> Result<(), StepError> {
+        Ok(self.journal.step(index + 1, StepEvent::Intended, None)?)
+    }
+
+    /// Tells people that a step begins.
+    pub(super) fn tell_begun(&self, index: usize) {
+        let Some(step) = self.plan.steps.get(index) else { return };
+        let (number, host, title) = (index + 1, step.host().clone(), step.title.clone());
+        (self.events)(Event::StepStarted { number, host, title, undo: false });
+    }
+
+    /// Written down after a step has succeeded.
+    pub(super) fn done(&self, index: usize, began: Instant) -> Result<(), StepError> {
+        let number = index + 1;
+        if let Some(host) = self.plan.steps.get(index).and_then(listener) {
+            self.beats.begin(host);
+        }
+        self.journal.step(number, StepEvent::Done, None)?;
+        (self.events)(Event::StepDone { number, milliseconds: milliseconds(began.elapsed()), undo: false });
+        Ok(())
+    }
+
+    /// Written down after a step has failed; gives what to go on with.
+    pub(super) fn failed(&self, index: usize, error: StepError) -> StepError {
+        let (number, text) = (index + 1, error.to_string());
+        (self.events)(Event::StepFailed { number, error: text.clone(), undo: false });
+        match self.journal.step(number, StepEvent::Failed, Some(text)) {
+            Ok(()) => error,
+            Err(journal) => journal.into(),
         }
     }
 
     /// Remembers what later decisions need: bytes of each round, the silence that the hub saw.
     pub(super) fn absorb(&mut self, index: usize, came: &Yield) {
         let Some(step) = self.plan.steps.get(index) else { return };
+        if let Some(began) = came.began {
+            self.terms.begins(step, began);
+        }
         if matches!(step.effect, Effect::Unwatch { .. }) {
             self.seen_outside = watch::longest_silence(&came.said);
         }

@@ -246,7 +246,7 @@ impl Run<'_> {
     fn arrived(&self, number: usize, bytes: u64, started: Instant) -> Yield {
         let took = started.elapsed();
         (self.events)(Event::TransferDone { number, bytes, milliseconds: milliseconds(took) });
-        Yield { bytes, took, said: String::new() }
+        Yield { bytes, took, ..Yield::default() }
     }
 }
 

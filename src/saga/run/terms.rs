@@ -17,10 +17,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// These steps begin at the same time. A term that has begun does not begin again.
-    pub(super) fn begins(&mut self, steps: &[Step], now: Instant) {
-        for term in steps.iter().filter_map(Term::of) {
-            self.begun.entry(term).or_insert(now);
+    /// This step began then. A term begins with the first of its steps.
+    pub(super) fn begins(&mut self, step: &Step, then: Instant) {
+        if let Some(term) = Term::of(step) {
+            self.begun.entry(term).and_modify(|first| *first = then.min(*first)).or_insert(then);
         }
     }
 
@@ -62,8 +62,9 @@ mod tests {
         let plan = assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), "0", findings).unwrap();
         let (start, mut watch) = (Instant::now(), Watch::default());
         assert_eq!((watch.terms(), watch.whole(start)), (None, None));
-        for (index, step) in plan.steps.iter().enumerate() {
-            watch.begins(std::slice::from_ref(step), start + Duration::from_secs(index as u64));
+        // In whatever order they are told of.
+        for (index, step) in plan.steps.iter().enumerate().rev() {
+            watch.begins(step, start + Duration::from_secs(index as u64));
         }
         assert_eq!(watch.terms(), None, "no proof yet");
         let proof = plan.steps.iter().position(|s| Term::of(s) == Some(Term::Answer)).unwrap() as u64 + 1;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::NodeName;
+use crate::remote::Cause;
 use crate::remote::Hosts;
 use crate::remote::Kind;
 use crate::remote::READY_SHELLS;
@@ -12,7 +13,10 @@ use crate::remote::loopback::Sshd;
 use crate::remote::loopback::argv;
 use crate::remote::loopback::script;
 
-/// Waits until so many shells wait on `a`, by what the machine says of itself.
+/// In which some byte must move.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// Waits until so many shells wait on its hosts, by what the machine says of itself.
 async fn waiting(hosts: &Hosts, sshd: &Sshd, count: usize) {
     // One that reads its line; the sshd that is its parent's parent is this test's.
     let of_ours = format!(
@@ -61,6 +65,33 @@ async fn a_shell_that_waits_becomes_the_command() {
     waiting(&hosts, &sshd, 0).await;
     hosts.run(&script("a", "true")).await.unwrap();
     waiting(&hosts, &sshd, 0).await;
+}
+
+/// The line is not a part of the data, and none of the data is taken for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_ends_of_a_stream_are_shells_that_waited() {
+    let Some(sshd) = Sshd::start("") else { return };
+    let hosts = sshd.hosts().await;
+    for name in ["a", "b"] {
+        hosts.keep_ready(&NodeName::new(name).unwrap(), 1);
+    }
+    waiting(&hosts, &sshd, 2).await;
+    let (from, to) = (sshd.file("from"), sshd.file("to"));
+    // As many lines as any stream could begin with.
+    let data = "first line\nsecond\n".repeat(50_000);
+    fs::write(&from, &data).unwrap();
+    let receive = argv("b", &["dd", "bs=4k", "iflag=fullblock", &format!("of={}", to.display())]);
+    let copied = hosts.copy(&argv("a", &["cat", from.to_str().unwrap()]), &receive, |_| {}, BOUND).await.unwrap();
+    assert_eq!(copied.bytes, data.len() as u64);
+    assert_eq!(fs::read_to_string(&to).unwrap(), data);
+    waiting(&hosts, &sshd, 2).await;
+    // A receiver that takes nothing is told as ever.
+    let refuses = argv("b", &["sh", "-c", "echo why >&2; exit 3"]);
+    let error = hosts.copy(&argv("a", &["cat", from.to_str().unwrap()]), &refuses, |_| {}, BOUND).await.unwrap_err();
+    assert!(
+        matches!(&error.cause, Cause::Target(e) if matches!(e.kind, Kind::Exit(3)) && e.stderr == "why"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,6 +90,33 @@ enum Came {
     Died,
 }
 
+/// A step of a lane.
+struct InLane {
+    at: usize,
+    /// The steps behind it that have gone to the host with it.
+    behind: Vec<usize>,
+    /// Is it the first of those that go together?
+    first: bool,
+}
+
+impl InLane {
+    /// The steps of a lane, the last one first.
+    fn backwards(plan: &Plan, lane: &[usize]) -> Vec<InLane> {
+        let pieces = lanes::pieces(&plan.steps, lane);
+        let steps = pieces.iter().flat_map(|piece| {
+            let step = |(place, at): (usize, &usize)| InLane {
+                at: *at,
+                behind: piece[place + 1..].to_vec(),
+                first: place == 0,
+            };
+            piece.iter().enumerate().map(step)
+        });
+        let mut steps: Vec<InLane> = steps.collect();
+        steps.reverse();
+        steps
+    }
+}
+
 impl<'a> Run<'a> {
     fn new(stage: &'a Stage, dice: Dice) -> Run<'a> {
         let acknowledged = tests::written(&stage.start, &stage.plan.jail);
@@ -199,24 +226,34 @@ impl<'a> Run<'a> {
             }
             let together = lanes::group(&plan.steps, index, no_return);
             let end = together.end;
-            let mut lanes = lanes::lanes(&plan.steps, together);
-            lanes.iter_mut().for_each(|lane| lane.reverse());
+            let lanes = lanes::lanes(&plan.steps, together);
+            let mut lanes: Vec<Vec<InLane>> = lanes.iter().map(|lane| InLane::backwards(plan, lane)).collect();
             let mut failed = false;
             while lanes.iter().any(|lane| !lane.is_empty()) {
                 let busy: Vec<usize> = (0..lanes.len()).filter(|l| !lanes[*l].is_empty()).collect();
                 let lane = self.dice.of(&busy);
-                let Some(at) = lanes[lane].pop() else { continue };
-                started.insert(at);
-                self.note(at, StepEvent::Intended)?;
+                let Some(step) = lanes[lane].pop() else { continue };
+                let at = step.at;
+                self.begin(&step, &mut started)?;
                 match self.carry_out(&plan.steps[at].effect, &format!("step {} ({})", at + 1, plan.steps[at].title))? {
                     Came::Done => self.note(at, StepEvent::Done)?,
                     Came::Failed => {
                         self.note(at, StepEvent::Failed)?;
                         failed = true;
                         lanes[lane].clear();
+                        // The host tells that it did not begin them, or nobody hears it and it goes on for a while.
+                        if self.dice.one_in(3) {
+                            self.goes_on_unseen(&step)?;
+                        } else {
+                            for behind in step.behind {
+                                self.note(behind, StepEvent::Skipped)?;
+                                started.remove(&behind);
+                            }
+                        }
                     }
                     Came::Died => {
-                        self.others_in_flight(&lanes, lane)?;
+                        self.goes_on_unseen(&step)?;
+                        self.others_in_flight(&lanes, lane, &mut started)?;
                         return Ok(End::Died);
                     }
                 }
@@ -230,18 +267,39 @@ impl<'a> Run<'a> {
         self.make_it_last(&(no_return..plan.steps.len()).collect::<Vec<_>>())
     }
 
+    /// All that goes to the host with the first of them is intended at once.
+    fn begin(&mut self, step: &InLane, started: &mut BTreeSet<usize>) -> Checked<()> {
+        if step.first {
+            for index in std::iter::once(step.at).chain(step.behind.iter().copied()) {
+                started.insert(index);
+                self.note(index, StepEvent::Intended)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The host carries out some of what it was given, the first of it perhaps once more.
+    fn goes_on_unseen(&mut self, step: &InLane) -> Checked<()> {
+        let all: Vec<usize> = std::iter::once(step.at).chain(step.behind.iter().copied()).collect();
+        let count = self.dice.below(all.len() + 1);
+        for at in &all[..count] {
+            if self.world.apply(&self.stage.plan.steps[*at].effect).is_err() {
+                return Ok(());
+            }
+            self.check("what was in flight")?;
+        }
+        Ok(())
+    }
+
     /// What the other lanes were doing when the control machine died: begun, and perhaps carried out all the same.
-    fn others_in_flight(&mut self, lanes: &[Vec<usize>], own: usize) -> Checked<()> {
+    fn others_in_flight(&mut self, lanes: &[Vec<InLane>], own: usize, started: &mut BTreeSet<usize>) -> Checked<()> {
         for (lane, steps) in lanes.iter().enumerate() {
-            if let Some(at) = steps.last().copied()
+            if let Some(step) = steps.last()
                 && lane != own
-                && self.dice.one_in(2)
+                && (!step.first || self.dice.one_in(2))
             {
-                self.note(at, StepEvent::Intended)?;
-                if self.dice.one_in(2) {
-                    let _ = self.world.apply(&self.stage.plan.steps[at].effect);
-                    self.check("what was in flight")?;
-                }
+                self.begin(step, started)?;
+                self.goes_on_unseen(step)?;
             }
         }
         Ok(())

@@ -88,15 +88,6 @@ pub async fn facts_of_each(
     hosts: &Hosts,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Vec<(NodeName, Result<HostFacts, Vec<String>>)> {
-    ask_each(hosts, events, &|_, _| ()).await
-}
-
-/// `answered` hears of every host as soon as it has answered.
-async fn ask_each(
-    hosts: &Hosts,
-    events: &(dyn Fn(Event) + Send + Sync),
-    answered: &(dyn Fn(&NodeName, &HostFacts) + Send + Sync),
-) -> Vec<(NodeName, Result<HostFacts, Vec<String>>)> {
     let asked = hosts.names().cloned().map(|name| async move {
         events(Event::AskingHost { host: name.clone() });
         let started = Instant::now();
@@ -106,10 +97,9 @@ async fn ask_each(
                 .map_err(|errors| errors.iter().map(|e| format!("{name}: {e}")).collect::<Vec<_>>()),
             Err(error) => Err(vec![error.to_string()]),
         };
-        if let Ok(facts) = &facts {
+        if facts.is_ok() {
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             events(Event::HostAnswered { host: name.clone(), milliseconds });
-            answered(&name, facts);
         }
         (name, facts)
     });
@@ -176,14 +166,9 @@ pub async fn evidence(
     transfer: Transfer,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<(Evidence, Option<Situation>, Findings), GatherError> {
-    // Two hosts are asked again as soon as all have answered: the target, and whoever has the jail.
-    hosts.keep_ready(target, 1);
-    let answered = |name: &NodeName, facts: &HostFacts| {
-        if facts.jail_configuration(jail).is_some() {
-            hosts.keep_ready(name, 1);
-        }
-    };
-    let gathered = match all_or_errors(ask_each(hosts, events, &answered).await) {
+    // Some are asked again as soon as all have answered: the target, whoever has the jail, and hubs.
+    hosts.names().for_each(|name| hosts.keep_ready(name, 1));
+    let gathered = match all_or_errors(facts_of_each(hosts, events).await) {
         Ok(all) => second_round(hosts, fleet, (jail, target), transfer, all).await,
         Err(error) => Err(error),
     };
@@ -210,10 +195,17 @@ async fn second_round(
         return Ok((evidence, None, findings));
     };
     let ends = BTreeSet::from([situation.source.node.clone(), situation.target.node.clone()]);
-    wake(hosts, fleet, &ends, &mut evidence.hosts).await;
-    let jail_facts = about_jail(hosts, &evidence.fleet, &situation).await?;
-    evidence.target = Some(about_target(hosts, &evidence, &situation, &jail_facts, &mut findings).await?);
-    evidence.jail = Some(jail_facts);
+    // Of what a hub has heard neither the jail nor its place depends.
+    let mut woken = evidence.hosts.clone();
+    let both = async {
+        let jail = about_jail(hosts, &evidence.fleet, &situation).await?;
+        let place = about_target(hosts, &evidence, &situation, &jail, &mut findings).await?;
+        Ok::<_, GatherError>((jail, place))
+    };
+    let ((), both) = futures_util::future::join(wake(hosts, fleet, &ends, &mut woken), both).await;
+    let (jail_facts, place) = both?;
+    evidence.hosts = woken;
+    (evidence.jail, evidence.target) = (Some(jail_facts), Some(place));
     if transfer == Transfer::Direct {
         evidence.link = link::ask(hosts, &evidence, &situation, &mut findings).await;
     }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::num::NonZeroU64;
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -198,6 +199,8 @@ impl Hosts {
             let (Some(mut out), Some(mut into)) = pipes else {
                 return Flow::Broken(std::io::Error::other("no pipes"));
             };
+            widen(&out);
+            widen(&into);
             let relayed = async {
                 // A receiver that ends before it has read its line says why by its exit status.
                 match into.write_all(line.as_deref().unwrap_or_default().as_bytes()).await {
@@ -280,6 +283,17 @@ async fn channels(source: &Host, target: &Host) -> Vec<OwnedSemaphorePermit> {
     permits.extend(second.channels.clone().acquire_owned().await.ok());
     permits
 }
+
+/// Lets a pipe between us and ssh hold as much as we read at once, so that both wait for each other less often. Linux only:
+/// FreeBSD and macOS size theirs by themselves. Where a user has many such pipes already the kernel refuses, and it stays
+/// as it is (pipe(7), pipe-user-pages-soft).
+#[cfg(target_os = "linux")]
+fn widen(pipe: impl AsFd) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, BUFFER);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn widen(_: impl AsFd) {}
 
 /// Moves the bytes. Dropping both pipes afterwards is what ends the two commands: the receiver reads the end, a sender
 /// that still writes gets SIGPIPE.

@@ -166,8 +166,9 @@ pub async fn evidence(
     transfer: Transfer,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<(Evidence, Option<Situation>, Findings), GatherError> {
-    // Some are asked again as soon as all have answered: the target, whoever has the jail, and hubs.
-    hosts.names().for_each(|name| hosts.keep_ready(name, 1));
+    // Some are asked again as soon as all have answered: the target and whoever has the jail, who may have to wake their
+    // tunnels at the same time, and hubs.
+    hosts.names().for_each(|name| hosts.keep_ready(name, 2));
     let gathered = match all_or_errors(facts_of_each(hosts, events).await) {
         Ok(all) => second_round(hosts, fleet, (jail, target), transfer, all).await,
         Err(error) => Err(error),

@@ -89,8 +89,8 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     steps
 }
 
-/// Chapters of which nothing waits for anything else: all their steps run at the same time, but those of one host, which are in order.
-/// They go to it as one command where they can.
+/// Chapters of which nothing waits for anything else: all their steps run at the same time, but for those of one host, which
+/// are in order, and go to it as one command where they can.
 fn at_once<const N: usize>(chapters: [Vec<Step>; N]) -> Vec<Step> {
     let steps = chapters.into_iter().flatten().enumerate();
     steps.map(|(place, step)| if place == 0 { step } else { step.alongside() }).collect()

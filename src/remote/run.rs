@@ -145,8 +145,8 @@ impl Hosts {
         }
     }
 
-    /// The command's process on the host, and what has to be written to it first: in a shell that waits there, which becomes the command
-    /// by its line, or in a channel of its own. `stdin` is that of a program without a script.
+    /// The command's process on the host, and what has to be written to it first: in a shell that waits there, which becomes
+    /// the command by its line, or in a channel of its own. `stdin` is that of a program without a script.
     pub(crate) async fn open(
         &self,
         host: &Host,

@@ -16,13 +16,13 @@ use crate::saga::state::StepEvent;
 type Results = Vec<(usize, Result<Yield, StepError>)>;
 
 impl Run<'_> {
-    /// Steps of one host, one after the other, until one fails. Any of them may have happened once the command is on its way, so all are
-    /// intended before; those that the host says it did not begin are left out.
+    /// Steps of one host, one after the other, until one fails. Any of them may have happened once the command is on its
+    /// way, so all are intended before; those that the host says it did not begin are left out.
     pub(super) async fn in_one_go(&self, indexes: &[usize]) -> Results {
         let mut parts: Vec<(usize, Command)> = Vec::new();
         for &index in indexes {
             if let Err(error) = self.intend(index) {
-                return vec![(index, Err(error))];
+                return vec![(index, Err(error.into()))];
             }
             let scripts = self.plan.steps.get(index).and_then(lanes::scripts).unwrap_or_default();
             parts.extend(scripts.into_iter().map(|script| (index, script)));
@@ -91,7 +91,7 @@ impl Progress<'_> {
         let said = String::from_utf8_lossy(said).into_owned();
         let done = self.run.done(index, self.began);
         let came = Yield { said, began: Some(self.began), ..Yield::default() };
-        self.results.push((index, done.map(|()| came)));
+        self.results.push((index, done.map(|()| came).map_err(StepError::from)));
         self.begin();
     }
 

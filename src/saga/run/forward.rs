@@ -19,6 +19,7 @@ use crate::effect::direct::SshPublicKey;
 use crate::remote::DirectError;
 use crate::remote::Kind;
 use crate::remote::RemoteError;
+use crate::saga::journal::JournalError;
 use crate::saga::lanes;
 use crate::saga::run::stream::Ends;
 use crate::saga::state::StepEvent;
@@ -89,8 +90,8 @@ impl Run<'_> {
     }
 
     /// Written down before anything of a step happens.
-    pub(super) fn intend(&self, index: usize) -> Result<(), StepError> {
-        Ok(self.journal.step(index + 1, StepEvent::Intended, None)?)
+    pub(super) fn intend(&self, index: usize) -> Result<(), JournalError> {
+        self.journal.step(index + 1, StepEvent::Intended, None)
     }
 
     /// Tells people that a step begins.
@@ -101,7 +102,7 @@ impl Run<'_> {
     }
 
     /// Written down after a step has succeeded.
-    pub(super) fn done(&self, index: usize, began: Instant) -> Result<(), StepError> {
+    pub(super) fn done(&self, index: usize, began: Instant) -> Result<(), JournalError> {
         let number = index + 1;
         if let Some(host) = self.plan.steps.get(index).and_then(listener) {
             self.beats.begin(host);

@@ -147,8 +147,8 @@ fn what_a_plan_prints_is_what_runs() {
         assert_eq!(again, once, "{node} was asked something else than for the plan\n{}", told.all);
         let promised = expected.remove(node).unwrap_or_default();
         assert!(!promised.is_empty(), "nothing was planned for {node}");
-        // A host does one thing after the other; streams and fresh connections go beside that.
-        for wanted in [Lane::Host, Lane::Streams, Lane::Fresh] {
+        // A host does one thing after the other; streams, fresh connections and the comparison go beside that.
+        for wanted in [Lane::Host, Lane::Streams, Lane::Fresh, Lane::Compared] {
             let lane = |all: &[String]| all.iter().filter(|c| wanted == lane_of(c)).cloned().collect::<Vec<_>>();
             let (mut did, mut said) = (lane(&done), lane(&promised));
             // The last ones of several datasets go together; those of one keep their order.
@@ -169,12 +169,36 @@ fn unturned(line: &str) -> &str {
     if line.starts_with("lockf -k -s -t ") { unturned(line.splitn(7, ' ').nth(6).unwrap_or_default()) } else { line }
 }
 
-/// What keeps the plan's order on a host: streams, fresh connections, and everything else.
+/// What keeps the plan's order on a host: streams, fresh connections, what both hosts are asked at the same time, and
+/// everything else.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lane {
     Host,
     Streams,
     Fresh,
+    Compared,
+}
+
+/// Is it nothing but scripts one after the other, each in a shell of its own, with a mark behind each?
+fn is_chain(body: &str) -> bool {
+    let mut rest = body;
+    let mut parts = 0;
+    while let Some((line, behind)) = rest.strip_prefix("rc=0\n").and_then(|rest| rest.split_once('\n')) {
+        let shell = line.strip_suffix("' || rc=$?").and_then(|line| line.split_once(" /bin/sh -s <<'"));
+        let Some((begin, end)) = shell.filter(|(begin, _)| unturned(begin).starts_with("timeout ")) else {
+            return false;
+        };
+        assert!(!begin.contains([';', '|', '&']), "more than a shell: {line}");
+        let (_, marks) = behind.split_once(&format!("\n{end}\n")).expect("its script has an end");
+        let (mark, _) = marks.strip_prefix("printf '\\n").and_then(|rest| rest.split_once(' ')).expect("a mark");
+        assert!(mark.starts_with("jailferry-") && mark.len() == 42, "a mark that could be printed: {mark}");
+        let told =
+            format!("printf '\\n{mark} %s\\n' $rc\nprintf '\\n{mark} %s\\n' $rc >&2\n[ $rc -eq 0 ] || exit $rc\n");
+        rest = marks.strip_prefix(&told).unwrap_or_else(|| panic!("more than marks: {marks}"));
+        parts += 1;
+    }
+    assert!(parts == 0 || rest.is_empty(), "more than its parts: {rest}");
+    parts > 0
 }
 
 /// What a stream is of, or into.
@@ -186,6 +210,7 @@ fn dataset(stream: &str) -> &str {
 fn lane_of(command: &str) -> Lane {
     match command {
         "true" => Lane::Fresh,
+        c if c.contains("zfs get -Hp -o value guid $d@") => Lane::Compared,
         c if !c.contains('\n') && (c.starts_with("zfs send ") || c.starts_with("zfs receive ")) => Lane::Streams,
         _ => Lane::Host,
     }
@@ -199,6 +224,10 @@ fn commands(received: &[Value]) -> Vec<String> {
             let body =
                 script.split_once("main() {\n").and_then(|(_, rest)| rest.strip_suffix("\n}\nmain </dev/null\nexit\n"));
             let body = body.unwrap_or_else(|| panic!("a script in an odd wrapping: {script}"));
+            // Its parts are scripts that follow by themselves.
+            if is_chain(body) {
+                continue;
+            }
             // The plan cannot hold itself.
             let lines = body.lines().map(|l| if l.starts_with("{\"format\":") { "(this plan, as JSON)" } else { l });
             let whole = lines.collect::<Vec<_>>().join("\n");

@@ -57,11 +57,18 @@ impl Chain {
     /// Reads what it prints.
     #[must_use]
     pub fn marks(&self) -> Marks {
-        Marks { mark: format!("\n{} ", self.mark).into_bytes(), text: Vec::new(), begin: 0, ends: Vec::new() }
+        Marks {
+            mark: format!("\n{} ", self.mark).into_bytes(),
+            text: Vec::new(),
+            begin: 0,
+            searched: 0,
+            ends: Vec::new(),
+        }
     }
 }
 
-/// Can these two go to their host as one command? Scripts that wait for the same turn, so that nothing else comes in between.
+/// Can these two go to their host as one command? Scripts that wait for the same turn, so that nothing else comes in
+/// between.
 #[must_use]
 pub fn can_follow(first: &Command, second: &Command) -> bool {
     let is_part = |c: &Command| matches!(c.form, Form::Script(_)) && c.turn.is_some();
@@ -75,6 +82,8 @@ pub struct Marks {
     text: Vec<u8>,
     /// Behind the last mark.
     begin: usize,
+    /// No mark begins before.
+    searched: usize,
     ends: Vec<End>,
 }
 
@@ -89,22 +98,33 @@ impl Marks {
     /// Takes what comes next.
     pub fn hear(&mut self, bytes: &[u8]) {
         self.text.extend_from_slice(bytes);
-        while let Some((end, behind)) = self.next() {
+        while let Some(at) = self.next() {
+            let Some((end, behind)) = self.end(at) else {
+                self.searched = at;
+                return;
+            };
             self.ends.push(end);
-            self.begin = behind;
+            (self.begin, self.searched) = (behind, behind);
         }
+        // What may be the beginning of a mark is looked at again.
+        self.searched = self.begin.max(self.text.len().saturating_sub(self.mark.len()));
     }
 
-    /// The next whole mark, and what is behind it.
-    fn next(&self) -> Option<(End, usize)> {
-        let rest = self.text.get(self.begin..)?;
+    /// Where the next mark begins.
+    fn next(&self) -> Option<usize> {
+        let rest = self.text.get(self.searched..)?;
         let at = rest.windows(self.mark.len()).position(|window| window == self.mark)?;
-        let number = rest.get(at + self.mark.len()..)?;
+        Some(self.searched + at)
+    }
+
+    /// What the mark there tells, and what is behind it; nothing before all of it has come.
+    fn end(&self, at: usize) -> Option<(End, usize)> {
+        let number = self.text.get(at + self.mark.len()..)?;
         let length = number.iter().position(|byte| *byte == b'\n')?;
         // The host's own digits; whatever else is there was no success.
         let status = number.get(..length).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        let end = End { said: self.begin..self.begin + at, status: status.unwrap_or(-1) };
-        Some((end, self.begin + at + self.mark.len() + length + 1))
+        let end = End { said: self.begin..at, status: status.unwrap_or(-1) };
+        Some((end, at + self.mark.len() + length + 1))
     }
 
     /// The exit status that this mark tells.

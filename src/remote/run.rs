@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio::time::timeout_at;
 
 use crate::effect::command::Command;
+use crate::effect::command::Form;
 use crate::remote::failure::Kind;
 use crate::remote::failure::RemoteError;
 use crate::remote::failure::classify;
@@ -121,7 +122,16 @@ impl Hosts {
     ) -> Result<i32, Kind> {
         let limit = u64::from(command.patience()) + GRACE_SECONDS;
         let deadline = Instant::now() + Duration::from_secs(limit);
-        let opening = self.open(host, master, command, Stdio::null());
+        // A program by itself, such as what proves a fresh connection, has a channel of its own.
+        let opening = async {
+            match &command.form {
+                Form::Script(_) => self.open(host, master, command, Stdio::null()).await,
+                Form::Argv(_) => {
+                    let line = command.remote_line(host.target.become_root);
+                    Ok((channel(master, &line, Stdio::null()).await?, None))
+                }
+            }
+        };
         let (mut child, script) = timeout_at(deadline, opening).await.map_err(|_| Kind::NoReply(limit))??;
         let (input, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
         let streams = async {

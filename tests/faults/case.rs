@@ -224,17 +224,23 @@ fn order(lab: &Lab, plan: &Plan, step: &Step, fault: Fault) -> Vec<lab::Fault> {
     };
     let one = |command: &Command| {
         let file = lab.dir.join("fault-words");
-        // Its end, since the scripts of a lease contain those of other steps. What a plan prints as a placeholder (itself)
-        // is another text when it is sent.
+        // Its end, since the scripts of a lease contain those of other steps, and lockf(1) and timeout(1) stand before a
+        // stream's. What a plan prints as a placeholder (itself) is another text when it is sent.
         let words = match (command.is_script(), command.text.split_once(PLACEHOLDER)) {
             (true, Some((_, rest))) => format!("{rest}\n}}\nmain </dev/null\nexit\n"),
             (true, None) => format!("main() {{\n{}\n}}\nmain </dev/null\nexit\n", command.text),
+            // A log of command lines has no quotes.
+            (false, _) if command.is_stream() => command.text.replace('\'', ""),
             (false, _) => command.text.clone(),
         };
         fs::write(&file, words).expect("the lab's folder is writable");
         let nth = plan.occurrence(step, command).to_string();
         let file = file.display().to_string();
-        let at = ["--match-file", &file, "--script", "--at-end", "--nth", &nth, "--when", when];
+        let mut at = vec!["--match-file", &file, "--at-end", "--nth", &nth, "--when", when];
+        // A shell that waits becomes a stream without being sent its line as a command.
+        if !command.is_stream() {
+            at.push("--script");
+        }
         lab.fault(&command.host, &at, action)
     };
     fault.strikes(step).into_iter().map(one).collect()

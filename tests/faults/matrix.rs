@@ -123,7 +123,7 @@ impl Command {
     }
 
     /// Data goes through it, so nobody can repeat it.
-    fn is_stream(&self) -> bool {
+    pub fn is_stream(&self) -> bool {
         !self.text.contains('\n') && (self.text.starts_with("zfs send ") || self.text.starts_with("zfs receive "))
     }
 }

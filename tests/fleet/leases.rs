@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::bench::Fleet;
 use crate::bench::wait_until;
 use crate::client::Client;
+use crate::rollbacks::planned;
 use crate::state::States;
 
 /// How long the hosts wait: the shortest lease there is.
@@ -49,8 +50,9 @@ fn the_source_starts_its_copy_again_when_nobody_is_heard() {
     let before = fleet.states();
     let watch = fleet.in_lab().watch();
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
-    // The jail is stopped, everything was sent, the source has not let go.
-    lost_at(&fleet, "big", &["--script", "--match", "zfs get -Hp -o value guid $d@"]);
+    // The jail is stopped, its last increment on the way, the source has not let go.
+    let send = planned(&fleet, "send the rest of jfpool/jails/web/data", 0).replace('\'', "");
+    lost_at(&fleet, "spare", &["--match", &send]);
     assert_eq!(fleet.runs_on("web"), [] as [&str; 0]);
     wait_until("the source starts its copy again", || fleet.runs_on("web") == ["spare"]);
     fleet.answers_from("web", "spare");

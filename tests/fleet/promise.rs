@@ -111,9 +111,10 @@ fn what_a_plan_prints_is_what_runs() {
     let Some(fleet) = Fleet::lab("what_a_plan_prints_is_what_runs") else { return };
     let lab = fleet.in_lab();
     let lengths = || NODES.map(|node| lab.received(node).len());
+    let logged = || NODES.map(|node| lab.commands(node).len());
     let start = lengths();
     let plan = fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0).json();
-    let planned = lengths();
+    let (planned, before) = (lengths(), logged());
     let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
 
     let journal = fleet.journal();
@@ -151,8 +152,11 @@ fn what_a_plan_prints_is_what_runs() {
         for wanted in [Lane::Host, Lane::Streams, Lane::Fresh, Lane::Compared] {
             let lane = |all: &[String]| all.iter().filter(|c| wanted == lane_of(c)).cloned().collect::<Vec<_>>();
             let (mut did, mut said) = (lane(&done), lane(&promised));
-            // The last ones of several datasets go together; those of one keep their order.
+            // The last ones of several datasets go together; those of one keep their order. Shells that wait become some of
+            // them, so what ran is what counts, which the host's log has without quotes.
             if wanted == Lane::Streams {
+                did = lab.commands(node).iter().skip(before[index]).filter_map(stream).collect();
+                said.iter_mut().for_each(|line| *line = line.replace('\'', ""));
                 did.sort_by(|a, b| dataset(a).cmp(dataset(b)));
                 said.sort_by(|a, b| dataset(a).cmp(dataset(b)));
             }
@@ -177,6 +181,17 @@ enum Lane {
     Streams,
     Fresh,
     Compared,
+}
+
+/// A stream that ran, if this command of a host was one.
+fn stream(command: &Value) -> Option<String> {
+    let words: Vec<&str> = command["argv"].as_array()?.iter().filter_map(Value::as_str).collect();
+    let moves_data = match words.as_slice() {
+        ["zfs", "send", options @ ..] => options.iter().all(|o| !(o.starts_with('-') && o.contains('n'))),
+        ["zfs", "receive", ..] => true,
+        _ => false,
+    };
+    moves_data.then(|| words.join(" "))
 }
 
 /// Is it nothing but scripts one after the other, each in a shell of its own, with a mark behind each?

@@ -63,14 +63,18 @@ fn the_jail_does_not_answer_after_the_switch() {
     case.rolls_back("small", &["--match", "nc -w 5 192.168.123.50 80"], "nc: read failed: Connection reset by peer");
 }
 
+/// The nth command of that step of web's move to big, as the plan prints it.
+pub fn planned(fleet: &Fleet, step: &str, nth: usize) -> String {
+    let plan = fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0).json();
+    let steps = plan["steps"].as_array().expect("a list");
+    let found = steps.iter().find(|s| s["title"].as_str().is_some_and(|title| title.starts_with(step)));
+    let found = found.unwrap_or_else(|| panic!("no step {step:?} in {steps:#?}"));
+    found["commands"][nth]["command"].as_str().unwrap_or_else(|| panic!("no command {nth} in {found}")).to_owned()
+}
+
 impl Case<'_> {
-    /// The nth command of the step, as the plan prints it.
     fn command(&self, nth: usize) -> String {
-        let plan = self.fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0).json();
-        let steps = plan["steps"].as_array().expect("a list");
-        let step = steps.iter().find(|s| s["title"].as_str().is_some_and(|t| t.starts_with(self.step)));
-        let step = step.unwrap_or_else(|| panic!("no step {:?} in {steps:#?}", self.step));
-        step["commands"][nth]["command"].as_str().unwrap_or_else(|| panic!("no command {nth} in {step}")).to_owned()
+        planned(self.fleet, self.step, nth)
     }
 
     fn rolls_back(&self, host: &str, fault: &[&str], message: &str) {

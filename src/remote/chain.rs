@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 use std::hash::Hasher;
 use std::hash::RandomState;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::effect::chain::Chain;
@@ -11,6 +12,8 @@ use crate::remote::failure::Kind;
 use crate::remote::failure::RemoteError;
 use crate::remote::failure::classify;
 use crate::remote::hosts::Hosts;
+use crate::remote::log::CommandEntry;
+use crate::remote::run;
 use crate::remote::run::Came;
 
 /// A chain that did not come to its end. The parts before `part` succeeded.
@@ -41,10 +44,17 @@ impl Hosts {
             };
         };
         let (mut marks, mut good, mut last) = (chain.marks(), 0, Instant::now());
+        let mut unwritten = None;
         let mut hear = |bytes: &[u8]| {
             marks.hear(bytes);
             // The last one has succeeded when all is written down.
-            while good + 1 < parts.len() && marks.status(good) == Some(0) {
+            while good + 1 < parts.len() && marks.status(good) == Some(0) && unwritten.is_none() {
+                let written =
+                    parts.get(good).map(|part| self.write_part(part, 0, marks.said(good), b"", last.elapsed()));
+                if let Some(Err(error)) = written {
+                    unwritten = Some(error);
+                    return;
+                }
                 ended(good, marks.said(good));
                 good += 1;
                 last = Instant::now();
@@ -52,8 +62,13 @@ impl Hosts {
         };
         let came = self.carry_out(&whole, &mut hear).await;
         let Came { result, kept, .. } = came.map_err(|error| broken(good, error, false))?;
+        if let Some(error) = unwritten {
+            return Err(broken(good, error, false));
+        }
         let told = marks.status(good);
-        if told == Some(0) {
+        if let Some((0, part)) = told.zip(parts.get(good)) {
+            self.write_part(part, 0, marks.said(good), b"", last.elapsed())
+                .map_err(|error| broken(good, error, false))?;
             ended(good, marks.said(good));
             return Ok(());
         }
@@ -66,6 +81,8 @@ impl Hosts {
         };
         let kind = match (told, result) {
             (Some(status), _) => {
+                self.write_part(part, status, marks.said(good), stderr, last.elapsed())
+                    .map_err(|error| broken(good, error, false))?;
                 let become_root = self.host(&part.host).map_err(|error| broken(good, error, false))?.target.become_root;
                 classify(part, become_root, status, stderr, last.elapsed())
             }
@@ -73,6 +90,31 @@ impl Hosts {
             (None, Ok(status)) => Kind::Exit(status),
         };
         Err(broken(good, RemoteError::of(part, kind, stderr), told.is_some()))
+    }
+}
+
+impl Hosts {
+    /// Writes down what the host ran for a part, besides the whole that it was sent.
+    fn write_part(
+        &self,
+        part: &Command,
+        status: i32,
+        stdout: &[u8],
+        stderr: &[u8],
+        duration: Duration,
+    ) -> Result<(), RemoteError> {
+        let (line, stdin) = (part.on_the_host(), part.stdin());
+        let entry = CommandEntry {
+            host: &part.host,
+            line: &line,
+            stdin: stdin.as_deref(),
+            status: Some(status),
+            duration,
+            stdout: run::last(stdout, run::LOGGED),
+            stderr: run::last(stderr, run::LOGGED),
+            problem: None,
+        };
+        self.log().command(&entry).map_err(|error| RemoteError::of(part, Kind::Log(error), stderr))
     }
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn script(host: &str, body: &str) -> Command {
 }
 
 #[derive(Default)]
-struct Lines(Mutex<Vec<String>>);
+pub(crate) struct Lines(pub(crate) Mutex<Vec<String>>);
 
 impl CommandLog for Lines {
     fn command(&self, entry: &CommandEntry<'_>) -> std::io::Result<()> {
@@ -133,7 +133,7 @@ impl CommandLog for Lines {
     }
 }
 
-struct FullDisk;
+pub(crate) struct FullDisk;
 
 impl CommandLog for FullDisk {
     fn command(&self, _: &CommandEntry<'_>) -> std::io::Result<()> {

@@ -1,12 +1,15 @@
 //! Tests of several scripts that go to a host as one command, against an sshd of our own.
 
 use std::fs;
+use std::sync::Arc;
 
 use crate::effect::command::Command;
 use crate::model::JailName;
 use crate::remote::Broken;
 use crate::remote::Hosts;
 use crate::remote::Kind;
+use crate::remote::loopback::FullDisk;
+use crate::remote::loopback::Lines;
 use crate::remote::loopback::Sshd;
 use crate::remote::loopback::script;
 
@@ -45,6 +48,24 @@ async fn scripts_go_over_together_and_each_end_is_told() {
     assert!(broken.is_none(), "{broken:?}");
     let (said, broken) = carry_out(&hosts, &[]).await;
     assert!(said.is_empty() && broken.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_and_its_parts_are_written_down_or_it_stops() {
+    let Some((_programs, sshd)) = sshd() else { return };
+    let hosts = sshd.hosts().await;
+    let log = Arc::new(Lines::default());
+    hosts.log_to(log.clone());
+    carry_out(&hosts, &["echo one", "exit 3", "true"]).await;
+    let lines = log.0.lock().unwrap().clone();
+    let of = |status: i32| lines.iter().filter(|line| line.ends_with(&format!("Some({status})"))).collect::<Vec<_>>();
+    let (good, bad) = (of(0), of(3));
+    assert!(good.len() == 1 && good[0].contains("[set -eu") && good[0].contains("echo one\n}"), "{lines:#?}");
+    assert!(bad.len() == 2 && bad[0].starts_with("a exec lockf ") && bad[1].starts_with("a timeout "), "{lines:#?}");
+    hosts.log_to(Arc::new(FullDisk));
+    let (said, broken) = carry_out(&hosts, &["echo one", "true"]).await;
+    let Broken { part: failed, error, told } = broken.unwrap();
+    assert!(said.is_empty() && failed == 0 && !told && matches!(error.kind, Kind::Log(_)), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

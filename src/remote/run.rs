@@ -32,7 +32,7 @@ pub const STDOUT_LIMIT: usize = 16 << 20;
 const STDERR_KEPT: usize = 256 << 10;
 
 /// Bytes of each output that go to the log.
-const LOGGED: usize = 4 << 10;
+pub(crate) const LOGGED: usize = 4 << 10;
 
 /// Seconds that our deadline lies behind the one on the host, so that the host's own ending is seen.
 pub(crate) const GRACE_SECONDS: u64 = 15;

@@ -39,9 +39,8 @@ impl Chain {
     #[must_use]
     pub fn command(&self) -> Option<Command> {
         let first = self.parts.first()?;
-        let seconds = |part: &Command| part.timeout + KILL + part.lock.as_ref().map_or(0, |lock| lock.seconds);
         let script: String = self.parts.iter().map(|part| self.text(part)).collect();
-        let mut command = Command::script(&first.host, self.parts.iter().map(seconds).sum(), script);
+        let mut command = Command::script(&first.host, self.parts.iter().map(longest).sum(), script);
         command.turn.clone_from(&first.turn);
         Some(command)
     }
@@ -65,6 +64,12 @@ impl Chain {
             ends: Vec::new(),
         }
     }
+}
+
+/// Seconds after which the host has ended this part, whatever it does.
+#[must_use]
+pub fn longest(part: &Command) -> u32 {
+    part.timeout + KILL + part.lock.as_ref().map_or(0, |lock| lock.seconds)
 }
 
 /// Can these two go to their host as one command? Scripts that wait for the same turn, so that nothing else comes in

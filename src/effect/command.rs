@@ -130,7 +130,7 @@ pub const SUPERSEDED: i32 = 25;
 pub const NO_TURN: i32 = 75;
 
 /// Seconds to wait for a turn: longer than any command that keeps one may take.
-pub const TURN: u32 = 360;
+pub const TURN: u32 = 600;
 
 /// The lock of a jail's turns on a host.
 #[must_use]
@@ -307,9 +307,9 @@ mod tests {
         let alone = argv.whole().under(Lock::receive(&web)).in_turn(&JailName::new("web").unwrap());
         assert_eq!(
             alone.remote_line(Become::Doas),
-            "exec doas -n -- lockf -k -s -t 360 /var/run/jailferry-web.turn lockf -k -s -t 30 /var/run/jailferry-zroot%jails%web.receive timeout -k 10 3600 zfs receive -s -u zroot/jails/web"
+            "exec doas -n -- lockf -k -s -t 600 /var/run/jailferry-web.turn lockf -k -s -t 30 /var/run/jailferry-zroot%jails%web.receive timeout -k 10 3600 zfs receive -s -u zroot/jails/web"
         );
-        assert_eq!(alone.patience(), 3600 + 360 + 30);
+        assert_eq!(alone.patience(), 3600 + 600 + 30);
     }
 
     /// `vanishing` takes the file away between any two looks at it, as the end of the run beside it does.

@@ -8,6 +8,7 @@ use crate::effect::Way;
 use crate::effect::Work;
 use crate::effect::chain;
 use crate::effect::command::Command;
+use crate::effect::command::TURN;
 use crate::model::DatasetName;
 use crate::model::NodeName;
 use crate::plan::Step;
@@ -64,22 +65,27 @@ pub fn lanes(steps: &[Step], group: Range<usize>) -> Vec<Vec<usize>> {
     lanes.into_iter().map(|(_, indexes)| indexes).collect()
 }
 
-/// A lane in pieces: the steps of each go to their host as one command.
+/// A lane in pieces: the steps of each go to their host as one command. Together they keep the jail's turn no longer than
+/// anybody waits for it.
 #[must_use]
 pub fn pieces(steps: &[Step], lane: &[usize]) -> Vec<Vec<usize>> {
-    let mut pieces: Vec<(Vec<usize>, Option<Command>)> = Vec::new();
+    let mut pieces: Vec<(Vec<usize>, Option<Command>, u32)> = Vec::new();
     for &index in lane {
         let scripts = steps.get(index).and_then(scripts).unwrap_or_default();
         let fits = |first: &Command| !scripts.is_empty() && scripts.iter().all(|c| chain::can_follow(first, c));
+        let takes: u32 = scripts.iter().map(chain::longest).sum();
         match pieces.last_mut() {
-            Some((piece, Some(first))) if fits(first) => piece.push(index),
+            Some((piece, Some(first), seconds)) if fits(first) && *seconds + takes < TURN => {
+                piece.push(index);
+                *seconds += takes;
+            }
             _ => {
                 let first = scripts.first().filter(|first| fits(first)).cloned();
-                pieces.push((vec![index], first));
+                pieces.push((vec![index], first, takes));
             }
         }
     }
-    pieces.into_iter().map(|(piece, _)| piece).collect()
+    pieces.into_iter().map(|(piece, ..)| piece).collect()
 }
 
 /// What a step runs, where it is nothing but scripts, one after the other.
@@ -156,6 +162,15 @@ mod tests {
         let expected = vec![vec![0, 1], vec![2], vec![3], vec![4], vec![5], vec![6], vec![7], vec![8, 9]];
         assert_eq!(pieces(&steps, &lane), expected);
         assert_eq!(pieces(&steps, &[]), Vec::<Vec<usize>>::new());
+        // Nobody who waits for the turn gives up before such a piece is over.
+        let many: Vec<Step> = (0..9).map(|_| web()).collect();
+        let lane: Vec<usize> = (0..many.len()).collect();
+        let longest = |piece: &Vec<usize>| {
+            piece.iter().filter_map(|i| scripts(&many[*i])).flatten().map(|c| chain::longest(&c)).sum::<u32>()
+        };
+        let pieces = pieces(&many, &lane);
+        assert!(pieces.len() > 1 && pieces.iter().all(|piece| piece.len() > 1 || piece.contains(&8)), "{pieces:?}");
+        assert!(pieces.iter().all(|piece| longest(piece) < TURN), "{pieces:?}");
     }
 
     #[test]

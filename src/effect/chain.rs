@@ -29,12 +29,6 @@ impl Chain {
         fit.then(|| Chain { parts, mark: mark.to_owned() })
     }
 
-    /// What runs one after the other.
-    #[must_use]
-    pub fn parts(&self) -> &[Command] {
-        &self.parts
-    }
-
     /// The one command; nothing of an empty chain.
     #[must_use]
     pub fn command(&self) -> Option<Command> {

@@ -60,6 +60,34 @@ fn the_source_starts_its_copy_again_when_nobody_is_heard() {
     assert_eq!(watch.never_two("web", "192.168.123.0/24"), ["spare"]);
 }
 
+/// The source lets go while the target still compares. Nobody may start the jail then: not the source, which no longer knows whether the target does, nor the target, which
+/// has not compared.
+#[test]
+fn a_source_that_has_let_go_waits_for_somebody_to_decide() {
+    let Some(mut fleet) = Fleet::lab("a_source_that_has_let_go_waits_for_somebody_to_decide") else { return };
+    fleet.short_lease(LEASE);
+    let before = fleet.states();
+    let lab = fleet.in_lab();
+    let watch = lab.watch();
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    let fault = lab.fault("big", &["--script", "--match", "zfs get -Hp -o value guid $d@"], "hang");
+    let mut child = fleet.start(&["migrate", "web", "big", "--yes"]);
+    wait_until("the comparison hangs", || lab.fired(&fault) > 0);
+    let there = |host: &str, mark: &str| {
+        fleet.try_sh(host, &format!("ls /var/db/jailferry/web-*/lease/{mark}")).status.success()
+    };
+    wait_until("the source has let go", || there("spare", "released"));
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+    lab.clear_faults("big");
+    for host in ["small", "big"] {
+        wait_until(&format!("{host} goes back by itself"), || there(host, "reverted"));
+    }
+    assert_eq!(fleet.runs_on("web"), [] as [&str; 0]);
+    home_again(&fleet, &before, counting);
+    assert_eq!(watch.never_two("web", "192.168.123.0/24"), ["spare"]);
+}
+
 #[test]
 fn a_jail_that_runs_at_the_target_stays_there_until_somebody_decides() {
     let Some(mut fleet) = Fleet::lab("a_jail_that_runs_at_the_target_stays_there_until_somebody_decides") else {

@@ -44,6 +44,18 @@ fn the_hub_refuses_to_hand_over() {
     );
 }
 
+/// The program that the script calls, not the script as a whole: what it had looked at before and wants to look at afterwards must not hide it.
+#[test]
+fn the_kernel_refuses_the_peer_that_the_hub_hands_over_to() {
+    let Some(fleet) = Fleet::lab("the_kernel_refuses_the_peer_that_the_hub_hands_over_to") else { return };
+    let case = Case { fleet: &fleet, step: "small hands ", path: &["spare", "big", "spare"] };
+    case.rolls_back(
+        "small",
+        &["--match", ",192.168.123.50/32,2001:db8:1:1::50/128", "--nth", "1"],
+        "Unable to modify interface: Operation not permitted",
+    );
+}
+
 #[test]
 fn the_jail_does_not_start_at_the_target() {
     let Some(fleet) = Fleet::lab("the_jail_does_not_start_at_the_target") else { return };

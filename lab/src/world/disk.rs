@@ -155,6 +155,7 @@ pub fn make(place: &Place, node: &Node) -> Result<()> {
         fs::set_permissions(&path, fs::Permissions::from_mode(*mode))?;
     }
     links(&root)?;
+    freebsd::base::own::install(&inside(&root, "/.lab"))?;
     etc::write(&root, place, node)
 }
 

@@ -10,6 +10,7 @@ mod ls;
 pub mod mount;
 mod mtree;
 mod nc;
+pub mod own;
 mod ping;
 pub mod plain;
 mod ps;

@@ -1,4 +1,4 @@
-//! sh(1) and csh(1): dash and tcsh behind, after writing down what came over SSH.
+//! sh(1) and csh(1): dash (or FreeBSD's own, [`super::own`]) and tcsh behind, after writing down what came over SSH.
 
 use std::fs;
 use std::io;
@@ -6,6 +6,7 @@ use std::io::Read;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -16,15 +17,15 @@ use crate::net::tool;
 
 /// `/bin/sh`.
 pub fn sh(ctx: &Context, args: &[String]) -> i32 {
-    run(ctx, "sh", "dash", args)
+    run(ctx, "sh", &super::own::find(ctx, "sh").unwrap_or_else(|| tool("dash")), args)
 }
 
 /// `/bin/csh`.
 pub fn csh(ctx: &Context, args: &[String]) -> i32 {
-    run(ctx, "csh", "tcsh", args)
+    run(ctx, "csh", &tool("tcsh"), args)
 }
 
-fn run(ctx: &Context, name: &str, program: &str, args: &[String]) -> i32 {
+fn run(ctx: &Context, name: &str, program: &Path, args: &[String]) -> i32 {
     let login = is_login();
     if login
         && let [flag, command, ..] = args
@@ -55,7 +56,7 @@ fn reads_script(flag: &str) -> bool {
 }
 
 /// `script`: what is on standard input, where the shell reads its commands from there.
-fn with_faults(ctx: &Context, name: &str, program: &str, args: &[String], text: &str, script: Option<&str>) -> i32 {
+fn with_faults(ctx: &Context, name: &str, program: &Path, args: &[String], text: &str, script: Option<&str>) -> i32 {
     let struck = faults::strike(ctx, text, true);
     if let Some(status) = faults::happen(ctx, &struck.before) {
         return status;
@@ -69,7 +70,7 @@ fn with_faults(ctx: &Context, name: &str, program: &str, args: &[String], text: 
     if struck.after.is_empty() {
         return become_shell(name, program, false, args);
     }
-    match Command::new(tool(program)).arg0(name).args(args).status() {
+    match Command::new(program).arg0(name).args(args).status() {
         Ok(status) => faults::happen(ctx, &struck.after).unwrap_or_else(|| super::timeout::status_of(status)),
         Err(error) => {
             eprintln!("{name}: {error}");
@@ -79,8 +80,8 @@ fn with_faults(ctx: &Context, name: &str, program: &str, args: &[String], text: 
 }
 
 /// Runs all of it, and nobody hears the answer.
-fn once_before(name: &str, program: &str, args: &[String], input: &str) -> io::Result<()> {
-    let mut command = Command::new(tool(program));
+fn once_before(name: &str, program: &Path, args: &[String], input: &str) -> io::Result<()> {
+    let mut command = Command::new(program);
     command.arg0(name).args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
@@ -118,10 +119,10 @@ fn script(ctx: &Context, args: &[String]) -> io::Result<String> {
     Ok(read)
 }
 
-fn become_shell(name: &str, program: &str, login: bool, args: &[String]) -> i32 {
+fn become_shell(name: &str, program: &Path, login: bool, args: &[String]) -> i32 {
     // A login shell without a command is called as -sh.
     let called = if login && args.is_empty() { format!("-{name}") } else { name.to_string() };
-    let error = Command::new(tool(program)).arg0(called).args(args).exec();
+    let error = Command::new(program).arg0(called).args(args).exec();
     eprintln!("{name}: {error}");
     127
 }

@@ -1,0 +1,47 @@
+//! FreeBSD's own programs, built for Linux, in the place of Debian's and of the emulation's, for labs that were raised with `LAB_FREEBSD=FOLDER` (docs/testbed.md): what a
+//! script does in FreeBSD's sh(1), sed(1) or grep(1) is best asked of them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context as _;
+use anyhow::Result;
+
+use crate::context::Context;
+
+/// Where a host has them, below `/.lab`.
+const FOLDER: &str = "freebsd";
+
+/// FreeBSD's program of that name, if this host has it. Under a wrong clock (`lab clock`) date(1) stays the emulation's, which knows of it.
+pub fn find(ctx: &Context, name: &str) -> Option<PathBuf> {
+    let path = ctx.state.join(FOLDER).join(name);
+    let wrong_clock = || name == "date" && ctx.state.join("clock").exists();
+    (!name.contains('/') && path.exists() && !wrong_clock()).then_some(path)
+}
+
+/// Becomes it; the exit status where it does not.
+pub fn run(program: &Path, name: &str, args: &[String]) -> i32 {
+    let error = Command::new(program).arg0(name).args(args).exec();
+    eprintln!("{name}: {}", super::reason(&error));
+    127
+}
+
+/// Copies the programs of `$LAB_FREEBSD` to a host's disk.
+pub fn install(lab: &Path) -> Result<()> {
+    let Some(from) = std::env::var_os("LAB_FREEBSD").map(PathBuf::from) else { return Ok(()) };
+    let to = lab.join(FOLDER);
+    fs::create_dir_all(&to)?;
+    for entry in fs::read_dir(&from).with_context(|| format!("LAB_FREEBSD={}", from.display()))? {
+        let path = entry?.path();
+        let program = fs::metadata(&path)?;
+        if let Some(name) = path.file_name().filter(|_| program.is_file() && program.permissions().mode() & 0o111 != 0)
+        {
+            fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
+        }
+    }
+    Ok(())
+}

@@ -73,12 +73,17 @@ pub fn measure() {
     }
     direct.gone(&stand);
     stand.fleet.sh("spare", "zfs destroy jfpool/jails/web/data@plain");
-    title("Memory of the process that copies", "Flat at any size (VmHWM).", 1);
-    head(&["size", "relay", "direct"]);
+    title(
+        "Memory of the process that copies",
+        "Flat at any size: what it has allocated (RssAnon), and with the pages of its program that it has used (VmHWM).",
+        1,
+    );
+    head(&["size", "relay", "relay, with the program", "direct", "direct, with the program"]);
     for size in SIZES {
         stand.fill("spare", size);
-        let peak = |way| format!("{:.1} MiB", copied(&stand.fleet, way).1);
-        row(&[&format!("{size} MiB"), &peak("relay"), &peak("direct")]);
+        let [relay, direct] = ["relay", "direct"].map(|way| copied(&stand.fleet, way).1);
+        let told = |kib: u64| format!("{:.1} MiB", kib as f64 / 1024.0);
+        row(&[&format!("{size} MiB"), &told(relay.own), &told(relay.all), &told(direct.own), &told(direct.all)]);
     }
 }
 
@@ -86,16 +91,38 @@ fn rate(took: Duration) -> f64 {
     f64::from(u16::try_from(SIZE).expect("small")) / took.as_secs_f64()
 }
 
-/// A move that is interrupted behind its first copy: the time of the large stream, and the most memory in MiB.
-fn copied(fleet: &Fleet, way: &str) -> (Duration, f64) {
+/// The most memory a process had, in KiB.
+#[derive(Debug, Clone, Copy, Default)]
+struct Peak {
+    /// Allocated.
+    own: u64,
+    /// With the pages of its program and libraries: how many of those are in memory is the kernel's affair as well.
+    all: u64,
+}
+
+impl Peak {
+    /// proc(5), `/proc/PID/status`.
+    fn see(&mut self, status: &str) {
+        let of = |name: &str| -> u64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.split_whitespace().next()).and_then(|n| n.parse().ok()).unwrap_or_default()
+        };
+        self.own = self.own.max(of("RssAnon:"));
+        self.all = self.all.max(of("VmHWM:"));
+    }
+}
+
+/// A move that is interrupted behind its first copy: the time of the large stream, and the most memory.
+fn copied(fleet: &Fleet, way: &str) -> (Duration, Peak) {
     let mut child = fleet.start(&["migrate", "jail", "web", "to", "node", "big", "--yes", "--json", "--transfer", way]);
     let status = format!("/proc/{}/status", child.id());
     let peak = std::thread::spawn(move || {
-        let mut peak = 0.0;
+        let mut peak = Peak::default();
+        // A process that has ended and is not waited for yet has no such lines.
         while let Ok(text) = fs::read_to_string(&status)
-            && let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))
+            && text.contains("VmHWM:")
         {
-            peak = line.split_whitespace().next().and_then(|n| n.parse().ok()).map_or(peak, |k: f64| k / 1024.0);
+            peak.see(&text);
             std::thread::sleep(Duration::from_millis(5));
         }
         peak

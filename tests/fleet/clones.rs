@@ -27,14 +27,15 @@ fn a_thin_jail_stays_thin_where_its_origin_is() {
     assert!(told.all.contains("no snapshot of pool jfpool on big has the same GUID"), "{}", told.all);
 
     // The template under another name there: only its GUID counts.
-    // As text, one escaped byte after the other, since the hosts trust each other with nothing.
+    // As text, one escaped byte after the other, since the hosts trust each other with nothing. In printf(1)'s format: its
+    // %b ends at the first NUL on FreeBSD.
     let sent = fleet.sh(
         "spare",
-        "zfs send -R jfpool/jails/template@base | od -An -v -to1 | tr -d '\\n' | sed 's/ /\\\\0/g' | fold -w 4000",
+        "zfs send -R jfpool/jails/template@base | od -An -v -to1 | sed 's/  */ /g; s/ $//; s/ 045/%%/g; s/ /\\\\/g'",
     );
     fleet.sh(
         "big",
-        &format!("while read -r line; do printf %b \"$line\"; done <<'END' | zfs receive -u jfpool/base\n{sent}\nEND"),
+        &format!("while read -r line; do printf \"$line\"; done <<'END' | zfs receive -u jfpool/base\n{sent}\nEND"),
     );
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     let told = fleet.jailferry(&args).exits(0).says("as a clone of jfpool/base@base on big");

@@ -13,16 +13,27 @@ use crate::state::States;
 /// How long the hosts wait: the shortest lease there is.
 const LEASE: &str = "5s";
 
+const MOVE: [&str; 4] = ["migrate", "web", "big", "--yes"];
+
 /// Starts the move of web to big and kills the machine that drives it while a command that contains `part` hangs on
 /// `host`; with `script`, while a script does.
 fn lost_at(fleet: &Fleet, host: &str, at: &[&str]) {
     let lab = fleet.in_lab();
     let fault = lab.fault(host, at, "hang");
-    let mut child = fleet.start(&["migrate", "web", "big", "--yes"]);
+    let mut child = fleet.start(&MOVE);
     wait_until(&format!("{at:?} hangs on {host}"), || lab.fired(&fault) > 0);
     child.kill().expect("it can be killed");
     child.wait().expect("it ends");
     lab.clear_faults(host);
+}
+
+/// Starts the move; the target compares GUIDs with the source, and does not come to an end.
+fn hanging_comparison(fleet: &Fleet) -> Child {
+    let lab = fleet.in_lab();
+    let fault = lab.fault("big", &["--script", "--match", "zfs get -Hp -o value guid $d@"], "hang");
+    let child = fleet.start(&MOVE);
+    wait_until("the comparison hangs", || lab.fired(&fault) > 0);
+    child
 }
 
 /// Another machine: a state folder of its own.
@@ -70,9 +81,7 @@ fn a_source_that_has_let_go_waits_for_somebody_to_decide() {
     let lab = fleet.in_lab();
     let watch = lab.watch();
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
-    let fault = lab.fault("big", &["--script", "--match", "zfs get -Hp -o value guid $d@"], "hang");
-    let mut child = fleet.start(&["migrate", "web", "big", "--yes"]);
-    wait_until("the comparison hangs", || lab.fired(&fault) > 0);
+    let mut child = hanging_comparison(&fleet);
     let there = |host: &str, mark: &str| {
         fleet.try_sh(host, &format!("ls /var/db/jailferry/web-*/lease/{mark}")).status.success()
     };
@@ -135,21 +144,15 @@ fn a_machine_that_was_taken_for_lost_is_refused_when_it_comes_back() {
     let lab = fleet.in_lab();
     let watch = lab.watch();
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
-    let fault = lab.fault("big", &["--script", "--match", "zfs get -Hp -o value guid $d@"], "hang");
-    let args = ["migrate", "web", "big", "--yes"];
-    let child = fleet.start(&args);
-    wait_until("the comparison hangs", || lab.fired(&fault) > 0);
+    let child = hanging_comparison(&fleet);
     // Somebody else asks meanwhile: refused, with the owner's name, as long as it is heard.
-    fleet
-        .jailferry_from(&elsewhere(&fleet), &["migrate", "web", "big", "--yes"])
-        .exits(3)
-        .says("is being moved by run");
+    fleet.jailferry_from(&elsewhere(&fleet), &MOVE).exits(3).says("is being moved by run");
     fleet.jailferry_from(&elsewhere(&fleet), &["recover"]).exits(3).says("is alive");
     signal(&child, "STOP");
     fleet.jailferry_from(&elsewhere(&fleet), &["recover"]).exits(0);
     lab.clear_faults("big");
     signal(&child, "CONT");
-    let told = fleet.finished(child, &args).exits(5);
+    let told = fleet.finished(child, &MOVE).exits(5);
     assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
     counting.lost_nothing(&fleet.urls("web")[0]);
     assert_eq!(watch.never_two("web", "192.168.123.0/24"), ["spare"]);

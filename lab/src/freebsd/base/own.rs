@@ -16,11 +16,16 @@ use crate::context::Context;
 /// Where a host has them, below `/.lab`.
 const FOLDER: &str = "freebsd";
 
-/// FreeBSD's program of that name, if this host has it. Under a wrong clock (`lab clock`) date(1) stays the emulation's, which knows of it.
+/// FreeBSD's program of that name, if this host has it. Two things no program but the emulation's knows of: date(1) a wrong clock (`lab clock`), and what opens connections the
+/// FIB that setfib(1) chose.
 pub fn find(ctx: &Context, name: &str) -> Option<PathBuf> {
     let path = ctx.state.join(FOLDER).join(name);
-    let wrong_clock = || name == "date" && ctx.state.join("clock").exists();
-    (!name.contains('/') && path.exists() && !wrong_clock()).then_some(path)
+    let emulated = || match name {
+        "date" => ctx.state.join("clock").exists(),
+        "fetch" | "nc" => std::env::var_os("LAB_FIB").is_some(),
+        _ => false,
+    };
+    (!name.contains('/') && path.exists() && !emulated()).then_some(path)
 }
 
 /// Becomes it; the exit status where it does not.

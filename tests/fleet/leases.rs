@@ -71,8 +71,8 @@ fn the_source_starts_its_copy_again_when_nobody_is_heard() {
     assert_eq!(watch.never_two("web", "192.168.123.0/24"), ["spare"]);
 }
 
-/// The source lets go while the target still compares. Nobody may start the jail then: not the source, which no longer knows whether the target does, nor the target, which
-/// has not compared.
+/// The source lets go while the target still compares. Nobody may start the jail then: not the source, which no longer
+/// knows whether the target does, nor the target, which has not compared.
 #[test]
 fn a_source_that_has_let_go_waits_for_somebody_to_decide() {
     let Some(mut fleet) = Fleet::lab("a_source_that_has_let_go_waits_for_somebody_to_decide") else { return };

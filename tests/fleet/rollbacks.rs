@@ -44,7 +44,7 @@ fn the_hub_refuses_to_hand_over() {
     );
 }
 
-/// The program that the script calls, not the script as a whole: what it had looked at before and wants to look at afterwards must not hide it.
+/// The program that the script calls, not the script as a whole: what it looks at before and afterwards must not hide it.
 #[test]
 fn the_kernel_refuses_the_peer_that_the_hub_hands_over_to() {
     let Some(fleet) = Fleet::lab("the_kernel_refuses_the_peer_that_the_hub_hands_over_to") else { return };

@@ -1,4 +1,4 @@
-//! FreeBSD's own programs, built for Linux, in the place of Debian's and of the emulation's, for labs that were raised with `LAB_FREEBSD=FOLDER` (docs/testbed.md): what a
+//! FreeBSD's own programs, built for Linux, in the place of Debian's and of the emulation's, for labs that were raised with `LAB_FREEBSD=FOLDER` (CONTRIBUTING.md): what a
 //! script does in FreeBSD's sh(1), sed(1) or grep(1) is best asked of them.
 
 use std::fs;
@@ -40,13 +40,41 @@ pub fn install(lab: &Path) -> Result<()> {
     let Some(from) = std::env::var_os("LAB_FREEBSD").map(PathBuf::from) else { return Ok(()) };
     let to = lab.join(FOLDER);
     fs::create_dir_all(&to)?;
+    let mut copied = 0;
     for entry in fs::read_dir(&from).with_context(|| format!("LAB_FREEBSD={}", from.display()))? {
         let path = entry?.path();
         let program = fs::metadata(&path)?;
         if let Some(name) = path.file_name().filter(|_| program.is_file() && program.permissions().mode() & 0o111 != 0)
         {
             fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
+            copied += 1;
         }
     }
+    // Nobody must believe that he sees FreeBSD's where he sees Debian's.
+    anyhow::ensure!(copied > 0, "LAB_FREEBSD={}: no program in it", from.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Host;
+
+    #[test]
+    fn what_the_host_has_comes_first_but_for_a_wrong_clock() {
+        let state = tempfile::tempdir().expect("a folder");
+        let ctx =
+            Context { host: Host::default(), jail: None, state: state.path().into(), run: state.path().join("run") };
+        assert_eq!(find(&ctx, "date"), None);
+        let folder = state.path().join(FOLDER);
+        fs::create_dir(&folder).expect("a folder");
+        for name in ["date", "sed"] {
+            fs::write(folder.join(name), "").expect("a file");
+        }
+        assert_eq!(find(&ctx, "date"), Some(folder.join("date")));
+        fs::write(state.path().join("clock"), "86400").expect("a file");
+        assert_eq!(find(&ctx, "date"), None);
+        assert_eq!(find(&ctx, "sed"), Some(folder.join("sed")));
+        assert_eq!(find(&ctx, "../freebsd/sed"), None);
+    }
 }

@@ -63,11 +63,12 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The lines in front of a script. A host without the run's folder knows of no owner and no lease.
+    /// The lines in front of a script, which start no program where nothing is wrong: they are in front of every step. A
+    /// host without the run's folder knows of no owner and no lease.
     fn text(&self) -> String {
         let folder = format!("{RUNS}/{}", self.run);
         let mut text = format!(
-            "if driver=$(cat {folder}/owner 2>/dev/null); then\n  {}\nelif [ -e {folder}/owner ]; then\n  cat {folder}/owner >/dev/null\nfi\n",
+            "if {{ read -r driver < {folder}/owner; }} 2>/dev/null; then\n  {}\nelif [ -e {folder}/owner ]; then\n  cat {folder}/owner >/dev/null\nfi\n",
             refuse_others(&self.run, &self.owner),
         );
         if self.lease {
@@ -321,7 +322,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let owner = folder.path().join("web-12345678/owner");
         std::fs::create_dir(owner.parent().unwrap()).unwrap();
-        let vanishing = format!("cat() {{ rm -f {}; command cat \"$@\"; }}\n", owner.display());
+        let vanishing = format!("read() {{ rm -f {}; return 1; }}\n", owner.display());
         let status = |before: &str| {
             let text = guard.text().replace(RUNS, folder.path().to_str().unwrap());
             let script = format!("set -e\n{before}{text}exit 7\n");

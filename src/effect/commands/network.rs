@@ -41,14 +41,22 @@ fn as_listed(prefix: Prefix) -> String {
     }
 }
 
-/// Sets `seen` to the interface of the exact route, empty when there is none. `netstat -F 0` is refused on 13.2, so
-/// FIB 0 is asked through setfib(1); the JSON is cut at each entry, since base has no JSON tool.
-fn read_back(route: &RouteSpec) -> String {
-    let wanted = as_listed(route.prefix);
+/// Prints `value` of the route to exactly `wanted` in the JSON of netstat(1), nothing when there is none. One awk(1), which
+/// takes the entries apart at their braces and the entries at their quotes, since base has no JSON tool.
+fn entry(wanted: &str, value: &str) -> String {
     format!(
-        "seen() {{\n  setfib {fib} netstat --libxo json -rnW -f {family} | tr '{{' '\\n' | sed -n 's/.*\"destination\":\"\\([^\"]*\\)\".*\"interface-name\":\"\\([^\"]*\\)\".*/\\1 \\2/p' | awk -v d={wanted} '$1 == d {{ print $2 }}'\n}}\n",
+        "awk -v RS='{{' -F '\"' -v d={wanted} '{{ to = it = \"\"; for (i = 1; i < NF; i++) {{ if ($i == \"destination\") to = $(i + 2); if ($i == \"{value}\") it = $(i + 2) }} }} to == d && it != \"\" {{ print it }}'"
+    )
+}
+
+/// Makes `seen` print the interface of the exact route. `netstat -F 0` is refused on 13.2, so FIB 0 is asked through
+/// setfib(1).
+fn read_back(route: &RouteSpec) -> String {
+    format!(
+        "seen() {{\n  setfib {fib} netstat --libxo json -rnW -f {family} | {entry}\n}}\n",
         fib = route.fib,
         family = route.prefix.family(),
+        entry = entry(&as_listed(route.prefix), "interface-name"),
     )
 }
 
@@ -127,7 +135,8 @@ pub(super) fn proxy_arp(host: &NodeName, on: bool) -> Work {
 pub(super) fn jail_route(host: &NodeName, jail: &JailName, to: IpAddr, gateway: IpAddr, there: bool) -> Work {
     let family = Family::of(to);
     let seen = format!(
-        "jls -j {jail} jid >/dev/null 2>&1 || exit 0\nseen() {{ jexec -l {jail} netstat --libxo json -rnW -f {family} | tr '{{' '\\n' | sed -n 's/.*\"destination\":\"\\([^\"]*\\)\".*\"gateway\":\"\\([^\"]*\\)\".*/\\1 \\2/p' | awk -v d={to} '$1 == d {{ print $2 }}'; }}\n"
+        "jls -j {jail} jid >/dev/null 2>&1 || exit 0\nseen() {{ jexec -l {jail} netstat --libxo json -rnW -f {family} | {}; }}\n",
+        entry(&to.to_string(), "gateway")
     );
     let change = if there {
         format!(
@@ -230,4 +239,31 @@ pub(super) fn announce(host: &NodeName, jail: &JailName, neighbours: &[IpAddr]) 
     }
     script.push_str("wait");
     run(host, script)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command as Process;
+
+    use super::*;
+
+    /// awk(1) of this machine finds in what FreeBSD said exactly the one route.
+    #[test]
+    fn a_route_is_found_by_its_whole_destination() {
+        let said = |recording: &str, wanted: &str, value: &str| {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/freebsd-13.2");
+            let line = format!("{} < {path}/{recording}.txt", entry(wanted, value));
+            let output = Process::new("/bin/sh").args(["-c", &line]).output().unwrap();
+            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(said("netstat-json-setfib1", "192.168.123.61", "interface-name"), "bridge0\n");
+        assert_eq!(said("netstat-json-setfib1", "default", "interface-name"), "wg0\n");
+        assert_eq!(said("netstat-json-setfib1", "default", "gateway"), "link#8\n");
+        for other in ["192.168.123.6", "92.168.123.61", "192.168.123.0/24", "up"] {
+            assert_eq!(said("netstat-json-setfib1", other, "interface-name"), "", "{other}");
+        }
+        let at_once = as_listed("0.0.0.0/0".parse().unwrap());
+        assert_eq!(said("netstat-json-setfib1", &at_once, "interface-name"), "wg0\n");
+    }
 }

@@ -20,6 +20,8 @@ mod canary;
 mod client;
 #[path = "fleet/clones.rs"]
 mod clones;
+#[path = "fleet/delegated.rs"]
+mod delegated;
 #[path = "fleet/direct.rs"]
 mod direct;
 #[path = "fleet/doctor.rs"]

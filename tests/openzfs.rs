@@ -5,6 +5,8 @@
 
 #[path = "openzfs/bench.rs"]
 mod bench;
+#[path = "openzfs/delegated.rs"]
+mod delegated;
 #[path = "openzfs/home.rs"]
 mod home;
 #[path = "openzfs/mover.rs"]

@@ -25,6 +25,9 @@ pub struct Mount {
     pub fstype: String,
     /// As `mount -p` prints them, such as `rw` and `nfsv4acls`.
     pub opts: Vec<String>,
+    /// The jail that made it and sees it: a dataset of its own. It outlives the jail.
+    #[serde(default)]
+    pub jail: Option<String>,
 }
 
 /// All mounts, the root first.

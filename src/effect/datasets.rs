@@ -77,6 +77,9 @@ pub struct Transfer {
     /// A volume, which has neither mount point nor canmount.
     #[serde(default)]
     pub volume: bool,
+    /// `jailed=on` at the sender, its own: not yet at the receiver (contract 5.5).
+    #[serde(default)]
+    pub delegated: bool,
 }
 
 /// The way of a transfer's data.
@@ -138,6 +141,23 @@ pub struct Parked {
     pub mounted: bool,
     /// A volume, which has neither mount point nor canmount.
     pub volume: bool,
+    /// Does the jail mount it, when live?
+    #[serde(default)]
+    pub delegation: Delegation,
+}
+
+/// Is a dataset the jail's own to mount and to manage (`jailed`, zfsprops(7))? A copy that nobody uses is nobody's: the host
+/// neither renames a jailed dataset nor changes its mount point (libzfs_dataset.c, zfs_valid_proplist and zfs_rename).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delegation {
+    /// No: the host mounts it.
+    #[default]
+    None,
+    /// `jailed=on` is its own.
+    Own,
+    /// `jailed=on` is that of a dataset above it.
+    Above,
 }
 
 /// Where a property's value comes from (zfsprops(7)).

@@ -27,6 +27,7 @@ use std::net::IpAddr;
 
 pub use datasets::Base;
 pub use datasets::BringBack;
+pub use datasets::Delegation;
 pub use datasets::KeyUse;
 pub use datasets::Others;
 pub use datasets::Parked;
@@ -71,8 +72,8 @@ use crate::model::TableName;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case")]
 pub enum Effect {
-    /// An atomic snapshot of a dataset and all below it.
-    Snapshot { host: NodeName, dataset: DatasetName, label: SnapshotLabel },
+    /// An atomic snapshot of a dataset and all below it, which must be those that are known.
+    Snapshot { host: NodeName, dataset: DatasetName, label: SnapshotLabel, known: Vec<DatasetName> },
     /// The end of such a snapshot, by its exact name.
     DestroySnapshot { host: NodeName, dataset: DatasetName, label: SnapshotLabel, held_by: Option<SnapshotLabel> },
     /// A hold on a snapshot of a dataset and all below it, so that nobody destroys it by mistake.
@@ -257,6 +258,9 @@ pub struct JailPlace {
     pub bridge: Option<InterfaceName>,
     /// The FIB they belong to.
     pub fib: u16,
+    /// Datasets whose file systems and those below it mounts itself.
+    #[serde(default)]
+    pub delegated: Vec<DatasetName>,
 }
 
 /// A route out of an interface in one FIB. Never a next hop: an added next hop silently makes a second path (contract 0.4).

@@ -15,7 +15,7 @@ pub struct PropertyChange {
 }
 
 /// What every copy has otherwise, since it is one: [`crate::effect::Parked`] has these.
-const OF_A_COPY: [&str; 3] = ["mountpoint", "canmount", "readonly"];
+const OF_A_COPY: [&str; 4] = ["mountpoint", "canmount", "readonly", "jailed"];
 
 /// Of the data itself: a stream brings it, or it can only be chosen when a dataset is made.
 const OF_THE_DATA: [&str; 11] = [

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::effect::Delegation;
 use crate::effect::JailPlace;
+use crate::effect::Parked;
 use crate::effect::RouteSpec;
 use crate::effect::hand_over::HandOver;
 use crate::facts::HostFacts;
@@ -139,6 +141,7 @@ impl Cast<'_> {
             interfaces: place.interfaces.clone(),
             bridge: Some(place.bridge.clone()),
             fib: place.fib,
+            delegated: self.delegated(|moving| &moving.source),
         }
     }
 
@@ -152,7 +155,13 @@ impl Cast<'_> {
             interfaces: place.interfaces.clone(),
             bridge: Some(place.bridge.clone()),
             fib: place.fib,
+            delegated: self.delegated(|moving| &moving.target),
         }
+    }
+
+    /// Those that are the jail's own to mount.
+    fn delegated(&self, side: impl Fn(&DatasetMove) -> &Parked) -> Vec<DatasetName> {
+        self.datasets.iter().map(side).filter(|d| d.delegation == Delegation::Own).map(|d| d.dataset.clone()).collect()
     }
 
     /// Gateways of the jail that the target's bridge does not answer for yet, with the length to give them. On a segment

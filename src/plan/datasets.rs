@@ -1,6 +1,7 @@
 //! The jail's datasets: what goes over, from which base, and what each one's properties are when it is live.
 
 use crate::effect::Base;
+use crate::effect::Delegation;
 use crate::effect::Parked;
 use crate::effect::PropertyState;
 use crate::facts::Dataset;
@@ -76,6 +77,7 @@ pub fn moves(
             mountpoint: state(dataset, "mountpoint"),
             mounted: facts.mounted,
             volume,
+            delegation: delegation(dataset, facts),
         };
         let arrived = Parked {
             dataset: into.clone(),
@@ -186,6 +188,15 @@ fn as_a_clone(jail: &JailFacts, facts: &Dataset, there: &TargetFacts, place: &Da
 fn own_number(dataset: &JailDataset, property: &str) -> Option<String> {
     let own = dataset.properties.get(property).filter(|p| matches!(p.source.as_str(), "local" | "received"))?;
     own.value.parse::<u64>().ok().filter(|bytes| *bytes > 0).map(|bytes| bytes.to_string())
+}
+
+/// Volumes have no `jailed` (zfsprops(7)).
+fn delegation(dataset: &JailDataset, facts: &Dataset) -> Delegation {
+    match (facts.jailed, state(dataset, "jailed")) {
+        (false, _) => Delegation::None,
+        (true, PropertyState::Local(_) | PropertyState::Received) => Delegation::Own,
+        (true, PropertyState::Inherited) => Delegation::Above,
+    }
 }
 
 /// Whose value a property has.

@@ -207,6 +207,7 @@ mod tests {
             way: Way::Relay,
             refquota: None,
             volume: false,
+            delegated: false,
         };
         Step::new(Phase::Copy, "send", Effect::Transfer(transfer))
     }

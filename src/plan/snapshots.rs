@@ -181,7 +181,8 @@ mod tests {
 
     fn take(world: &mut World, host: &str, dataset: &str, label: &str) {
         let label = SnapshotLabel::new(label).unwrap();
-        world.apply(&Effect::Snapshot { host: node(host), dataset: name(dataset), label }).unwrap();
+        let known = vec![name(WEB), name(DATA)];
+        world.apply(&Effect::Snapshot { host: node(host), dataset: name(dataset), label, known }).unwrap();
     }
 
     fn plan(world: &World, to: &str, salt: &str) -> Plan {

@@ -131,6 +131,7 @@ mod tests {
             way: Way::Relay,
             refquota: None,
             volume: false,
+            delegated: false,
         };
         Step::new(Phase::CutOver, "", Effect::Transfer(transfer)).alongside()
     }

@@ -24,6 +24,9 @@ const LOCKF: &str = "#!/bin/sh\n# lockf -k -s -t SECONDS FILE COMMAND...\nsecond
 /// Ten times as patient: a machine that emulates every instruction is slow, and deadlines are tested in the lab.
 const TIMEOUT: &str = "#!/bin/sh\n# timeout [--foreground] -k GRACE SECONDS COMMAND...\nforeground=\nif [ \"$1\" = --foreground ]; then foreground=$1; shift; fi\ngrace=$2 seconds=$3\nshift 3\nexec /usr/bin/timeout $foreground -k \"$grace\" $((seconds * 10)) \"$@\"\n";
 
+/// FreeBSD's `jailed` is `zoned` here.
+const ZFS: &str = "#!/bin/sh\nfor word; do\n  shift\n  case $word in\n  *jailed=* | *,jailed) word=$(echo \"$word\" | sed 's/jailed/zoned/') ;;\n  esac\n  set -- \"$@\" \"$word\"\ndone\nPATH=${PATH#*:}\nexec zfs \"$@\"\n";
+
 /// What a command said, and how it ended.
 #[derive(Debug)]
 pub struct Answer {
@@ -46,11 +49,8 @@ impl Bench {
         let name = |side: &str| format!("jf{side}{}x{number}", std::process::id());
         let bench = Bench { source: name("a"), target: name("b"), folder: tempfile::tempdir().expect("a folder") };
         fs::create_dir(bench.path("bin")).expect("a folder");
-        for (name, script) in [("lockf", LOCKF), ("timeout", TIMEOUT)] {
-            let file = bench.path(&format!("bin/{name}"));
-            fs::write(&file, script).expect("a file");
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a file of ours");
-        }
+        bench.tool("lockf", LOCKF);
+        bench.tool("timeout", TIMEOUT);
         for pool in [&bench.source, &bench.target] {
             let file = bench.path(&format!("{pool}.img"));
             let root = bench.path(pool);
@@ -59,6 +59,17 @@ impl Bench {
             ));
         }
         bench
+    }
+
+    /// From here on zfs(8) understands `jailed`.
+    pub fn has_jails(&self) {
+        self.tool("zfs", ZFS);
+    }
+
+    fn tool(&self, name: &str, script: &str) {
+        let file = self.path(&format!("bin/{name}"));
+        fs::write(&file, script).expect("a file");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a file of ours");
     }
 
     pub fn path(&self, name: &str) -> String {

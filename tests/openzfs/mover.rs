@@ -1,6 +1,7 @@
 //! A move of a tree of datasets by the effects of a plan, in the plan's order (src/plan/migrate.rs).
 
 use jailferry::effect::Base;
+use jailferry::effect::Delegation;
 use jailferry::effect::Effect;
 use jailferry::effect::KeyUse;
 use jailferry::effect::Parked;
@@ -80,7 +81,7 @@ impl<'a> Mover<'a> {
 
     pub fn snapshot(&self, suffix: &str) {
         let (host, dataset, label) = (node("a"), self.source().clone(), naming::label(&self.run, suffix));
-        self.bench.does(&Effect::Snapshot { host, dataset, label });
+        self.bench.does(&Effect::Snapshot { host, dataset, label, known: self.sources() });
     }
 
     pub fn transfer(&self, part: &Part, base: Base, suffix: &str) -> Transfer {
@@ -102,6 +103,7 @@ impl<'a> Mover<'a> {
             rate: None,
             way: Way::Relay,
             volume: part.source.volume,
+            delegated: part.source.delegation == Delegation::Own,
         }
     }
 
@@ -242,6 +244,11 @@ impl Part {
             mountpoint: if volume { PropertyState::Inherited } else { state("mountpoint") },
             mounted: get(source, "mounted").0 == "yes",
             volume,
+            delegation: match state("zoned") {
+                PropertyState::Inherited if get(source, "zoned").0 == "on" => Delegation::Above,
+                PropertyState::Local(value) if value == "on" => Delegation::Own,
+                _ => Delegation::None,
+            },
         };
         // At the target what was received counts as its own (src/plan/datasets.rs, settled).
         let settled = |property: &str, state: &PropertyState| match state {

@@ -6,6 +6,7 @@ use crate::effect::command::Command;
 use crate::effect::commands::JAIL;
 use crate::effect::commands::SHORT;
 use crate::effect::shell;
+use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RemotePath;
@@ -20,6 +21,19 @@ pub(super) fn check(host: &NodeName, jail: &JailName, file: &RemotePath, expecte
         ));
     }
     Work::Run(vec![Command::script(host, SHORT, script)])
+}
+
+/// What a jail has mounted stays mounted when it is gone, and keeps it from being gone, since the mount has its credentials
+/// (sys/kern/vfs_mount.c, vfs_mount_alloc). An rc(8) inside that stops as it should has unmounted it.
+fn unmount_delegated(place: &JailPlace) -> String {
+    if place.delegated.is_empty() {
+        return String::new();
+    }
+    let names = place.delegated.iter().map(DatasetName::as_str).collect::<Vec<_>>().join(" ");
+    format!(
+        "left() {{ mount -p | awk -v names='{names}' 'BEGIN {{ n = split(names, of, \" \") }} $3 == \"zfs\" {{ for (i = 1; i <= n; i++) if ($1 == of[i] || index($1, of[i] \"/\") == 1) print $2, $1 }}' | sort -r | sed 's/.* //'; }}\nn=0\nuntil [ -z \"$(left)\" ]; do\n  [ $n -eq 0 ] || sleep 0.2\n  n=$((n + 1))\n  [ $n -lt 50 ] || {{ echo 'what jail {jail} had mounted cannot be unmounted:' $(left) >&2; exit 21; }}\n  for d in $(left); do zfs unmount $d 2>/dev/null || :; done\ndone\n",
+        jail = place.jail
+    )
 }
 
 /// What `jail -r` leaves when it was cut short: interfaces, and mounts below the root, deepest first; never a ZFS one.
@@ -49,12 +63,12 @@ pub(super) const AS_AT_BOOT: &str =
 /// hold the dataset (contract 0.13).
 pub(super) fn stop(place: &JailPlace) -> Work {
     let JailPlace { host, jail, file, .. } = place;
-    let clean = clean_up(place);
+    let (delegated, clean) = (unmount_delegated(place), clean_up(place));
     Work::Run(vec![Command::script(
         host,
         JAIL,
         format!(
-            "if jls -j {jail} jid >/dev/null 2>&1; then\n  ({AS_AT_BOOT} jail -f {file} -r {jail}) >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\n  rm -f /var/run/jailferry.$$\nfi\nif jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -r' >&2; exit 21; fi\nn=0\nwhile jls -d -j {jail} jid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n  sleep 0.1\ndone\nrm -f /var/run/jail_{jail}.id\n{clean}"
+            "if jls -j {jail} jid >/dev/null 2>&1; then\n  ({AS_AT_BOOT} jail -f {file} -r {jail}) >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\n  rm -f /var/run/jailferry.$$\nfi\nif jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -r' >&2; exit 21; fi\n{delegated}n=0\nwhile jls -d -j {jail} jid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n  sleep 0.1\ndone\nrm -f /var/run/jail_{jail}.id\n{clean}"
         ),
     )
     .in_turn(jail)])
@@ -66,7 +80,7 @@ pub(super) fn stop(place: &JailPlace) -> Work {
 /// (contract 0.6).
 pub(super) fn start(place: &JailPlace) -> Work {
     let JailPlace { host, jail, file, .. } = place;
-    let clean = clean_up(place);
+    let clean = format!("{}{}", unmount_delegated(place), clean_up(place));
     let mut proof = String::new();
     for interface in &place.interfaces {
         if place.fib != 0 {

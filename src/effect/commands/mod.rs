@@ -54,7 +54,7 @@ impl Effect {
     #[must_use]
     pub fn work(&self) -> Work {
         match self {
-            Effect::Snapshot { host, dataset, label } => zfs::snapshot(host, dataset, label),
+            Effect::Snapshot { host, dataset, label, known } => zfs::snapshot(host, dataset, label, known),
             Effect::DestroySnapshot { host, dataset, label, held_by } => {
                 zfs::destroy_snapshot(host, dataset, label, held_by.as_ref())
             }

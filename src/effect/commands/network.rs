@@ -42,10 +42,11 @@ fn as_listed(prefix: Prefix) -> String {
 }
 
 /// Prints `value` of the route to exactly `wanted` in the JSON of netstat(1), nothing when there is none. One awk(1), which
-/// takes the entries apart at their braces and the entries at their quotes, since base has no JSON tool.
+/// takes the entries apart at their braces and each at its quotes, since base has no JSON tool. A name is what has a colon
+/// behind it: `gateway` is one of a route's flags, too.
 fn entry(wanted: &str, value: &str) -> String {
     format!(
-        "awk -v RS='{{' -F '\"' -v d={wanted} '{{ to = it = \"\"; for (i = 1; i < NF; i++) {{ if ($i == \"destination\") to = $(i + 2); if ($i == \"{value}\") it = $(i + 2) }} }} to == d && it != \"\" {{ print it }}'"
+        "awk -v RS='{{' -F '\"' -v d={wanted} '{{ to = it = \"\"; for (i = 1; i < NF; i++) if ($(i + 1) == \":\") {{ if ($i == \"destination\") to = $(i + 2); if ($i == \"{value}\") it = $(i + 2) }} }} to == d && it != \"\" {{ print it }}'"
     )
 }
 
@@ -260,6 +261,8 @@ mod tests {
         assert_eq!(said("netstat-json-setfib1", "192.168.123.61", "interface-name"), "bridge0\n");
         assert_eq!(said("netstat-json-setfib1", "default", "interface-name"), "wg0\n");
         assert_eq!(said("netstat-json-setfib1", "default", "gateway"), "link#8\n");
+        assert_eq!(said("jexec-netstat", "default", "gateway"), "192.168.123.1\n", "a gateway, and the flag");
+        assert_eq!(said("netstat-json-setfib0", "default", "interface-name"), "vtnet0\n");
         for other in ["192.168.123.6", "92.168.123.61", "192.168.123.0/24", "up"] {
             assert_eq!(said("netstat-json-setfib1", other, "interface-name"), "", "{other}");
         }

@@ -2,6 +2,7 @@
 
 use crate::effect::Base;
 use crate::effect::BringBack;
+use crate::effect::Delegation;
 use crate::effect::Others;
 use crate::effect::Parked;
 use crate::effect::PropertyState;
@@ -56,12 +57,15 @@ fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> String {
     datasets.into_iter().map(DatasetName::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// Atomic over the tree (contract 5.3). A repetition finds it on every dataset and leaves it.
-pub(super) fn snapshot(host: &NodeName, dataset: &DatasetName, label: &SnapshotLabel) -> Work {
-    run(
+/// Atomic over the tree (contract 5.3). A repetition finds it on every dataset and leaves it. A dataset that was made since
+/// the plan, by somebody on the host or by a jail that has some of its own, would stay behind.
+pub(super) fn snapshot(host: &NodeName, dataset: &DatasetName, label: &SnapshotLabel, known: &[DatasetName]) -> Work {
+    run_each(
         host,
+        known.len(),
         format!(
-            "zfs list -Hp -t snapshot -o name {dataset}@{label} >/dev/null 2>&1 ||\nzfs snapshot -r {dataset}@{label}"
+            "zfs list -Hp -t snapshot -o name {dataset}@{label} >/dev/null 2>&1 ||\nzfs snapshot -r {dataset}@{label}\nnew=\nfor d in $(zfs list -Hp -r -t filesystem,volume -o name {dataset}); do\n  case ' {known} ' in *\" $d \"*) ;; *) new=\"$new $d\" ;; esac\ndone\n[ -z \"$new\" ] || {{ echo \"made since the plan was, and not part of it:$new; plan again to take them along\" >&2; exit 22; }}",
+            known = names(known)
         ),
     )
 }
@@ -155,11 +159,15 @@ pub fn receive(transfer: &Transfer) -> Command {
     if transfer.base.makes_a_dataset() {
         // What a volume does not have is refused (libzfs_sendrecv.c, zfs_setup_cmdline_props).
         let words: &[&str] = if transfer.volume {
-            &["-o", "readonly=on", "-o"]
+            &["-o", "readonly=on"]
         } else {
-            &["-x", "mountpoint", "-o", "readonly=on", "-o", "canmount=noauto", "-o"]
+            &["-x", "mountpoint", "-o", "readonly=on", "-o", "canmount=noauto"]
         };
         argv.extend(words.iter().map(|word| (*word).to_owned()));
+        if transfer.delegated {
+            argv.extend(["-o", "jailed=off"].map(str::to_owned));
+        }
+        argv.push("-o".to_owned());
         argv.push(format!("{RUN_PROPERTY}={}", transfer.run));
         if transfer.owner.is_some() {
             argv.extend(notes(&arriving(transfer)).into_iter().flat_map(|note| ["-o".to_owned(), note]));
@@ -349,11 +357,13 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
     let mut script = "away() {\n  n=0\n  until zfs unmount $1 2>/dev/null; do\n    [ \"$(zfs get -Hp -o value mounted $1)\" = yes ] || break\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs unmount $1; fi\n    sleep 0.2\n  done\n}\n".to_owned();
     for parked in datasets.iter().rev() {
         let d = &parked.dataset;
-        if parked.mounted {
+        // What a jail has mounted stays so when it is gone (contract 5.6).
+        if parked.mounted || parked.delegation != Delegation::None {
             script.push_str(&format!("away {d}\n"));
         }
         let canmount = if !parked.volume { " canmount=noauto" } else { "" };
-        script.push_str(&format!("zfs set readonly=on{canmount} {RUN_PROPERTY}={run_id} {d}\n"));
+        let jailed = if parked.delegation == Delegation::Own { " jailed=off" } else { "" };
+        script.push_str(&format!("zfs set readonly=on{canmount}{jailed} {RUN_PROPERTY}={run_id} {d}\n"));
     }
     script.push_str(&format!(
         "[ \"$(zfs get -Hp -o value readonly {} | grep -c '^on$')\" = {} ] || exit 21",
@@ -371,9 +381,11 @@ drop() { case $now in *\"$n$2$t$1${t}local$t\"* | *\"$n$2$t$1$t$4$t\"*) zfs inhe
 
 /// Parents first. The mark stays: it tells whose copy this is until somebody decides (see [`clear_mark`]).
 pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
+    let own = || datasets.iter().filter(|parked| parked.delegation == Delegation::Own);
+    let jailed = if own().next().is_some() { ",jailed" } else { "" };
     // One question for all: the jail is down meanwhile.
     let mut script = format!(
-        "t=$(printf '\\t') n='\n'\nnow=$n$(zfs get -Hp -o name,property,source,value readonly,mountpoint,canmount {})$n\n{RESTORE}",
+        "t=$(printf '\\t') n='\n'\nnow=$n$(zfs get -Hp -o name,property,source,value readonly,mountpoint,canmount{jailed} {})$n\n{RESTORE}",
         names(datasets.iter().map(|p| &p.dataset))
     );
     for parked in datasets {
@@ -392,11 +404,15 @@ pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
             restore("mountpoint", &parked.mountpoint);
             restore("canmount", &parked.canmount);
         }
-        if parked.mounted {
+        if parked.mounted && parked.delegation == Delegation::None {
             script.push_str(&format!(
                 "zfs mount {d} 2>/dev/null || [ \"$(zfs get -Hp -o value mounted {d})\" = yes ] || zfs mount {d}\n"
             ));
         }
+    }
+    // Last: from then on nobody but the jail changes a mount point at or below it.
+    for parked in own() {
+        script.push_str(&format!("put jailed on {}\n", parked.dataset));
     }
     script.push(':');
     run_each(host, datasets.len(), script)
@@ -430,7 +446,7 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
             names(&ours)
         ),
     );
-    let mut parts = vec![parked, snapshot(&back.from, root, &back.label)];
+    let mut parts = vec![parked, snapshot(&back.from, root, &back.label, &theirs)];
     for (dataset, into) in &back.pairs {
         parts.push(run(&back.to, back_to(into, &back.base, &[back.label.to_string()], &Of::Snapshot(&back.label))));
         let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
@@ -471,6 +487,7 @@ mod tests {
             way: Way::Relay,
             refquota: None,
             volume: false,
+            delegated: false,
         };
         let text = |transfer: &Transfer| receive(transfer).text();
         assert_eq!(

@@ -99,7 +99,7 @@ impl World {
 }
 
 /// Properties whose own values the first round tells.
-const TOLD: [&str; 3] = ["mountpoint", "canmount", "readonly"];
+const TOLD: [&str; 4] = ["mountpoint", "canmount", "readonly", "jailed"];
 
 impl Host {
     fn new(mut facts: HostFacts) -> Host {
@@ -108,12 +108,16 @@ impl Host {
             let mut local = BTreeMap::from([("canmount".to_owned(), like.canmount.clone())]);
             local.insert("mountpoint".into(), like.mountpoint.clone());
             local.insert("readonly".into(), if like.readonly { "on" } else { "off" }.into());
+            if like.jailed {
+                local.insert("jailed".into(), "on".into());
+            }
             local.extend(like.run.clone().map(|run| (RUN_PROPERTY.to_owned(), run)));
             if let Some(notice) = &like.notice {
                 local.insert(STATE_PROPERTY.into(), notice.state());
                 local.extend(notice.owner.as_ref().map(|owner| (OWNER_PROPERTY.to_owned(), owner.to_string())));
             }
-            let (mounted, name) = (like.mounted, like.name.clone());
+            // What the jail mounts comes and goes with it.
+            let (mounted, name) = (like.mounted && !like.jailed, like.name.clone());
             let (received, bookmarks) = (BTreeMap::new(), BTreeMap::new());
             let (snapshots, partial) = (vec![], None);
             storage.insert(name, Dataset { like, local, received, mounted, content: 0, snapshots, bookmarks, partial });
@@ -211,10 +215,12 @@ impl Host {
 
     fn told(&self, name: &DatasetName, dataset: &Dataset) -> facts::Dataset {
         let volume = dataset.like.kind == facts::DatasetKind::Volume;
+        let jailed = !volume && self.is_jailed(name);
         facts::Dataset {
             mountpoint: if volume { "-".into() } else { self.mountpoint(name) },
             canmount: dataset.own("canmount").cloned().unwrap_or_else(|| "on".into()),
-            mounted: dataset.mounted,
+            mounted: dataset.mounted || jailed,
+            jailed,
             readonly: self.is_readonly(name),
             run: dataset.own(RUN_PROPERTY).cloned(),
             notice: dataset.own(STATE_PROPERTY).and_then(|state| {

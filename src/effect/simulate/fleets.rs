@@ -23,8 +23,8 @@ fn a_node(name: &'static str) -> impl Strategy<Value = NodeShape> {
 
 fn a_jail(index: usize, nodes: usize) -> impl Strategy<Value = JailShape> {
     let number = u16::try_from(20 + index).unwrap();
-    (0..nodes, any::<bool>(), 1..=3u8, any::<bool>(), any::<bool>()).prop_map(
-        move |(home, whole, families, autostart, data)| {
+    (0..nodes, any::<bool>(), 1..=3u8, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        move |(home, whole, families, autostart, data, delegated)| {
             JailShape {
                 name: JAILS[index],
                 home,
@@ -35,6 +35,7 @@ fn a_jail(index: usize, nodes: usize) -> impl Strategy<Value = JailShape> {
                 unit: u32::try_from(if autostart { index } else { index + home * 4 }).unwrap(),
                 autostart,
                 data,
+                delegated,
             }
         },
     )

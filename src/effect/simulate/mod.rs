@@ -177,7 +177,7 @@ impl World {
     /// [`SimulationError`] where the script would fail. What it did before that point stays done, as on a host.
     pub fn apply(&mut self, effect: &Effect) -> Result<(), SimulationError> {
         match effect {
-            Effect::Snapshot { host, dataset, label } => self.snapshot(host, dataset, label),
+            Effect::Snapshot { host, dataset, label, known } => self.snapshot(host, dataset, label, known),
             Effect::DestroySnapshot { host, dataset, label, held_by } => {
                 self.host_mut(host)?.destroy_snapshot(dataset, label, held_by.as_ref())
             }

@@ -67,6 +67,7 @@ pub(super) fn stage(dice: &mut Dice) -> Stage {
             unit: u32::try_from(index).unwrap(),
             autostart: !dice.one_in(3),
             data: dice.one_in(2),
+            delegated: dice.one_in(3),
         }
     });
     let jails: Vec<JailShape> = jails.collect();

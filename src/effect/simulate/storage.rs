@@ -1,5 +1,6 @@
 //! zfs(8), as far as our scripts use it: contract section 5.
 
+use crate::effect::Delegation;
 use crate::effect::Others;
 use crate::effect::Parked;
 use crate::effect::PropertyChange;
@@ -213,6 +214,9 @@ impl Host {
             return refused(format!("cannot rename {from}: {to} exists"));
         }
         let names: Vec<DatasetName> = self.storage.keys().filter(|name| name.is_within(from)).cloned().collect();
+        if let Some(name) = names.iter().find(|name| self.is_jailed(name)) {
+            return refused(format!("cannot rename {from}: {name} is used in a non-global zone"));
+        }
         for name in names {
             let Some(new) = name.rebase(from, to) else { continue };
             if let Some(mut dataset) = self.storage.remove(&name) {
@@ -323,6 +327,9 @@ impl Host {
             if !parked.volume {
                 dataset.local.insert("canmount".into(), "noauto".into());
             }
+            if parked.delegation == Delegation::Own {
+                dataset.local.insert("jailed".into(), "off".into());
+            }
             dataset.local.insert(RUN_PROPERTY.into(), run.to_string());
         }
         Ok(())
@@ -330,7 +337,9 @@ impl Host {
 
     pub(super) fn unpark(&mut self, datasets: &[Parked]) -> Done {
         for parked in datasets {
+            let jailed = self.is_jailed(&parked.dataset);
             let dataset = self.dataset_mut(&parked.dataset)?;
+            let before = dataset.own("mountpoint").cloned();
             let mut restore = |property: &str, state: &PropertyState| match state {
                 PropertyState::Local(value) => drop(dataset.local.insert(property.into(), value.clone())),
                 PropertyState::Received => drop(dataset.local.remove(property)),
@@ -347,9 +356,18 @@ impl Host {
                 restore("mountpoint", &parked.mountpoint);
                 restore("canmount", &parked.canmount);
             }
-            if parked.mounted && !dataset.mounted {
+            if jailed && dataset.own("mountpoint") != before.as_ref() {
+                return refused(format!(
+                    "{}: 'mountpoint' cannot be set on dataset in a non-global zone",
+                    parked.dataset
+                ));
+            }
+            if parked.mounted && parked.delegation == Delegation::None && !dataset.mounted {
                 self.mount(&parked.dataset)?;
             }
+        }
+        for parked in datasets.iter().filter(|parked| parked.delegation == Delegation::Own) {
+            self.dataset_mut(&parked.dataset)?.local.insert("jailed".into(), "on".into());
         }
         Ok(())
     }
@@ -371,8 +389,16 @@ impl Host {
         Ok(())
     }
 
+    /// Only the jail mounts it, and nobody on the host changes its place or name.
+    pub(super) fn is_jailed(&self, name: &DatasetName) -> bool {
+        self.inherited(name, "jailed").is_some_and(|v| v == "on")
+    }
+
     fn mount(&mut self, name: &DatasetName) -> Done {
         let path = self.mountpoint(name);
+        if self.is_jailed(name) {
+            return refused(format!("cannot mount {name}: dataset is exported to a local zone"));
+        }
         if !path.starts_with('/') {
             return refused(format!("cannot mount {name}: mountpoint is {path}"));
         }

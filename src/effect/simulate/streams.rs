@@ -8,6 +8,7 @@ use crate::effect::commands::RUN_PROPERTY;
 use crate::effect::commands::STATE_PROPERTY;
 use crate::effect::simulate::Dataset;
 use crate::effect::simulate::Host;
+use crate::effect::simulate::SimulationError;
 use crate::effect::simulate::Snapshot;
 use crate::effect::simulate::World;
 use crate::effect::simulate::refused;
@@ -22,7 +23,21 @@ use crate::model::SnapshotName;
 use crate::model::Standing;
 
 impl World {
-    pub(super) fn snapshot(&mut self, host: &NodeName, root: &DatasetName, label: &SnapshotLabel) -> Done {
+    pub(super) fn snapshot(
+        &mut self,
+        host: &NodeName,
+        root: &DatasetName,
+        label: &SnapshotLabel,
+        known: &[DatasetName],
+    ) -> Done {
+        self.snapshot_all(host, root, label)?;
+        match self.host(host)?.storage.keys().find(|name| name.is_within(root) && !known.contains(name)) {
+            Some(name) => Err(SimulationError::NotOurs(format!("{name} was made since the plan was"))),
+            None => Ok(()),
+        }
+    }
+
+    fn snapshot_all(&mut self, host: &NodeName, root: &DatasetName, label: &SnapshotLabel) -> Done {
         if self.host(host)?.dataset(root)?.at(label).is_some() {
             return Ok(());
         }
@@ -131,6 +146,9 @@ impl World {
             if source.like.kind == crate::facts::DatasetKind::Filesystem {
                 local.insert("canmount".to_owned(), "noauto".to_owned());
             }
+            if transfer.is_some_and(|t| t.delegated) {
+                local.insert("jailed".to_owned(), "off".to_owned());
+            }
             if let Some(Transfer { run, owner, from, .. }) = transfer {
                 local.insert(RUN_PROPERTY.to_owned(), run.to_string());
                 if let Some(owner) = owner {
@@ -190,7 +208,8 @@ impl World {
 
     pub(super) fn bring_back(&mut self, back: &BringBack) -> Done {
         let Some((root, _)) = back.pairs.first() else { return Ok(()) };
-        self.snapshot(&back.from, root, &back.label)?;
+        let theirs: Vec<DatasetName> = back.pairs.iter().map(|(theirs, _)| theirs.clone()).collect();
+        self.snapshot(&back.from, root, &back.label, &theirs)?;
         for (dataset, into) in &back.pairs {
             self.host_mut(&back.to)?.back_to(into, &back.base, |label| label == back.label.as_str())?;
             self.send((&back.from, dataset), (&back.to, into), &Base::Snapshot(back.base.clone()), &back.label, None)?;

@@ -164,8 +164,10 @@ pub(super) fn write(world: &mut World, jail: &JailName) {
     let root = format!("/{jail}");
     let host = world.hosts.get_mut(&place).unwrap();
     let of_jail = |name: &DatasetName| name.as_str().ends_with(&root) || name.as_str().contains(&format!("{root}/"));
-    for (_, dataset) in host.storage.iter_mut().filter(|(n, d)| of_jail(n) && d.mounted) {
-        dataset.content += 1;
+    let names: Vec<DatasetName> = host.storage.keys().filter(|name| of_jail(name)).cloned().collect();
+    for name in names {
+        let mounted = host.storage[&name].mounted || host.is_jailed(&name);
+        host.storage.get_mut(&name).unwrap().content += u64::from(mounted);
     }
 }
 
@@ -397,6 +399,8 @@ fn without_what_may_stay(world: &World, jail: &JailName, home: &NodeName) -> BTr
                 dataset.like.guid = Guid(0);
                 // A copy that was sent in full again says itself what it would inherit.
                 dataset.local.remove("mountpoint");
+                // It came with that, and has it as its own again.
+                dataset.received.remove("jailed");
                 // What somebody set on the way, and a limit that he took back.
                 dataset.local.retain(|name, _| name != SOMEBODYS && name != "quota");
                 dataset.received.retain(|name, _| name != SOMEBODYS && name != "quota");
@@ -449,6 +453,13 @@ fn web_and_db_go_out_and_come_home_in_the_testbed() {
     walk(&shape, &jail("web"), &[2]).unwrap_or_else(|e| panic!("{e}"));
     walk(&shape, &jail("db"), &[2]).unwrap_or_else(|e| panic!("{e}"));
     walk(&shape, &jail("web"), &[2, 0]).unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
+fn a_jail_with_a_dataset_of_its_own_goes_out_and_comes_home() {
+    let mut shape = Shape::testbed();
+    shape.jails.iter_mut().for_each(|jail| jail.delegated = true);
+    walk(&shape, &jail("web"), &[2, 1, 0, 2]).unwrap_or_else(|e| panic!("{e}"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Chapters of the data: snapshots, what is sent of them, and the proof that everything arrived.
 
 use crate::effect::Base;
+use crate::effect::Delegation;
 use crate::effect::Effect;
 use crate::effect::Transfer;
 use crate::effect::Way;
@@ -168,10 +169,11 @@ fn base_name(base: &Base) -> String {
 
 fn snapshot(cast: &Cast<'_>, phase: Phase, label: &SnapshotLabel, held_by: Option<SnapshotLabel>) -> Step {
     let dataset = cast.situation.source.dataset.clone();
+    let known = cast.datasets.iter().map(|d| d.source.dataset.clone()).collect();
     Step::new(
         phase,
         format!("snapshot {dataset} and all below it as @{label}"),
-        Effect::Snapshot { host: cast.source(), dataset: dataset.clone(), label: label.clone() },
+        Effect::Snapshot { host: cast.source(), dataset: dataset.clone(), label: label.clone(), known },
     )
     .undo(Effect::DestroySnapshot { host: cast.source(), dataset, label: label.clone(), held_by })
 }
@@ -210,5 +212,6 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         rate: round.and(cast.settings.rate_limit),
         way: Way::Relay,
         volume: moving.source.volume,
+        delegated: moving.source.delegation == Delegation::Own,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One file a subject; each says what is wrong, what it would mean for the jail, and what to do.
 
+mod delegated;
 mod hubs;
 mod identity;
 mod jail;
@@ -89,6 +90,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     }
     place::free_place(subject, findings);
     storage::storage(subject, findings);
+    delegated::datasets(subject, findings);
     keys::examine(subject, findings);
     notices::examine(subject.situation, subject.source, subject.target, findings);
     jail::surroundings(subject, findings);

@@ -96,10 +96,11 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
         features(s, source_pool, target_pool, findings);
     }
     for dataset in s.datasets {
-        if let Some(facts) = s.source.dataset(&dataset.source.dataset) {
-            if let (Some(origin), Base::Nothing) = (&facts.origin, &dataset.base) {
-                let own = facts.used.min(facts.referenced);
-                findings.warning(
+        if let Some(facts) = s.source.dataset(&dataset.source.dataset)
+            && let (Some(origin), Base::Nothing) = (&facts.origin, &dataset.base)
+        {
+            let own = facts.used.min(facts.referenced);
+            findings.warning(
                     "clone",
                     &s.situation.source.node,
                     format!(
@@ -110,18 +111,6 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
                     ),
                     format!("to keep it thin, send the origin there first: zfs send {origin} on {}, zfs receive -u on {node}", s.situation.source.node),
                 );
-            }
-            if facts.jailed {
-                findings.error(
-                    "jailed-dataset",
-                    &s.situation.source.node,
-                    format!(
-                        "{} is delegated to the jail (jailed=on); jailferry does not move such datasets yet",
-                        facts.name
-                    ),
-                    "move this jail by hand for now",
-                );
-            }
         }
     }
 }

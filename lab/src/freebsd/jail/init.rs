@@ -168,6 +168,12 @@ fn root(ctx: &Context, order: &Order) -> io::Result<()> {
         mount(Some(&from.canonicalize()?), &to, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)?;
     }
     marker(&run, order)?;
+    // A jail boots when its host does; it may have datasets of its own.
+    let boot = ctx.run.join(crate::freebsd::zfs::BOOT);
+    if boot.exists() {
+        fs::copy(boot, run.join("run").join(crate::freebsd::zfs::BOOT))?;
+    }
+    fs::write(run.join("run").join(crate::freebsd::zfs::ROOT), &order.path)?;
     std::env::set_current_dir(&run)?;
     nix::unistd::pivot_root(".", "old")?;
     std::env::set_current_dir("/")?;

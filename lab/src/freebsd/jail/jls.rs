@@ -15,6 +15,7 @@ struct Options {
     header: bool,
     names: bool,
     skip: bool,
+    dying: bool,
     parameters: Vec<String>,
 }
 
@@ -47,7 +48,7 @@ fn parse(args: &[String]) -> Option<Options> {
                 'h' => options.header = true,
                 'N' => options.names = true,
                 's' => options.skip = true,
-                'd' => {}
+                'd' => options.dying = true,
                 'j' => {
                     let tail = &letters[at + 1..];
                     options.jail = Some(if tail.is_empty() { rest.next()?.clone() } else { tail.into() });
@@ -60,6 +61,10 @@ fn parse(args: &[String]) -> Option<Options> {
     Some(options)
 }
 
+fn mounts(ctx: &Context, jail: &str) -> bool {
+    crate::mounts::list(ctx).is_ok_and(|all| all.iter().any(|mount| mount.jail.as_deref() == Some(jail)))
+}
+
 /// The command.
 pub fn run(ctx: &Context, args: &[String]) -> i32 {
     let Some(options) = parse(args) else {
@@ -69,6 +74,11 @@ pub fn run(ctx: &Context, args: &[String]) -> i32 {
         None => registry::list(ctx),
         Some(name) => match registry::find(ctx, name) {
             Some(jail) => vec![jail],
+            // A mount that it made holds its credentials.
+            None if options.dying && mounts(ctx, name) => {
+                println!("1");
+                return 0;
+            }
             None => {
                 eprintln!("jls: jail \"{name}\" not found");
                 return 1;

@@ -21,6 +21,11 @@ pub use uses::uses;
 use crate::freebsd::Command;
 use crate::freebsd::command;
 
+/// Does a jail of that name run?
+pub fn runs(ctx: &crate::context::Context, name: &str) -> bool {
+    registry::find(ctx, name).is_some()
+}
+
 /// This family's commands.
 pub const COMMANDS: &[Command] = &[
     command("jail", "/usr/sbin", jail8::run),

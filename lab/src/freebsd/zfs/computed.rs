@@ -15,6 +15,7 @@ use super::sizes;
 use super::store::Store;
 use super::token;
 use super::tree;
+use super::zoned;
 
 /// What an empty file system refers to (ashift 12).
 pub const EMPTY: u64 = 98_304;
@@ -189,7 +190,7 @@ impl View<'_> {
                 None => self.referenced(dataset),
             }),
             "mounted" if !volume => {
-                let yes = mounts::find(self.store, dataset.id).is_some();
+                let yes = mounts::find(self.store, dataset.id).is_some() || zoned::is_mounted(name);
                 plain(if yes { "yes" } else { "no" }.into())
             }
             "origin" => plain(self.origin(dataset)?),

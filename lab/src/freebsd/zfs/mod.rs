@@ -24,6 +24,10 @@ mod tree;
 mod unpack;
 mod usage;
 mod verbs;
+mod zoned;
+
+pub use store::BOOT;
+pub use zoned::ROOT;
 
 use nix::sys::signal::SigHandler;
 use nix::sys::signal::Signal;
@@ -51,7 +55,7 @@ fn zpool(ctx: &Context, args: &[String]) -> i32 {
     }
 }
 
-/// In a jail neither has a /dev/zfs.
+/// A jail on a real pool has no /dev/zfs.
 fn real(ctx: &Context) -> Option<real::Real> {
     if ctx.jail.is_some() { None } else { real::Real::load(&ctx.state) }
 }
@@ -64,8 +68,10 @@ fn call(ctx: &Context, args: &[String], run: fn(&mut Session, &[String]) -> sess
     if let Err(errno) = ignored {
         session.warn(format!("internal error: {}", errno.desc()));
     }
-    if ctx.jail.is_some() {
-        // /dev/zfs is hidden by devfs_ruleset 4.
+    if let Some(jail) = &ctx.jail
+        && !store::Store::open(ctx).and_then(|store| store.lock()).is_ok_and(|l| zoned::has_any(&l.state, jail))
+    {
+        // What one sees that has no datasets is not emulated.
         session.warn("internal error: failed to initialize ZFS library");
         return 1;
     }

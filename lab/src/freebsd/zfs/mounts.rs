@@ -18,6 +18,7 @@ use super::session::Done;
 use super::session::fail;
 use super::store::Locked;
 use super::store::Store;
+use super::zoned;
 use crate::context::Context;
 use crate::mounts::Mount;
 
@@ -71,7 +72,7 @@ pub fn mount_snapshot(ctx: &Context, name: &str, dir: &str) -> Result<Mount, Str
         .and_then(|()| protect(dir, true))
         .map_err(crate::freebsd::base::mount::make::errno_text)?;
     let opts = vec!["ro".to_string(), "nfsv4acls".to_string()];
-    let made = Mount { source: name.into(), dir: dir.into(), fstype: "zfs".into(), opts };
+    let made = Mount { source: name.into(), dir: dir.into(), fstype: "zfs".into(), opts, jail: None };
     crate::mounts::add(ctx, made.clone()).map_err(|error| error.to_string())?;
     Ok(made)
 }
@@ -95,6 +96,14 @@ pub fn mount(ctx: &Context, locked: &Locked, name: &str) -> Done {
     }
     if props::value(state, name, "jailed") == "on" && ctx.jail.is_none() {
         return refuse("dataset is exported to a local zone");
+    }
+    if let Some(jail) = &ctx.jail {
+        if !zoned::sees(state, jail, name) {
+            return Err(fail(format!("cannot open '{name}': dataset does not exist")));
+        }
+        if props::value(state, name, "jailed") != "on" {
+            return refuse("permission denied");
+        }
     }
     if mountpoint == "legacy" {
         return refuse("legacy mountpoint\nuse mount(8) to mount this filesystem");
@@ -126,7 +135,8 @@ pub fn mount(ctx: &Context, locked: &Locked, name: &str) -> Done {
         .and_then(|()| protect(&dir, read_only))
         .map_err(|errno| fail(format!("cannot mount '{name}': {}", errno.desc())))?;
     let opts = vec![if read_only { "ro" } else { "rw" }.to_string(), "nfsv4acls".into()];
-    crate::mounts::add(ctx, Mount { source: name.into(), dir, fstype: "zfs".into(), opts })?;
+    let dir = zoned::global(ctx, &dir)?;
+    crate::mounts::add(ctx, Mount { source: name.into(), dir, fstype: "zfs".into(), opts, jail: ctx.jail.clone() })?;
     Ok(())
 }
 
@@ -171,7 +181,7 @@ pub fn unmount(ctx: &Context, dir: &Path, force: bool) -> Done {
         Err(Errno::EBUSY) => return Err(busy()),
         Err(errno) => return Err(fail(format!("cannot unmount '{text}': {}", errno.desc()))),
     }
-    crate::mounts::remove(ctx, &text)?;
+    crate::mounts::remove(ctx, &zoned::global(ctx, &text)?)?;
     Ok(())
 }
 

@@ -24,6 +24,9 @@ use super::session::fail;
 use super::tree;
 use crate::context::Context;
 
+/// The file below the runtime state that tells this boot of the host from the others.
+pub const BOOT: &str = "zfs.boot";
+
 /// The directories.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -41,7 +44,7 @@ impl Store {
             fs::create_dir_all(root.join(dir))?;
         }
         fs::create_dir_all(&ctx.run)?;
-        let path = ctx.run.join("zfs.boot");
+        let path = ctx.run.join(BOOT);
         if !path.exists() {
             write_aside(&path, guid().to_string().as_bytes())?;
         }

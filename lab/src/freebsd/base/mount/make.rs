@@ -56,6 +56,7 @@ pub fn make(ctx: &Context, fstype: &str, source: &str, dir: &str, opts: &[String
         dir: target,
         fstype: fstype.into(),
         opts: vec![if read_only { "ro" } else { "rw" }.into()],
+        jail: None,
     };
     mounts::add(ctx, made.clone()).map_err(|error| format!("mount: {error}"))?;
     Ok(made)

@@ -7,8 +7,20 @@ use crate::mounts::Mount;
 /// Prints the table.
 pub fn show(ctx: &Context, fstab_style: bool, fstype: Option<&str>) -> i32 {
     let mut all = vec![
-        Mount { source: "/dev/gpt/rootfs".into(), dir: "/".into(), fstype: "ufs".into(), opts: vec!["rw".into()] },
-        Mount { source: "devfs".into(), dir: "/dev".into(), fstype: "devfs".into(), opts: vec!["rw".into()] },
+        Mount {
+            source: "/dev/gpt/rootfs".into(),
+            dir: "/".into(),
+            fstype: "ufs".into(),
+            opts: vec!["rw".into()],
+            jail: None,
+        },
+        Mount {
+            source: "devfs".into(),
+            dir: "/dev".into(),
+            fstype: "devfs".into(),
+            opts: vec!["rw".into()],
+            jail: None,
+        },
     ];
     match mounts::list(ctx) {
         Ok(more) => all.extend(more),

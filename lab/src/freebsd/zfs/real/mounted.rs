@@ -43,7 +43,7 @@ fn row(names: &Names, line: &str) -> Option<Mount> {
     let only = |options: &str| options.split(',').any(|option| option == "ro");
     let way = if only(options) || only(all) { "ro" } else { "rw" };
     let dir = dir.replace("\\040", " ");
-    Some(Mount { source, dir, fstype: "zfs".into(), opts: vec![way.into(), "nfsv4acls".into()] })
+    Some(Mount { source, dir, fstype: "zfs".into(), opts: vec![way.into(), "nfsv4acls".into()], jail: None })
 }
 
 /// Why the dataset, or what is mounted there, cannot be unmounted: a jail lives on it. Linux would let go of the host's

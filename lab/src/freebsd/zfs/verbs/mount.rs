@@ -12,6 +12,7 @@ use super::super::session::silent;
 use super::super::store::Locked;
 use super::super::store::Store;
 use super::super::usage;
+use super::super::zoned;
 use super::absent;
 use super::create;
 
@@ -87,6 +88,9 @@ pub fn unmount(session: &mut Session, args: &[String]) -> Done {
             };
             let dataset = locked.state.datasets.get(&name).ok_or_else(|| absent(&name))?;
             if mounts::find(&locked.store, dataset.id).is_none() {
+                if let Some(mount) = zoned::mounted(session.ctx, &name)? {
+                    return zoned::unmount(session.ctx, &mount);
+                }
                 return Err(fail(format!("cannot unmount '{operand}': not currently mounted")));
             }
             // Children first, as zfs does.

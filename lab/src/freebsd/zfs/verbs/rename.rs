@@ -10,6 +10,7 @@ use super::super::session::fail;
 use super::super::store::Locked;
 use super::super::store::Store;
 use super::super::usage;
+use super::super::zoned;
 use super::absent;
 
 /// `zfs rename [-fpur] old new`.
@@ -67,6 +68,7 @@ fn dataset(session: &mut Session, locked: &mut Locked, old: &str, new: &str, opt
     if locked.state.datasets.contains_key(new) {
         return Err(fail(format!("{what}: dataset already exists")));
     }
+    zoned::may_rename(session.ctx, &locked.state, old)?;
     if names::pool(old) != names::pool(new) {
         return Err(fail(format!("{what}: datasets must be within same pool")));
     }

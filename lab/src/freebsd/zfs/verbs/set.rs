@@ -14,6 +14,7 @@ use super::super::session::fail;
 use super::super::store::Locked;
 use super::super::store::Store;
 use super::super::usage;
+use super::super::zoned;
 use super::absent;
 
 /// `zfs set property=value... dataset...`.
@@ -36,6 +37,7 @@ pub fn set(session: &mut Session, args: &[String]) -> Done {
                 let mut accepted = Vec::new();
                 for (property, value) in &pairs {
                     let property = props::canonical(property);
+                    zoned::may_set(session.ctx, &locked.state, &name, property, &what)?;
                     accepted.push((property.to_string(), props::accept(property, value, kind, false, &what)?));
                 }
                 change(session, &mut locked, &name, &accepted, Change::Set)?;
@@ -98,6 +100,7 @@ pub fn inherit(session: &mut Session, args: &[String]) -> Done {
         }
         let names = if options.has('r') { locked.state.tree(operand) } else { vec![operand.clone()] };
         for name in names {
+            zoned::may_inherit(session.ctx, &locked.state, &name, property)?;
             change(session, &mut locked, &name, &[(property.to_string(), String::new())], how)?;
         }
     }

@@ -137,6 +137,22 @@ impl How {
     }
 }
 
+/// The same for a jail that is to leave where it is.
+#[derive(Debug, Args)]
+struct Leaving {
+    #[command(flatten)]
+    how: How,
+    /// Move a jail that does not pass its checks where it runs: do not ask them there first [default: as fleet.yml says]
+    #[arg(long)]
+    no_check_first: bool,
+}
+
+impl Leaving {
+    fn options(&self) -> Options {
+        Options { check_first: self.no_check_first.then_some(false), ..self.how.options() }
+    }
+}
+
 /// How many moves at the same time.
 #[derive(Debug, Args)]
 struct Together {
@@ -175,7 +191,7 @@ enum Verb {
         #[arg(long, short)]
         yes: bool,
         #[command(flatten)]
-        how: How,
+        how: Leaving,
     },
     /// Show the plan of a move: every command with its undo
     #[command(after_long_help = "Examples:
@@ -193,7 +209,7 @@ enum Verb {
         #[arg(long, conflicts_with = "json")]
         as_script: bool,
         #[command(flatten)]
-        how: How,
+        how: Leaving,
     },
     /// Carry out a saved plan, if nothing that it rests on has changed
     #[command(
@@ -273,7 +289,7 @@ Examples:
         #[arg(long, short)]
         yes: bool,
         #[command(flatten)]
-        how: How,
+        how: Leaving,
     },
     /// Bring home the jails that `drain` has moved away from a node
     #[command(after_long_help = "Examples:
@@ -295,7 +311,7 @@ Examples:
         #[arg(long, short)]
         yes: bool,
         #[command(flatten)]
-        how: How,
+        how: Leaving,
     },
     /// Distribute jails over nodes by their loads, as the `rebalance:` of a playbook says
     #[command(

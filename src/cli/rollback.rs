@@ -14,6 +14,8 @@ use crate::plan::rollback;
 use crate::playbook::Options;
 
 pub(super) async fn rollback(global: &Global, wanted: &str, options: &Options, consent: Consent) -> Exit {
+    // That it is not well there may be why it goes back.
+    let options = &Options { check_first: Some(false), ..options.clone() };
     let (run, runs) = match known::moved(wanted) {
         Ok(found) => found,
         Err(exit) => return exit,

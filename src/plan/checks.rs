@@ -65,9 +65,19 @@ pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpA
         }
     }
     for check in checks {
-        list.extend(examine(situation, check, &answering));
+        let seconds = check.timeout_seconds().max(PATIENCE);
+        list.extend(examine(situation, check, &answering, &situation.target.node, seconds));
     }
     list
+}
+
+/// Before anything is copied: the checks of fleet.yml where the jail runs. It is up, so nothing is waited for beyond what
+/// the check itself takes.
+#[must_use]
+pub fn beforehand(situation: &Situation, checks: &[Check]) -> Vec<Examination> {
+    let (answering, source) = (answering(situation), &situation.source.node);
+    let asked = checks.iter().flat_map(|check| examine(situation, check, &answering, source, check.timeout_seconds()));
+    asked.map(|asked| Examination { title: format!("{}, with the jail on {source}", asked.title), ..asked }).collect()
 }
 
 /// The addresses at which the jail should answer: its own, those within what it owns.
@@ -94,9 +104,14 @@ pub(super) fn url(address: IpAddr, port: u16, path: &str) -> String {
     }
 }
 
-/// One check of fleet.yml; without an address it is asked of each of the jail's.
-fn examine(situation: &Situation, check: &Check, answering: &[IpAddr]) -> Vec<Examination> {
-    let seconds = check.timeout_seconds().max(PATIENCE);
+/// One check of fleet.yml with the jail on `place`, tried for so long; without an address it is asked of each of the jail's.
+fn examine(
+    situation: &Situation,
+    check: &Check,
+    answering: &[IpAddr],
+    place: &NodeName,
+    seconds: u32,
+) -> Vec<Examination> {
     let each = |address: &Option<IpAddr>| match address {
         Some(address) => vec![*address],
         None => answering.to_vec(),
@@ -158,10 +173,7 @@ fn examine(situation: &Situation, check: &Check, answering: &[IpAddr]) -> Vec<Ex
         }
         playbook::Probe::Command { run } => vec![Examination {
             title: format!("{} succeeds inside the jail", crate::effect::shell::line(run)),
-            effect: probe(
-                &situation.target.node,
-                Probe::Inside { jail: situation.jail.clone(), argv: run.clone(), seconds },
-            ),
+            effect: probe(place, Probe::Inside { jail: situation.jail.clone(), argv: run.clone(), seconds }),
         }],
     }
 }

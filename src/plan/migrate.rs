@@ -45,6 +45,7 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     // The jail runs at the source.
     steps.push(take_the_lock(cast));
+    steps.extend(pass_the_checks_here(cast));
     steps.push(leases::store_the_plan(cast));
     steps.push(notices::leaving(cast));
     steps.extend(copy_everything(cast));
@@ -106,6 +107,15 @@ fn take_the_lock(cast: &Cast<'_>) -> Step {
         Effect::Lock { host: host.clone(), jail: jail.clone(), run: run.clone(), owner },
     )
     .undo(Effect::Unlock { host, jail, run })
+}
+
+/// What the jail does not pass where it runs, it will not pass at the target either: better told now than once it was down.
+fn pass_the_checks_here(cast: &Cast<'_>) -> Vec<Step> {
+    if !cast.settings.check_first {
+        return Vec::new();
+    }
+    let asked = checks::beforehand(cast.situation, cast.checks).into_iter();
+    at_once([asked.map(|e| Step::new(Phase::Copy, e.title, e.effect)).collect()])
 }
 
 /// Nobody else switches at the hub meanwhile: whatever the hosts say from here on is so until the end. Not before the first

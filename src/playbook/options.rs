@@ -77,6 +77,10 @@ pub struct Options {
     /// Without it, `false`.
     #[serde(default)]
     pub dress_rehearsal: Option<bool>,
+    /// Ask the jail's checks where it runs, before anything is copied: one that fails there would take the move back once
+    /// the jail has been down. Without it, `true`; `false` lets a jail move that is not well where it is.
+    #[serde(default)]
+    pub check_first: Option<bool>,
     /// How the first copy is compared with the source while the jail still runs; the last one is by its GUIDs, always.
     /// Without it, `guids`.
     #[serde(default)]
@@ -101,6 +105,7 @@ impl Options {
             accept_blackout: self.accept_blackout.or(lower.accept_blackout),
             rate_limit: self.rate_limit.or(lower.rate_limit),
             dress_rehearsal: self.dress_rehearsal.or(lower.dress_rehearsal),
+            check_first: self.check_first.or(lower.check_first),
             verify: self.verify.or(lower.verify),
         }
     }
@@ -118,6 +123,7 @@ impl Options {
             accept_blackout: self.accept_blackout,
             rate_limit: self.rate_limit,
             dress_rehearsal: self.dress_rehearsal.unwrap_or(false),
+            check_first: self.check_first.unwrap_or(true),
             verify: self.verify.unwrap_or_default(),
         }
     }
@@ -144,6 +150,9 @@ pub struct Settings {
     /// Is a clone tried at the target before the jail stops?
     #[serde(default)]
     pub dress_rehearsal: bool,
+    /// Are the jail's checks asked where it runs, before anything is copied?
+    #[serde(default)]
+    pub check_first: bool,
     /// How the copy is compared before the jail stops.
     #[serde(default)]
     pub verify: Verify,

@@ -12,12 +12,14 @@ struct Case<'a> {
     step: &'a str,
     /// Hosts the jail runs on, in order.
     path: &'a [&'a str],
+    /// More arguments of the move.
+    more: &'a [&'a str],
 }
 
 #[test]
 fn the_last_increment_cannot_be_sent() {
     let Some(fleet) = Fleet::lab("the_last_increment_cannot_be_sent") else { return };
-    let case = Case { fleet: &fleet, step: "send the rest of jfpool/jails/web/data", path: &["spare"] };
+    let case = Case { fleet: &fleet, step: "send the rest of jfpool/jails/web/data", path: &["spare"], more: &[] };
     let send = case.command(0).replace('\'', "");
     case.rolls_back("spare", &["--match", &send], "cannot send: I/O error");
 }
@@ -25,7 +27,7 @@ fn the_last_increment_cannot_be_sent() {
 #[test]
 fn the_last_increment_cannot_be_received() {
     let Some(fleet) = Fleet::lab("the_last_increment_cannot_be_received") else { return };
-    let case = Case { fleet: &fleet, step: "send the rest of jfpool/jails/web/data", path: &["spare"] };
+    let case = Case { fleet: &fleet, step: "send the rest of jfpool/jails/web/data", path: &["spare"], more: &[] };
     // lockf(1) and timeout(1) have the same words on their command lines.
     let receive = case.command(1);
     case.rolls_back("big", &["--match", &receive, "--nth", "3"], "cannot receive incremental stream: out of space");
@@ -34,7 +36,7 @@ fn the_last_increment_cannot_be_received() {
 #[test]
 fn the_hub_refuses_to_hand_over() {
     let Some(fleet) = Fleet::lab("the_hub_refuses_to_hand_over") else { return };
-    let case = Case { fleet: &fleet, step: "small hands ", path: &["spare", "big", "spare"] };
+    let case = Case { fleet: &fleet, step: "small hands ", path: &["spare", "big", "spare"], more: &[] };
     // Its end, since what goes to the hub together with others contains it. The canary's hand-over is another script.
     let script = format!("main() {{\n{}\n}}\nmain </dev/null\nexit\n", case.command(0));
     case.rolls_back(
@@ -48,7 +50,7 @@ fn the_hub_refuses_to_hand_over() {
 #[test]
 fn the_kernel_refuses_the_peer_that_the_hub_hands_over_to() {
     let Some(fleet) = Fleet::lab("the_kernel_refuses_the_peer_that_the_hub_hands_over_to") else { return };
-    let case = Case { fleet: &fleet, step: "small hands ", path: &["spare", "big", "spare"] };
+    let case = Case { fleet: &fleet, step: "small hands ", path: &["spare", "big", "spare"], more: &[] };
     case.rolls_back(
         "small",
         &["--match", ",192.168.123.50/32,2001:db8:1:1::50/128", "--nth", "1"],
@@ -59,7 +61,7 @@ fn the_kernel_refuses_the_peer_that_the_hub_hands_over_to() {
 #[test]
 fn the_jail_does_not_start_at_the_target() {
     let Some(fleet) = Fleet::lab("the_jail_does_not_start_at_the_target") else { return };
-    let case = Case { fleet: &fleet, step: "start jail web on big", path: &["spare"] };
+    let case = Case { fleet: &fleet, step: "start jail web on big", path: &["spare"], more: &[] };
     case.rolls_back(
         "big",
         &["--match", "jail -f /etc/jail.conf.d/web.conf -c"],
@@ -70,8 +72,22 @@ fn the_jail_does_not_start_at_the_target() {
 #[test]
 fn the_jail_does_not_answer_after_the_switch() {
     let Some(fleet) = Fleet::lab("the_jail_does_not_answer_after_the_switch") else { return };
-    let case = Case { fleet: &fleet, step: "http://192.168.123.50/ answers small", path: &["spare", "big", "spare"] };
+    let case = Case {
+        fleet: &fleet,
+        step: "http://192.168.123.50/ answers small",
+        path: &["spare", "big", "spare"],
+        more: &["--no-check-first"],
+    };
     // The hub asks with nc(1). The client counts on big for a moment, and what it is told there stays true.
+    case.rolls_back("small", &["--match", "nc -w 5 192.168.123.50 80"], "nc: read failed: Connection reset by peer");
+}
+
+/// A check that nothing could pass costs nobody a moment.
+#[test]
+fn the_jail_does_not_pass_its_check_where_it_is() {
+    let Some(fleet) = Fleet::lab("the_jail_does_not_pass_its_check_where_it_is") else { return };
+    let step = "http://192.168.123.50/ answers small with status 200 and \"jail=web\", with the jail on spare";
+    let case = Case { fleet: &fleet, step, path: &["spare"], more: &[] };
     case.rolls_back("small", &["--match", "nc -w 5 192.168.123.50 80"], "nc: read failed: Connection reset by peer");
 }
 
@@ -98,8 +114,8 @@ impl Case<'_> {
         let counting = Client::counting(fleet, &url);
         let fault = lab.fault(host, fault, &format!("fail:1:{message}"));
 
-        let told =
-            fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4).says(message).says("jail web runs on spare");
+        let args = [&["migrate", "web", "big", "--yes"], self.more].concat();
+        let told = fleet.jailferry(&args).exits(4).says(message).says("jail web runs on spare");
 
         assert!(lab.fired(&fault) > 0, "the fault did not strike\n{}", told.all);
         let failed = fleet.failed_steps();

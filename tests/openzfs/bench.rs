@@ -24,9 +24,6 @@ const LOCKF: &str = "#!/bin/sh\n# lockf -k -s -t SECONDS FILE COMMAND...\nsecond
 /// Ten times as patient: a machine that emulates every instruction is slow, and deadlines are tested in the lab.
 const TIMEOUT: &str = "#!/bin/sh\n# timeout [--foreground] -k GRACE SECONDS COMMAND...\nforeground=\nif [ \"$1\" = --foreground ]; then foreground=$1; shift; fi\ngrace=$2 seconds=$3\nshift 3\nexec /usr/bin/timeout $foreground -k \"$grace\" $((seconds * 10)) \"$@\"\n";
 
-/// FreeBSD's `jailed` is `zoned` here.
-const ZFS: &str = "#!/bin/sh\nfor word; do\n  shift\n  case $word in\n  *jailed=* | *,jailed) word=$(echo \"$word\" | sed 's/jailed/zoned/') ;;\n  esac\n  set -- \"$@\" \"$word\"\ndone\nPATH=${PATH#*:}\nexec zfs \"$@\"\n";
-
 /// What a command said, and how it ended.
 #[derive(Debug)]
 pub struct Answer {
@@ -61,11 +58,6 @@ impl Bench {
         bench
     }
 
-    /// From here on zfs(8) understands `jailed`.
-    pub fn has_jails(&self) {
-        self.tool("zfs", ZFS);
-    }
-
     fn tool(&self, name: &str, script: &str) {
         let file = self.path(&format!("bin/{name}"));
         fs::write(&file, script).expect("a file");
@@ -97,7 +89,8 @@ impl Bench {
 
     /// A command of the product, as a host gets it.
     pub fn command(&self, command: &Command) -> Answer {
-        finish(self.process(&command.remote_line(Become::None)), command.stdin().as_deref())
+        let script = command.stdin().map(|script| on_linux(&script));
+        finish(self.process(&on_linux(&command.remote_line(Become::None))), script.as_deref())
     }
 
     /// An effect that has to succeed.
@@ -132,7 +125,8 @@ impl Bench {
     /// Lets one command feed the other, up to so many bytes; then both are killed, as by a machine that dies. The bytes
     /// that went over.
     pub fn pipe(&self, from: &Command, to: &Command, most: Option<u64>) -> Result<u64, Answer> {
-        let spawn = |command: &Command| self.process(&command.remote_line(Become::None)).spawn().expect("sh runs");
+        let spawn =
+            |command: &Command| self.process(&on_linux(&command.remote_line(Become::None))).spawn().expect("sh runs");
         let (mut sender, mut receiver) = (spawn(from), spawn(to));
         drop(sender.stdin.take());
         let mut output = sender.stdout.take().expect("a pipe");
@@ -163,6 +157,11 @@ impl Bench {
             (false, _, _) => Err(received),
         }
     }
+}
+
+/// FreeBSD's `jailed` is `zoned` here (zfsprops(7)).
+fn on_linux(text: &str) -> String {
+    text.replace("jailed", "zoned")
 }
 
 fn finish(mut process: Process, input: Option<&str>) -> Answer {

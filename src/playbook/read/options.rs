@@ -32,6 +32,7 @@ pub(crate) fn options(fields: &mut Fields<'_>, findings: &mut Findings) -> Optio
         accept_blackout: fields.get("accept_blackout").and_then(|n| duration(n, findings)),
         rate_limit: fields.get("rate_limit").and_then(|n| scalar(n, "bytes a second", findings, rate)),
         dress_rehearsal: fields.get("dress_rehearsal").and_then(|n| choice(n, "true or false", YES_OR_NO, findings)),
+        check_first: fields.get("check_first").and_then(|n| choice(n, "true or false", YES_OR_NO, findings)),
         verify: fields.get("verify").and_then(|n| choice(n, "a way to compare the copy", VERIFY, findings)),
     }
 }

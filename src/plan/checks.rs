@@ -6,6 +6,8 @@ use crate::effect::Effect;
 use crate::effect::Probe;
 use crate::model::NodeName;
 use crate::model::Prefix;
+use crate::plan::Phase;
+use crate::plan::Step;
 use crate::plan::situation::Situation;
 use crate::playbook;
 use crate::playbook::Check;
@@ -78,6 +80,21 @@ pub fn beforehand(situation: &Situation, checks: &[Check]) -> Vec<Examination> {
     let (answering, source) = (answering(situation), &situation.source.node);
     let asked = checks.iter().flat_map(|check| examine(situation, check, &answering, source, check.timeout_seconds()));
     asked.map(|asked| Examination { title: format!("{}, with the jail on {source}", asked.title), ..asked }).collect()
+}
+
+/// What to do when that step has failed, if it is one of [`beforehand`]'s.
+#[must_use]
+pub fn advice(step: &Step) -> &'static str {
+    let asked = |probe: &Probe| match probe {
+        Probe::Ping { .. } | Probe::Tcp { .. } | Probe::Http { .. } | Probe::Inside { .. } => true,
+        Probe::Within { .. } | Probe::Trial(_) | Probe::PingFromInside { .. } => false,
+    };
+    match &step.effect {
+        Effect::Probe { probe, .. } if step.phase == Phase::Copy && asked(probe) => {
+            "\nThe jail does not pass this check where it is. Mend the one or the other; a jail that shall move as it is does so with --no-check-first."
+        }
+        _ => "",
+    }
 }
 
 /// The addresses at which the jail should answer: its own, those within what it owns.
@@ -205,9 +222,14 @@ pub fn tunnel_addresses(hub: &crate::facts::HostFacts, wireguard: &crate::model:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Plan;
+    use crate::plan::assemble;
+    use crate::plan::finding::Findings;
     use crate::plan::fixture::Shape;
     use crate::plan::fixture::jail;
     use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
 
     #[test]
     fn a_jail_is_not_asked_for_a_family_that_it_does_not_speak() {
@@ -222,5 +244,30 @@ mod tests {
         assert_eq!(asked(&situation), 1);
         situation.addresses.retain(IpAddr::is_ipv6);
         assert_eq!(asked(&situation), 0);
+    }
+
+    #[test]
+    fn the_checks_are_asked_where_the_jail_is_before_anything_is_copied() {
+        let shape = Shape::testbed();
+        let (mut evidence, situation, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+        let situation = situation.unwrap();
+        let probe = playbook::Probe::Icmp { address: None, from: Vantage::Hub };
+        evidence.fleet.jails.get_mut(&jail("web")).unwrap().checks =
+            vec![Check { probe, timeout: Check::DEFAULT_TIMEOUT }];
+        let plan = |check_first: bool| {
+            let settings = Options { check_first: Some(check_first), ..Options::default() }.settle();
+            assemble::plan(&evidence, &situation, &settings, &tester(), "", Findings::default()).unwrap()
+        };
+        let titles = |plan: &Plan| {
+            let asked = plan.steps.iter().enumerate().filter(|(_, step)| !advice(step).is_empty());
+            asked.map(|(index, step)| (index, step.title.clone())).collect::<Vec<_>>()
+        };
+        let (with, without) = (plan(true), plan(false));
+        assert!(matches!(with.steps[0].effect, Effect::Lock { .. }));
+        let expected = ["192.168.123.50 answers small", "2001:db8:1:1::50 answers small"];
+        let expected =
+            expected.iter().enumerate().map(|(n, title)| (n + 1, format!("{title}, with the jail on spare")));
+        assert_eq!(titles(&with), expected.collect::<Vec<_>>());
+        assert_eq!((titles(&without), without.steps.len()), (vec![], with.steps.len() - 2));
     }
 }

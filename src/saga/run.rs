@@ -18,6 +18,7 @@ use crate::model::NodeName;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::Step;
+use crate::plan::checks;
 use crate::plan::forecast::Term;
 use crate::plan::refresh;
 use crate::playbook::batch::Edge;
@@ -260,8 +261,9 @@ impl<'a> Run<'a> {
                     if let Some(outcome) = self.taken_over() {
                         return outcome;
                     }
-                    let title = self.plan.steps.get(at).map_or("", |s| s.title.as_str());
-                    return self.unwind(end, format!("step {} ({title}) failed: {error}", at + 1)).await;
+                    let (title, advice) =
+                        self.plan.steps.get(at).map_or(("", ""), |s| (s.title.as_str(), checks::advice(s)));
+                    return self.unwind(end, format!("step {} ({title}) failed: {error}{advice}", at + 1)).await;
                 }
             }
             if step.phase == Phase::Prove {

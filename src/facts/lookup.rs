@@ -62,7 +62,15 @@ impl HostFacts {
     #[must_use]
     pub fn dataset_at(&self, path: &str) -> Option<&Dataset> {
         let path = path.trim_end_matches('/');
-        self.datasets.iter().find(|d| d.mounted && d.mountpoint.trim_end_matches('/') == path)
+        self.datasets.iter().find(|d| d.on_the_host().is_some_and(|point| point.trim_end_matches('/') == path))
+    }
+}
+
+impl Dataset {
+    /// Where the host has mounted it. What a jail has mounted itself lies at a path inside the jail.
+    #[must_use]
+    pub fn on_the_host(&self) -> Option<&str> {
+        (self.mounted && !self.jailed && self.mountpoint.starts_with('/')).then_some(self.mountpoint.as_str())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::plan::Phase;
 use crate::plan::Step;
+use crate::plan::nat::Nat;
 use crate::plan::situation::Situation;
 use crate::playbook;
 use crate::playbook::Check;
@@ -74,11 +75,17 @@ pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpA
 }
 
 /// Before anything is copied: the checks of fleet.yml where the jail runs. It is up, so nothing is waited for beyond what
-/// the check itself takes.
+/// the check itself takes. A whole URL may be one that only this move's rules lead to the jail (`publish:`).
 #[must_use]
-pub fn beforehand(situation: &Situation, checks: &[Check]) -> Vec<Examination> {
+pub fn beforehand(situation: &Situation, checks: &[Check], nat: &Nat) -> Vec<Examination> {
     let (answering, source) = (answering(situation), &situation.source.node);
-    let asked = checks.iter().flat_map(|check| examine(situation, check, &answering, source, check.timeout_seconds()));
+    let new_rules = !nat.anchors.is_empty() || !nat.tables.is_empty();
+    let later =
+        |check: &&Check| new_rules && matches!(check.probe, playbook::Probe::Http { target: HttpTarget::Url(_), .. });
+    let asked = checks
+        .iter()
+        .filter(|check| !later(check))
+        .flat_map(|check| examine(situation, check, &answering, source, check.timeout_seconds()));
     asked.map(|asked| Examination { title: format!("{}, with the jail on {source}", asked.title), ..asked }).collect()
 }
 
@@ -229,6 +236,7 @@ mod tests {
     use crate::plan::fixture::jail;
     use crate::plan::fixture::node;
     use crate::plan::fixture::tester;
+    use crate::plan::nat::AnchorChange;
     use crate::playbook::Options;
 
     #[test]
@@ -269,5 +277,26 @@ mod tests {
             expected.iter().enumerate().map(|(n, title)| (n + 1, format!("{title}, with the jail on spare")));
         assert_eq!(titles(&with), expected.collect::<Vec<_>>());
         assert_eq!((titles(&without), without.steps.len()), (vec![], with.steps.len() - 2));
+    }
+
+    #[test]
+    fn what_only_this_move_s_rules_lead_to_the_jail_is_asked_afterwards() {
+        let shape = Shape::testbed();
+        let (_, situation, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+        let http = |target| Check {
+            probe: playbook::Probe::Http { target, status: 200, body: None, from: Vantage::Hub },
+            timeout: Check::DEFAULT_TIMEOUT,
+        };
+        let own = HttpTarget::Path { address: Some("192.168.123.50".parse().unwrap()), port: 80, path: "/".into() };
+        let checks = [http(HttpTarget::Url("http://203.0.113.1:8090/".into())), http(own)];
+        let asked = |nat: &Nat| beforehand(situation.as_ref().unwrap(), &checks, nat).len();
+        let anchor = AnchorChange {
+            host: node("small"),
+            before: vec![],
+            after: vec!["rdr".into()],
+            main: crate::plan::fixture::path("/etc/pf.conf"),
+        };
+        let (old, new) = (Nat::default(), Nat { anchors: vec![anchor], ..Nat::default() });
+        assert_eq!((asked(&old), asked(&new)), (2, 1));
     }
 }

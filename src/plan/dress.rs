@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 
 use crate::configuration::fstab;
+use crate::effect::Delegation;
 use crate::effect::Effect;
 use crate::effect::Probe;
 use crate::effect::commands::sha256;
@@ -137,6 +138,9 @@ fn made(subject: &Subject<'_>) -> Result<(Dress, Vec<String>), String> {
     if datasets.iter().any(|d| d.raw) {
         return Err("a dress rehearsal of encrypted datasets is not made".into());
     }
+    if datasets.iter().any(|d| d.source.delegation != Delegation::None) {
+        return Err("a dress rehearsal of a jail that mounts datasets of its own is not made".into());
+    }
     let of_jail = |c: &&JailConfiguration| c.name == situation.jail.as_str();
     let configuration =
         source.jail_configurations.iter().find(of_jail).ok_or("nothing tells what jail -e says of it")?;
@@ -197,9 +201,8 @@ fn value_of(configuration: &JailConfiguration, parameter: &str) -> String {
 /// What is mounted at the jail's root or above it, of its own datasets: the topmost.
 fn moved(subject: &Subject<'_>, place: &RemotePath) -> Option<Moved> {
     let path = &subject.situation.path;
-    let mounted = subject.datasets.iter().filter(|d| d.source.mounted && !d.source.volume);
-    let points = mounted.filter_map(|d| subject.source.dataset(&d.source.dataset));
-    let points = points.filter_map(|d| RemotePath::new(d.mountpoint.trim_end_matches('/')).ok());
+    let datasets = subject.datasets.iter().filter_map(|d| subject.source.dataset(&d.source.dataset));
+    let points = datasets.filter_map(|d| RemotePath::new(d.on_the_host()?.trim_end_matches('/')).ok());
     let from = points.filter(|point| path.is_within(point)).min_by_key(|point| point.as_str().len())?;
     Some(Moved { from, to: place.clone() })
 }
@@ -212,7 +215,7 @@ fn clones(subject: &Subject<'_>, moved: &Moved) -> Result<Vec<CloneOf>, String> 
         let origin = moving.target.dataset.clone();
         let dataset =
             origin.rebase(root, &top).ok_or_else(|| format!("there is no room for the name of a clone of {origin}"))?;
-        let facts = subject.source.dataset(&moving.source.dataset).filter(|d| moving.source.mounted && !d.jailed);
+        let facts = subject.source.dataset(&moving.source.dataset).filter(|d| d.on_the_host().is_some());
         let readonly = matches!(&moving.target.readonly, crate::effect::PropertyState::Local(value) if value == "on");
         clones.push(CloneOf { origin, dataset, mountpoint: facts.and_then(|d| moved.path(&d.mountpoint)), readonly });
     }

@@ -52,7 +52,8 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
     let arrives = |path: &RemotePath| {
         let mut roots = s.datasets.iter().filter_map(|d| s.source.dataset(&d.source.dataset));
         path.is_within(&s.situation.path)
-            || roots.any(|d| RemotePath::new(d.mountpoint.as_str()).is_ok_and(|root| path.is_within(&root)))
+            || roots
+                .any(|d| !d.jailed && RemotePath::new(d.mountpoint.as_str()).is_ok_and(|root| path.is_within(&root)))
     };
     for (path, kind) in s.there.paths.iter().filter(|(path, _)| !of_keys(path) && !arrives(path)) {
         if Some(path) == log_folder.as_ref() {

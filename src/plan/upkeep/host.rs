@@ -57,7 +57,7 @@ fn read_only_dataset(facts: &HostFacts, folder: &str) -> Option<String> {
         mountpoint == "/"
             || folder.strip_prefix(mountpoint).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let mounted = facts.datasets.iter().filter(|d| d.mounted && d.mountpoint.starts_with('/') && below(&d.mountpoint));
+    let mounted = facts.datasets.iter().filter(|d| d.on_the_host().is_some_and(below));
     mounted.max_by_key(|d| d.mountpoint.len()).filter(|d| d.readonly).map(|d| d.name.to_string())
 }
 

@@ -107,7 +107,7 @@ fn a_jail_that_runs_at_the_target_stays_there_until_somebody_decides() {
     let watch = fleet.in_lab().watch();
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     // It runs there and is being proven.
-    lost_at(&fleet, "small", &["--match", "-c 1 -t 1 192.168.123.50"]);
+    lost_at(&fleet, "small", &["--match", "-D -s 1352 -c 1 -t 1 192.168.123.50"]);
     wait_until("the hub's lease is over", || {
         fleet.try_sh("small", "ls /var/db/jailferry/web-*/lease/stayed").status.success()
     });

@@ -92,7 +92,11 @@ fn struck_in_time(fleet: &Fleet, args: &[&str], at: &[u64], mut strike: impl FnM
         }
         let told = struck(fleet, args, at, &mut strike);
         assert_eq!(told.status, 0, "{}", told.said);
-        if told.hits == at.len() && count(&told.events, "transfer_resumed") == at.len() {
+        // A strike that came late broke the next transfer, which had hardly begun.
+        let large = told.events.iter().max_by_key(|e| (e["event"] == "transfer", e["bytes"].as_u64()));
+        let resumed = told.events.iter().filter(|e| e["event"] == "transfer_resumed");
+        let right = resumed.filter(|e| large.is_some_and(|large| e["number"] == large["number"])).count();
+        if told.hits == at.len() && right == at.len() {
             return told;
         }
         late.push(told.said);

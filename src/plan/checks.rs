@@ -1,15 +1,18 @@
 //! What is asked of a jail after it has moved: the checks of fleet.yml and those that every jail gets.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::effect::Effect;
 use crate::effect::Probe;
+use crate::facts::HostFacts;
 use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::nat::Nat;
 use crate::plan::situation::Situation;
+use crate::plan::situation::hub_sources;
 use crate::playbook;
 use crate::playbook::Check;
 use crate::playbook::HttpTarget;
@@ -68,8 +71,10 @@ pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpA
         }
     }
     for check in checks {
+        let sources = |host: &NodeName| situation.sources_of_hub(host).to_vec();
         let seconds = check.timeout_seconds().max(PATIENCE);
-        list.extend(examine(situation, check, &answering, &situation.target.node, seconds));
+        let there = Asked { place: &situation.target.node, seconds, sources: &sources };
+        list.extend(examine(situation, check, &answering, &there));
     }
     list
 }
@@ -77,15 +82,25 @@ pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpA
 /// Before anything is copied: the checks of fleet.yml where the jail runs. It is up, so nothing is waited for beyond what
 /// the check itself takes. A whole URL may be one that only this move's rules lead to the jail (`publish:`).
 #[must_use]
-pub fn beforehand(situation: &Situation, checks: &[Check], nat: &Nat) -> Vec<Examination> {
+pub fn beforehand(
+    situation: &Situation,
+    checks: &[Check],
+    nat: &Nat,
+    hosts: &BTreeMap<NodeName, HostFacts>,
+) -> Vec<Examination> {
     let (answering, source) = (answering(situation), &situation.source.node);
     let new_rules = !nat.anchors.is_empty() || !nat.tables.is_empty();
     let later =
         |check: &&Check| new_rules && matches!(check.probe, playbook::Probe::Http { target: HttpTarget::Url(_), .. });
-    let asked = checks
-        .iter()
-        .filter(|check| !later(check))
-        .flat_map(|check| examine(situation, check, &answering, source, check.timeout_seconds()));
+    // The source answers for the gateway as the target will.
+    let gateways: &[IpAddr] = if situation.is_bridged() { &[] } else { &situation.gateways };
+    let sources = |host: &NodeName| match (hosts.get(host), hosts.get(source)) {
+        (Some(hub), Some(here)) if situation.is_hub(host) => hub_sources(hub, here, gateways, host == source),
+        _ => Vec::new(),
+    };
+    let here = |check: &Check| Asked { place: source, seconds: check.timeout_seconds(), sources: &sources };
+    let asked = checks.iter().filter(|check| !later(check));
+    let asked = asked.flat_map(|check| examine(situation, check, &answering, &here(check)));
     asked.map(|asked| Examination { title: format!("{}, with the jail on {source}", asked.title), ..asked }).collect()
 }
 
@@ -128,14 +143,20 @@ pub(super) fn url(address: IpAddr, port: u16, path: &str) -> String {
     }
 }
 
-/// One check of fleet.yml with the jail on `place`, tried for so long; without an address it is asked of each of the jail's.
-fn examine(
-    situation: &Situation,
-    check: &Check,
-    answering: &[IpAddr],
-    place: &NodeName,
+/// Where a check is asked.
+struct Asked<'a> {
+    /// Where the jail is.
+    place: &'a NodeName,
+    /// How long it is tried.
     seconds: u32,
-) -> Vec<Examination> {
+    /// Addresses that a hub must ask from.
+    sources: &'a dyn Fn(&NodeName) -> Vec<IpAddr>,
+}
+
+/// One check of fleet.yml; without an address it is asked of each of the jail's.
+fn examine(situation: &Situation, check: &Check, answering: &[IpAddr], asked: &Asked<'_>) -> Vec<Examination> {
+    let Asked { place, seconds, sources } = *asked;
+    let from_hub = |host: &NodeName, address| same_family(&sources(host), address);
     let each = |address: &Option<IpAddr>| match address {
         Some(address) => vec![*address],
         None => answering.to_vec(),
@@ -149,13 +170,7 @@ fn examine(
                     title: format!("{address} answers {host}"),
                     effect: probe(
                         host,
-                        Probe::Ping {
-                            address,
-                            size: None,
-                            fib: 0,
-                            source: from_hub(situation, host, address),
-                            seconds,
-                        },
+                        Probe::Ping { address, size: None, fib: 0, source: from_hub(host, address), seconds },
                     ),
                 }
             })
@@ -166,10 +181,7 @@ fn examine(
                 let host = vantage(situation, from);
                 Examination {
                     title: format!("{} accepts {host}", endpoint(address, *port)),
-                    effect: probe(
-                        host,
-                        Probe::Tcp { address, port: *port, source: from_hub(situation, host, address), seconds },
-                    ),
+                    effect: probe(host, Probe::Tcp { address, port: *port, source: from_hub(host, address), seconds }),
                 }
             })
             .collect(),
@@ -183,7 +195,7 @@ fn examine(
             urls.into_iter()
                 .map(|(address, url)| {
                     let host = vantage(situation, from);
-                    let source = address.and_then(|a| from_hub(situation, host, a));
+                    let source = address.and_then(|a| from_hub(host, a));
                     let wanted = match body {
                         Some(text) => format!("status {status} and {text:?}"),
                         None => format!("status {status}"),
@@ -205,7 +217,11 @@ fn examine(
 /// The address a hub must ask from, where its usual one is a gateway of the jail: the target answers for that
 /// gateway too, so the answers would never leave it.
 pub(super) fn from_hub(situation: &Situation, host: &NodeName, address: IpAddr) -> Option<IpAddr> {
-    situation.sources_of_hub(host).iter().find(|s| s.is_ipv4() == address.is_ipv4()).copied()
+    same_family(situation.sources_of_hub(host), address)
+}
+
+fn same_family(addresses: &[IpAddr], address: IpAddr) -> Option<IpAddr> {
+    addresses.iter().find(|s| s.is_ipv4() == address.is_ipv4()).copied()
 }
 
 pub(super) fn endpoint(address: IpAddr, port: u16) -> String {
@@ -282,14 +298,14 @@ mod tests {
     #[test]
     fn what_only_this_move_s_rules_lead_to_the_jail_is_asked_afterwards() {
         let shape = Shape::testbed();
-        let (_, situation, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+        let (evidence, situation, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
         let http = |target| Check {
             probe: playbook::Probe::Http { target, status: 200, body: None, from: Vantage::Hub },
             timeout: Check::DEFAULT_TIMEOUT,
         };
         let own = HttpTarget::Path { address: Some("192.168.123.50".parse().unwrap()), port: 80, path: "/".into() };
         let checks = [http(HttpTarget::Url("http://203.0.113.1:8090/".into())), http(own)];
-        let asked = |nat: &Nat| beforehand(situation.as_ref().unwrap(), &checks, nat).len();
+        let asked = |nat: &Nat| beforehand(situation.as_ref().unwrap(), &checks, nat, &evidence.hosts).len();
         let anchor = AnchorChange {
             host: node("small"),
             before: vec![],

@@ -362,17 +362,17 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     })
 }
 
-/// Where the target has one of the hub's own addresses, or gets it as the jail's gateway, another of the hub's addresses of
-/// that family: answers to the shared one would stay at the target.
-fn hub_sources(hub: &HostFacts, target: &HostFacts, gateways: &[IpAddr], hub_is_target: bool) -> Vec<IpAddr> {
-    if hub_is_target {
+/// Where the jail's host has one of the hub's own addresses, or gets it as the jail's gateway, another of the hub's addresses
+/// of that family: answers to the shared one would stay at that host.
+pub(super) fn hub_sources(hub: &HostFacts, host: &HostFacts, gateways: &[IpAddr], hub_is_host: bool) -> Vec<IpAddr> {
+    if hub_is_host {
         return Vec::new();
     }
     let of = |facts: &HostFacts| -> Vec<IpAddr> {
         let all = facts.interfaces.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);
         all.filter(|a| !a.is_loopback()).collect()
     };
-    let (own, there) = (of(hub), of(target));
+    let (own, there) = (of(hub), of(host));
     let shared = |a: &IpAddr| there.contains(a) || gateways.contains(a);
     [true, false]
         .into_iter()

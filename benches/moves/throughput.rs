@@ -101,8 +101,11 @@ struct Peak {
 }
 
 impl Peak {
-    /// proc(5), `/proc/PID/status`.
+    /// proc(5), `/proc/PID/status`. Before exec(2) it is a copy of this program.
     fn see(&mut self, status: &str) {
+        if !status.starts_with("Name:\tjailferry\n") {
+            return;
+        }
         let of = |name: &str| -> u64 {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             line.and_then(|rest| rest.split_whitespace().next()).and_then(|n| n.parse().ok()).unwrap_or_default()

@@ -57,14 +57,19 @@ fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> String {
     datasets.into_iter().map(DatasetName::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// Atomic over the tree (contract 5.3). A repetition finds it on every dataset and leaves it. A dataset that was made since
-/// the plan, by somebody on the host or by a jail that has some of its own, would stay behind.
+/// Atomic over the tree (contract 5.3). A repetition finds it on every dataset and leaves it.
+fn taken(dataset: &DatasetName, label: &SnapshotLabel) -> String {
+    format!("zfs list -Hp -t snapshot -o name {dataset}@{label} >/dev/null 2>&1 ||\nzfs snapshot -r {dataset}@{label}")
+}
+
+/// A dataset that was made since the plan, by somebody on the host or by a jail that has some of its own, would stay behind.
 pub(super) fn snapshot(host: &NodeName, dataset: &DatasetName, label: &SnapshotLabel, known: &[DatasetName]) -> Work {
     run_each(
         host,
         known.len(),
         format!(
-            "zfs list -Hp -t snapshot -o name {dataset}@{label} >/dev/null 2>&1 ||\nzfs snapshot -r {dataset}@{label}\nnew=\nfor d in $(zfs list -Hp -r -t filesystem,volume -o name {dataset}); do\n  case ' {known} ' in *\" $d \"*) ;; *) new=\"$new $d\" ;; esac\ndone\n[ -z \"$new\" ] || {{ echo \"made since the plan was, and not part of it:$new; plan again to take them along\" >&2; exit 22; }}",
+            "{}\nnew=\nfor d in $(zfs list -Hp -r -t filesystem,volume -o name {dataset}); do\n  case ' {known} ' in *\" $d \"*) ;; *) new=\"$new $d\" ;; esac\ndone\n[ -z \"$new\" ] || {{ echo \"made since the plan was, and not part of it:$new; plan again to take them along\" >&2; exit 22; }}",
+            taken(dataset, label),
             known = names(known)
         ),
     )
@@ -357,7 +362,7 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
     let mut script = "away() {\n  n=0\n  until zfs unmount $1 2>/dev/null; do\n    [ \"$(zfs get -Hp -o value mounted $1)\" = yes ] || break\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs unmount $1; fi\n    sleep 0.2\n  done\n}\n".to_owned();
     for parked in datasets.iter().rev() {
         let d = &parked.dataset;
-        // What a jail has mounted stays so when it is gone (contract 5.6).
+        // What a jail has mounted stays so when it is gone (see `unmount_delegated` of jail.rs).
         if parked.mounted || parked.delegation != Delegation::None {
             script.push_str(&format!("away {d}\n"));
         }
@@ -446,7 +451,8 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
             names(&ours)
         ),
     );
-    let mut parts = vec![parked, snapshot(&back.from, root, &back.label, &theirs)];
+    // What was made there meanwhile stays there; the jail is down, and starts again without it.
+    let mut parts = vec![parked, run(&back.from, taken(root, &back.label))];
     for (dataset, into) in &back.pairs {
         parts.push(run(&back.to, back_to(into, &back.base, &[back.label.to_string()], &Of::Snapshot(&back.label))));
         let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);

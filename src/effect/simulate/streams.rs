@@ -208,8 +208,7 @@ impl World {
 
     pub(super) fn bring_back(&mut self, back: &BringBack) -> Done {
         let Some((root, _)) = back.pairs.first() else { return Ok(()) };
-        let theirs: Vec<DatasetName> = back.pairs.iter().map(|(theirs, _)| theirs.clone()).collect();
-        self.snapshot(&back.from, root, &back.label, &theirs)?;
+        self.snapshot_all(&back.from, root, &back.label)?;
         for (dataset, into) in &back.pairs {
             self.host_mut(&back.to)?.back_to(into, &back.base, |label| label == back.label.as_str())?;
             self.send((&back.from, dataset), (&back.to, into), &Base::Snapshot(back.base.clone()), &back.label, None)?;

@@ -150,10 +150,10 @@ pub fn owner() -> Result<Owner, Exit> {
 
 /// What makes run ids differ although the evidence is the same: how many runs of this jail this machine has seen.
 fn salt(jail: &JailName) -> Result<String, Exit> {
-    let runs = journal::runs_directory().and_then(|folder| journal::list_runs(&folder)).map_err(|error| {
+    let runs = journal::runs_directory().and_then(|folder| journal::named(&folder)).map_err(|error| {
         output::complain(&error.to_string());
         Exit::Internal
     })?;
     let of_jail = |run: &str| run.rsplit_once('-').is_some_and(|(name, _)| name == jail.as_str());
-    Ok(runs.iter().filter(|r| of_jail(r.run.as_str())).count().to_string())
+    Ok(runs.iter().filter(|(run, _)| of_jail(run.as_str())).count().to_string())
 }

@@ -246,15 +246,8 @@ pub struct FoundRun {
 /// # Errors
 /// When the folder cannot be read.
 pub fn list_runs(directory: &Path) -> Result<Vec<FoundRun>, JournalError> {
-    let failed = |error| JournalError::File { path: directory.to_owned(), error };
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(failed)?,
-    };
     let mut runs = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        let Some(run) = run_of(&path) else { continue };
+    for (run, path) in named(directory)? {
         let active =
             File::open(&path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
         runs.push(FoundRun { run, active, record: replay(&path), path });
@@ -264,10 +257,22 @@ pub fn list_runs(directory: &Path) -> Result<Vec<FoundRun>, JournalError> {
     Ok(runs)
 }
 
-/// The files in `directory` that are called like journals; none when it cannot be read.
-pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-    entries.map(|entry| entry.path()).filter(|path| run_of(path).is_some()).collect()
+/// The runs of `directory` and their journals, by the files' names alone: there may be thousands, each with a whole plan.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn named(directory: &Path) -> Result<Vec<(RunId, PathBuf)>, JournalError> {
+    let failed = |error| JournalError::File { path: directory.to_owned(), error };
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(failed)?,
+    };
+    let mut runs = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        runs.extend(run_of(&path).map(|run| (run, path)));
+    }
+    Ok(runs)
 }
 
 /// The run whose journal is called like this.

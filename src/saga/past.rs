@@ -52,9 +52,10 @@ struct Ends {
 /// a newer one, or a folder that is not there counts as none.
 #[must_use]
 pub fn moves(directory: &Path) -> Vec<PastMove> {
-    let mut files: Vec<_> = journal::files(directory)
+    let mut files: Vec<_> = journal::named(directory)
+        .unwrap_or_default()
         .into_iter()
-        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
+        .filter_map(|(_, path)| Some((path.metadata().ok()?.modified().ok()?, path)))
         .collect();
     files.sort();
     let youngest = files.iter().rev().take(MOST);

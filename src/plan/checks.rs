@@ -290,7 +290,7 @@ mod tests {
         assert!(matches!(with.steps[0].effect, Effect::Lock { .. }));
         let expected = ["192.168.123.50 answers small", "2001:db8:1:1::50 answers small"];
         let expected =
-            expected.iter().enumerate().map(|(n, title)| (n + 1, format!("{title}, with the jail on spare")));
+            expected.iter().enumerate().map(|(n, title)| (n + 2, format!("{title}, with the jail on spare")));
         assert_eq!(titles(&with), expected.collect::<Vec<_>>());
         assert_eq!((titles(&without), without.steps.len()), (vec![], with.steps.len() - 2));
     }

@@ -45,8 +45,8 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     // The jail runs at the source.
     steps.push(take_the_lock(cast));
-    steps.extend(pass_the_checks_here(cast));
     steps.push(leases::store_the_plan(cast));
+    steps.extend(pass_the_checks_here(cast));
     steps.push(notices::leaving(cast));
     steps.extend(copy_everything(cast));
     // Before the turn and the rounds: it needs nobody's network, and what is written while a clone is tried goes over while

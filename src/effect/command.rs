@@ -68,8 +68,9 @@ impl Guard {
     fn text(&self) -> String {
         let folder = format!("{RUNS}/{}", self.run);
         let mut text = format!(
-            "if {{ read -r driver < {folder}/owner; }} 2>/dev/null; then\n  {}\nelif [ -e {folder}/owner ]; then\n  cat {folder}/owner >/dev/null\nfi\n",
+            "if {{ read -r driver < {folder}/owner; }} 2>/dev/null; then\n  {}\nelif [ -e {folder}/owner ]; then\n  cat {folder}/owner >/dev/null\n  echo 'who drives run {run} cannot be read' >&2\n  exit 21\nfi\n",
             refuse_others(&self.run, &self.owner),
+            run = self.run,
         );
         if self.lease {
             text.push_str(&format!(
@@ -334,6 +335,8 @@ mod tests {
         assert_eq!(status(&vanishing), Some(7));
         std::fs::write(&owner, "bert@desk-2\n").unwrap();
         assert_eq!(status(""), Some(SUPERSEDED));
+        std::fs::write(&owner, "bert@d").unwrap();
+        assert_eq!(status(""), Some(21), "half a line");
         std::fs::remove_file(&owner).unwrap();
         std::fs::create_dir(&owner).unwrap();
         assert_eq!(status(""), Some(1), "what cannot be read may name anybody");

@@ -72,8 +72,15 @@ use crate::model::TableName;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case")]
 pub enum Effect {
-    /// An atomic snapshot of a dataset and all below it, which must be those that are known.
-    Snapshot { host: NodeName, dataset: DatasetName, label: SnapshotLabel, known: Vec<DatasetName> },
+    /// An atomic snapshot of a dataset and all below it, which must be those that are known. A plan of an earlier version
+    /// names none, and then that is not asked.
+    Snapshot {
+        host: NodeName,
+        dataset: DatasetName,
+        label: SnapshotLabel,
+        #[serde(default)]
+        known: Vec<DatasetName>,
+    },
     /// The end of such a snapshot, by its exact name.
     DestroySnapshot { host: NodeName, dataset: DatasetName, label: SnapshotLabel, held_by: Option<SnapshotLabel> },
     /// A hold on a snapshot of a dataset and all below it, so that nobody destroys it by mistake.

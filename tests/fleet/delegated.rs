@@ -45,9 +45,13 @@ fn a_jail_takes_its_own_datasets_along_and_brings_them_home() {
     assert!(!fleet.try_sh("spare", &format!("zfs set mountpoint=/elsewhere {OWN}")).status.success());
 
     // It fails once everything is at the target, and all of it is put back.
-    fleet.in_lab().fault("big", &["--match", "jail -f /etc/jail.conf.d/web.conf -c web"], "fail:1:no");
+    let start = ["--match", "jail -f /etc/jail.conf.d/web.conf -c web"];
+    let fault = fleet.in_lab().fault("big", &start, "fail:1:no");
     let before = fleet.states();
     let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4);
+    assert!(fleet.in_lab().fired(&fault) > 0, "{}", told.all);
+    let failed = fleet.failed_steps();
+    assert!(failed.len() == 1 && failed[0].0 == "start jail web on big", "{failed:?}\n{}", told.all);
     before.same(&fleet.states(), &told.all);
     assert_eq!(fleet.sh("spare", LIVE), live);
     fleet.in_lab().clear_faults("big");

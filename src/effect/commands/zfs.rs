@@ -64,6 +64,9 @@ fn taken(dataset: &DatasetName, label: &SnapshotLabel) -> String {
 
 /// A dataset that was made since the plan, by somebody on the host or by a jail that has some of its own, would stay behind.
 pub(super) fn snapshot(host: &NodeName, dataset: &DatasetName, label: &SnapshotLabel, known: &[DatasetName]) -> Work {
+    if known.is_empty() {
+        return run(host, taken(dataset, label));
+    }
     run_each(
         host,
         known.len(),
@@ -474,6 +477,19 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `finalize`, `rollback` and `recover` read the plans of runs that began before.
+    #[test]
+    fn a_snapshot_of_an_earlier_version_s_plan_is_taken_as_it_was() {
+        let json = r#"{"effect":"snapshot","host":"spare","dataset":"zroot/web","label":"s"}"#;
+        let old: crate::effect::Effect = serde_json::from_str(json).unwrap();
+        let texts = |effect: &crate::effect::Effect| {
+            effect.work().commands().into_iter().map(Command::text).collect::<Vec<_>>().join("\n")
+        };
+        assert!(texts(&old).contains("zfs snapshot -r zroot/web@s") && !texts(&old).contains("exit 22"));
+        let new = json.replace(r#""s"}"#, r#""s","known":["zroot/web"]}"#);
+        assert!(texts(&serde_json::from_str(&new).unwrap()).contains("exit 22"));
+    }
 
     #[test]
     fn a_volume_is_received_with_what_volumes_have() {

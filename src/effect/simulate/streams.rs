@@ -32,8 +32,10 @@ impl World {
     ) -> Done {
         self.snapshot_all(host, root, label)?;
         match self.host(host)?.storage.keys().find(|name| name.is_within(root) && !known.contains(name)) {
-            Some(name) => Err(SimulationError::NotOurs(format!("{name} was made since the plan was"))),
-            None => Ok(()),
+            Some(name) if !known.is_empty() => {
+                Err(SimulationError::NotOurs(format!("{name} was made since the plan was")))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -74,7 +74,7 @@ pub fn run(ctx: &Context, args: &[String]) -> i32 {
         None => registry::list(ctx),
         Some(name) => match registry::find(ctx, name) {
             Some(jail) => vec![jail],
-            // A mount that it made holds its credentials.
+            // A mount that it made holds its credentials. The number is any: only whether it is there is asked of such.
             None if options.dying && mounts(ctx, name) => {
                 println!("1");
                 return 0;

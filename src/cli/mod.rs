@@ -16,6 +16,7 @@ mod drain;
 mod execute;
 mod facts;
 mod finalize;
+mod how;
 mod known;
 mod leftovers;
 mod marks;
@@ -35,26 +36,20 @@ mod show;
 mod takeover;
 mod waiting;
 
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
-use jiff::SignedDuration;
 
 pub use exit::Exit;
 
+use crate::cli::how::How;
+use crate::cli::how::Leaving;
+use crate::cli::how::Together;
 use crate::model::JailName;
 use crate::model::NodeName;
-use crate::playbook::Batch;
 use crate::playbook::Drain;
-use crate::playbook::Options;
-use crate::playbook::Transfer;
-use crate::playbook::Verify;
-use crate::playbook::batch::Parallel;
-use crate::playbook::duration_argument;
-use crate::playbook::rate_argument;
 
 /// Moves FreeBSD jails between nodes, address and all.
 #[derive(Debug, Parser)]
@@ -101,72 +96,6 @@ pub struct Global {
     /// ssh_config(5) file to use instead of ~/.ssh/config
     #[arg(long, global = true, value_name = "FILE", env = "JAILFERRY_SSH_CONFIG", hide_env_values = true)]
     pub ssh_config: Option<PathBuf>,
-}
-
-/// How a jail is moved, over what fleet.yml says.
-#[derive(Debug, Args)]
-struct How {
-    /// Which way the data takes: through this machine, or from node to node through the tunnel [default: as fleet.yml says]
-    #[arg(long, value_name = "WAY", value_enum)]
-    transfer: Option<Transfer>,
-    /// Try the jail first: start a clone of the copy at the target, without a way out, and ask it the jail's checks [default: as fleet.yml says]
-    #[arg(long)]
-    dress_rehearsal: bool,
-    /// Move although nobody may answer for this long, such as 30s; when more is to be expected, the jail is not stopped [default: as fleet.yml says]
-    #[arg(long, value_name = "TIME", value_parser = duration_argument)]
-    accept_blackout: Option<SignedDuration>,
-    /// Send at most so many bytes a second, such as 20MiB, through this machine while the jail works [default: as fleet.yml says]
-    #[arg(long, value_name = "SIZE", value_parser = rate_argument)]
-    rate_limit: Option<NonZeroU64>,
-    /// How the first copy is compared with the source before the jail stops [default: as fleet.yml says]
-    #[arg(long, value_name = "WAY", value_enum)]
-    verify: Option<Verify>,
-}
-
-impl How {
-    fn options(&self) -> Options {
-        let dress_rehearsal = self.dress_rehearsal.then_some(true);
-        Options {
-            transfer: self.transfer,
-            dress_rehearsal,
-            accept_blackout: self.accept_blackout,
-            rate_limit: self.rate_limit,
-            verify: self.verify,
-            ..Options::default()
-        }
-    }
-}
-
-/// The same for a jail that is to leave where it is.
-#[derive(Debug, Args)]
-struct Leaving {
-    #[command(flatten)]
-    how: How,
-    /// Move a jail that does not pass its checks where it runs: do not ask them there first [default: as fleet.yml says]
-    #[arg(long)]
-    no_check_first: bool,
-}
-
-impl Leaving {
-    fn options(&self) -> Options {
-        Options { check_first: self.no_check_first.then_some(false), ..self.how.options() }
-    }
-}
-
-/// How many moves at the same time.
-#[derive(Debug, Args)]
-struct Together {
-    /// Moves at the same time; their copies run side by side, one cuts over at a time
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
-    parallel: u32,
-}
-
-impl Together {
-    /// All moves have one node in common, so it and its links take as many.
-    fn batch(&self) -> Batch {
-        let moves = self.parallel;
-        Batch { parallel: Parallel { moves, per_node: moves, per_link: moves }, ..Batch::default() }
-    }
 }
 
 /// The node that the words name; it has been said when they name none.

@@ -13,6 +13,7 @@ mod keys;
 pub mod lease;
 pub mod lock;
 mod network;
+mod parking;
 pub mod pf;
 mod probe;
 mod properties;
@@ -85,14 +86,14 @@ impl Effect {
                 zfs::roll_back_received(host, dataset, base, run, arriving)
             }
             Effect::CompareGuids { source, target, pairs, label } => zfs::compare_guids(source, target, pairs, label),
-            Effect::Park { host, datasets, run } => zfs::park(host, datasets, run),
-            Effect::Unpark { host, datasets } => zfs::unpark(host, datasets),
+            Effect::Park { host, datasets, run } => parking::park(host, datasets, run),
+            Effect::Unpark { host, datasets } => parking::unpark(host, datasets),
             Effect::SetProperties { host, dataset, changes } => properties::set(host, dataset, changes),
             Effect::Tidy { host, dataset, jail, keep } => zfs::tidy(host, dataset, jail, keep),
             Effect::TryKeys { host, keys } => keys::try_keys(host, keys),
             Effect::LoadKeys { host, keys } => keys::load(host, keys),
             Effect::UnloadKeys { host, datasets } => keys::unload(host, datasets),
-            Effect::ClearMark { host, datasets } => zfs::clear_mark(host, datasets),
+            Effect::ClearMark { host, datasets } => parking::clear_mark(host, datasets),
             Effect::Declare { host, dataset, notice } => zfs::declare(host, dataset, notice),
             Effect::Amend { host, dataset, notice } => zfs::amend(host, dataset, notice),
             Effect::Withdraw { host, dataset, run } => zfs::withdraw(host, dataset, run),

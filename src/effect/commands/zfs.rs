@@ -2,10 +2,7 @@
 
 use crate::effect::Base;
 use crate::effect::BringBack;
-use crate::effect::Delegation;
 use crate::effect::Others;
-use crate::effect::Parked;
-use crate::effect::PropertyState;
 use crate::effect::Transfer;
 use crate::effect::Way;
 use crate::effect::Work;
@@ -18,7 +15,6 @@ use crate::effect::commands::ending;
 use crate::effect::commands::ending::Of;
 use crate::effect::commands::resume;
 use crate::effect::commands::resume::Stream;
-use crate::effect::shell;
 use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
@@ -43,7 +39,7 @@ fn run(host: &NodeName, script: String) -> Work {
 }
 
 /// As [`run`], for a script that does something with each of so many datasets.
-fn run_each(host: &NodeName, datasets: usize, script: String) -> Work {
+pub(super) fn run_each(host: &NodeName, datasets: usize, script: String) -> Work {
     Work::Run(vec![Command::script(host, each(datasets), script).whole()])
 }
 
@@ -53,7 +49,7 @@ pub(super) fn each(datasets: usize) -> u32 {
     u32::try_from(datasets).unwrap_or(u32::MAX).saturating_mul(2).clamp(SHORT, JAIL)
 }
 
-fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> String {
+pub(super) fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> String {
     datasets.into_iter().map(DatasetName::as_str).collect::<Vec<_>>().join(" ")
 }
 
@@ -357,75 +353,6 @@ pub(super) fn compare_guids(
     }
 }
 
-/// Children first. The root's own mounts (devfs, nullfs) are gone with the jail. `readonly` before `canmount`, so
-/// that nothing can write even if a later line fails.
-pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work {
-    // Counted in sleeps, since a clock may jump. Sockets and the last processes of a removed jail can keep a dataset busy
-    // for a moment (contract 0.13).
-    let mut script = "away() {\n  n=0\n  until zfs unmount $1 2>/dev/null; do\n    [ \"$(zfs get -Hp -o value mounted $1)\" = yes ] || break\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs unmount $1; fi\n    sleep 0.2\n  done\n}\n".to_owned();
-    for parked in datasets.iter().rev() {
-        let d = &parked.dataset;
-        // What a jail has mounted stays so when it is gone (see `unmount_delegated` of jail.rs).
-        if parked.mounted || parked.delegation != Delegation::None {
-            script.push_str(&format!("away {d}\n"));
-        }
-        let canmount = if !parked.volume { " canmount=noauto" } else { "" };
-        let jailed = if parked.delegation == Delegation::Own { " jailed=off" } else { "" };
-        script.push_str(&format!("zfs set readonly=on{canmount}{jailed} {RUN_PROPERTY}={run_id} {d}\n"));
-    }
-    script.push_str(&format!(
-        "[ \"$(zfs get -Hp -o value readonly {} | grep -c '^on$')\" = {} ] || exit 21",
-        names(datasets.iter().map(|p| &p.dataset)),
-        datasets.len()
-    ));
-    run_each(host, datasets.len(), script)
-}
-
-/// Sets or clears a property only where that changes something: setting the mount point of a mounted dataset unmounts it
-/// first, even when the value stays (zfsprops(7)), and a jail may be running on it.
-const RESTORE: &str = "put() { case $now in *\"$n$3$t$1${t}local$t$2$n\"*) ;; *) zfs set \"$1=$2\" $3 ;; esac; }
-drop() { case $now in *\"$n$2$t$1${t}local$t\"* | *\"$n$2$t$1$t$4$t\"*) zfs inherit $3 $1 $2 ;; esac; }
-";
-
-/// Parents first. The mark stays: it tells whose copy this is until somebody decides (see [`clear_mark`]).
-pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
-    let own = || datasets.iter().filter(|parked| parked.delegation == Delegation::Own);
-    let jailed = if own().next().is_some() { ",jailed" } else { "" };
-    // One question for all: the jail is down meanwhile.
-    let mut script = format!(
-        "t=$(printf '\\t') n='\n'\nnow=$n$(zfs get -Hp -o name,property,source,value readonly,mountpoint,canmount{jailed} {})$n\n{RESTORE}",
-        names(datasets.iter().map(|p| &p.dataset))
-    );
-    for parked in datasets {
-        let d = &parked.dataset;
-        let mut restore = |property: &str, state: &PropertyState| match state {
-            PropertyState::Local(value) => script.push_str(&format!("put {property} {} {d}\n", shell::word(value))),
-            PropertyState::Received => script.push_str(&format!("drop {property} {d} -S local\n")),
-            // Not inheritable, so plain `zfs inherit` refuses it; -S clears the local value all the same (zfs-inherit(8)).
-            PropertyState::Inherited if property == "canmount" => {
-                script.push_str(&format!("drop {property} {d} -S local\n"));
-            }
-            PropertyState::Inherited => script.push_str(&format!("drop {property} {d} '' received\n")),
-        };
-        restore("readonly", &parked.readonly);
-        if !parked.volume {
-            restore("mountpoint", &parked.mountpoint);
-            restore("canmount", &parked.canmount);
-        }
-        if parked.mounted && parked.delegation == Delegation::None {
-            script.push_str(&format!(
-                "zfs mount {d} 2>/dev/null || [ \"$(zfs get -Hp -o value mounted {d})\" = yes ] || zfs mount {d}\n"
-            ));
-        }
-    }
-    // Last: from then on nobody but the jail changes a mount point at or below it.
-    for parked in own() {
-        script.push_str(&format!("put jailed on {}\n", parked.dataset));
-    }
-    script.push(':');
-    run_each(host, datasets.len(), script)
-}
-
 /// By our names only: `jailferry-JAIL-` and eight hexadecimal digits. Each run's hold has the run's name as tag.
 pub(super) fn tidy(host: &NodeName, dataset: &DatasetName, jail: &JailName, keep: &SnapshotLabel) -> Work {
     let hex = "[0-9a-f]".repeat(8);
@@ -435,10 +362,6 @@ pub(super) fn tidy(host: &NodeName, dataset: &DatasetName, jail: &JailName, keep
             "for s in $(zfs list -Hp -r -t snapshot -o name {dataset}); do\n  case $s in\n  *@{keep}) ;;\n  *@jailferry-{jail}-{hex}-*)\n    tag=${{s#*@}}\n    zfs release \"${{tag%-*}}\" $s 2>/dev/null || :\n    zfs destroy $s ;;\n  esac\ndone"
         ),
     )
-}
-
-pub(super) fn clear_mark(host: &NodeName, datasets: &[DatasetName]) -> Work {
-    run_each(host, datasets.len(), format!("zfs inherit {RUN_PROPERTY} {}", names(datasets)))
 }
 
 /// The way home of what was written while the target answered: park the target's copy, one snapshot, one increment

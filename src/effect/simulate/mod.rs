@@ -395,6 +395,8 @@ mod somebody;
 #[cfg(test)]
 mod stage_tests;
 #[cfg(test)]
+mod strolls_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod ways_tests;

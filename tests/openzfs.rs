@@ -11,6 +11,8 @@ mod delegated;
 mod home;
 #[path = "openzfs/mover.rs"]
 mod mover;
+#[path = "openzfs/packages.rs"]
+mod packages;
 #[path = "openzfs/properties.rs"]
 mod properties;
 #[path = "openzfs/reports.rs"]

@@ -55,6 +55,9 @@ pub struct Transfer {
     pub label: SnapshotLabel,
     /// What the receiver has already.
     pub base: Base,
+    /// Snapshots between that one and the one to send, oldest first, which come in the same stream. All that there are.
+    #[serde(default)]
+    pub through: Vec<SnapshotLabel>,
     /// The run it belongs to.
     pub run: RunId,
     /// Whose run it is, to be written on the top dataset while it is received.

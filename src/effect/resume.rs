@@ -8,9 +8,13 @@ use crate::effect::command::Command;
 use crate::effect::command::Form;
 use crate::effect::command::Guard;
 use crate::model::Guid;
+use crate::model::SnapshotLabel;
 
 /// What stands in printed commands where the token will be.
 pub const TOKEN: &str = "RESUME-TOKEN";
+
+/// What stands in printed commands where the name of the last snapshot that has arrived will be.
+pub const ARRIVED: &str = "ARRIVED-SNAPSHOT";
 
 /// A value of `receive_resume_token`: letters, digits and hyphens, safe in every shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +45,41 @@ pub struct Resume {
     pub to: Command,
     /// From node to node: what runs on the source in the place of both.
     pub direct: Option<Command>,
+    /// Of several snapshots in one stream: what follows behind one that has arrived.
+    pub onward: Option<Onward>,
     /// How often in a row it is tried without anything being gained.
     pub tries: u32,
+}
+
+/// How a stream of several snapshots goes on behind one of them; what receives that is [`Resume::to`]. In its commands
+/// [`ARRIVED`] stands in the place of its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Onward {
+    /// Sends those behind it.
+    pub from: Command,
+    /// From node to node: what runs on the source in the place of both.
+    pub direct: Option<Command>,
+    /// Behind which it can.
+    pub through: Vec<SnapshotLabel>,
+}
+
+impl Onward {
+    /// The same, behind that snapshot.
+    #[must_use]
+    pub fn behind(&self, arrived: &SnapshotLabel) -> Onward {
+        let fill = |command: &Command| filled(command, ARRIVED, arrived.as_str());
+        Onward { from: fill(&self.from), direct: self.direct.as_ref().map(fill), through: self.through.clone() }
+    }
+}
+
+/// A command with a word in its place.
+fn filled(command: &Command, place: &str, word: &str) -> Command {
+    let fill = |text: &String| text.replace(place, word);
+    let form = match &command.form {
+        Form::Argv(words) => Form::Argv(words.iter().map(fill).collect()),
+        Form::Script(body) => Form::Script(fill(body)),
+    };
+    Command { form, ..command.clone() }
 }
 
 /// What the target has of a transfer.
@@ -74,14 +111,7 @@ impl Resume {
     /// The same, with the token.
     #[must_use]
     pub fn with(&self, token: &ResumeToken) -> Resume {
-        let fill = |command: &Command| {
-            let fill = |text: &String| text.replace(TOKEN, &token.0);
-            let form = match &command.form {
-                Form::Argv(words) => Form::Argv(words.iter().map(fill).collect()),
-                Form::Script(body) => Form::Script(fill(body)),
-            };
-            Command { form, ..command.clone() }
-        };
+        let fill = |command: &Command| filled(command, TOKEN, &token.0);
         Resume {
             decode: fill(&self.decode),
             from: fill(&self.from),
@@ -108,18 +138,30 @@ impl Resume {
             Some(direct) => vec![direct],
             None => vec![&self.from, &self.to],
         };
-        [&self.ask, &self.decode].into_iter().chain(sends).chain([&self.abort]).collect()
+        let onward = self.onward.as_ref().map(|onward| onward.direct.as_ref().unwrap_or(&onward.from));
+        [&self.ask, &self.decode].into_iter().chain(sends).chain(onward).chain([&self.abort]).collect()
     }
 
     /// Reads the answer to [`Resume::ask`]; `None` when it is none.
     #[must_use]
     pub fn kept(answer: &str) -> Option<Kept> {
+        let answer = match answer.split_once('\n') {
+            Some((first, rest)) if first.starts_with("arrived ") => rest,
+            _ => answer,
+        };
         match answer.trim().split_once(' ') {
             Some(("guid", guid)) => guid.parse::<u64>().ok().map(|_| Kept::Everything),
             Some(("token", token)) => ResumeToken::new(token).map(Kept::Part),
             None if answer.trim() == "nothing" => Some(Kept::Nothing),
             _ => None,
         }
+    }
+
+    /// Of several snapshots in one stream: which is the last that the same answer says has arrived.
+    #[must_use]
+    pub fn arrived(&self, answer: &str) -> Option<&SnapshotLabel> {
+        let newest = answer.lines().next()?.strip_prefix("arrived ")?;
+        self.onward.as_ref()?.through.iter().find(|label| label.as_str() == newest)
     }
 
     /// Reads the answer to [`Resume::decode`].
@@ -132,15 +174,14 @@ impl Resume {
             })
         };
         let hexadecimal = |name| field(name).and_then(|v| u64::from_str_radix(v.strip_prefix("0x")?, 16).ok());
-        let row = |name: &str, separator| {
-            answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(separator)?.parse::<u64>().ok())
-        };
         let of = field("toname").unwrap_or("a snapshot that it does not name");
-        let (guid, meant) = (row("guid", ' ').map(Guid), hexadecimal("toguid").map(Guid));
-        if meant.is_none() || guid != meant {
+        let mut guids = answer.lines().filter_map(|line| line.strip_prefix("guid ")?.parse::<u64>().ok()).map(Guid);
+        let meant = hexadecimal("toguid").map(Guid);
+        if !guids.any(|guid| Some(guid) == meant) {
             return Meaning::Foreign(format!("what was kept belongs to {of}"));
         }
-        match (hexadecimal("bytes"), row("size", '\t')) {
+        let size = answer.lines().find_map(|line| line.strip_prefix("size\t")?.parse::<u64>().ok());
+        match (hexadecimal("bytes"), size) {
             (Some(kept), Some(left)) => Meaning::Ours { kept, left },
             _ => Meaning::Foreign(format!("the source cannot go on with {of}")),
         }
@@ -186,7 +227,9 @@ mod tests {
         assert_eq!(Resume::kept("nothing\n"), Some(Kept::Nothing));
         assert_eq!(Resume::kept("guid 12\n"), Some(Kept::Everything));
         assert_eq!(Resume::kept(&format!("token {TEXT}\n")), ResumeToken::new(TEXT).map(Kept::Part));
-        for bad in ["", "guid", "guid x", "token -", "token 1-2", "nothing else", "cannot open"] {
+        assert_eq!(Resume::kept("arrived daily-2\nnothing\n"), Some(Kept::Nothing));
+        assert_eq!(Resume::kept("arrived \nguid 7\n"), Some(Kept::Everything));
+        for bad in ["", "arrived daily-2\n", "guid", "guid x", "token -", "token 1-2", "nothing else", "cannot open"] {
             assert_eq!(Resume::kept(bad), None, "{bad}");
         }
     }
@@ -202,6 +245,7 @@ mod tests {
             from: Command::argv(&host, 1, ["zfs", "send", "-t", TOKEN]),
             to: plain(),
             direct: None,
+            onward: None,
             tries: 1,
         };
         let filled = resume.with(&ResumeToken::new(TEXT).unwrap());

@@ -40,8 +40,8 @@ pub struct DatasetMove {
     pub raw: bool,
     /// Of an encrypted one: the file that holds its key, and the dataset of the source whose key that is.
     pub key: Option<(RemotePath, DatasetName)>,
-    /// Somebody's snapshots that travel along: those behind the base, oldest first.
-    pub history: Vec<SnapshotLabel>,
+    /// Somebody's snapshots that travel along: those behind the base, stream by stream, oldest first.
+    pub history: Vec<Vec<SnapshotLabel>>,
     /// Those before it that the target has already.
     pub there: Vec<SnapshotLabel>,
     /// Bytes to send at most.

@@ -198,6 +198,7 @@ mod tests {
             into: DatasetName::new("zroot/web").unwrap(),
             label: SnapshotLabel::new("s").unwrap(),
             base,
+            through: vec![],
             owner: None,
             run: RunId::new("web-0123abcd").unwrap(),
             raw: false,

@@ -1,5 +1,5 @@
-//! Snapshots of the jail's datasets that are not ours: backups, most of them. They travel along, each as a stream of its
-//! own, oldest first; what cannot travel stays on the source's copy, and the plan says so.
+//! Snapshots of the jail's datasets that are not ours: backups, most of them. They travel along, oldest first, those that
+//! follow each other in one stream; what cannot travel stays on the source's copy, and the plan says so.
 
 use std::collections::BTreeSet;
 
@@ -23,13 +23,13 @@ use crate::plan::finding::Findings;
 use crate::plan::naming::bookmark;
 use crate::plan::situation::Situation;
 
-/// Of a dataset's snapshots at the source: those to be sent, and those that the target has already.
+/// Of a dataset's snapshots at the source: those to be sent, stream by stream, and those that the target has already.
 #[must_use]
 pub fn of(
     dataset: &JailDataset,
     base: &Base,
     existing: Option<&JailDataset>,
-) -> (Vec<SnapshotLabel>, Vec<SnapshotLabel>) {
+) -> (Vec<Vec<SnapshotLabel>>, Vec<SnapshotLabel>) {
     let begin = match base {
         Base::Snapshot(label) | Base::Bookmark(label) => {
             dataset.snapshots.iter().find(|s| s.label == *label).map(|s| s.createtxg)
@@ -41,8 +41,30 @@ pub fn of(
     let (later, earlier): (Vec<&Snapshot>, Vec<&Snapshot>) =
         theirs.into_iter().partition(|s| begin.is_none_or(|begin| s.createtxg > begin));
     let there = |s: &&Snapshot| existing.is_some_and(|e| e.snapshots.iter().any(|t| t.guid == s.guid));
-    let labels = |list: Vec<&Snapshot>| list.into_iter().map(|s| s.label.clone()).collect();
-    (labels(later), labels(earlier.into_iter().filter(there).collect()))
+    let known = earlier.into_iter().filter(there).map(|s| s.label.clone()).collect();
+    (streams(dataset, base, &later), known)
+}
+
+/// Those that follow each other go in one stream. It carries everything between its ends (zfs-send(8), -I), so it must
+/// not go past a snapshot of ours; and its beginning must be a snapshot of the same dataset.
+fn streams(dataset: &JailDataset, base: &Base, theirs: &[&Snapshot]) -> Vec<Vec<SnapshotLabel>> {
+    let ours: Vec<u64> = dataset.snapshots.iter().filter(|s| s.label.is_ours()).map(|s| s.createtxg).collect();
+    let begin = match base {
+        Base::Snapshot(label) => dataset.snapshots.iter().find(|s| s.label == *label).map(|s| s.createtxg),
+        Base::Bookmark(_) | Base::Nothing | Base::Origin { .. } => None,
+    };
+    let mut streams: Vec<Vec<SnapshotLabel>> = Vec::new();
+    let (mut last, mut open) = (begin, false);
+    for snapshot in theirs {
+        let follows = last.is_some_and(|last| !ours.iter().any(|o| *o > last && *o < snapshot.createtxg));
+        match streams.last_mut() {
+            Some(stream) if open && follows => stream.push(snapshot.label.clone()),
+            _ => streams.push(vec![snapshot.label.clone()]),
+        }
+        // What begins a dataset, or behind a bookmark or one of ours, is by itself.
+        (last, open) = (Some(snapshot.createtxg), follows);
+    }
+    streams
 }
 
 /// Bytes of a dataset with all its snapshots, without its children. A volume's `used` counts what is reserved for it, too.
@@ -72,7 +94,7 @@ pub fn apart(source: &[Snapshot], copy: &[Snapshot], left_by: &str) -> bool {
 pub fn at_the_target(moving: &[DatasetMove]) -> BTreeSet<SnapshotName> {
     let of = |m: &DatasetMove| {
         let dataset = m.source.dataset.clone();
-        let labels: Vec<SnapshotLabel> = m.there.iter().chain(&m.history).cloned().collect();
+        let labels: Vec<SnapshotLabel> = m.there.iter().chain(m.history.iter().flatten()).cloned().collect();
         labels.into_iter().map(move |label| SnapshotName { dataset: dataset.clone(), label })
     };
     moving.iter().flat_map(of).collect()
@@ -112,7 +134,7 @@ pub fn examine(situation: &Situation, jail: &JailFacts, moving: &[DatasetMove], 
 /// How many travel along, for the summary.
 #[must_use]
 pub fn summary(situation: &Situation, moving: &[DatasetMove]) -> Option<String> {
-    let count: usize = moving.iter().map(|m| m.history.len()).sum();
+    let count: usize = moving.iter().map(|m| m.history.iter().flatten().count()).sum();
     let what = if count == 1 { "one snapshot" } else { "snapshots" };
     let many = if count == 1 { String::new() } else { format!("{count} ") };
     (count > 0).then(|| {
@@ -123,7 +145,7 @@ pub fn summary(situation: &Situation, moving: &[DatasetMove]) -> Option<String> 
 fn travelling(cast: &Cast<'_>) -> Vec<SnapshotName> {
     let of = |m: &DatasetMove| {
         let dataset = m.source.dataset.clone();
-        m.history.clone().into_iter().map(move |label| SnapshotName { dataset: dataset.clone(), label })
+        m.history.concat().into_iter().map(move |label| SnapshotName { dataset: dataset.clone(), label })
     };
     cast.datasets.iter().flat_map(of).collect()
 }
@@ -234,6 +256,33 @@ mod tests {
         assert_eq!(let_go(&mut world, &home, false), Ok(()));
     }
 
+    /// A stream of several carries all that lies between its ends.
+    #[test]
+    fn those_that_follow_each_other_go_in_one_stream() {
+        let snapshots: Vec<Snapshot> = ["a", "b", "c", "jailferry-web-0123abcd-final", "d", "e", "f"]
+            .iter()
+            .zip(1u64..)
+            .map(|(label, number)| Snapshot {
+                label: SnapshotLabel::new(*label).unwrap(),
+                guid: crate::model::Guid(number),
+                createtxg: number,
+                userrefs: 0,
+            })
+            .collect();
+        let dataset = JailDataset { name: name(WEB), snapshots, properties: Default::default() };
+        let label = |label: &str| SnapshotLabel::new(label).unwrap();
+        let streams = |base: Base| {
+            let (streams, _) = of(&dataset, &base, None);
+            let words = |stream: &Vec<SnapshotLabel>| stream.iter().map(SnapshotLabel::as_str).collect::<String>();
+            streams.iter().map(words).collect::<Vec<_>>()
+        };
+        assert_eq!(streams(Base::Nothing), ["a", "bc", "d", "ef"]);
+        assert_eq!(streams(Base::Snapshot(label("a"))), ["bc", "d", "ef"]);
+        assert_eq!(streams(Base::Snapshot(label("c"))), ["d", "ef"]);
+        assert_eq!(streams(Base::Snapshot(label("jailferry-web-0123abcd-final"))), ["def"]);
+        assert_eq!(streams(Base::Snapshot(label("f"))), Vec::<String>::new());
+    }
+
     #[test]
     fn what_was_not_sent_keeps_the_copy_until_somebody_says_otherwise() {
         let mut world = shape().world();
@@ -260,7 +309,7 @@ mod tests {
         let before = format!("{:?}", world.hosts);
         let home = plan(&world, "spare", "2");
         let copied = home.steps.iter().take_while(|s| s.phase == Phase::Copy).count();
-        assert!(home.steps[..copied].iter().any(|s| s.title.ends_with("@daily-2")), "it is sent by itself");
+        assert!(home.steps[..copied].iter().any(|s| s.title.contains("@daily-2")), "it is sent by itself");
         for done in 1..=copied {
             let mut tried = world.clone();
             home.steps[..done].iter().for_each(|s| tried.apply(&s.effect).unwrap());

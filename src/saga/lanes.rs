@@ -122,6 +122,7 @@ mod tests {
             dataset,
             label: SnapshotLabel::new("jailferry-web-12345678-final").unwrap(),
             base: Base::Bookmark(SnapshotLabel::new("jailferry-web-12345678").unwrap()),
+            through: vec![],
             run: RunId::new("web-12345678").unwrap(),
             owner: None,
             raw: false,

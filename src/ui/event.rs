@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::model::NodeName;
 use crate::model::RunId;
+use crate::model::SnapshotLabel;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,8 +109,12 @@ pub enum Event {
         kept: u64,
         /// Bytes that are left, as the source reckons; unknown when it begins anew.
         left: Option<u64>,
-        /// Bytes that were sent in vain since the last break and are sent again.
-        again: u64,
+        /// Bytes that were sent in vain since the last break and are sent again; unknown behind a snapshot that has
+        /// arrived.
+        again: Option<u64>,
+        /// Of several snapshots in one stream: the last that has arrived.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arrived: Option<SnapshotLabel>,
     },
     /// The run turns round and undoes what it did.
     Unwinding {

@@ -84,16 +84,22 @@ impl Words {
                 c.yellow("the stream broke"),
                 indented(error)
             ),
-            Event::TransferResumed { number, kept: 0, again, .. } => {
-                format!("{} begins anew: nothing was kept, {} are sent again", self.place(*number), bytes(*again))
+            Event::TransferResumed { number, kept, left, again, arrived } => {
+                let left = left.map_or_else(|| "some".to_owned(), bytes);
+                let again = again.map(bytes);
+                let again = |before: &str| again.map(|n| format!(", {n} {before}are sent again")).unwrap_or_default();
+                let what = match (arrived, kept) {
+                    (None, 0) => format!("begins anew: nothing was kept{}", again("")),
+                    (None, kept) => {
+                        format!("goes on: {} were kept, {left} are left{}", bytes(*kept), again("of them "))
+                    }
+                    (Some(label), 0) => format!("goes on behind @{label}, which has arrived whole"),
+                    (Some(label), kept) => {
+                        format!("goes on behind @{label}: {} of the next were kept, {left} are left", bytes(*kept))
+                    }
+                };
+                format!("{} {what}", self.place(*number))
             }
-            Event::TransferResumed { number, kept, left, again } => format!(
-                "{} goes on: {} were kept, {} are left, {} of them are sent again",
-                self.place(*number),
-                bytes(*kept),
-                left.map_or_else(|| "some".to_owned(), bytes),
-                bytes(*again)
-            ),
             Event::Unwinding { reason } => {
                 format!("{}: {}", c.yellow("going back, undoing what was done"), indented(reason))
             }

@@ -186,6 +186,44 @@ fn a_direct_transfer_goes_on_behind_every_kind_of_break() {
     the_same(&fleet);
 }
 
+/// Three of four snapshots are one stream, whose receive dies in the second of them and in the last: what has arrived whole
+/// stays, the rest of the one that has not follows, and then what comes behind it.
+#[test]
+fn several_snapshots_in_one_stream_go_on_behind_the_last_that_arrived() {
+    let Some(fleet) = Fleet::lab("several_snapshots_in_one_stream_go_on_behind_the_last_that_arrived") else { return };
+    for (day, size) in [(1, 48), (2, 48), (3, 48), (4, 160)] {
+        let part = format!("$(zfs get -Hp -o value mountpoint jfpool/jails/web)/part-{day}");
+        fleet.sh(
+            "spare",
+            &format!(
+                "dd if=/dev/urandom of={part} bs=1048576 count={size} 2>/dev/null; zfs snapshot jfpool/jails/web@daily-{day}"
+            ),
+        );
+    }
+    fleet.jailferry(&["plan", "web", "big"]).exits(0).says("@daily-2 to @daily-4, 3 snapshots");
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    // The first snapshot is a stream of its own, and smaller than that; so is the rest of the third. Of the second strike
+    // only the fourth comes so far.
+    let receives = "^zfs receive .*jfpool/jails/web$";
+    let told = struck(&fleet, &SLOWLY, &[72 << 20, 110 << 20], |_| kill(&fleet, "big", receives));
+    assert_eq!((told.status, told.hits), (0, 2), "{}", told.said);
+    let resumed: Vec<&Value> = told.events.iter().filter(|e| e["event"] == "transfer_resumed").collect();
+    assert_eq!(resumed.len(), 2, "{}", told.said);
+    assert_eq!(resumed[0]["arrived"], "daily-2", "{}", told.said);
+    assert_eq!(resumed[1]["arrived"], "daily-3", "{}", told.said);
+    let kept = |event: &Value| event["kept"].as_u64();
+    assert!(kept(resumed[0]) > Some(8 << 20) && kept(resumed[1]) > Some(80 << 20), "{}", told.said);
+    let all = "zfs list -Hp -d 1 -t snapshot -s createtxg -o name,guid jfpool/jails/web | grep -e @daily -e '-final'";
+    assert_eq!(fleet.sh("spare", all), fleet.sh("big", all), "{}", told.said);
+    assert_eq!(fleet.sh("big", all).lines().count(), 5, "{}", told.said);
+    assert_eq!(fleet.runs_on("web"), ["big"], "{}", told.said);
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    let sums = "cd $(zfs get -Hp -o value mountpoint jfpool/jails/web) && sha256 -q part-1 part-2 part-3 part-4";
+    let there = fleet.sh("big", sums);
+    fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
+    assert_eq!(fleet.sh("spare", sums), there);
+}
+
 /// Each try is cut off at once: told, given up, and nothing of it is left at the target.
 #[test]
 fn what_is_given_up_leaves_nothing_at_the_target() {

@@ -95,6 +95,7 @@ impl<'a> Mover<'a> {
             label: naming::label(&self.run, suffix),
             refquota: refquota.filter(|_| base.makes_a_dataset()),
             base,
+            through: Vec::new(),
             run: self.run.clone(),
             owner: None,
             raw: part.raw,

@@ -25,34 +25,34 @@ use crate::mover::last;
 use crate::mover::node;
 
 /// Bytes of the file that makes streams long enough to break.
-const BLOB: u64 = 4 << 20;
+pub const BLOB: u64 = 4 << 20;
 
-fn home(bench: &Bench) -> String {
+pub fn home(bench: &Bench) -> String {
     format!("{}/jails/web", bench.source)
 }
 
-fn there(bench: &Bench) -> String {
+pub fn there(bench: &Bench) -> String {
     format!("{}/jails/web", bench.target)
 }
 
-fn blob(bench: &Bench, name: &str) {
+pub fn blob(bench: &Bench, name: &str) {
     let file = format!("$(zfs get -Hp -o value mountpoint {})/{name}", home(bench));
     bench.sh(&format!("dd if=/dev/urandom of={file} bs=65536 count={} 2>/dev/null", BLOB >> 16));
 }
 
 /// One dataset with a file.
-fn plain(bench: &Bench, options: &str) {
+pub fn plain(bench: &Bench, options: &str) {
     bench.sh(&format!("zfs create {options} {}", home(bench)));
     blob(bench, "blob");
 }
 
-fn encrypted(bench: &Bench) {
+pub fn encrypted(bench: &Bench) {
     let key = bench.path(KEY);
     bench.sh(&format!("echo 'correct horse battery' >{key}"));
     plain(bench, &format!("-o encryption=on -o keyformat=passphrase -o keylocation=file://{key}"));
 }
 
-fn mover<'a>(bench: &'a Bench, number: &str) -> Mover<'a> {
+pub fn mover<'a>(bench: &'a Bench, number: &str) -> Mover<'a> {
     Mover::new(bench, number, &home(bench), &there(bench), None)
 }
 
@@ -62,20 +62,20 @@ fn first(mover: &Mover<'_>) -> Transfer {
     mover.transfer(&mover.parts[0], Base::Nothing, "0")
 }
 
-fn asked(bench: &Bench, resume: &Resume) -> Kept {
+pub fn asked(bench: &Bench, resume: &Resume) -> Kept {
     let answer = bench.command(&resume.ask);
     assert_eq!(answer.status, 0, "{answer:?}");
     Resume::kept(&answer.out).unwrap_or_else(|| panic!("{answer:?}"))
 }
 
-fn token(bench: &Bench, resume: &Resume) -> ResumeToken {
+pub fn token(bench: &Bench, resume: &Resume) -> ResumeToken {
     match asked(bench, resume) {
         Kept::Part(token) => token,
         other => panic!("{other:?}"),
     }
 }
 
-fn meaning(bench: &Bench, resume: &Resume) -> Meaning {
+pub fn meaning(bench: &Bench, resume: &Resume) -> Meaning {
     let answer = bench.command(&resume.decode);
     assert_eq!(answer.status, 0, "{answer:?}");
     Resume::meaning(&answer.out)
@@ -95,7 +95,7 @@ fn goes_on(bench: &Bench, resume: &Resume) {
 }
 
 /// Mounts the copy, read-only, and compares the files.
-fn same_files(bench: &Bench) {
+pub fn same_files(bench: &Bench) {
     let sums = |top: &str| {
         let folder = bench.sh(&format!("zfs get -Hp -o value mountpoint {top}"));
         bench.sh(&format!("cd {} && find . -type f | sort | xargs sha256sum", folder.trim()))

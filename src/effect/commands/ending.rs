@@ -14,12 +14,19 @@ const TRIES: u32 = 100;
 
 /// Which of a dataset's transfers.
 pub(super) enum Of<'a> {
-    /// Of whatever snapshot of that run.
+    /// Of whatever snapshot of that run, or of several in one stream.
     Run(&'a RunId),
     /// Of whatever snapshot of that run, and of somebody's that come with it.
     Arriving(&'a RunId, &'a [SnapshotLabel]),
     /// Of that snapshot, for the dataset and all below it.
     Snapshot(&'a SnapshotLabel),
+}
+
+/// What tells a receive of several snapshots from anybody else's: it names none of them (zfs-receive(8): the name given
+/// is that of every snapshot in the stream), but a property of ours that is to be left out, and in no stream. Such names
+/// have no capital letters (zfs_prop.c, valid_char).
+pub(super) fn of_package(run: &RunId) -> String {
+    format!("org.jailferry:jailferry-{}", run.as_str().to_ascii_lowercase())
 }
 
 /// A text as an extended regular expression that matches it and nothing else (re_format(7)).
@@ -53,7 +60,14 @@ fn labels(run: &RunId) -> String {
 
 /// What pgrep(1), -f, finds our receives by; the wrappers around them begin with another word.
 pub(super) fn receives(dataset: &DatasetName, of: &Of<'_>) -> String {
-    format!("^zfs receive -s -u (-[ox] [^ ]+ )*{}$", snapshot(dataset, of))
+    let one = format!("(-[ox] [^ ]+ )*{}", snapshot(dataset, of));
+    match of {
+        Of::Run(run) | Of::Arriving(run, _) => {
+            let mark = quoted(&of_package(run));
+            format!("^zfs receive -s -u ({one}|-x {mark} {})$", quoted(dataset.as_str()))
+        }
+        Of::Snapshot(_) => format!("^zfs receive -s -u {one}$"),
+    }
 }
 
 /// The same for our sends, but for those that go on with a token: see [`end_sends`].
@@ -111,11 +125,17 @@ mod tests {
         let (web, run) = (DatasetName::new("zroot/j.d/web").unwrap(), RunId::new("web-0123abcd").unwrap());
         let ours = "zfs receive -s -u -x mountpoint -o readonly=on -o org.jailferry:run=web-0123abcd zroot/j.d/web@jailferry-web-0123abcd-0";
         let pattern = receives(&web, &Of::Run(&run));
-        for line in [ours, "zfs receive -s -u zroot/j.d/web@jailferry-web-0123abcd-final"] {
+        for line in [
+            ours,
+            "zfs receive -s -u zroot/j.d/web@jailferry-web-0123abcd-final",
+            "zfs receive -s -u -x org.jailferry:jailferry-web-0123abcd zroot/j.d/web",
+        ] {
             assert!(matches(&pattern, line), "{line}");
         }
         for other in [
             "zfs receive -s -u zroot/j.d/web",
+            "zfs receive -s -u -x org.jailferry:jailferry-web-99999999 zroot/j.d/web",
+            "zfs receive -s -u -x org.jailferry:jailferry-web-0123abcd zroot/j.d/web/data",
             "zfs receive -s -u zroot/jxd/web@jailferry-web-0123abcd-0",
             "zfs receive -s -u zroot/j.d/web/data@jailferry-web-0123abcd-0",
             "zfs receive -s -u zroot/j.d/web@jailferry-web-99999999-0",

@@ -1,5 +1,6 @@
 //! The commands by which a broken transfer goes on: `receive_resume_token`, `zfs send -t`, `zfs receive -A` (contract 5.5).
 
+use crate::effect::Base;
 use crate::effect::Transfer;
 use crate::effect::Way;
 use crate::effect::command::Command;
@@ -9,10 +10,15 @@ use crate::effect::commands::SHORT;
 use crate::effect::commands::TRANSFER;
 use crate::effect::commands::ending;
 use crate::effect::commands::ending::Of;
+use crate::effect::commands::ending::of_package;
+use crate::effect::commands::zfs;
+use crate::effect::resume::ARRIVED;
+use crate::effect::resume::Onward;
 use crate::effect::resume::Resume;
 use crate::effect::resume::TOKEN;
 use crate::model::DatasetName;
 use crate::model::NodeName;
+use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// While the jail runs, a link may be away for minutes.
@@ -31,6 +37,15 @@ pub(super) struct Stream<'a> {
     /// What a stream that goes on does not bring: it carries no properties, and `refquota`, which zfs(8) sets when all has
     /// arrived, is lost with the first stream.
     pub(super) refquota: Option<&'a str>,
+    /// Which come with it in one stream.
+    pub(super) package: Option<Package<'a>>,
+}
+
+/// Several snapshots in one stream, the last of them the one that it is named after.
+pub(super) struct Package<'a> {
+    run: &'a RunId,
+    /// Those before it, oldest first.
+    through: &'a [SnapshotLabel],
 }
 
 /// What sends the rest; the token carries the flags of the first stream (-L, -e, -c, -w).
@@ -38,7 +53,14 @@ fn send_rest() -> [String; 4] {
     ["zfs", "send", "-t", TOKEN].map(str::to_owned)
 }
 
-/// The receive of a stream that goes on: properties came with the first part, or were set by its receive.
+/// What sends the snapshots behind one that has arrived.
+fn send_onward(transfer: &Transfer) -> Option<Vec<String>> {
+    let base = SnapshotLabel::new(ARRIVED).ok().filter(|_| !transfer.through.is_empty())?;
+    Some(zfs::send(&transfer.dataset, &Base::Snapshot(base), &transfer.through, &transfer.label, transfer.raw))
+}
+
+/// The receive of a stream that goes on: properties came with the first part, or were set by its receive. And that of
+/// several snapshots, which begins as it goes on.
 #[must_use]
 pub fn receive_rest(transfer: &Transfer) -> Command {
     Stream::of(transfer).receive()
@@ -49,10 +71,16 @@ pub(super) fn resume(transfer: &Transfer) -> Option<Box<Resume>> {
         Way::Relay => None,
         // A plan of an earlier version: its key may only do what that one had planned.
         Way::Direct { resume: None, .. } => return None,
-        Way::Direct { direct, resume: Some(number), .. } => Some(direct.send(&send_rest(), *number, TRANSFER)),
+        Way::Direct { direct, resume: Some(number), .. } => Some((direct, *number)),
     };
+    let straight = |argv: &[String]| direct.as_ref().map(|(direct, number)| direct.send(argv, *number, TRANSFER));
+    let onward = send_onward(transfer).map(|argv| Onward {
+        from: Command::argv(&transfer.from, TRANSFER, argv.iter().cloned()).whole(),
+        direct: straight(&argv),
+        through: transfer.through.clone(),
+    });
     let tries = if transfer.round.is_some() { TRIES } else { TRIES_IN_THE_CUT };
-    Some(Box::new(Stream::of(transfer).resume(direct, tries)))
+    Some(Box::new(Stream::of(transfer).resume(straight(&send_rest()), onward, tries)))
 }
 
 impl Stream<'_> {
@@ -64,6 +92,8 @@ impl Stream<'_> {
             into: &transfer.into,
             label: &transfer.label,
             refquota: transfer.refquota.as_deref(),
+            package: (!transfer.through.is_empty())
+                .then_some(Package { run: &transfer.run, through: &transfer.through }),
         }
     }
 
@@ -72,20 +102,39 @@ impl Stream<'_> {
         if let Some(refquota) = self.refquota {
             argv.extend(["-o".to_owned(), format!("refquota={refquota}")]);
         }
-        argv.push(format!("{}@{}", self.into, self.label));
+        match &self.package {
+            // A stream of several names each of them itself (zfs-receive(8)).
+            Some(package) => argv.extend(["-x".to_owned(), of_package(package.run), self.into.to_string()]),
+            None => argv.push(format!("{}@{}", self.into, self.label)),
+        }
         Command::argv(self.to, TRANSFER, argv).whole().under(Lock::receive(self.into))
     }
 
     /// A receive that a lost connection left behind has not let go of its token yet, so it ends first.
-    pub(super) fn resume(&self, direct: Option<Command>, tries: u32) -> Resume {
+    pub(super) fn resume(&self, direct: Option<Command>, onward: Option<Onward>, tries: u32) -> Resume {
         let (into, label, dataset) = (self.into, self.label, self.dataset);
         let of = Of::Snapshot(label);
+        let (at_work, newest) = match &self.package {
+            Some(package) => (
+                ending::receives(into, &Of::Run(package.run)),
+                format!(
+                    "newest=$(zfs list -Hp -d 1 -t snapshot -s createtxg -o name {into} 2>/dev/null | tail -n 1)\necho \"arrived ${{newest#*@}}\"\n"
+                ),
+            ),
+            None => (ending::receives(into, &of), String::new()),
+        };
         let ask = format!(
-            "{end}guid=$(zfs get -Hp -o value guid {into}@{label} 2>/dev/null) || guid=\nif [ -n \"$guid\" ]; then\n  echo \"guid $guid\"\n  exit 0\nfi\ntoken=$(zfs get -Hp -o value receive_resume_token {into} 2>/dev/null) || token=\ncase $token in\n'' | -) echo nothing ;;\n*) echo \"token $token\" ;;\nesac",
-            end = ending::end(&[ending::receives(into, &of)]),
+            "{end}{newest}guid=$(zfs get -Hp -o value guid {into}@{label} 2>/dev/null) || guid=\nif [ -n \"$guid\" ]; then\n  echo \"guid $guid\"\n  exit 0\nfi\ntoken=$(zfs get -Hp -o value receive_resume_token {into} 2>/dev/null) || token=\ncase $token in\n'' | -) echo nothing ;;\n*) echo \"token $token\" ;;\nesac",
+            end = ending::end(&[at_work]),
         );
+        let through = self.package.as_ref().map_or(&[][..], |package| package.through);
+        let guids: String = through
+            .iter()
+            .chain([label])
+            .map(|label| format!("echo \"guid $(zfs get -Hp -o value guid {dataset}@{label})\"\n"))
+            .collect();
         let decode = format!(
-            "{end}echo \"guid $(zfs get -Hp -o value guid {dataset}@{label})\"\nzfs send -nvP -t {TOKEN} 2>&1 || :",
+            "{end}{guids}zfs send -nvP -t {TOKEN} 2>&1 || :",
             // Somebody else may send a snapshot of his own; ours ends with its receive.
             end = if label.is_ours() { ending::end_sends(&[dataset], &of) } else { String::new() },
         );
@@ -100,6 +149,7 @@ impl Stream<'_> {
             from: Command::argv(self.from, TRANSFER, send_rest()).whole(),
             to: self.receive(),
             direct,
+            onward,
             tries,
         }
     }

@@ -132,7 +132,13 @@ pub(super) fn remove_bookmark(host: &NodeName, datasets: &[DatasetName], bookmar
 
 /// `-p` only with a full stream: libzfs refuses it with a bookmark as base (zfs_main.c, "Unsupported flag with
 /// filesystem or bookmark").
-fn send(dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) -> Vec<String> {
+pub(super) fn send(
+    dataset: &DatasetName,
+    base: &Base,
+    through: &[SnapshotLabel],
+    label: &SnapshotLabel,
+    raw: bool,
+) -> Vec<String> {
     let mut argv = vec!["zfs".to_owned(), "send".to_owned()];
     if raw {
         argv.push("-w".into());
@@ -143,6 +149,8 @@ fn send(dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) ->
         Base::Nothing => argv.push("-p".into()),
         // Of another dataset: zfs(8) takes it with -p when it is the origin (zfs_main.c, fromorigin).
         Base::Origin { here, .. } => argv.extend(["-p".to_owned(), "-i".to_owned(), here.to_string()]),
+        // Each snapshot by itself costs both ends processes, and the way between them round trips.
+        Base::Snapshot(base) if !through.is_empty() => argv.extend(["-I".to_owned(), format!("@{base}")]),
         Base::Snapshot(base) => argv.extend(["-i".to_owned(), format!("@{base}")]),
         Base::Bookmark(bookmark) => argv.extend(["-i".to_owned(), format!("{dataset}#{bookmark}")]),
     }
@@ -156,6 +164,9 @@ fn send(dataset: &DatasetName, base: &Base, label: &SnapshotLabel, raw: bool) ->
 /// receive into a dataset at a time: what a killed run has left at work there ends first.
 #[must_use]
 pub fn receive(transfer: &Transfer) -> Command {
+    if !transfer.through.is_empty() {
+        return resume::receive_rest(transfer);
+    }
     let mut argv: Vec<String> = ["zfs", "receive", "-s", "-u"].map(str::to_owned).into();
     if let Base::Origin { there, .. } = &transfer.base {
         argv.extend(["-o".to_owned(), format!("origin={there}")]);
@@ -246,7 +257,7 @@ pub fn redeclare(host: &NodeName, dataset: &DatasetName, run_id: &RunId, owner: 
 }
 
 pub(super) fn transfer(transfer: &Transfer) -> Work {
-    let argv = send(&transfer.dataset, &transfer.base, &transfer.label, transfer.raw);
+    let argv = send(&transfer.dataset, &transfer.base, &transfer.through, &transfer.label, transfer.raw);
     let from = Command::argv(&transfer.from, TRANSFER, argv.iter().cloned()).whole();
     let (to, estimate, resume) = (receive(transfer), transfer.estimate, resume::resume(transfer));
     match &transfer.way {
@@ -381,10 +392,11 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
     let mut parts = vec![parked, run(&back.from, taken(root, &back.label))];
     for (dataset, into) in &back.pairs {
         parts.push(run(&back.to, back_to(into, &back.base, &[back.label.to_string()], &Of::Snapshot(&back.label))));
-        let argv = send(dataset, &Base::Snapshot(back.base.clone()), &back.label, back.raw);
+        let argv = send(dataset, &Base::Snapshot(back.base.clone()), &[], &back.label, back.raw);
         let from = Command::argv(&back.from, TRANSFER, argv).whole();
-        let stream = Stream { from: &back.from, dataset, to: &back.to, into, label: &back.label, refquota: None };
-        let resume = stream.resume(None, resume::TRIES);
+        let (from_host, to, label) = (&back.from, &back.to, &back.label);
+        let stream = Stream { from: from_host, dataset, to, into, label, refquota: None, package: None };
+        let resume = stream.resume(None, None, resume::TRIES);
         parts.push(Work::Pipe {
             from,
             to: resume.to.clone(),
@@ -423,6 +435,7 @@ mod tests {
             into: DatasetName::new("zroot/web").unwrap(),
             label: SnapshotLabel::new("s").unwrap(),
             base: Base::Nothing,
+            through: vec![],
             run: RunId::new("web-0123abcd").unwrap(),
             owner: None,
             raw: false,
@@ -441,5 +454,25 @@ mod tests {
         );
         transfer.volume = true;
         assert_eq!(text(&transfer), "zfs receive -s -u -o readonly=on -o org.jailferry:run=web-0123abcd zroot/web@s");
+    }
+
+    /// zfs-receive(8): the name given with a stream of several would be that of each of them.
+    #[test]
+    fn several_snapshots_are_received_by_their_own_names() {
+        let json = r#"{"effect":"transfer","from":"spare","to":"big","dataset":"zroot/web","into":"tank/web",
+            "label":"d","base":{"snapshot":"a"},"through":["b","c"],"run":"Web-0123abcd","raw":false,"estimate":null,
+            "round":0,"way":"relay"}"#;
+        let effect: crate::effect::Effect = serde_json::from_str(json).unwrap();
+        let Work::Pipe { from, to, resume: Some(resume), .. } = effect.work() else { panic!("no stream") };
+        let received = "zfs receive -s -u -x org.jailferry:jailferry-web-0123abcd tank/web";
+        assert_eq!(from.text(), "zfs send -L -e -c -I @a zroot/web@d");
+        assert_eq!((to.text(), resume.to.text()), (received.to_owned(), received.to_owned()));
+        let behind = |arrived| resume.onward.as_ref().unwrap().behind(&SnapshotLabel::new(arrived).unwrap());
+        assert_eq!(behind("c").from.text(), "zfs send -L -e -c -I @c zroot/web@d");
+        let arrived = |answer: &str| resume.arrived(answer).map(SnapshotLabel::as_str);
+        assert_eq!(arrived("arrived b\nnothing\n"), Some("b"));
+        // What it starts from, or nobody has sent, is no part of it.
+        assert_eq!((arrived("arrived a\nnothing\n"), arrived("arrived x\nnothing\n")), (None, None));
+        assert_eq!((arrived("nothing\n"), arrived("arrived \nnothing\n")), (None, None));
     }
 }

@@ -63,20 +63,38 @@ impl World {
     }
 
     pub(super) fn transfer(&mut self, transfer: &Transfer) -> Done {
-        self.send(
-            (&transfer.from, &transfer.dataset),
-            (&transfer.to, &transfer.into),
-            &transfer.base,
-            &transfer.label,
-            Some(transfer),
-        )
+        let mut base = transfer.base.clone();
+        for label in transfer.through.iter().chain([&transfer.label]) {
+            if !transfer.through.is_empty() && self.is_there(transfer, label)? {
+                base = Base::Snapshot(label.clone());
+                continue;
+            }
+            let (from, into) = ((&transfer.from, &transfer.dataset), (&transfer.to, &transfer.into));
+            self.send(from, into, &base, label, Some(transfer))?;
+            base = Base::Snapshot(label.clone());
+        }
+        Ok(())
     }
 
-    /// The same, but the stream breaks when a part of it has arrived.
+    /// Of several snapshots in one stream, one that has arrived is read and forgotten.
+    fn is_there(&self, transfer: &Transfer, label: &SnapshotLabel) -> Result<bool, SimulationError> {
+        let guid = self.host(&transfer.from)?.dataset(&transfer.dataset)?.at(label).map(|s| s.guid);
+        let there = self.host(&transfer.to)?.storage.get(&transfer.into);
+        Ok(guid.is_some() && there.is_some_and(|d| d.snapshots.iter().any(|s| Some(s.guid) == guid)))
+    }
+
+    /// The same, but the stream breaks when so many of its snapshots and a part of the next have arrived.
     #[cfg(test)]
-    pub(super) fn break_off(&mut self, transfer: &Transfer) -> Done {
+    pub(super) fn break_off(&mut self, transfer: &Transfer, whole: usize) -> Done {
+        let mut base = transfer.base.clone();
+        if let Some((last, through)) = transfer.through[..whole].split_last() {
+            let part = Transfer { through: through.to_vec(), label: last.clone(), ..transfer.clone() };
+            self.transfer(&part)?;
+            base = Base::Snapshot(last.clone());
+        }
+        let label = transfer.through.get(whole).unwrap_or(&transfer.label).clone();
         let (clock, before) = (self.clock, self.host(&transfer.to)?.storage.get(&transfer.into).cloned());
-        self.transfer(transfer)?;
+        self.transfer(&Transfer { through: vec![], label, base, ..transfer.clone() })?;
         self.clock = clock;
         let host = self.host_mut(&transfer.to)?;
         let dataset = host.dataset_mut(&transfer.into)?;

@@ -267,26 +267,29 @@ fn streams_break(start: &World, shape: &Shape, jail: &JailName, target: &NodeNam
     for (index, step) in plan.steps.iter().enumerate().take(plan.point_of_no_return()) {
         let told = |e: String| format!("step {} ({}): {e}", index + 1, step.title);
         if let Effect::Transfer(transfer) = &step.effect {
-            broken += 1;
-            let mut half = world.clone();
-            half.break_off(transfer).map_err(|e| told(e.to_string()))?;
-            let mut whole = half.clone();
-            whole.apply(&step.effect).map_err(|e| told(format!("going on: {e}")))?;
-            let mut smooth = world.clone();
-            smooth.apply(&step.effect).map_err(|e| told(e.to_string()))?;
-            if whole.hosts != smooth.hosts {
-                return Err(told(format!("not as without a break:\n{}", difference(&smooth.hosts, &whole.hosts))));
-            }
-            // Somebody else's part is in the way: ours is aborted only where the copy is ours.
-            let mut other = half.clone();
-            other.hosts.get_mut(&transfer.to).unwrap().storage.get_mut(&transfer.into).unwrap().partial = Some(Guid(7));
-            other.apply(&step.effect).map_err(|e| told(format!("behind another part: {e}")))?;
-            let mut back = half;
-            for effect in plan.steps.iter().take(index + 1).rev().flat_map(|s| &s.undo) {
-                back.apply(effect).map_err(|e| told(format!("undo: {e}")))?;
-            }
-            if back.hosts != start.hosts {
-                return Err(told(format!("not as at the start:\n{}", difference(&start.hosts, &back.hosts))));
+            for arrived in 0..=transfer.through.len() {
+                broken += 1;
+                let mut half = world.clone();
+                half.break_off(transfer, arrived).map_err(|e| told(e.to_string()))?;
+                let mut whole = half.clone();
+                whole.apply(&step.effect).map_err(|e| told(format!("going on: {e}")))?;
+                let mut smooth = world.clone();
+                smooth.apply(&step.effect).map_err(|e| told(e.to_string()))?;
+                if whole.hosts != smooth.hosts {
+                    return Err(told(format!("not as without a break:\n{}", difference(&smooth.hosts, &whole.hosts))));
+                }
+                // Somebody else's part is in the way: ours is aborted only where the copy is ours.
+                let mut other = half.clone();
+                let copy = other.hosts.get_mut(&transfer.to).unwrap().storage.get_mut(&transfer.into).unwrap();
+                copy.partial = Some(Guid(7));
+                other.apply(&step.effect).map_err(|e| told(format!("behind another part: {e}")))?;
+                let mut back = half;
+                for effect in plan.steps.iter().take(index + 1).rev().flat_map(|s| &s.undo) {
+                    back.apply(effect).map_err(|e| told(format!("undo: {e}")))?;
+                }
+                if back.hosts != start.hosts {
+                    return Err(told(format!("not as at the start:\n{}", difference(&start.hosts, &back.hosts))));
+                }
             }
         }
         world.apply(&step.effect).map_err(|e| told(e.to_string()))?;

@@ -48,7 +48,7 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
                     host: cast.target(),
                     datasets: vec![target.clone()],
                     run: cast.run.clone(),
-                    arriving: moving.history.clone(),
+                    arriving: moving.history.concat(),
                 },
             ),
             Some((base, _)) => (
@@ -58,7 +58,7 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
                     dataset: target.clone(),
                     base: base.clone(),
                     run: cast.run.clone(),
-                    arriving: moving.history.clone(),
+                    arriving: moving.history.concat(),
                 },
             ),
         };
@@ -75,19 +75,24 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             steps.push(notices::arriving(cast));
         }
         steps.extend(properties::make_room(cast, moving));
-        // One after the other: each is a stream of its own, which goes on where it broke.
         let mut base = moving.base.clone();
         let mut first = Some((undo, change));
-        for label in &moving.history {
-            let transfer = transfer(cast, moving, base, label.clone(), Some(0));
-            let step = Step::new(Phase::Copy, format!("send {source}@{label}"), Effect::Transfer(transfer));
+        for stream in &moving.history {
+            let Some((label, through)) = stream.split_last() else { continue };
+            let title = match through.first() {
+                None => format!("send {source}@{label}"),
+                Some(first) => format!("send {source}@{first} to @{label}, {} snapshots", stream.len()),
+            };
+            let transfer =
+                Transfer { through: through.to_vec(), ..transfer(cast, moving, base, label.clone(), Some(0)) };
+            let step = Step::new(Phase::Copy, title, Effect::Transfer(transfer));
             steps.push(match first.take() {
                 Some((undo, change)) => step.undo(undo).change(change),
                 None => step,
             });
             base = Base::Snapshot(label.clone());
         }
-        let title = match moving.history.last() {
+        let title = match moving.history.last().and_then(|stream| stream.last()) {
             Some(last) => format!("send {source} since @{last}"),
             None => title,
         };
@@ -204,6 +209,7 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         refquota: moving.refquota.clone().filter(|_| base.makes_a_dataset()),
         label,
         base,
+        through: Vec::new(),
         run: cast.run.clone(),
         owner: (moving.target.dataset == cast.situation.target.dataset).then(|| cast.owner.clone()),
         raw: moving.raw,

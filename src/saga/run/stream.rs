@@ -12,7 +12,9 @@ use super::milliseconds;
 use crate::effect::command::Command;
 use crate::effect::resume::Kept;
 use crate::effect::resume::Meaning;
+use crate::effect::resume::Onward;
 use crate::effect::resume::Resume;
+use crate::model::SnapshotLabel;
 use crate::remote::Bounds;
 use crate::remote::Cause;
 use crate::remote::Copied;
@@ -52,6 +54,8 @@ enum Next {
     All,
     /// What is left of it behind so many bytes.
     Rest { resume: Box<Resume>, kept: u64, left: u64 },
+    /// Of several in one stream: those behind the ones that have arrived.
+    Onward(Box<Onward>),
 }
 
 /// Why a transfer does not go on.
@@ -79,6 +83,8 @@ struct Tally {
     again: u64,
     /// Tries in a row that gained nothing.
     tries: u32,
+    /// Of several snapshots in one stream: the last that had arrived at the last break.
+    arrived: Option<SnapshotLabel>,
 }
 
 impl Run<'_> {
@@ -96,8 +102,16 @@ impl Run<'_> {
         loop {
             let error = match self.send(number, ends, estimate, &next).await {
                 Ok(copied) => {
-                    let bytes = tally.sent.saturating_add(copied.bytes);
-                    return Ok(self.arrived(number, bytes, started));
+                    tally.sent = tally.sent.saturating_add(copied.bytes);
+                    let rest = matches!(next, Next::Rest { .. });
+                    match resume.and_then(|r| Some((r, r.onward.as_ref()?))).filter(|_| rest) {
+                        Some((resume, onward)) => match self.behind_the_rest(resume, onward, &mut tally).await? {
+                            Some(more) => next = more,
+                            None => return Ok(self.arrived(number, tally.sent, started)),
+                        },
+                        None => return Ok(self.arrived(number, tally.sent, started)),
+                    }
+                    continue;
                 }
                 Err(error) => error,
             };
@@ -121,6 +135,7 @@ impl Run<'_> {
         next: &Next,
     ) -> Result<Copied, CopyError> {
         let (direct, from, to, kept, total) = match next {
+            Next::Onward(onward) => (onward.direct.as_ref(), &onward.from, ends.to, 0, None),
             Next::All => (ends.direct, ends.from, ends.to, 0, estimate),
             Next::Rest { resume, kept, left } => {
                 (resume.direct.as_ref(), &resume.from, &resume.to, *kept, Some(kept.saturating_add(*left)))
@@ -130,6 +145,24 @@ impl Run<'_> {
         match direct {
             Some(send) => self.hosts.send_direct(send, from, to, progress, WATCHDOG).await,
             None => self.hosts.copy(from, to, progress, Bounds { watchdog: WATCHDOG, rate: ends.rate }).await,
+        }
+    }
+
+    /// Of several snapshots, what is sent behind the rest of one; `None` when that was the last.
+    async fn behind_the_rest(
+        &self,
+        resume: &Resume,
+        onward: &Onward,
+        tally: &mut Tally,
+    ) -> Result<Option<Next>, StepError> {
+        let answer = self.command(&resume.ask).await?;
+        match (Resume::kept(&answer), resume.arrived(&answer)) {
+            (Some(Kept::Everything), _) => Ok(None),
+            (Some(Kept::Nothing), Some(arrived)) => {
+                tally.arrived = Some(arrived.clone());
+                Ok(Some(Next::Onward(Box::new(onward.behind(arrived)))))
+            }
+            _ => Err(StepError::Differs(format!("{} answered {answer:?}", resume.ask.host))),
         }
     }
 
@@ -168,17 +201,28 @@ impl Run<'_> {
                 });
                 self.wait(wait).await?;
             }
-            let kept = match self.command(&resume.ask).await {
-                Ok(answer) => Resume::kept(&answer)
-                    .ok_or_else(|| GivenUp::Because(format!("{} answered {answer:?}", resume.ask.host)))?,
+            let answer = match self.command(&resume.ask).await {
+                Ok(answer) => answer,
                 Err(away) if broke && is_away(&away) => continue,
                 Err(other) => return Err(other.into()),
             };
+            let unclear = || GivenUp::Because(format!("{} answered {answer:?}", resume.ask.host));
+            let kept = Resume::kept(&answer).ok_or_else(unclear)?;
+            // One more of several snapshots has arrived: that is a gain, whatever its size.
+            let arrived = resume.arrived(&answer).cloned();
+            let one_more = arrived.is_some() && arrived != tally.arrived;
+            if one_more {
+                (tally.arrived, tally.tries, tally.kept) = (arrived.clone(), u32::from(broke), 0);
+            }
+            let anew = || match (&resume.onward, &arrived) {
+                (Some(onward), Some(arrived)) => Next::Onward(Box::new(onward.behind(arrived))),
+                _ => Next::All,
+            };
             let token = match kept {
                 Kept::Everything => return Ok(None),
-                Kept::Nothing if broke && !(stuck && tally.tries > 1) => {
+                Kept::Nothing if one_more || broke && !(stuck && tally.tries > 1) => {
                     self.tell(number, tally, 0, None);
-                    return Ok(Some(Next::All));
+                    return Ok(Some(anew()));
                 }
                 Kept::Nothing => return Err(GivenUp::Plainly),
                 Kept::Part(token) => token,
@@ -192,7 +236,7 @@ impl Run<'_> {
             match meaning {
                 Meaning::Ours { kept, left } => {
                     let gained = kept.saturating_sub(tally.kept);
-                    if gained == 0 && (!broke || stuck && tally.tries > 1) {
+                    if gained == 0 && !one_more && (!broke || stuck && tally.tries > 1) {
                         return Err(GivenUp::Plainly);
                     }
                     tally.tries = if gained >= GAIN { 1 } else { tally.tries + u32::from(!broke) };
@@ -205,7 +249,7 @@ impl Run<'_> {
                     (self.events)(Event::Note { text });
                     tally.tries += 1;
                     self.tell(number, tally, 0, None);
-                    return Ok(Some(Next::All));
+                    return Ok(Some(anew()));
                 }
             }
         }
@@ -227,7 +271,9 @@ impl Run<'_> {
         tally.kept = kept;
         let again = tally.sent.saturating_sub(kept).saturating_sub(tally.again);
         tally.again = tally.again.saturating_add(again);
-        (self.events)(Event::TransferResumed { number, kept, left, again });
+        // Nobody has counted what the snapshots before it came to.
+        let again = tally.arrived.is_none().then_some(again);
+        (self.events)(Event::TransferResumed { number, kept, left, again, arrived: tally.arrived.clone() });
     }
 
     /// Tells how far a transfer is, a few times a second.

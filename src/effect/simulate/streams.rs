@@ -65,7 +65,7 @@ impl World {
     pub(super) fn transfer(&mut self, transfer: &Transfer) -> Done {
         let mut base = transfer.base.clone();
         for label in transfer.through.iter().chain([&transfer.label]) {
-            if !transfer.through.is_empty() && self.is_there(transfer, label)? {
+            if transfer.through.contains(label) && self.is_there(transfer, label)? {
                 base = Base::Snapshot(label.clone());
                 continue;
             }

@@ -15,8 +15,11 @@ use crate::effect::simulate::invariants::owners;
 use crate::effect::simulate::invariants::running_copies;
 use crate::effect::simulate::invariants::way;
 use crate::effect::simulate::somebody::SOMEBODYS;
+use crate::effect::simulate::somebody::SOMEBODYS_SNAPSHOT;
 use crate::effect::simulate::somebody::change_properties;
 use crate::effect::simulate::somebody::own_values;
+use crate::effect::simulate::somebody::snapshots;
+use crate::effect::simulate::somebody::take_snapshots;
 use crate::model::DatasetName;
 use crate::model::Guid;
 use crate::model::InterfaceName;
@@ -397,7 +400,7 @@ fn without_what_may_stay(world: &World, jail: &JailName, home: &NodeName) -> BTr
         }
         if node == home {
             for dataset in host.storage.iter_mut().filter(|(n, _)| is_of(jail, n)).map(|(_, d)| d) {
-                dataset.snapshots.retain(|s| !s.label.as_str().starts_with("jailferry-"));
+                dataset.snapshots.retain(|s| !s.label.is_ours() && !s.label.as_str().starts_with(SOMEBODYS_SNAPSHOT));
                 dataset.content = 0;
                 dataset.like.guid = Guid(0);
                 // A copy that was sent in full again says itself what it would inherit.
@@ -428,13 +431,18 @@ fn walk(shape: &Shape, jail: &JailName, stops: &[usize]) -> Result<(), String> {
         }
         let told = |e: String| format!("move {} of {jail} to {stop}: {e}", salt + 1);
         change_properties(&mut world, jail, salt);
-        let values = own_values(&world, jail);
+        take_snapshots(&mut world, jail, salt);
+        let (values, taken) = (own_values(&world, jail), snapshots(&world, jail));
         back_from_everywhere(&world, shape, jail, &stop).map_err(told)?;
         streams_break(&world, shape, jail, &stop).map_err(told)?;
         world = travel(world, shape, jail, &stop, u32::try_from(salt).unwrap()).map_err(told)?;
         let arrived = own_values(&world, jail);
         if values != arrived {
             return Err(told(format!("properties before: {values:?}, and there: {arrived:?}")));
+        }
+        let travelled = snapshots(&world, jail);
+        if taken != travelled {
+            return Err(told(format!("snapshots before: {taken:?}, and there: {travelled:?}")));
         }
     }
     let (before, after) = (without_what_may_stay(&start, jail, &home), without_what_may_stay(&world, jail, &home));

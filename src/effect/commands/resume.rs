@@ -127,12 +127,16 @@ impl Stream<'_> {
             "{end}{newest}guid=$(zfs get -Hp -o value guid {into}@{label} 2>/dev/null) || guid=\nif [ -n \"$guid\" ]; then\n  echo \"guid $guid\"\n  exit 0\nfi\ntoken=$(zfs get -Hp -o value receive_resume_token {into} 2>/dev/null) || token=\ncase $token in\n'' | -) echo nothing ;;\n*) echo \"token $token\" ;;\nesac",
             end = ending::end(&[at_work]),
         );
-        let through = self.package.as_ref().map_or(&[][..], |package| package.through);
-        let guids: String = through
-            .iter()
-            .chain([label])
-            .map(|label| format!("echo \"guid $(zfs get -Hp -o value guid {dataset}@{label})\"\n"))
-            .collect();
+        let guids = match &self.package {
+            None => format!("echo \"guid $(zfs get -Hp -o value guid {dataset}@{label})\"\n"),
+            // One process, however many there are.
+            Some(package) => {
+                let labels: String = package.through.iter().chain([label]).map(|label| format!("{label} ")).collect();
+                format!(
+                    "zfs list -Hp -d 1 -t snapshot -o guid,name {dataset} | while read -r guid name; do\n  case ' {labels}' in *\" ${{name#*@}} \"*) echo \"guid $guid\" ;; esac\ndone\n"
+                )
+            }
+        };
         let decode = format!(
             "{end}{guids}zfs send -nvP -t {TOKEN} 2>&1 || :",
             // Somebody else may send a snapshot of his own; ours ends with its receive.

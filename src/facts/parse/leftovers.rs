@@ -274,6 +274,8 @@ mod tests {
         assert_eq!(left.run.map(|r| r.to_string()).as_deref(), Some("web-0123abcd"));
         let left = process("12 zfs receive -s -u zroot/web@jailferry-web-0123abcd-0").unwrap();
         assert_eq!(left.run.map(|r| r.to_string()).as_deref(), Some("web-0123abcd"));
+        let left = process("12 zfs receive -s -u -x org.jailferry:jailferry-web-0123abcd zroot/web").unwrap();
+        assert_eq!(left.run.map(|r| r.to_string()).as_deref(), Some("web-0123abcd"));
         assert!(process("  12 daemon: ping[3] -o /var/run/jailferry-web-0123abcd.watch").is_some());
     }
 }

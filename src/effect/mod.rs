@@ -20,6 +20,7 @@ pub mod properties;
 pub mod resume;
 pub mod shell;
 pub mod simulate;
+pub mod size;
 pub mod understudy;
 mod work;
 

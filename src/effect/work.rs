@@ -27,6 +27,8 @@ pub enum Work {
         estimate: Option<u64>,
         /// Bytes a second at most.
         rate: Option<NonZeroU64>,
+        /// Where they are not known: asks the source for them, beside the stream.
+        size: Option<Command>,
         /// How it goes on when the stream breaks.
         resume: Option<Box<Resume>>,
     },
@@ -40,6 +42,8 @@ pub enum Work {
         to: Command,
         /// Bytes expected.
         estimate: Option<u64>,
+        /// Where they are not known: asks the source for them, beside the stream.
+        size: Option<Command>,
         /// How it goes on when the stream breaks.
         resume: Option<Box<Resume>>,
     },
@@ -112,16 +116,17 @@ impl Work {
         match self {
             Work::Nothing => Work::Nothing,
             Work::Run(commands) => Work::Run(commands.into_iter().map(|c| c.exclusive(guard)).collect()),
-            Work::Pipe { from, to, estimate, rate, resume } => Work::Pipe {
+            Work::Pipe { from, to, estimate, rate, size, resume } => Work::Pipe {
                 from: from.guarded(guard),
                 to: to.guarded(guard),
                 estimate,
                 rate,
+                size,
                 resume: resume.map(|r| Box::new(r.guarded(guard))),
             },
             // A program with arguments, and a key.
-            Work::Direct { send, from, to, estimate, resume } => {
-                Work::Direct { send, from, to, estimate, resume: resume.map(|r| Box::new(r.guarded(guard))) }
+            Work::Direct { send, from, to, estimate, size, resume } => {
+                Work::Direct { send, from, to, estimate, size, resume: resume.map(|r| Box::new(r.guarded(guard))) }
             }
             Work::StorePlan { store, host, run } => Work::StorePlan { store: store.exclusive(guard), host, run },
             Work::Explained { tried, why } => Work::Explained { tried: tried.exclusive(guard), why },
@@ -152,6 +157,24 @@ impl Work {
             Work::Long(command) => vec![command],
             Work::Contents(both) => vec![&both.left, &both.right, &both.left_part, &both.right_part],
             Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
+        }
+    }
+
+    /// What is asked beside its streams, and decides nothing.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<&Command> {
+        match self {
+            Work::Pipe { size, .. } | Work::Direct { size, .. } => size.iter().collect(),
+            Work::Sequence(parts) => parts.iter().flat_map(Work::sizes).collect(),
+            Work::Nothing
+            | Work::Run(_)
+            | Work::AdmitKey { .. }
+            | Work::StorePlan { .. }
+            | Work::Fresh(_)
+            | Work::Explained { .. }
+            | Work::Compare { .. }
+            | Work::Long(_)
+            | Work::Contents(_) => Vec::new(),
         }
     }
 

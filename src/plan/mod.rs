@@ -287,6 +287,12 @@ impl Step {
         }
     }
 
+    /// What is asked beside a stream of it, so that its progress has an end; nothing depends on the answer.
+    #[must_use]
+    pub fn asks_beside(&self) -> Vec<Command> {
+        self.work().sizes().into_iter().cloned().collect()
+    }
+
     /// What else it may run when a stream of it breaks, in that order, with
     /// [`TOKEN`](crate::effect::resume::TOKEN) in the place of a token that does not exist yet.
     #[must_use]

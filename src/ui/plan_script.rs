@@ -51,6 +51,10 @@ pub fn render(plan: &Plan, become_root: &dyn Fn(&NodeName) -> Become) -> String 
                 }
                 out.push_str(&text(command, become_root(&host)));
             }
+            for command in &here(step.asks_beside()) {
+                out.push_str("# beside it, to know how much there is:\n");
+                out.push_str(&text(command, become_root(&host)));
+            }
             if step.phase == Phase::Persist || back.is_empty() {
                 let _ = writeln!(out, "# inverse: none{}", none(step.phase));
                 continue;

@@ -81,9 +81,14 @@ pub fn render(plan: &Plan, paint: Paint) -> String {
             let mark = if Some(&command) == why.as_ref() { "if it fails, $" } else { "$" };
             line(listing(&command, mark, paint));
         }
+        for command in step.asks_beside() {
+            line(listing(&command, "beside it, $", paint));
+        }
         if let Effect::Transfer(transfer) = &step.effect {
-            // One listing a dataset: for its later snapshots the commands are the same but for the name.
-            match told.iter().find(|(into, ..)| *into == &transfer.into) {
+            // One listing a dataset: for its later snapshots the commands are the same but for the name. Of several in
+            // one stream they are others.
+            let alone = transfer.through.is_empty();
+            match told.iter().find(|(into, ..)| alone && *into == &transfer.into) {
                 Some((_, number, label)) => line(paint.dim(&format!(
                     "       if it breaks: as step {number}, with @{} in the place of @{label}",
                     transfer.label
@@ -92,7 +97,9 @@ pub fn render(plan: &Plan, paint: Paint) -> String {
                     for command in step.commands_behind_a_break() {
                         line(listing(&command, "if it breaks, $", paint));
                     }
-                    told.push((&transfer.into, index + 1, &transfer.label));
+                    if alone {
+                        told.push((&transfer.into, index + 1, &transfer.label));
+                    }
                 }
             }
         }
@@ -229,6 +236,7 @@ pub fn machine(plan: &Plan) -> serde_json::Value {
                 "title": step.title,
                 "changes": step.changes,
                 "commands": commands(step.commands().into_iter().filter(|c| Some(c) != why.as_ref()).collect()),
+                "commands_beside": commands(step.asks_beside()),
                 "commands_if_it_fails": commands(why.iter().cloned().collect()),
                 "commands_if_it_breaks": commands(step.commands_behind_a_break()),
                 "undo": commands(step.undo_commands()),

@@ -202,10 +202,9 @@ fn several_snapshots_in_one_stream_go_on_behind_the_last_that_arrived() {
     }
     fleet.jailferry(&["plan", "web", "big"]).exits(0).says("@daily-2 to @daily-4, 3 snapshots");
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
-    // The first snapshot is a stream of its own, and smaller than that; so is the rest of the third. Of the second strike
-    // only the fourth comes so far.
+    // The first snapshot is a stream of its own, and smaller than that. So far as the second strike only the fourth comes.
     let receives = "^zfs receive .*jfpool/jails/web$";
-    let told = struck(&fleet, &SLOWLY, &[72 << 20, 110 << 20], |_| kill(&fleet, "big", receives));
+    let told = struck(&fleet, &SLOWLY, &[72 << 20, 200 << 20], |_| kill(&fleet, "big", receives));
     assert_eq!((told.status, told.hits), (0, 2), "{}", told.said);
     let resumed: Vec<&Value> = told.events.iter().filter(|e| e["event"] == "transfer_resumed").collect();
     assert_eq!(resumed.len(), 2, "{}", told.said);
@@ -213,6 +212,13 @@ fn several_snapshots_in_one_stream_go_on_behind_the_last_that_arrived() {
     assert_eq!(resumed[1]["arrived"], "daily-3", "{}", told.said);
     let kept = |event: &Value| event["kept"].as_u64();
     assert!(kept(resumed[0]) > Some(8 << 20) && kept(resumed[1]) > Some(80 << 20), "{}", told.said);
+    // The source was asked how much that is, so that one sees how far it is behind each break.
+    let progress = told.events.iter().filter(|e| e["event"] == "transfer" && e["number"] == resumed[0]["number"]);
+    let progress: Vec<(u64, Option<u64>)> =
+        progress.map(|e| (e["bytes"].as_u64().expect("a number"), e["total"].as_u64())).collect();
+    let (most, total) = progress.iter().max_by_key(|(bytes, _)| bytes).expect("it was told");
+    let all = (256 << 20)..(260 << 20);
+    assert!(total.is_some_and(|total| all.contains(&total)) && *most > 240 << 20 && *most < all.end, "{progress:?}");
     let all = "zfs list -Hp -d 1 -t snapshot -s createtxg -o name,guid jfpool/jails/web | grep -e @daily -e '-final'";
     assert_eq!(fleet.sh("spare", all), fleet.sh("big", all), "{}", told.said);
     assert_eq!(fleet.sh("big", all).lines().count(), 5, "{}", told.said);

@@ -260,12 +260,22 @@ pub(super) fn transfer(transfer: &Transfer) -> Work {
     let argv = send(&transfer.dataset, &transfer.base, &transfer.through, &transfer.label, transfer.raw);
     let from = Command::argv(&transfer.from, TRANSFER, argv.iter().cloned()).whole();
     let (to, estimate, resume) = (receive(transfer), transfer.estimate, resume::resume(transfer));
+    // Later rounds are short, and while nobody answers nothing is asked that decides nothing.
+    let asks = estimate.is_none() && transfer.round == Some(0);
+    let size = asks.then(|| size(&transfer.from, &argv));
     match &transfer.way {
-        Way::Relay => Work::Pipe { from, to, estimate, rate: transfer.rate, resume },
+        Way::Relay => Work::Pipe { from, to, estimate, rate: transfer.rate, size, resume },
         Way::Direct { direct, number, .. } => {
-            Work::Direct { send: direct.send(&argv, *number, TRANSFER), from, to, estimate, resume }
+            Work::Direct { send: direct.send(&argv, *number, TRANSFER), from, to, estimate, size, resume }
         }
     }
+}
+
+/// What a stream will come to (contract 5.4): the same but for `-nvP`, which reads nothing of the data.
+fn size(from: &NodeName, send: &[String]) -> Command {
+    let mut argv = send.to_vec();
+    argv.insert(2, "-nvP".to_owned());
+    Command::argv(from, SHORT, argv).whole()
 }
 
 /// Found done when only the new name is there.
@@ -402,6 +412,7 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
             to: resume.to.clone(),
             estimate: None,
             rate: None,
+            size: None,
             resume: Some(Box::new(resume)),
         });
     }
@@ -466,6 +477,8 @@ mod tests {
         let Work::Pipe { from, to, resume: Some(resume), .. } = effect.work() else { panic!("no stream") };
         let received = "zfs receive -s -u -x org.jailferry:jailferry-web-0123abcd tank/web";
         assert_eq!(from.text(), "zfs send -L -e -c -I @a zroot/web@d");
+        let sizes: Vec<String> = effect.work().sizes().into_iter().map(Command::text).collect();
+        assert_eq!(sizes, ["zfs send -nvP -L -e -c -I @a zroot/web@d"]);
         assert_eq!((to.text(), resume.to.text()), (received.to_owned(), received.to_owned()));
         let behind = |arrived| resume.onward.as_ref().unwrap().behind(&SnapshotLabel::new(arrived).unwrap());
         assert_eq!(behind("c").from.text(), "zfs send -L -e -c -I @c zroot/web@d");

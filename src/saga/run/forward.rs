@@ -190,12 +190,13 @@ impl Run<'_> {
                     () = stop.asked_to() => Err(StepError::TurnedRound),
                 }
             }
-            Work::Pipe { from, to, estimate, rate, resume } => {
-                self.stream(number, &Ends { direct: None, from, to, rate: *rate }, *estimate, resume.as_deref()).await
+            Work::Pipe { from, to, estimate, rate, size, resume } => {
+                let ends = Ends { direct: None, from, to, rate: *rate };
+                self.sized_stream(number, &ends, *estimate, size.as_ref(), resume.as_deref()).await
             }
-            Work::Direct { send, from, to, estimate, resume } => {
-                self.stream(number, &Ends { direct: Some(send), from, to, rate: None }, *estimate, resume.as_deref())
-                    .await
+            Work::Direct { send, from, to, estimate, size, resume } => {
+                let ends = Ends { direct: Some(send), from, to, rate: None };
+                self.sized_stream(number, &ends, *estimate, size.as_ref(), resume.as_deref()).await
             }
             Work::AdmitKey { make, direct, receives, .. } => {
                 let made = self.command(make).await?;

@@ -2,8 +2,12 @@
 //! is a part of this very snapshot, and only the rest is sent.
 
 use std::num::NonZeroU64;
+use std::pin::pin;
+use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::Instant;
+
+use tokio::time::timeout;
 
 use super::Run;
 use super::StepError;
@@ -14,6 +18,7 @@ use crate::effect::resume::Kept;
 use crate::effect::resume::Meaning;
 use crate::effect::resume::Onward;
 use crate::effect::resume::Resume;
+use crate::effect::size::Size;
 use crate::model::SnapshotLabel;
 use crate::remote::Bounds;
 use crate::remote::Cause;
@@ -25,6 +30,9 @@ use crate::ui::event::Event;
 
 /// How long a transfer may stand still.
 const WATCHDOG: Duration = Duration::from_secs(120);
+
+/// How long an answer that nobody needs any more is waited for, so that it stands in the log.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Seconds to wait before each try; the last one again and again.
 const WAITS: [u64; 6] = [1, 2, 5, 10, 20, 40];
@@ -88,19 +96,54 @@ struct Tally {
 }
 
 impl Run<'_> {
-    /// Sends a snapshot, whatever breaks in between, as often as its plan allows.
-    pub(super) async fn stream(
+    /// Sends a snapshot, and asks beside it how much that will be where the plan does not say. An answer that does not
+    /// come is only missed by whoever looks on.
+    pub(super) async fn sized_stream(
         &self,
         number: usize,
         ends: &Ends<'_>,
         estimate: Option<u64>,
+        size: Option<&Command>,
+        resume: Option<&Resume>,
+    ) -> Result<Yield, StepError> {
+        let known = OnceLock::new();
+        if let Some(total) = estimate {
+            let _ = known.set(Size::of(total));
+        }
+        let asked = async {
+            let Some(command) = size else { return };
+            if let Some(size) = self.command(command).await.ok().and_then(|answer| Size::read(&answer)) {
+                let _ = known.set(size);
+            }
+        };
+        let (mut stream, mut asked) = (pin!(self.stream(number, ends, &known, resume)), pin!(asked));
+        let mut answered = false;
+        loop {
+            tokio::select! {
+                came = &mut stream => {
+                    if !answered {
+                        let _ = timeout(ANSWER, asked).await;
+                    }
+                    return came;
+                }
+                () = &mut asked, if !answered => answered = true,
+            }
+        }
+    }
+
+    /// Sends a snapshot, whatever breaks in between, as often as its plan allows.
+    async fn stream(
+        &self,
+        number: usize,
+        ends: &Ends<'_>,
+        size: &OnceLock<Size>,
         resume: Option<&Resume>,
     ) -> Result<Yield, StepError> {
         let started = Instant::now();
         let mut tally = Tally::default();
         let mut next = Next::All;
         loop {
-            let error = match self.send(number, ends, estimate, &next).await {
+            let error = match self.send(number, ends, size, &next, tally.arrived.as_ref()).await {
                 Ok(copied) => {
                     tally.sent = tally.sent.saturating_add(copied.bytes);
                     let rest = matches!(next, Next::Rest { .. });
@@ -131,15 +174,24 @@ impl Run<'_> {
         &self,
         number: usize,
         ends: &Ends<'_>,
-        estimate: Option<u64>,
+        size: &OnceLock<Size>,
         next: &Next,
+        arrived: Option<&SnapshotLabel>,
     ) -> Result<Copied, CopyError> {
-        let (direct, from, to, kept, total) = match next {
-            Next::Onward(onward) => (onward.direct.as_ref(), &onward.from, ends.to, 0, None),
-            Next::All => (ends.direct, ends.from, ends.to, 0, estimate),
+        let before = || size.get().map_or(0, |size| size.up_to(arrived));
+        let (direct, from, to, kept, rest) = match next {
+            Next::Onward(onward) => (onward.direct.as_ref(), &onward.from, ends.to, before(), None),
+            Next::All => (ends.direct, ends.from, ends.to, 0, None),
             Next::Rest { resume, kept, left } => {
-                (resume.direct.as_ref(), &resume.from, &resume.to, *kept, Some(kept.saturating_add(*left)))
+                let kept = kept.saturating_add(before());
+                (resume.direct.as_ref(), &resume.from, &resume.to, kept, Some(kept.saturating_add(*left)))
             }
+        };
+        // What the target has kept is known better than what was reckoned, but only of this one snapshot.
+        let total = || match (rest, size.get()) {
+            (Some(rest), Some(size)) if arrived.is_some() => Some(size.total.max(rest)),
+            (Some(rest), _) => Some(rest),
+            (None, size) => size.map(|size| size.total),
         };
         let progress = self.progress(number, ends.to, kept, total);
         match direct {
@@ -277,13 +329,24 @@ impl Run<'_> {
     }
 
     /// Tells how far a transfer is, a few times a second.
-    fn progress(&self, number: usize, to: &Command, kept: u64, total: Option<u64>) -> impl FnMut(u64) + Send + use<'_> {
+    fn progress<T: Fn() -> Option<u64> + Send>(
+        &self,
+        number: usize,
+        to: &Command,
+        kept: u64,
+        total: T,
+    ) -> impl FnMut(u64) + Send + use<'_, T> {
         let (events, what) = (self.events, to.text());
         let mut told = Instant::now();
         move |bytes| {
             if told.elapsed() > Duration::from_millis(200) {
                 told = Instant::now();
-                events(Event::Transfer { number, what: what.clone(), bytes: kept.saturating_add(bytes), total });
+                events(Event::Transfer {
+                    number,
+                    what: what.clone(),
+                    bytes: kept.saturating_add(bytes),
+                    total: total(),
+                });
             }
         }
     }

@@ -66,8 +66,8 @@ pub(super) async fn apply(global: &Global, file: &Path, consent: Consent) -> Exi
         ));
         return Exit::Done;
     }
-    let replan =
-        Replan { fleet: &fleet, hosts: &hosts, renderer: &renderer, hooks: &[], drawn: &drawn, as_it_stands: true };
+    let (plan, begun) = (&drawn.plan, drawn.begun(true));
+    let replan = Replan { fleet: &fleet, hosts: &hosts, renderer: &renderer, hooks: Some(&[]), plan, begun: &begun };
     let exit = migrate::decide(global, &replan, consent).await;
     drop(hosts);
     exit

@@ -386,22 +386,23 @@ impl Together<'_> {
             events(Event::Note { text: plan_view::findings(&drawn.plan.findings, Paint::new(false)) });
             return known(done(order, "refused", Exit::Refused, reasons(&drawn.plan.findings)));
         }
+        let begun = drawn.begun(false);
         let waiting = Waiting {
             gate: self.gate,
             replan: Replan {
                 fleet: self.fleet,
                 hosts: &hosts,
                 renderer,
-                hooks: &self.orders.batch.hooks,
-                drawn: &drawn,
-                as_it_stands: false,
+                hooks: Some(&self.orders.batch.hooks),
+                plan: &drawn.plan,
+                begun: &begun,
             },
             seen: generation,
             fresh: OnceLock::new(),
             room: Mutex::new(Some(room)),
             held: Mutex::new(None),
         };
-        let ended = execute::in_turn(&drawn.plan, &hosts, renderer, Some(&waiting), self.orders.note.as_ref()).await;
+        let ended = execute::in_turn(&drawn.plan, &begun, &hosts, renderer, &waiting, self.orders.note.as_ref()).await;
         let mut one = known(done(order, ended.outcome, ended.exit, ended.summary));
         one.run = Some(drawn.plan.run.clone());
         one.blackout_milliseconds = ended.blackout;

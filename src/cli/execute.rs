@@ -1,15 +1,18 @@
 //! Runs a plan, or what is left of one, and tells the outcome.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cli::Exit;
 use crate::cli::known;
 use crate::cli::output;
 use crate::plan::Plan;
+use crate::plan::refresh::Begun;
 use crate::remote::Hosts;
 use crate::saga::Header;
 use crate::saga::Journal;
 use crate::saga::Record;
+use crate::saga::StepState;
 use crate::saga::direction::Direction;
 use crate::saga::interrupt::Interrupts;
 use crate::saga::journal;
@@ -44,13 +47,14 @@ impl Ended {
 /// Runs a plan from the first step to its outcome, waiting for its turn behind the copy; `note` goes into its journal.
 pub(super) async fn in_turn<'a>(
     plan: &'a Plan,
+    begun: &Begun,
     hosts: &'a Hosts,
     renderer: &'a Renderer,
-    turn: Option<&'a dyn Turn>,
+    turn: &'a dyn Turn,
     note: Option<&NoteRecord>,
 ) -> Ended {
-    match open_journal(plan, note) {
-        Ok(journal) => whole(plan, hosts, renderer, journal, None, turn).await,
+    match open_journal(plan, begun, note) {
+        Ok(journal) => whole(plan, hosts, renderer, journal, Way::Onward(turn, &BTreeMap::new())).await,
         Err(message) => {
             output::complain(&format!("{message}\nnothing was changed"));
             Ended::failed(message)
@@ -58,25 +62,38 @@ pub(super) async fn in_turn<'a>(
     }
 }
 
-/// The whole plan, or what an interrupted run needs.
+/// What an interrupted run needs.
 pub(super) async fn carry_out(
     plan: &Plan,
     hosts: &Hosts,
     renderer: &Renderer,
     journal: Journal,
-    direction: Option<&Direction>,
+    direction: &Direction,
 ) -> Exit {
-    whole(plan, hosts, renderer, journal, direction, None).await.exit
+    whole(plan, hosts, renderer, journal, Way::Recovered(direction)).await.exit
 }
 
-async fn whole<'a>(
+/// The rest of a run that was interrupted while it copied, whose steps are as its journal says.
+pub(super) async fn go_on<'a>(
     plan: &'a Plan,
     hosts: &'a Hosts,
     renderer: &'a Renderer,
     journal: Journal,
-    direction: Option<&Direction>,
-    turn: Option<&'a dyn Turn>,
-) -> Ended {
+    turn: &'a dyn Turn,
+    states: &'a BTreeMap<usize, StepState>,
+) -> Exit {
+    whole(plan, hosts, renderer, journal, Way::Onward(turn, states)).await.exit
+}
+
+/// Which way a run goes.
+enum Way<'a> {
+    /// To its end, from where those states say that it is.
+    Onward(&'a dyn Turn, &'a BTreeMap<usize, StepState>),
+    /// As an interruption left it to be put right.
+    Recovered(&'a Direction),
+}
+
+async fn whole<'a>(plan: &'a Plan, hosts: &'a Hosts, renderer: &'a Renderer, journal: Journal, way: Way<'a>) -> Ended {
     let journal = Arc::new(journal);
     let interrupts = match Interrupts::listen() {
         Ok(interrupts) => interrupts,
@@ -94,15 +111,15 @@ async fn whole<'a>(
     });
     let events = |event: Event| renderer.event(&event);
     let mut run = Run::new(plan, hosts, &journal, &interrupts, &events);
-    if let Some(turn) = turn {
-        run = run.in_turn(turn);
-    }
-    let outcome = match direction {
-        None => run.execute().await,
-        Some(direction) => run.recover(direction).await,
+    let outcome = match way {
+        Way::Onward(turn, states) => {
+            run = run.in_turn(turn).going_on(states);
+            run.execute().await
+        }
+        Way::Recovered(direction) => run.recover(direction).await,
     };
     let measured = run.measured();
-    let (word, exit, summary, blackout) = told(plan, &outcome, direction.is_some());
+    let (word, exit, summary, blackout) = told(plan, &outcome, matches!(way, Way::Recovered(_)));
     let measured = measured.filter(|_| matches!(outcome, Outcome::Moved { .. }));
     let finished = FinishedRecord { outcome: word.into(), blackout_milliseconds: blackout, measured };
     if let Err(error) = journal.append(Record::Finished(finished)) {
@@ -118,7 +135,7 @@ async fn whole<'a>(
     Ended { exit, outcome: word, summary, blackout }
 }
 
-fn open_journal(plan: &Plan, note: Option<&NoteRecord>) -> Result<Journal, String> {
+fn open_journal(plan: &Plan, begun: &Begun, note: Option<&NoteRecord>) -> Result<Journal, String> {
     let folder = journal::runs_directory().map_err(|e| e.to_string())?;
     let whole = serde_json::to_value(plan).map_err(|e| format!("the plan cannot be written: {e}"))?;
     let header = Header {
@@ -127,6 +144,7 @@ fn open_journal(plan: &Plan, note: Option<&NoteRecord>) -> Result<Journal, Strin
         from: plan.source.clone(),
         to: plan.target.clone(),
         plan: whole,
+        begun: Some(serde_json::to_value(begun).map_err(|e| format!("the facts cannot be written: {e}"))?),
     };
     let journal = Journal::create(&folder, header).map_err(|e| e.to_string())?;
     if let Ok(schedule) = std::env::var(known::SCHEDULE_VARIABLE) {

@@ -76,14 +76,15 @@ pub(super) async fn one(
         Ok(drawn) => drawn,
         Err(exit) => return exit,
     };
-    let replan = Replan { fleet, hosts, renderer: &renderer, hooks: &[], drawn: &drawn, as_it_stands: false };
+    let (plan, begun) = (&drawn.plan, drawn.begun(false));
+    let replan = Replan { fleet, hosts, renderer: &renderer, hooks: Some(&[]), plan, begun: &begun };
     decide(global, &replan, consent).await
 }
 
 /// Shows the plan, or refuses, or asks and carries it out.
 pub(super) async fn decide(global: &Global, replan: &Replan<'_>, consent: Consent) -> Exit {
     let Replan { hosts, renderer, .. } = *replan;
-    let the_plan = &replan.drawn.plan;
+    let the_plan = replan.plan;
     if consent.dry_run {
         renderer.finish();
         return plan::show(global, the_plan);
@@ -98,7 +99,7 @@ pub(super) async fn decide(global: &Global, replan: &Replan<'_>, consent: Consen
         return Exit::Refused;
     }
     let turn = Alone::new(*replan);
-    execute::in_turn(the_plan, hosts, renderer, Some(&turn), None).await.exit
+    execute::in_turn(the_plan, replan.begun, hosts, renderer, &turn, None).await.exit
 }
 
 /// Shows the essence and asks; without a terminal nobody can answer, so `--yes` is required.

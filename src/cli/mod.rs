@@ -2,6 +2,7 @@
 
 pub mod exit;
 pub mod gather;
+mod go_on;
 pub mod input;
 pub mod link;
 pub mod output;
@@ -298,6 +299,9 @@ Examples:
     Recover {
         /// The run's id [default: the only one that was interrupted]
         run: Option<String>,
+        /// Go on with a run that was interrupted while it copied, with what has arrived, instead of taking it back
+        #[arg(long = "continue")]
+        go_on: bool,
         /// Only say what would be done; asks no host
         #[arg(long)]
         dry_run: bool,
@@ -412,7 +416,8 @@ pub async fn main() -> Exit {
         Verb::Check { files } => check::check(&global, &files),
         Verb::Doctor { nodes, how } => doctor::doctor(&global, &nodes, &how.options()).await,
         Verb::Facts { node } => facts::facts(&global, node.as_deref()).await,
-        Verb::Recover { run, dry_run } => recover::recover(&global, run.as_deref(), dry_run).await,
+        Verb::Recover { run, go_on: true, dry_run } => go_on::go_on(&global, run.as_deref(), dry_run).await,
+        Verb::Recover { run, go_on: false, dry_run } => recover::recover(&global, run.as_deref(), dry_run).await,
         Verb::Rollback { run, dry_run, yes, how } => {
             rollback::rollback(&global, &run, &how.options(), migrate::Consent { dry_run, yes }).await
         }

@@ -137,24 +137,28 @@ async fn holder(hosts: &Hosts, question: &Command) -> Result<Option<Holder>, Str
 /// The turn of a run that no other run of this machine waits for.
 pub(super) struct Alone<'a> {
     replan: Replan<'a>,
+    /// Are the hosts asked again in any case?
+    always: bool,
     fresh: OnceLock<Plan>,
 }
 
 impl<'a> Alone<'a> {
     /// `replan` knows the plan that the run begins with.
     pub(super) fn new(replan: Replan<'a>) -> Alone<'a> {
-        Alone { replan, fresh: OnceLock::new() }
+        Alone { replan, always: false, fresh: OnceLock::new() }
+    }
+
+    /// Of a run that was interrupted: who knows what has happened meanwhile.
+    pub(super) fn after_a_while(replan: Replan<'a>) -> Alone<'a> {
+        Alone { always: true, ..Alone::new(replan) }
     }
 
     async fn wait(&self) -> Result<(), String> {
-        let Replan { drawn, hosts, renderer, .. } = self.replan;
-        let plan = &drawn.plan;
+        let Replan { plan, begun, hosts, renderer, .. } = self.replan;
         let tell = |text: String| renderer.event(&Event::Note { text });
         let changed = take(plan, hosts, &tell).await?;
         // Runs that were under way when the hosts were asked may have changed the network before this one had its lock.
-        let hub = drawn.evidence.hosts.get(&plan.hub);
-        let others = hub.is_some_and(|facts| facts.moving.keys().any(|jail| jail.as_str() != plan.jail.as_str()));
-        if changed || others {
+        if changed || begun.others || self.always {
             let _ = self.fresh.set(self.replan.again().await?);
         }
         Ok(())

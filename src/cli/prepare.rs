@@ -14,6 +14,7 @@ use crate::plan::Finding;
 use crate::plan::Plan;
 use crate::plan::assemble;
 use crate::plan::finding::Findings;
+use crate::plan::refresh::Begun;
 use crate::plan::saved;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
@@ -38,6 +39,14 @@ pub struct Drawn {
     pub evidence: Evidence,
     /// What follows from it.
     pub situation: Situation,
+}
+
+impl Drawn {
+    /// What the run needs to be planned anew behind its copy.
+    #[must_use]
+    pub fn begun(&self, as_it_stands: bool) -> Begun {
+        Begun::of(&self.evidence, &self.situation, &self.settings, as_it_stands)
+    }
 }
 
 /// Why there is no plan.

@@ -25,6 +25,7 @@ use crate::saga::Record;
 use crate::saga::RunRecord;
 use crate::saga::direction::Direction;
 use crate::saga::direction::direction;
+use crate::saga::direction::onward;
 use crate::saga::journal;
 use crate::saga::journal::FoundRun;
 use crate::saga::record::FinishedRecord;
@@ -71,6 +72,9 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
     };
     if dry_run {
         commands(&plan, &way, indexes);
+        if onward(&plan, &record.steps, outcome).is_ok() {
+            output::error(&format!("Or it goes on with what has arrived: jailferry recover {} --continue", plan.run));
+        }
         return Exit::Done;
     }
     let Ok(mut fleet) = input::fleet(global) else { return Exit::BadInput };
@@ -93,22 +97,34 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
             return Exit::NeedsHuman;
         }
     };
-    match hosts.run(&lock::holder(&plan.hub, &plan.jail)).await {
-        Ok(said) if said.text().starts_with(&format!("{} {} ", plan.run, plan.owner)) => {}
-        Ok(said) => return superseded(&plan, &journal, said.text().trim(), &way),
-        Err(error) => {
-            output::complain(&format!("{error}\nnothing was changed now"));
-            return Exit::NeedsHuman;
-        }
+    match holder(&plan, &hosts).await {
+        Ok(None) => {}
+        Ok(Some(other)) => return superseded(&plan, &journal, &other, &way),
+        Err(exit) => return exit,
     }
     let renderer = Renderer::choose(global.json, output::colour(std::io::IsTerminal::is_terminal(&std::io::stdout())));
     in_turn(&plan, &hosts, &renderer, journal, &way).await
 }
 
+/// Who has the jail's lock, unless it is this very run.
+///
+/// # Errors
+/// The exit code to end with.
+pub(super) async fn holder(plan: &Plan, hosts: &Hosts) -> Result<Option<String>, Exit> {
+    match hosts.run(&lock::holder(&plan.hub, &plan.jail)).await {
+        Ok(said) if said.text().starts_with(&format!("{} {} ", plan.run, plan.owner)) => Ok(None),
+        Ok(said) => Ok(Some(said.text().trim().to_owned())),
+        Err(error) => {
+            output::complain(&format!("{error}\nnothing was changed now"));
+            Err(Exit::NeedsHuman)
+        }
+    }
+}
+
 /// Forward or back, with the turn to change the network: the run may have lost it when it fell silent.
 async fn in_turn(plan: &Plan, hosts: &Hosts, renderer: &Renderer, journal: Journal, way: &Direction) -> Exit {
     if !network_turn::is_needed(plan, way) {
-        return execute::carry_out(plan, hosts, renderer, journal, Some(way)).await;
+        return execute::carry_out(plan, hosts, renderer, journal, way).await;
     }
     let tell = |text: String| renderer.event(&Event::Note { text });
     if let Err(error) = network_turn::take(plan, hosts, &tell).await {
@@ -116,7 +132,7 @@ async fn in_turn(plan: &Plan, hosts: &Hosts, renderer: &Renderer, journal: Journ
         output::complain(&format!("{error}\nnothing was changed now"));
         return Exit::NeedsHuman;
     }
-    let exit = execute::carry_out(plan, hosts, renderer, journal, Some(way)).await;
+    let exit = execute::carry_out(plan, hosts, renderer, journal, way).await;
     // Its own steps may have done that already; without them the next one would wait until this one counts as silent.
     if let Err(error) = network_turn::leave(plan, hosts).await {
         output::complain(&format!(
@@ -278,7 +294,7 @@ fn superseded(plan: &Plan, journal: &Journal, holder: &str, way: &Direction) -> 
 }
 
 /// The run that is named, else the only one that did not end by itself.
-fn find(wanted: Option<&str>) -> Result<Option<FoundRun>, Exit> {
+pub(super) fn find(wanted: Option<&str>) -> Result<Option<FoundRun>, Exit> {
     let listed = journal::runs_directory().and_then(|folder| journal::list_runs(&folder));
     let runs = listed.map_err(|error| {
         output::complain(&error.to_string());
@@ -330,6 +346,11 @@ fn tell(plan: &Plan, way: &Direction) {
             plan.source
         ),
     });
+}
+
+/// What is left to do, for reading.
+pub(super) fn remaining(plan: &Plan, left: &[usize]) {
+    commands(plan, &Direction::Forward(left.to_vec()), left);
 }
 
 /// What remains, for reading: hosts and exact commands, in order.

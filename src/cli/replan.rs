@@ -2,13 +2,13 @@
 
 use crate::cli::gather;
 use crate::cli::input::FleetFile;
-use crate::cli::prepare::Drawn;
 use crate::plan::Plan;
 use crate::plan::Severity;
 use crate::plan::assemble;
 use crate::plan::finding::Findings;
 use crate::plan::hooks;
 use crate::plan::refresh;
+use crate::plan::refresh::Begun;
 use crate::plan::situation;
 use crate::playbook::batch::Hook;
 use crate::remote::Hosts;
@@ -21,11 +21,12 @@ pub(super) struct Replan<'a> {
     pub(super) fleet: &'a FleetFile,
     pub(super) hosts: &'a Hosts,
     pub(super) renderer: &'a Renderer,
-    pub(super) hooks: &'a [Hook],
-    /// The plan it began with, and the facts of it.
-    pub(super) drawn: &'a Drawn,
-    /// Was it agreed to as it stands, so that no other one may take its place?
-    pub(super) as_it_stands: bool,
+    /// Those of its playbook; `None`: as they stand in the plan.
+    pub(super) hooks: Option<&'a [Hook]>,
+    /// The plan it began with.
+    pub(super) plan: &'a Plan,
+    /// What was so then.
+    pub(super) begun: &'a Begun,
 }
 
 impl Replan<'_> {
@@ -34,13 +35,13 @@ impl Replan<'_> {
     /// # Errors
     /// Why it must not go on.
     pub(super) async fn again(&self) -> Result<Plan, String> {
-        let Drawn { plan, settings, evidence: before, situation, .. } = self.drawn;
+        let (plan, settings) = (self.plan, &self.begun.settings);
         let (jail, target) = (&plan.jail, &plan.target);
         let events = |event: Event| self.renderer.event(&event);
         events(Event::Note { text: "the hosts are asked again, since other things have changed meanwhile".into() });
         let asked = gather::evidence(self.hosts, &self.fleet.fleet, jail, target, settings.transfer, &events).await;
         let (now, _, gathered) = asked.map_err(|error| format!("the hosts cannot be asked again: {error}"))?;
-        let now = refresh::refreshed(before, now, situation, &plan.run);
+        let now = refresh::refreshed(self.begun, now, jail, &plan.run);
         let mut findings = Findings::default();
         let Some(situation) = situation::resolve(&now, jail, target, &mut findings) else {
             return Err(reasons(&findings.into_sorted()));
@@ -56,11 +57,14 @@ impl Replan<'_> {
         let done = refresh::seed(plan);
         refresh::goes_on(plan, &fresh, done)
             .map_err(|why| format!("jail {jail} or its hosts were changed while it was copied: {why}; try again"))?;
-        if self.as_it_stands {
+        if self.begun.as_it_stands {
             refresh::stands(plan, &fresh, done)
                 .map_err(|why| format!("the plan was agreed to as it stands, and no longer holds: {why}; plan anew"))?;
         }
-        fresh.hooks = hooks::calls(&fresh, self.hooks);
+        fresh.hooks = match self.hooks {
+            Some(list) => hooks::calls(&fresh, list),
+            None => plan.hooks.clone(),
+        };
         fresh.summary.clone_from(&plan.summary);
         Ok(fresh)
     }

@@ -50,8 +50,8 @@ pub(super) async fn rollback(global: &Global, wanted: &str, options: &Options, c
     if plan.findings.iter().all(|f| f.severity != Severity::Error) {
         plan.summary.insert(0, rollback::summary(&run));
     }
-    let replan =
-        Replan { fleet: &fleet, hosts: &hosts, renderer: &renderer, hooks: &[], drawn: &drawn, as_it_stands: false };
+    let (plan, begun) = (&drawn.plan, drawn.begun(false));
+    let replan = Replan { fleet: &fleet, hosts: &hosts, renderer: &renderer, hooks: Some(&[]), plan, begun: &begun };
     let exit = migrate::decide(global, &replan, consent).await;
     drop(hosts);
     exit

@@ -233,6 +233,7 @@ fn journal_of(plan: &Plan, states: &BTreeMap<usize, StepState>) -> Result<Journa
         from: plan.source.clone(),
         to: plan.target.clone(),
         plan: serde_json::to_value(plan).map_err(|e| e.to_string())?,
+        begun: None,
     };
     let journal = Journal::create(&folder, header).map_err(|e| e.to_string())?;
     for (number, state) in states {

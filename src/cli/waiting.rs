@@ -156,7 +156,7 @@ pub(super) struct Waiting<'a> {
 
 impl Waiting<'_> {
     async fn wait(&self) -> Result<(), String> {
-        let Replan { renderer, hosts, drawn, .. } = self.replan;
+        let Replan { renderer, hosts, plan, .. } = self.replan;
         let tell = |text: String| renderer.event(&Event::Note { text });
         drop(self.room.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut waited = false;
@@ -172,7 +172,7 @@ impl Waiting<'_> {
             return Err(why);
         }
         // This machine's moves wait for each other here, those of other machines at the hub.
-        let changed = network_turn::take(&drawn.plan, hosts, &tell).await?;
+        let changed = network_turn::take(plan, hosts, &tell).await?;
         if waited || changed || *turn != self.seen {
             let plan = self.replan.again().await?;
             let _ = self.fresh.set(plan);

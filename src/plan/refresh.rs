@@ -4,7 +4,16 @@
 //! What the run itself has changed so far (snapshots, the copy at the target, its lock) is known; of that the facts from
 //! before count. Of everything else the new ones do.
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::effect::Effect;
+use crate::facts::Dataset;
+use crate::facts::JailDataset;
+use crate::facts::Mount;
+use crate::facts::Pool;
+use crate::model::JailName;
+use crate::model::NodeName;
 use crate::model::RunId;
 use crate::plan::Phase;
 use crate::plan::Plan;
@@ -13,6 +22,7 @@ use crate::plan::finding::Finding;
 use crate::plan::leases;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
+use crate::playbook::Settings;
 
 /// The index of the first step behind the copy of everything, which takes the turn: from there on a run must not wait, so
 /// this is where it does.
@@ -25,25 +35,62 @@ pub fn seed(plan: &Plan) -> usize {
     seed.unwrap_or(plan.steps.len())
 }
 
+/// What a run needs to be planned anew from behind its copy, besides its plan: what was so before it changed anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// The options it was made with.
+    pub settings: Settings,
+    /// Was it agreed to as it stands, so that no other plan may take its place?
+    pub as_it_stands: bool,
+    /// Were others changing the hub's network when the hosts were asked?
+    pub others: bool,
+    /// Datasets and pools of source and target.
+    storage: Vec<(NodeName, Vec<Dataset>, Vec<Pool>)>,
+    /// The jail's datasets and mounts.
+    jail: Option<(Vec<JailDataset>, Vec<Mount>)>,
+    /// What was at the target's place.
+    there: Option<Vec<JailDataset>>,
+}
+
+impl Begun {
+    /// Of a move that has just been planned.
+    #[must_use]
+    pub fn of(evidence: &Evidence, situation: &Situation, settings: &Settings, as_it_stands: bool) -> Begun {
+        let storage = [&situation.source.node, &situation.target.node].into_iter().filter_map(|node| {
+            let facts = evidence.hosts.get(node)?;
+            Some((node.clone(), facts.datasets.clone(), facts.pools.clone()))
+        });
+        let hub = evidence.hosts.get(&situation.hub);
+        Begun {
+            settings: settings.clone(),
+            as_it_stands,
+            others: hub.is_some_and(|facts| facts.moving.keys().any(|jail| jail.as_str() != situation.jail.as_str())),
+            storage: storage.collect(),
+            jail: evidence.jail.as_ref().map(|jail| (jail.datasets.clone(), jail.mounts.clone())),
+            there: evidence.target.as_ref().map(|target| target.datasets.clone()),
+        }
+    }
+}
+
 /// The facts to plan the rest with.
 #[must_use]
-pub fn refreshed(before: &Evidence, mut now: Evidence, situation: &Situation, run: &RunId) -> Evidence {
-    for node in [&situation.source.node, &situation.target.node] {
-        if let (Some(old), Some(new)) = (before.hosts.get(node), now.hosts.get_mut(node)) {
-            new.datasets.clone_from(&old.datasets);
-            new.pools.clone_from(&old.pools);
+pub fn refreshed(before: &Begun, mut now: Evidence, jail: &JailName, run: &RunId) -> Evidence {
+    for (node, datasets, pools) in &before.storage {
+        if let Some(new) = now.hosts.get_mut(node) {
+            new.datasets.clone_from(datasets);
+            new.pools.clone_from(pools);
         }
     }
     let ours = format!("{run} ");
     for facts in now.hosts.values_mut() {
-        facts.moving.retain(|jail, lock| *jail != situation.jail.as_str() || !lock.starts_with(&ours));
+        facts.moving.retain(|moving, lock| *moving != jail.as_str() || !lock.starts_with(&ours));
     }
-    if let (Some(old), Some(new)) = (&before.jail, &mut now.jail) {
-        new.datasets.clone_from(&old.datasets);
-        new.mounts.clone_from(&old.mounts);
+    if let (Some((datasets, mounts)), Some(new)) = (&before.jail, &mut now.jail) {
+        new.datasets.clone_from(datasets);
+        new.mounts.clone_from(mounts);
     }
-    if let (Some(old), Some(new)) = (&before.target, &mut now.target) {
-        new.datasets.clone_from(&old.datasets);
+    if let (Some(datasets), Some(new)) = (&before.there, &mut now.target) {
+        new.datasets.clone_from(datasets);
     }
     now
 }
@@ -136,7 +183,10 @@ mod tests {
         assert!(web.steps[done..].iter().any(|s| stale.apply(&s.effect).is_err()));
 
         let (now, found, findings) = world.evidence(&Shape::testbed().fleet(), &jail("web"), &node("big"));
-        let now = refreshed(&before, now, &situation, &web.run);
+        let begun = Begun::of(&before, &situation, &Options::default().settle(), false);
+        // As it comes back from a journal.
+        let begun: Begun = serde_json::from_str(&serde_json::to_string(&begun).unwrap()).unwrap();
+        let now = refreshed(&begun, now, &web.jail, &web.run);
         let mut findings_now = crate::plan::finding::Findings::default();
         drop(findings);
         let again = crate::plan::situation::resolve(&now, &jail("web"), &node("big"), &mut findings_now).unwrap();

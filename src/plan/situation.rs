@@ -394,7 +394,9 @@ fn find_source(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
             "moving",
             hub,
             format!("jail {jail} is being moved by run {run} ({rest})"),
-            format!("wait until it has ended; if it was interrupted: jailferry recover {run}"),
+            format!(
+                "wait until it has ended; if it was interrupted: jailferry recover {run} (with --continue it goes on with what it had copied)"
+            ),
         );
         if running.is_empty() {
             return None;

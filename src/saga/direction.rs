@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::effect::Effect;
 use crate::effect::lease::Stage;
 use crate::plan::Plan;
+use crate::plan::refresh;
 use crate::saga::state::StepState;
 
 /// What remains to be done.
@@ -40,6 +41,32 @@ pub fn from_hosts(plan: &Plan, stage: Option<Stage>, source_let_go: bool) -> BTr
     (0..until.min(no_return)).map(|index| (index + 1, state)).collect()
 }
 
+/// The steps (by index) that are left of a run that was interrupted while it copied, in their order.
+///
+/// # Errors
+/// Why it cannot go on: a sentence's end.
+pub fn onward(plan: &Plan, states: &BTreeMap<usize, StepState>, outcome: Option<&str>) -> Result<Vec<usize>, String> {
+    let state = |index: usize| states.get(&(index + 1)).copied().unwrap_or_default();
+    // Stopped at once, by a second Ctrl-C, it says that a person is needed.
+    if let Some(outcome) = outcome.filter(|outcome| *outcome != "needs-human") {
+        return Err(format!("it was not interrupted, and ended: {outcome}"));
+    }
+    let all = || 0..plan.steps.len();
+    if all().any(|i| matches!(state(i), StepState::Failed | StepState::Undoing | StepState::Undone | StepState::Stuck))
+    {
+        return Err("a step of it has failed, or it was on its way back".to_owned());
+    }
+    let copied = refresh::seed(plan);
+    if all().skip(copied).any(|i| state(i) != StepState::NeverStarted) {
+        return Err("it has gone beyond its first copy".to_owned());
+    }
+    let lock = plan.steps.iter().position(|step| matches!(step.effect, Effect::Lock { .. }));
+    if lock.is_none_or(|index| state(index) != StepState::Done) {
+        return Err("it had not begun".to_owned());
+    }
+    Ok(all().filter(|i| !matches!(state(*i), StepState::Done | StepState::Skipped)).collect())
+}
+
 /// Does a step of the last phase wait until everything before it has succeeded? The last look at what holds, which must
 /// not come too early, and the lock, which `recover` needs to go on.
 #[must_use]
@@ -66,4 +93,41 @@ pub fn direction(plan: &Plan, states: &BTreeMap<usize, StepState>, outcome: Opti
     }
     let happened: Vec<usize> = (0..no_return).rev().filter(|i| state(*i).may_have_happened()).collect();
     if happened.is_empty() { Direction::Nothing } else { Direction::Back(happened) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::assemble;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
+
+    #[test]
+    fn only_a_run_that_was_interrupted_while_it_copied_goes_on() {
+        let world = Shape::testbed().world();
+        let (evidence, situation, findings) = world.evidence(&Shape::testbed().fleet(), &jail("web"), &node("big"));
+        let settings = Options::default().settle();
+        let plan = assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), "", findings).unwrap();
+        let copied = refresh::seed(&plan);
+        let after = |done: usize, last: StepState| -> BTreeMap<usize, StepState> {
+            let done = (1..=done).map(|number| (number, StepState::Done));
+            done.clone().chain([(done.count() + 1, last)]).collect()
+        };
+        for done in 1..copied {
+            let left = onward(&plan, &after(done, StepState::Intended), None).unwrap();
+            assert_eq!(left, (done..plan.steps.len()).collect::<Vec<_>>());
+        }
+        assert!(onward(&plan, &after(copied, StepState::NeverStarted), Some("needs-human")).is_ok());
+        let why = |states: &BTreeMap<usize, StepState>, outcome| onward(&plan, states, outcome).unwrap_err();
+        assert!(why(&after(copied, StepState::Intended), None).contains("beyond its first copy"));
+        assert!(why(&after(3, StepState::Failed), None).contains("has failed"));
+        for back in [StepState::Undoing, StepState::Undone, StepState::Stuck] {
+            assert!(why(&after(3, back), Some("needs-human")).contains("on its way back"));
+        }
+        assert!(why(&after(0, StepState::Intended), None).contains("not begun"));
+        assert!(why(&after(3, StepState::Intended), Some("rolled-back")).contains("ended: rolled-back"));
+    }
 }

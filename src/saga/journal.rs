@@ -322,6 +322,7 @@ mod tests {
 
     fn header(run: &str) -> Header {
         Header {
+            begun: None,
             run: RunId::new(run).unwrap(),
             jail: JailName::new("web").unwrap(),
             from: NodeName::new("spare").unwrap(),

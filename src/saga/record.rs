@@ -65,6 +65,9 @@ pub struct Header {
     pub to: NodeName,
     /// The plan, whole.
     pub plan: serde_json::Value,
+    /// What it needs to go on when it was interrupted while it copied ([`Begun`](crate::plan::refresh::Begun)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<serde_json::Value>,
 }
 
 /// A step came to a new state.

@@ -8,6 +8,7 @@ mod rounds;
 mod stream;
 mod terms;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,7 @@ use crate::saga::record::Record;
 use crate::saga::run::rounds::Rounds;
 use crate::saga::run::terms::Watch;
 use crate::saga::state::StepEvent;
+use crate::saga::state::StepState;
 use crate::saga::turn::Turn;
 use crate::ui::event::Event;
 
@@ -90,6 +92,8 @@ enum StepError {
     Explained { error: RemoteError, why: String },
     #[error("the two hosts differ: {0}")]
     Differs(String),
+    #[error("{0} answered {1:?}")]
+    Unclear(NodeName, String),
     #[error("{0}")]
     Contents(String),
     #[error("{INTERRUPTED}")]
@@ -129,6 +133,10 @@ pub struct Run<'a> {
     rounds: Rounds,
     /// Indexes of steps of which something may have happened.
     started: BTreeSet<usize>,
+    /// Of those, what had been done before the run was interrupted.
+    settled: BTreeSet<usize>,
+    /// And what was under way then.
+    under_way: BTreeSet<usize>,
     /// The parts of the blackout, by our own clock.
     terms: Watch,
     /// The longest silence that the hub saw.
@@ -164,6 +172,8 @@ impl<'a> Run<'a> {
             beats: Arc::new(Beats::new(plan)),
             rounds: Rounds::default(),
             started: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            under_way: BTreeSet::new(),
             terms: Watch::default(),
             seen_outside: None,
             turn: None,
@@ -175,6 +185,32 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn in_turn(mut self, turn: &'a dyn Turn) -> Run<'a> {
         self.turn = Some(turn);
+        self
+    }
+
+    /// Lets it go on where an interruption while it copied has left it, as its journal says.
+    #[must_use]
+    pub fn going_on(mut self, states: &BTreeMap<usize, StepState>) -> Run<'a> {
+        for (number, state) in states.iter().filter(|(number, _)| **number > 0) {
+            let index = number - 1;
+            let Some(step) = self.plan.steps.get(index) else { continue };
+            if state.may_have_happened() {
+                self.started.insert(index);
+            }
+            if matches!(state, StepState::Done | StepState::Skipped) {
+                self.settled.insert(index);
+            } else {
+                self.under_way.insert(index);
+            }
+            if let Some(host) = listener(step).filter(|_| *state == StepState::Done) {
+                self.beats.begin(host);
+            }
+        }
+        if !states.is_empty() {
+            // However little of the first copy is left to send: the jail has written since, and that is the next round's.
+            self.rounds.add(0, 0, Duration::ZERO);
+            self.hooked = self.plan.hooks.iter().filter(|call| call.place() <= (Phase::Copy, Edge::Before)).count();
+        }
         self
     }
 
@@ -206,6 +242,10 @@ impl<'a> Run<'a> {
             }
             if self.interrupts.asked() {
                 return self.unwind(index, INTERRUPTED.into()).await;
+            }
+            if self.settled.contains(&index) {
+                index += 1;
+                continue;
             }
             if index == refresh::seed(self.plan)
                 && let Some(turn) = self.turn.take()
@@ -249,7 +289,8 @@ impl<'a> Run<'a> {
                 self.keep_shells_ready(READY_SHELLS);
             }
             let together = lanes::group(&self.plan.steps, index, no_return);
-            let end = together.end;
+            let end = together.clone().find(|i| self.settled.contains(i)).unwrap_or(together.end);
+            let together = together.start..end;
             match self.forward(together).await {
                 Ok(()) => {}
                 Err((at, StepError::Stopped)) => return self.stopped(at),

@@ -230,6 +230,79 @@ fn several_snapshots_in_one_stream_go_on_behind_the_last_that_arrived() {
     assert_eq!(fleet.sh("spare", sums), there);
 }
 
+/// Starts jailferry and ends it by these signals when so many bytes of a stream have gone over; what it told.
+fn dies(fleet: &Fleet, args: &[&str], at: u64, signals: &[&str]) -> Vec<Value> {
+    let mut child = fleet.start(args);
+    let (mut events, mut left) = (Vec::new(), signals.iter());
+    for line in BufReader::new(child.stdout.take().expect("a pipe")).lines() {
+        let event: Value = serde_json::from_str(&line.expect("text")).expect("an event");
+        // One at each piece of progress: a second one comes when the first was heard.
+        if event["event"] == "transfer"
+            && event["bytes"].as_u64() >= Some(at)
+            && let Some(signal) = left.next()
+        {
+            let killed = std::process::Command::new("kill").args([signal, &child.id().to_string()[..]]).status();
+            assert!(killed.is_ok_and(|status| status.success()), "it runs");
+        }
+        events.push(event);
+    }
+    assert!(!child.wait().expect("it ends").success() && left.len() == 0, "it was over before: {events:?}");
+    events
+}
+
+/// The machine that drives the move dies in the middle of its copy, and then a person stops it there by a second Ctrl-C:
+/// each time the rest is sent, and little again.
+#[test]
+fn a_run_whose_machine_died_while_it_copied_goes_on() {
+    let Some(fleet) = Fleet::lab("a_run_whose_machine_died_while_it_copied_goes_on") else { return };
+    fill(&fleet);
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    dies(&fleet, &SLOWLY, 25 << 20, &["-KILL"]);
+    fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(3).says("jailferry recover");
+    fleet.jailferry(&["recover", "--dry-run"]).exits(0).says("--continue");
+    fleet.jailferry(&["recover", "--continue", "--dry-run"]).exits(0).says("was interrupted while it copied");
+    let again = ["recover", "--continue", "--json"];
+    let second = dies(&fleet, &again, 60 << 20, &["-INT", "-INT"]);
+    let third = struck(&fleet, &again, &[], |_| false);
+    assert_eq!(third.status, 0, "{}", third.said);
+    let kept = |events: &[Value]| {
+        let resumed = events.iter().find(|e| e["event"] == "transfer_resumed");
+        resumed.and_then(|e| e["kept"].as_u64()).unwrap_or_else(|| panic!("nothing was gone on with: {events:?}"))
+    };
+    let (first_part, both_parts) = (kept(&second), kept(&third.events));
+    // What was on its way is lost, and the last records of what the target had.
+    assert!(first_part > (25 << 20) - BLOB / 20, "{first_part}");
+    assert!(both_parts > (60 << 20) - BLOB / 20, "{both_parts}");
+    let sent = |events: &[Value]| events.iter().filter(|e| e["event"] == "transfer_done").count();
+    assert!(sent(&third.events) > 1, "{}", third.said);
+    assert_eq!(fleet.runs_on("web"), ["big"], "{}", third.said);
+    fleet.answers_from("web", "big");
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    the_same(&fleet);
+    // It is one run, from its beginning to its end, and nothing to recover is left.
+    let runs = fleet.jailferry(&["runs", "--json"]).exits(0).json();
+    let moves = runs.as_array().expect("a list").iter().filter(|run| run["outcome"] == "moved").count();
+    assert_eq!(moves, 1, "{runs}");
+    fleet.jailferry(&["recover", "--continue"]).exits(2);
+}
+
+/// What changed meanwhile stops it, before anything else is copied; it is taken back as ever.
+#[test]
+fn a_run_does_not_go_on_where_its_plan_holds_no_more() {
+    let Some(fleet) = Fleet::lab("a_run_does_not_go_on_where_its_plan_holds_no_more") else { return };
+    fill(&fleet);
+    let before = fleet.states();
+    dies(&fleet, &SLOWLY, 10 << 20, &["-KILL"]);
+    fleet.sh("big", "printf 'somebody {\n}\n' >/etc/jail.conf.d/web.conf");
+    let told = fleet.jailferry(&["recover", "--continue"]).exits(3).says("does not go on");
+    assert!(told.all.contains("without --continue puts it right"), "{}", told.all);
+    assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+    fleet.sh("big", "rm /etc/jail.conf.d/web.conf");
+    let told = fleet.jailferry(&["recover"]).exits(0);
+    before.same(&fleet.states(), &told.all);
+    empty(&fleet);
+}
+
 /// Each try is cut off at once: told, given up, and nothing of it is left at the target.
 #[test]
 fn what_is_given_up_leaves_nothing_at_the_target() {

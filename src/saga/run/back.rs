@@ -17,8 +17,10 @@ use crate::saga::undo;
 use crate::ui::event::Event;
 
 impl Run<'_> {
-    /// The undo effects of the first `count` steps, last step first.
+    /// The undo effects of the first `count` steps, last step first; and of what an interruption has left behind those,
+    /// since steps of one group do not end in order.
     pub(super) async fn unwind(&self, count: usize, reason: String) -> Outcome {
+        let count = self.started.last().map_or(count, |last| count.max(last + 1));
         if self.interrupts.asked() {
             let _ = self.journal.note(INTERRUPTED);
         }

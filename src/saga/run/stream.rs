@@ -66,6 +66,26 @@ enum Next {
     Onward(Box<Onward>),
 }
 
+/// What the target has of a transfer that broke.
+enum Found {
+    /// The whole of it.
+    Everything,
+    /// Nothing of the snapshot that was on its way.
+    Nothing,
+    /// So many bytes of it; the commands that send the rest.
+    Ours { resume: Box<Resume>, kept: u64, left: u64 },
+    /// A part of something else: of what.
+    Foreign(String),
+}
+
+/// What is sent when nothing was kept of the snapshot that was on its way.
+fn begins(resume: &Resume, arrived: Option<&SnapshotLabel>) -> Next {
+    match (&resume.onward, arrived) {
+        (Some(onward), Some(arrived)) => Next::Onward(Box::new(onward.behind(arrived))),
+        _ => Next::All,
+    }
+}
+
 /// Why a transfer does not go on.
 enum GivenUp {
     /// Nothing to add to why it broke.
@@ -142,6 +162,23 @@ impl Run<'_> {
         let started = Instant::now();
         let mut tally = Tally::default();
         let mut next = Next::All;
+        // A run that was interrupted in the middle of it: the target may have a part, or all.
+        if let Some(resume) = resume.filter(|_| self.under_way.contains(&number.saturating_sub(1))) {
+            let (found, arrived) = self.look(resume).await?;
+            tally.arrived = arrived;
+            match found {
+                Found::Everything => return Ok(self.arrived(number, 0, started)),
+                Found::Nothing => next = begins(resume, tally.arrived.as_ref()),
+                Found::Ours { resume, kept, left } => {
+                    self.tell(number, &mut tally, kept, Some(left));
+                    next = Next::Rest { resume, kept, left };
+                }
+                Found::Foreign(what) => {
+                    self.take_away(ends, resume, &what).await?;
+                    next = begins(resume, tally.arrived.as_ref());
+                }
+            }
+        }
         loop {
             let error = match self.send(number, ends, size, &next, tally.arrived.as_ref()).await {
                 Ok(copied) => {
@@ -214,8 +251,33 @@ impl Run<'_> {
                 tally.arrived = Some(arrived.clone());
                 Ok(Some(Next::Onward(Box::new(onward.behind(arrived)))))
             }
-            _ => Err(StepError::Differs(format!("{} answered {answer:?}", resume.ask.host))),
+            _ => Err(StepError::Unclear(resume.ask.host.clone(), answer)),
         }
+    }
+
+    /// What the target has of it, and of several snapshots the last one that is there.
+    async fn look(&self, resume: &Resume) -> Result<(Found, Option<SnapshotLabel>), StepError> {
+        let answer = self.command(&resume.ask).await?;
+        let arrived = resume.arrived(&answer).cloned();
+        let token = match Resume::kept(&answer) {
+            Some(Kept::Everything) => return Ok((Found::Everything, arrived)),
+            Some(Kept::Nothing) => return Ok((Found::Nothing, arrived)),
+            Some(Kept::Part(token)) => token,
+            None => return Err(StepError::Unclear(resume.ask.host.clone(), answer)),
+        };
+        let resume = Box::new(resume.with(&token));
+        let found = match Resume::meaning(&self.command(&resume.decode).await?) {
+            Meaning::Ours { kept, left } => Found::Ours { resume, kept, left },
+            Meaning::Foreign(what) => Found::Foreign(what),
+        };
+        Ok((found, arrived))
+    }
+
+    /// What the target has kept of something else.
+    async fn take_away(&self, ends: &Ends<'_>, resume: &Resume, what: &str) -> Result<(), RemoteError> {
+        self.command(&resume.abort).await?;
+        (self.events)(Event::Note { text: format!("{}: {what}; it was taken away", ends.to.host) });
+        Ok(())
     }
 
     /// What is sent behind a break; `None` when everything has arrived.
@@ -253,55 +315,37 @@ impl Run<'_> {
                 });
                 self.wait(wait).await?;
             }
-            let answer = match self.command(&resume.ask).await {
-                Ok(answer) => answer,
-                Err(away) if broke && is_away(&away) => continue,
-                Err(other) => return Err(other.into()),
+            let (found, arrived) = match self.look(resume).await {
+                Ok(found) => found,
+                Err(StepError::Remote(away)) if broke && is_away(&away) => continue,
+                Err(other) => return Err(GivenUp::Because(other.to_string())),
             };
-            let unclear = || GivenUp::Because(format!("{} answered {answer:?}", resume.ask.host));
-            let kept = Resume::kept(&answer).ok_or_else(unclear)?;
             // One more of several snapshots has arrived: that is a gain, whatever its size.
-            let arrived = resume.arrived(&answer).cloned();
             let one_more = arrived.is_some() && arrived != tally.arrived;
             if one_more {
-                (tally.arrived, tally.tries, tally.kept) = (arrived.clone(), u32::from(broke), 0);
+                (tally.arrived, tally.tries, tally.kept) = (arrived, u32::from(broke), 0);
             }
-            let anew = || match (&resume.onward, &arrived) {
-                (Some(onward), Some(arrived)) => Next::Onward(Box::new(onward.behind(arrived))),
-                _ => Next::All,
-            };
-            let token = match kept {
-                Kept::Everything => return Ok(None),
-                Kept::Nothing if one_more || broke && !(stuck && tally.tries > 1) => {
+            match found {
+                Found::Everything => return Ok(None),
+                Found::Nothing if one_more || broke && !(stuck && tally.tries > 1) => {
                     self.tell(number, tally, 0, None);
-                    return Ok(Some(anew()));
+                    return Ok(Some(begins(resume, tally.arrived.as_ref())));
                 }
-                Kept::Nothing => return Err(GivenUp::Plainly),
-                Kept::Part(token) => token,
-            };
-            let resume = resume.with(&token);
-            let meaning = match self.command(&resume.decode).await {
-                Ok(answer) => Resume::meaning(&answer),
-                Err(away) if broke && is_away(&away) => continue,
-                Err(other) => return Err(other.into()),
-            };
-            match meaning {
-                Meaning::Ours { kept, left } => {
+                Found::Nothing => return Err(GivenUp::Plainly),
+                Found::Ours { resume, kept, left } => {
                     let gained = kept.saturating_sub(tally.kept);
                     if gained == 0 && !one_more && (!broke || stuck && tally.tries > 1) {
                         return Err(GivenUp::Plainly);
                     }
                     tally.tries = if gained >= GAIN { 1 } else { tally.tries + u32::from(!broke) };
                     self.tell(number, tally, kept, Some(left));
-                    return Ok(Some(Next::Rest { resume: Box::new(resume), kept, left }));
+                    return Ok(Some(Next::Rest { resume, kept, left }));
                 }
-                Meaning::Foreign(what) => {
-                    self.command(&resume.abort).await?;
-                    let text = format!("{}: {what}; it was taken away", ends.to.host);
-                    (self.events)(Event::Note { text });
+                Found::Foreign(what) => {
+                    self.take_away(ends, resume, &what).await?;
                     tally.tries += 1;
                     self.tell(number, tally, 0, None);
-                    return Ok(Some(anew()));
+                    return Ok(Some(begins(resume, tally.arrived.as_ref())));
                 }
             }
         }

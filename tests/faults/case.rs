@@ -124,7 +124,8 @@ impl Bench {
             if case.then == Then::RecoverElsewhere {
                 lose(fleet.state.path(), self.lost.path());
             }
-            told.push(fleet.jailferry(&["recover"]));
+            let way: &[&str] = if case.then == Then::GoesOn { &["recover", "--continue"] } else { &["recover"] };
+            told.push(fleet.jailferry(way));
         }
         let last = told.last().expect("something ran");
         if last.status == 5 {

@@ -21,6 +21,8 @@ pub struct Step {
     pub commands: Vec<Command>,
     /// A fault-free run left it out: a later round of copying with nothing to copy.
     pub left_out: bool,
+    /// Between its lock and its turn to change the network: a run that is killed here can go on.
+    pub of_the_copy: bool,
 }
 
 /// One command of a step.
@@ -56,6 +58,8 @@ pub enum Then {
     Itself,
     /// jailferry was killed: `jailferry recover`, at once, where it was killed.
     RecoverHere,
+    /// jailferry was killed while it copied: `jailferry recover --continue`, at once, where it was killed.
+    GoesOn,
     /// jailferry was killed and its machine is lost: `jailferry recover` from another one, once the hosts' leases are over.
     RecoverElsewhere,
 }
@@ -94,9 +98,15 @@ impl Plan {
                 title: text(&s["title"]),
                 commands: list(&s["commands"]).iter().map(command).collect(),
                 left_out: left_out.contains(&number),
+                of_the_copy: false,
             }
         };
-        let steps: Vec<Step> = list(&plan["steps"]).iter().map(step).collect();
+        let mut steps: Vec<Step> = list(&plan["steps"]).iter().map(step).collect();
+        let place = |words: &str| {
+            steps.iter().position(|s| s.title.contains(words)).unwrap_or_else(|| panic!("no step does: {words}"))
+        };
+        let (lock, turn) = (place("lock jail"), place("is this run's to change"));
+        steps.iter_mut().take(turn).skip(lock + 1).for_each(|step| step.of_the_copy = true);
         let undone = steps.iter().take_while(|s| s.phase != "persist").count();
         assert!(steps.iter().all(|s| PHASES.contains(&s.phase.as_str())), "a phase that this test does not know");
         Plan { run: text(&plan["run"]), steps, undone }
@@ -160,6 +170,9 @@ impl Case {
         let case = |then| Case { steps: vec![step.clone()], fault, then };
         match fault {
             _ if !fault.fits(step) => Vec::new(),
+            Fault::KilledBefore | Fault::KilledAfter if step.of_the_copy => {
+                vec![case(Then::RecoverHere), case(Then::RecoverElsewhere), case(Then::GoesOn)]
+            }
             Fault::KilledBefore | Fault::KilledAfter => vec![case(Then::RecoverHere), case(Then::RecoverElsewhere)],
             _ => vec![case(Then::Itself)],
         }
@@ -174,6 +187,7 @@ impl Case {
     pub fn moves(&self, plan: &Plan) -> Option<bool> {
         let before = self.step().number <= plan.undone;
         match self.fault {
+            _ if self.then == Then::GoesOn => Some(true),
             Fault::Twice => Some(true),
             fault if fault.passes_over(self.step()) => Some(true),
             _ if !before => Some(true),
@@ -219,14 +233,15 @@ pub fn choice(plan: &Plan) -> Vec<Case> {
     cases
 }
 
-/// Those that somebody asked for: `42/killed-before`, `42/*`, `*/twice`, with a blank between.
+/// Those that somebody asked for: `42/killed-before`, `42/*`, `*/twice`, `*/*/goes-on`, with a blank between.
 pub fn named(plan: &Plan, wanted: &str) -> Vec<Case> {
     let fits = |case: &Case, pattern: &str| {
         let (step, fault) = pattern.split_once('/').unwrap_or((pattern, "*"));
+        let (fault, then) = fault.split_once('/').unwrap_or((fault, "*"));
         let range = step.split_once('-').and_then(|(a, b)| Some(a.parse::<usize>().ok()?..=b.parse::<usize>().ok()?));
         let number = case.step().number;
         let step = step == "*" || step == number.to_string() || range.is_some_and(|range| range.contains(&number));
-        step && (fault == "*" || fault == case.fault.to_string())
+        step && (fault == "*" || fault == case.fault.to_string()) && (then == "*" || then == case.then.to_string())
     };
     all(plan).into_iter().filter(|case| wanted.split_whitespace().any(|pattern| fits(case, pattern))).collect()
 }
@@ -250,6 +265,7 @@ impl fmt::Display for Then {
         f.pad(match self {
             Then::Itself => "itself",
             Then::RecoverHere => "recover-here",
+            Then::GoesOn => "goes-on",
             Then::RecoverElsewhere => "recover-elsewhere",
         })
     }

@@ -38,7 +38,7 @@ impl Replan<'_> {
         let (plan, settings) = (self.plan, &self.begun.settings);
         let (jail, target) = (&plan.jail, &plan.target);
         let events = |event: Event| self.renderer.event(&event);
-        events(Event::Note { text: "the hosts are asked again, since other things have changed meanwhile".into() });
+        events(Event::Note { text: "the hosts are asked again, since other things may have changed meanwhile".into() });
         let asked = gather::evidence(self.hosts, &self.fleet.fleet, jail, target, settings.transfer, &events).await;
         let (now, _, gathered) = asked.map_err(|error| format!("the hosts cannot be asked again: {error}"))?;
         let now = refresh::refreshed(self.begun, now, jail, &plan.run);

@@ -105,6 +105,8 @@ impl From<RemoteError> for GivenUp {
 struct Tally {
     /// Bytes sent in all.
     sent: u64,
+    /// Bytes that the target had when this run went on behind an interruption.
+    before: u64,
     /// Bytes that the target had kept at the last break.
     kept: u64,
     /// Of those sent: told as sent again already.
@@ -170,7 +172,10 @@ impl Run<'_> {
                 Found::Everything => return Ok(self.arrived(number, 0, started)),
                 Found::Nothing => next = begins(resume, tally.arrived.as_ref()),
                 Found::Ours { resume, kept, left } => {
-                    self.tell(number, &mut tally, kept, Some(left));
+                    (tally.kept, tally.before) = (kept, kept);
+                    // What the interrupted run had sent nobody has counted.
+                    let arrived = tally.arrived.clone();
+                    (self.events)(Event::TransferResumed { number, kept, left: Some(left), again: None, arrived });
                     next = Next::Rest { resume, kept, left };
                 }
                 Found::Foreign(what) => {
@@ -365,7 +370,8 @@ impl Run<'_> {
     /// Tells with what it goes on.
     fn tell(&self, number: usize, tally: &mut Tally, kept: u64, left: Option<u64>) {
         tally.kept = kept;
-        let again = tally.sent.saturating_sub(kept).saturating_sub(tally.again);
+        let sent = tally.before.saturating_add(tally.sent);
+        let again = sent.saturating_sub(kept).saturating_sub(tally.again);
         tally.again = tally.again.saturating_add(again);
         // Nobody has counted what the snapshots before it came to.
         let again = tally.arrived.is_none().then_some(again);

@@ -11,7 +11,6 @@ use crate::cli::recover;
 use crate::cli::replan::Replan;
 use crate::plan::Plan;
 use crate::plan::refresh::Begun;
-use crate::saga::Journal;
 use crate::saga::direction;
 use crate::ui::renderer::Renderer;
 
@@ -26,20 +25,9 @@ pub(super) async fn go_on(global: &Global, wanted: Option<&str>, dry_run: bool) 
         }
         Err(exit) => return exit,
     };
-    let (journal, record) = match Journal::open(&found.path) {
+    let (journal, record, plan) = match recover::opened(&found) {
         Ok(opened) => opened,
-        Err(error) => {
-            output::complain(&format!("{}: {error}", found.path.display()));
-            return Exit::Refused;
-        }
-    };
-    let unreadable = |what: &str, error: &serde_json::Error| {
-        output::complain(&format!("the {what} in {} cannot be read: {error}", found.path.display()));
-        Exit::Internal
-    };
-    let plan: Plan = match serde_json::from_value(record.header.plan.clone()) {
-        Ok(plan) => plan,
-        Err(error) => return unreadable("plan", &error),
+        Err(exit) => return exit,
     };
     let outcome = record.finished.as_ref().map(|f| f.outcome.as_str());
     let left = match direction::onward(&plan, &record.steps, outcome) {
@@ -48,7 +36,10 @@ pub(super) async fn go_on(global: &Global, wanted: Option<&str>, dry_run: bool) 
     };
     let begun: Begun = match record.header.begun.clone().map(serde_json::from_value) {
         Some(Ok(begun)) => begun,
-        Some(Err(error)) => return unreadable("facts", &error),
+        Some(Err(error)) => {
+            output::complain(&format!("the facts in {} cannot be read: {error}", found.path.display()));
+            return Exit::Internal;
+        }
         None => return refused(&plan, "an earlier version of jailferry began it"),
     };
     output::error(&format!(

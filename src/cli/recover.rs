@@ -39,19 +39,9 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
         Ok(None) => return from_the_hub(global, wanted, dry_run).await,
         Err(exit) => return exit,
     };
-    let (journal, record) = match Journal::open(&found.path) {
+    let (journal, record, plan) = match opened(&found) {
         Ok(opened) => opened,
-        Err(error) => {
-            output::complain(&format!("{}: {error}", found.path.display()));
-            return Exit::Refused;
-        }
-    };
-    let plan: Plan = match serde_json::from_value(record.header.plan.clone()) {
-        Ok(plan) => plan,
-        Err(error) => {
-            output::complain(&format!("the plan in {} cannot be read: {error}", found.path.display()));
-            return Exit::Internal;
-        }
+        Err(exit) => return exit,
     };
     let outcome = record.finished.as_ref().map(|f| f.outcome.as_str());
     let way = direction(&plan, &record.steps, outcome);
@@ -104,6 +94,24 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
     }
     let renderer = Renderer::choose(global.json, output::colour(std::io::IsTerminal::is_terminal(&std::io::stdout())));
     in_turn(&plan, &hosts, &renderer, journal, &way).await
+}
+
+/// A run's journal, what it says, and its plan.
+///
+/// # Errors
+/// The exit code to end with.
+pub(super) fn opened(found: &FoundRun) -> Result<(Journal, RunRecord, Plan), Exit> {
+    let (journal, record) = Journal::open(&found.path).map_err(|error| {
+        output::complain(&format!("{}: {error}", found.path.display()));
+        Exit::Refused
+    })?;
+    match serde_json::from_value(record.header.plan.clone()) {
+        Ok(plan) => Ok((journal, record, plan)),
+        Err(error) => {
+            output::complain(&format!("the plan in {} cannot be read: {error}", found.path.display()));
+            Err(Exit::Internal)
+        }
+    }
 }
 
 /// Who has the jail's lock, unless it is this very run.

@@ -163,27 +163,21 @@ impl Work {
     /// What is asked beside its streams, and decides nothing.
     #[must_use]
     pub fn sizes(&self) -> Vec<&Command> {
-        match self {
-            Work::Pipe { size, .. } | Work::Direct { size, .. } => size.iter().collect(),
-            Work::Sequence(parts) => parts.iter().flat_map(Work::sizes).collect(),
-            Work::Nothing
-            | Work::Run(_)
-            | Work::AdmitKey { .. }
-            | Work::StorePlan { .. }
-            | Work::Fresh(_)
-            | Work::Explained { .. }
-            | Work::Compare { .. }
-            | Work::Long(_)
-            | Work::Contents(_) => Vec::new(),
-        }
+        self.streams().into_iter().filter_map(|(size, _)| size).collect()
     }
 
     /// How its streams go on when they break.
     #[must_use]
     pub fn resumes(&self) -> Vec<&Resume> {
+        self.streams().into_iter().filter_map(|(_, resume)| resume).collect()
+    }
+
+    fn streams(&self) -> Vec<(Option<&Command>, Option<&Resume>)> {
         match self {
-            Work::Pipe { resume, .. } | Work::Direct { resume, .. } => resume.iter().map(AsRef::as_ref).collect(),
-            Work::Sequence(parts) => parts.iter().flat_map(Work::resumes).collect(),
+            Work::Pipe { size, resume, .. } | Work::Direct { size, resume, .. } => {
+                vec![(size.as_ref(), resume.as_deref())]
+            }
+            Work::Sequence(parts) => parts.iter().flat_map(Work::streams).collect(),
             Work::Nothing
             | Work::Run(_)
             | Work::AdmitKey { .. }

@@ -1,13 +1,8 @@
 //! Several snapshots in one stream: broken in the middle, gone on with, rolled back, sent again.
 
-use std::io::Write;
-use std::process::Stdio;
-
 use jailferry::effect::Base;
 use jailferry::effect::Effect;
 use jailferry::effect::Transfer;
-use jailferry::effect::Work;
-use jailferry::effect::command::Become;
 use jailferry::effect::resume::Kept;
 use jailferry::effect::resume::Meaning;
 use jailferry::effect::resume::Resume;
@@ -23,6 +18,7 @@ use crate::reports::encrypted;
 use crate::reports::home;
 use crate::reports::meaning;
 use crate::reports::mover;
+use crate::reports::orphan;
 use crate::reports::plain;
 use crate::reports::same_files;
 use crate::reports::there;
@@ -89,15 +85,7 @@ fn an_orphan_receive_of_several_snapshots_is_ended_before_they_go_on() {
     mover.snapshot("0");
     let (first, others) = streams(&mover);
     bench.does(&Effect::Transfer(first));
-    let Work::Pipe { from, to, .. } = Effect::Transfer(others.clone()).work() else { panic!("no stream") };
-    let stream = bench.path("stream");
-    bench.sh(&format!("{} >{stream}", from.text()));
-    let mut orphan = std::process::Command::new("/bin/sh");
-    orphan.args(["-c", &to.remote_line(Become::None)]).env("PATH", format!("{}:/usr/sbin:/usr/bin", bench.path("bin")));
-    let mut orphan = orphan.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().expect("sh runs");
-    let bytes = std::fs::read(&stream).expect("a stream");
-    let mut input = orphan.stdin.take().expect("a pipe");
-    input.write_all(&bytes[..bytes.len() / 2]).expect("it reads");
+    let (mut orphan, _input) = orphan(&bench, &others);
     goes_on_in_the_third(&bench, &mover.resume(others.clone()));
     assert!(!orphan.wait().expect("it has ended").success());
     // Once more, as after a lost answer: read and forgotten.

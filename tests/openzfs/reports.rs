@@ -2,6 +2,8 @@
 //! own effects.
 
 use std::io::Write;
+use std::process::Child;
+use std::process::ChildStdin;
 use std::process::Stdio;
 
 use jailferry::effect::Base;
@@ -349,12 +351,8 @@ fn a_clone_stays_one_where_the_target_has_its_origin() {
     assert_eq!(property(&bench, &home(&bench), "origin"), format!("{}/jails/base@1", bench.source));
 }
 
-#[test]
-fn an_orphan_receive_is_ended_before_the_transfer_goes_on() {
-    let bench = Bench::make();
-    plain(&bench, "");
-    let mover = mover(&bench, "01");
-    let transfer = first(&mover);
+/// A receive that has half of its stream. It waits for more, and nobody is there to send it.
+pub fn orphan(bench: &Bench, transfer: &Transfer) -> (Child, ChildStdin) {
     let Work::Pipe { from, to, .. } = Effect::Transfer(transfer.clone()).work() else { panic!("no stream") };
     let stream = bench.path("stream");
     bench.sh(&format!("{} >{stream}", from.text()));
@@ -364,7 +362,16 @@ fn an_orphan_receive_is_ended_before_the_transfer_goes_on() {
     let bytes = std::fs::read(&stream).expect("a stream");
     let mut input = orphan.stdin.take().expect("a pipe");
     input.write_all(&bytes[..bytes.len() / 2]).expect("it reads");
-    // It waits for more, and nobody is there to send it.
+    (orphan, input)
+}
+
+#[test]
+fn an_orphan_receive_is_ended_before_the_transfer_goes_on() {
+    let bench = Bench::make();
+    plain(&bench, "");
+    let mover = mover(&bench, "01");
+    let transfer = first(&mover);
+    let (mut orphan, _input) = orphan(&bench, &transfer);
     goes_on(&bench, &mover.resume(transfer));
     assert!(!orphan.wait().expect("it has ended").success());
     same_files(&bench);

@@ -132,6 +132,12 @@ impl CopyError {
     fn early(cause: Cause) -> CopyError {
         CopyError { cause, besides: None, bytes: 0 }
     }
+
+    /// The target cannot be asked what it has of a stream: nothing went through now.
+    #[must_use]
+    pub fn of_target(error: RemoteError) -> CopyError {
+        CopyError::early(Cause::Target(error))
+    }
 }
 
 /// How the flow of bytes ended.

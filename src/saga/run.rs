@@ -1,6 +1,7 @@
 //! Executes a plan: forward step by step, and back when something fails before the point of no return.
 
 mod back;
+mod broken;
 mod chain;
 mod contents;
 mod forward;

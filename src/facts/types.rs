@@ -352,3 +352,13 @@ pub struct ZfsVersion {
     /// `zfs-kmod-…` line.
     pub kernel: String,
 }
+
+impl ZfsVersion {
+    /// The release of the kernel's part: `zfs-kmod-2.1.9-FreeBSD_g92e0d9d18` → (2, 1, 9).
+    #[must_use]
+    pub fn kernel_release(&self) -> Option<(u32, u32, u32)> {
+        let text = self.kernel.trim().strip_prefix("zfs-kmod-")?;
+        let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
+    }
+}

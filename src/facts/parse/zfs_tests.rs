@@ -76,5 +76,9 @@ fn both_versions_or_none() {
     let version = version(&stdout("zfs-version")).unwrap();
     assert_eq!(version.userland, "zfs-2.1.9-FreeBSD_g92e0d9d18");
     assert_eq!(version.kernel, "zfs-kmod-2.1.9-FreeBSD_g92e0d9d18");
+    assert_eq!(version.kernel_release(), Some((2, 1, 9)));
+    let other = |kernel: &str| ZfsVersion { kernel: kernel.to_owned(), ..version.clone() }.kernel_release();
+    assert_eq!(other("zfs-kmod-2.4.0-rc4-FreeBSD_g099f69ff5"), Some((2, 4, 0)));
+    assert_eq!((other("zfs-2.1.9"), other("zfs-kmod-2.x.1"), other("")), (None, None, None));
     assert_eq!(super::version("zfs-2.1.9-FreeBSD_g92e0d9d18\n"), None);
 }

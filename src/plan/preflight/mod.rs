@@ -92,6 +92,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     storage::storage(subject, findings);
     delegated::datasets(subject, findings);
     keys::examine(subject, findings);
+    software::encryption(subject, findings);
     notices::examine(subject.situation, subject.source, subject.target, findings);
     jail::surroundings(subject, findings);
     jail::boot(subject, findings);

@@ -42,6 +42,29 @@ pub(super) fn versions(s: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
+/// The first releases of OpenZFS in which an encrypted dataset can be mounted right behind a raw receive without any risk:
+/// before them, mounting it may read a block of dnodes that is being written (openzfs/zfs#11679, mended by #16104). A run
+/// of tests/openzfs on 2.1.11 met it.
+const MOUNTS_SAFELY: (u32, u32, u32) = (2, 2, 5);
+
+/// What OpenZFS itself may do to a target that receives encrypted datasets.
+pub(super) fn encryption(s: &Subject<'_>, findings: &mut Findings) {
+    let target = &s.situation.target.node;
+    let encrypted = s.jail.datasets.iter().filter_map(|d| s.source.dataset(&d.name)).any(|d| d.encrypted);
+    let Some(zfs) = s.target.zfs.as_ref().filter(|_| encrypted) else { return };
+    if zfs.kernel_release().is_some_and(|release| release < MOUNTS_SAFELY) {
+        findings.warning(
+            "encryption-panic",
+            target,
+            format!(
+                "{} of {target} may, rarely, panic when an encrypted dataset is mounted that has just been received: then the jail is down until `jailferry recover`",
+                zfs.kernel.trim()
+            ),
+            "OpenZFS 2.2.5 has mended that (FreeBSD 14.2 and later)",
+        );
+    }
+}
+
 /// Modules on disk that belong to another kernel than the one that runs. Patches do not change what a kernel offers to
 /// modules (`__FreeBSD_version` stays), releases do (sys/module.h, MODULE_KERNEL_MAXVER).
 fn pending(s: &Subject<'_>, findings: &mut Findings) {
@@ -123,6 +146,46 @@ pub(super) fn tools(s: &Subject<'_>, findings: &mut Findings) {
                 Fix::new("load it at boot, before the securelevel is raised: then reboot")
                     .run(format!("sysrc kld_list+={module}")),
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::effect::simulate::World;
+    use crate::facts::ZfsVersion;
+    use crate::plan::assemble;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
+
+    /// Is a move from spare to big told that big may panic, with that OpenZFS there?
+    fn warned(world: &World, encrypted: bool, kernel: &str) -> bool {
+        let (mut evidence, situation, findings) = world.evidence(&Shape::testbed().fleet(), &jail("web"), &node("big"));
+        let source = evidence.hosts.get_mut(&node("spare")).unwrap();
+        source.datasets.iter_mut().for_each(|dataset| dataset.encrypted = encrypted);
+        let zfs = ZfsVersion { userland: String::new(), kernel: kernel.to_owned() };
+        evidence.hosts.get_mut(&node("big")).unwrap().zfs = Some(zfs);
+        let settings = Options::default().settle();
+        let made = assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), "", findings);
+        let findings = made.map_or_else(|findings| findings, |plan| plan.findings);
+        findings.iter().any(|f| f.code == "encryption-panic")
+    }
+
+    #[test]
+    fn a_target_that_may_panic_with_encrypted_datasets_is_named() {
+        let world = Shape::testbed().world();
+        for (kernel, risky) in [
+            ("zfs-kmod-2.1.9-FreeBSD_g92e0d9d18", true),
+            ("zfs-kmod-2.2.4-FreeBSD_g256659204", true),
+            ("zfs-kmod-2.2.6-FreeBSD_g33174af15", false),
+            ("zfs-kmod-2.4.0-rc4-FreeBSD_g099f69ff5", false),
+            ("something else", false),
+        ] {
+            assert_eq!(warned(&world, true, kernel), risky, "{kernel}");
+            assert!(!warned(&world, false, kernel), "{kernel}");
         }
     }
 }

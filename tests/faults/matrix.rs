@@ -217,7 +217,7 @@ pub fn all(plan: &Plan) -> Vec<Case> {
     std::iter::once(twice(plan)).chain(plan.steps.iter().flat_map(single)).collect()
 }
 
-/// Each fault at two phases, each phase under more than one fault.
+/// Each fault at two phases, each phase under more than one fault; and a run that goes on with its copy.
 pub fn choice(plan: &Plan) -> Vec<Case> {
     let mut cases = vec![twice(plan)];
     let single = FAULTS.into_iter().filter(|f| *f != Fault::Twice);
@@ -228,6 +228,9 @@ pub fn choice(plan: &Plan) -> Vec<Case> {
         // Another step each time, so that together they are not all first ones.
         cases.extend(fit.get(turn * 5 % fit.len().max(1)).cloned());
     }
+    let killed_in_a_stream =
+        |case: &Case| case.then == Then::GoesOn && case.step().commands.iter().any(Command::is_stream);
+    cases.extend(all(plan).into_iter().find(killed_in_a_stream));
     let struck = |phase: &str| cases.iter().any(|c| c.fault != Fault::Twice && c.step().phase == phase);
     assert!(PHASES.iter().all(|phase| struck(phase)), "a phase is left out");
     cases

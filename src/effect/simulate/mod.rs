@@ -383,6 +383,8 @@ impl World {
 #[cfg(test)]
 mod fleets;
 #[cfg(test)]
+mod interrupted_tests;
+#[cfg(test)]
 mod older_copy_tests;
 #[cfg(test)]
 mod reboot_tests;

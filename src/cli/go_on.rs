@@ -40,7 +40,12 @@ pub(super) async fn go_on(global: &Global, wanted: Option<&str>, dry_run: bool) 
             output::complain(&format!("the facts in {} cannot be read: {error}", found.path.display()));
             return Exit::Internal;
         }
-        None => return refused(&plan, "an earlier version of jailferry began it"),
+        None => {
+            return refused(
+                &plan,
+                "its journal here does not say what it began with (another machine or an earlier version of jailferry began it)",
+            );
+        }
     };
     output::error(&format!(
         "Run {}: jail {} from {} to {} was interrupted while it copied; {} of its {} steps are left.",

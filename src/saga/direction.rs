@@ -62,7 +62,7 @@ pub fn onward(plan: &Plan, states: &BTreeMap<usize, StepState>, outcome: Option<
     }
     let lock = plan.steps.iter().position(|step| matches!(step.effect, Effect::Lock { .. }));
     if lock.is_none_or(|index| state(index) != StepState::Done) {
-        return Err("it had not begun".to_owned());
+        return Err("nothing here says that it had the jail's lock".to_owned());
     }
     Ok(all().filter(|i| !matches!(state(*i), StepState::Done | StepState::Skipped)).collect())
 }
@@ -127,7 +127,7 @@ mod tests {
         for back in [StepState::Undoing, StepState::Undone, StepState::Stuck] {
             assert!(why(&after(3, back), Some("needs-human")).contains("on its way back"));
         }
-        assert!(why(&after(0, StepState::Intended), None).contains("not begun"));
+        assert!(why(&after(0, StepState::Intended), None).contains("the jail's lock"));
         assert!(why(&after(3, StepState::Intended), Some("rolled-back")).contains("ended: rolled-back"));
     }
 }

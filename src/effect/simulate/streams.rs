@@ -63,6 +63,7 @@ impl World {
     }
 
     pub(super) fn transfer(&mut self, transfer: &Transfer) -> Done {
+        self.carries_just_that(transfer)?;
         let mut base = transfer.base.clone();
         for label in transfer.through.iter().chain([&transfer.label]) {
             if transfer.through.contains(label) && self.is_there(transfer, label)? {
@@ -74,6 +75,21 @@ impl World {
             base = Base::Snapshot(label.clone());
         }
         Ok(())
+    }
+
+    /// A stream of several carries all that lies between its ends (zfs-send(8), -I): that must be what the plan says.
+    fn carries_just_that(&self, transfer: &Transfer) -> Done {
+        let (Base::Snapshot(base), false) = (&transfer.base, transfer.through.is_empty()) else { return Ok(()) };
+        let source = self.host(&transfer.from)?.dataset(&transfer.dataset)?;
+        let (Some(begin), Some(end)) = (source.at(base), source.at(&transfer.label)) else { return Ok(()) };
+        let mut between: Vec<&Snapshot> = source.snapshots.iter().collect();
+        between.retain(|s| s.createtxg > begin.createtxg && s.createtxg < end.createtxg);
+        between.sort_by_key(|s| s.createtxg);
+        if between.iter().map(|s| &s.label).eq(&transfer.through) {
+            return Ok(());
+        }
+        let labels: Vec<&str> = between.iter().map(|s| s.label.as_str()).collect();
+        refused(format!("{}@{} would bring {}", transfer.dataset, transfer.label, labels.join(", ")))
     }
 
     /// Of several snapshots in one stream, one that has arrived is read and forgotten.

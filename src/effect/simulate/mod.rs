@@ -385,6 +385,8 @@ mod fleets;
 #[cfg(test)]
 mod interrupted_tests;
 #[cfg(test)]
+mod meantime_tests;
+#[cfg(test)]
 mod older_copy_tests;
 #[cfg(test)]
 mod reboot_tests;

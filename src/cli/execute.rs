@@ -184,6 +184,13 @@ fn told(plan: &Plan, outcome: &Outcome, recovered: bool) -> (&'static str, Exit,
         Outcome::Refused { reason } => {
             ("refused", Exit::Refused, format!("{reason}\nNothing was changed: jail {jail} runs on {source}."), None)
         }
+        Outcome::Kept { reason } => {
+            let text = format!(
+                "{reason}\nJail {jail} runs on {source} as before, and what has been copied to {target} is kept. `jailferry recover --continue {run}` goes on with it, on this machine; `jailferry recover {run}` takes it away.",
+                run = plan.run
+            );
+            ("needs-human", Exit::NeedsHuman, text, None)
+        }
         Outcome::NeedsHuman { reason, remaining } => {
             let mut text = format!("{reason}\n");
             if !remaining.is_empty() {

@@ -92,7 +92,7 @@ pub async fn facts_of_each(
         events(Event::AskingHost { host: name.clone() });
         let started = Instant::now();
         let command = Command::script(&name, ROUND, questions::host_questions());
-        let facts = match hosts.run(&command).await {
+        let facts = match hosts.run_repeatable(&command).await {
             Ok(output) => parse::parse_host(&output.stdout)
                 .map_err(|errors| errors.iter().map(|e| format!("{name}: {e}")).collect::<Vec<_>>()),
             Err(error) => Err(vec![error.to_string()]),
@@ -228,7 +228,7 @@ pub async fn about_jail(hosts: &Hosts, fleet: &Fleet, situation: &Situation) -> 
     };
     let source = &situation.source.node;
     let command = Command::script(source, ROUND, questions::jail_questions(&asked));
-    let output = hosts.run(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;
+    let output = hosts.run_repeatable(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;
     parse::parse_jail(&situation.jail, &asked, &output.stdout).map_err(|e| told(source, &e))
 }
 
@@ -280,7 +280,7 @@ pub async fn about_target(
         origins: jail.origins.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
     };
     let command = Command::script(target, ROUND, questions::target_questions(&there));
-    let output = hosts.run(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;
+    let output = hosts.run_repeatable(&command).await.map_err(|e| GatherError(vec![e.to_string()]))?;
     parse::parse_target(&there, &output.stdout).map_err(|e| told(target, &e))
 }
 

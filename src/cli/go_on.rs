@@ -12,6 +12,7 @@ use crate::cli::replan::Replan;
 use crate::plan::Plan;
 use crate::plan::refresh::Begun;
 use crate::saga::direction;
+use crate::saga::turn::NoTurn;
 use crate::ui::renderer::Renderer;
 
 pub(super) async fn go_on(global: &Global, wanted: Option<&str>, dry_run: bool) -> Exit {
@@ -73,7 +74,7 @@ pub(super) async fn go_on(global: &Global, wanted: Option<&str>, dry_run: bool) 
     let renderer = Renderer::choose(global.json, output::colour(std::io::IsTerminal::is_terminal(&std::io::stdout())));
     let replan = Replan { fleet: &fleet, hosts: &hosts, renderer: &renderer, hooks: None, plan: &plan, begun: &begun };
     // Before anything else is copied for nothing; and once more when it is this run's turn.
-    if let Err(why) = replan.again().await {
+    if let Err(NoTurn::Away(why) | NoTurn::Never(why)) = replan.again().await {
         renderer.finish();
         return refused(&plan, &why);
     }

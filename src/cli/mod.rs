@@ -299,7 +299,8 @@ Examples:
     Recover {
         /// The run's id [default: the only one that was interrupted]
         run: Option<String>,
-        /// Go on with a run that was interrupted while it copied, with what has arrived, instead of taking it back
+        /// Go on with a run that was interrupted while it copied or waited for its cut-over, with what has arrived, instead of
+        /// taking it back
         #[arg(long = "continue")]
         go_on: bool,
         /// Only say what would be done; asks no host

@@ -20,6 +20,7 @@ use crate::remote::Hosts;
 use crate::remote::Kind;
 use crate::remote::RemoteError;
 use crate::saga::direction::Direction;
+use crate::saga::turn::NoTurn;
 use crate::saga::turn::Turn;
 use crate::ui::event::Event;
 use crate::ui::sanitize;
@@ -68,7 +69,7 @@ pub(super) fn is_needed(plan: &Plan, way: &Direction) -> bool {
 ///
 /// # Errors
 /// The hub cannot be asked, or says no.
-pub(super) async fn take(plan: &Plan, hosts: &Hosts, tell: &(dyn Fn(String) + Sync)) -> Result<bool, String> {
+pub(super) async fn take(plan: &Plan, hosts: &Hosts, tell: &(dyn Fn(String) + Sync)) -> Result<bool, NoTurn> {
     let Some(step) = step(plan) else { return Ok(false) };
     let question = hub_turn::ask(&plan.hub);
     let mut silence = Silence::default();
@@ -77,7 +78,7 @@ pub(super) async fn take(plan: &Plan, hosts: &Hosts, tell: &(dyn Fn(String) + Sy
         match carried_out(step, hosts).await {
             Ok(said) => return Ok(waited || hub_turn::has_changed(&said)),
             Err(error) if matches!(error.kind, Kind::Exit(HELD)) => {}
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(no_turn(&error)),
         }
         // Nobody: it has just become free.
         let Some(holder) = holder(hosts, &question).await? else { continue };
@@ -93,10 +94,10 @@ pub(super) async fn take(plan: &Plan, hosts: &Hosts, tell: &(dyn Fn(String) + Sy
         waited = true;
         if silence.hears(&holder) {
             if holder.stage == Some(Stage::Accepted) {
-                return Err(format!(
+                return Err(NoTurn::Never(format!(
                     "run {} of {} has moved its jail and was interrupted before it had made that last on {}: nothing else is switched there until `jailferry recover {}` has finished it",
                     holder.run, holder.owner, plan.hub, holder.run
-                ));
+                )));
             }
             tell(format!(
                 "{} has not been heard for {LONGEST_BEAT} s, so it is no longer run {}'s turn on {}; what that run left is for `jailferry recover {}`",
@@ -122,16 +123,20 @@ pub(super) async fn leave(plan: &Plan, hosts: &Hosts) -> Result<(), RemoteError>
 async fn carried_out(step: &Step, hosts: &Hosts) -> Result<String, RemoteError> {
     let mut said = String::new();
     for command in step.commands() {
-        said = hosts.run(&command).await?.text();
+        said = hosts.run_repeatable(&command).await?.text();
     }
     Ok(said)
 }
 
-async fn holder(hosts: &Hosts, question: &Command) -> Result<Option<Holder>, String> {
-    let said = hosts.run(question).await.map_err(|error| error.to_string())?;
+async fn holder(hosts: &Hosts, question: &Command) -> Result<Option<Holder>, NoTurn> {
+    let said = hosts.run_repeatable(question).await.map_err(|error| no_turn(&error))?;
     let text = said.text();
-    Holder::parse(&text)
-        .ok_or_else(|| format!("{} says of who changes its network: {}", question.host, sanitize::line(text.trim())))
+    let unread = || format!("{} says of who changes its network: {}", question.host, sanitize::line(text.trim()));
+    Holder::parse(&text).ok_or_else(|| NoTurn::Never(unread()))
+}
+
+fn no_turn(error: &RemoteError) -> NoTurn {
+    if error.is_away() { NoTurn::Away(error.to_string()) } else { NoTurn::Never(error.to_string()) }
 }
 
 /// The turn of a run that no other run of this machine waits for.
@@ -153,7 +158,7 @@ impl<'a> Alone<'a> {
         Alone { always: true, ..Alone::new(replan) }
     }
 
-    async fn wait(&self) -> Result<(), String> {
+    async fn wait(&self) -> Result<(), NoTurn> {
         let Replan { plan, begun, hosts, renderer, .. } = self.replan;
         let tell = |text: String| renderer.event(&Event::Note { text });
         let changed = take(plan, hosts, &tell).await?;
@@ -166,7 +171,7 @@ impl<'a> Alone<'a> {
 }
 
 impl Turn for Alone<'_> {
-    fn come(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn come(&self) -> BoxFuture<'_, Result<(), NoTurn>> {
         Box::pin(self.wait())
     }
 

@@ -29,6 +29,7 @@ use crate::saga::direction::onward;
 use crate::saga::journal;
 use crate::saga::journal::FoundRun;
 use crate::saga::record::FinishedRecord;
+use crate::saga::turn::NoTurn;
 use crate::ui::event::Event;
 use crate::ui::renderer::Renderer;
 use crate::ui::sanitize;
@@ -135,7 +136,7 @@ async fn in_turn(plan: &Plan, hosts: &Hosts, renderer: &Renderer, journal: Journ
         return execute::carry_out(plan, hosts, renderer, journal, way).await;
     }
     let tell = |text: String| renderer.event(&Event::Note { text });
-    if let Err(error) = network_turn::take(plan, hosts, &tell).await {
+    if let Err(NoTurn::Away(error) | NoTurn::Never(error)) = network_turn::take(plan, hosts, &tell).await {
         renderer.finish();
         output::complain(&format!("{error}\nnothing was changed now"));
         return Exit::NeedsHuman;

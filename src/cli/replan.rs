@@ -1,7 +1,10 @@
 //! A run that had to wait is planned anew from behind its copy, with what the hosts say now.
 
+use futures_util::future::join_all;
+
 use crate::cli::gather;
 use crate::cli::input::FleetFile;
+use crate::effect::command::Command;
 use crate::plan::Plan;
 use crate::plan::Severity;
 use crate::plan::assemble;
@@ -12,8 +15,12 @@ use crate::plan::refresh::Begun;
 use crate::plan::situation;
 use crate::playbook::batch::Hook;
 use crate::remote::Hosts;
+use crate::saga::turn::NoTurn;
 use crate::ui::event::Event;
 use crate::ui::renderer::Renderer;
+
+/// Seconds that a host gets to show that it answers.
+const SHORT: u32 = 60;
 
 /// What it needs for that.
 #[derive(Clone, Copy)]
@@ -33,18 +40,24 @@ impl Replan<'_> {
     /// The same run, planned with what the hosts say now.
     ///
     /// # Errors
-    /// Why it must not go on.
-    pub(super) async fn again(&self) -> Result<Plan, String> {
+    /// Why it must not go on, or cannot now.
+    pub(super) async fn again(&self) -> Result<Plan, NoTurn> {
         let (plan, settings) = (self.plan, &self.begun.settings);
         let (jail, target) = (&plan.jail, &plan.target);
         let events = |event: Event| self.renderer.event(&event);
         events(Event::Note { text: "the hosts are asked again, since other things may have changed meanwhile".into() });
         let asked = gather::evidence(self.hosts, &self.fleet.fleet, jail, target, settings.transfer, &events).await;
-        let (now, _, gathered) = asked.map_err(|error| format!("the hosts cannot be asked again: {error}"))?;
+        let (now, _, gathered) = match asked {
+            Ok(asked) => asked,
+            Err(error) => {
+                let why = format!("the hosts cannot be asked again: {error}");
+                return Err(if self.somebody_is_away().await { NoTurn::Away(why) } else { NoTurn::Never(why) });
+            }
+        };
         let now = refresh::refreshed(self.begun, now, jail, &plan.run);
         let mut findings = Findings::default();
         let Some(situation) = situation::resolve(&now, jail, target, &mut findings) else {
-            return Err(reasons(&findings.into_sorted()));
+            return Err(reasons(&findings.into_sorted()).into());
         };
         for finding in gathered.into_sorted().into_iter().filter(|f| !refresh::is_itself(f, &plan.run)) {
             findings.take(finding);
@@ -52,7 +65,7 @@ impl Replan<'_> {
         let mut fresh = assemble::plan_as(&now, &situation, settings, &plan.owner, &plan.run, findings)
             .map_err(|findings| reasons(&findings))?;
         if fresh.refused() {
-            return Err(reasons(&fresh.findings));
+            return Err(reasons(&fresh.findings).into());
         }
         let done = refresh::seed(plan);
         refresh::goes_on(plan, &fresh, done)
@@ -67,6 +80,15 @@ impl Replan<'_> {
         };
         fresh.summary.clone_from(&plan.summary);
         Ok(fresh)
+    }
+
+    /// Is there a host that cannot be reached?
+    async fn somebody_is_away(&self) -> bool {
+        let asked = self.hosts.names().map(|name| async move {
+            let nothing = Command::argv(name, SHORT, ["true"]);
+            self.hosts.run_repeatable(&nothing).await.is_err_and(|error| error.is_away())
+        });
+        join_all(asked).await.contains(&true)
     }
 }
 

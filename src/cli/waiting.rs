@@ -24,6 +24,7 @@ use crate::plan::Plan;
 use crate::playbook::window;
 use crate::playbook::window::Window;
 use crate::saga::interrupt::Interrupts;
+use crate::saga::turn::NoTurn;
 use crate::saga::turn::Turn;
 use crate::ui::event::Event;
 
@@ -155,7 +156,7 @@ pub(super) struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    async fn wait(&self) -> Result<(), String> {
+    async fn wait(&self) -> Result<(), NoTurn> {
         let Replan { renderer, hosts, plan, .. } = self.replan;
         let tell = |text: String| renderer.event(&Event::Note { text });
         drop(self.room.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -169,7 +170,7 @@ impl Waiting<'_> {
             }
         };
         if let Some(why) = self.gate.closed() {
-            return Err(why);
+            return Err(why.into());
         }
         // This machine's moves wait for each other here, those of other machines at the hub.
         let changed = network_turn::take(plan, hosts, &tell).await?;
@@ -184,7 +185,7 @@ impl Waiting<'_> {
 }
 
 impl Turn for Waiting<'_> {
-    fn come(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn come(&self) -> BoxFuture<'_, Result<(), NoTurn>> {
         Box::pin(self.wait())
     }
 

@@ -103,6 +103,12 @@ impl RemoteError {
         }
     }
 
+    /// Is the host not to be reached now, or was it not a moment ago?
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self.kind, Kind::ConnectionLost | Kind::NoFreshConnection(_))
+    }
+
     /// May the command have done its work, or still do it? Then the state must be read before anything else is done.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {

@@ -31,6 +31,7 @@ pub use log::CommandEntry;
 pub use log::CommandLog;
 pub use master::ConnectError;
 pub use ready::MOST as READY_SHELLS;
+pub use run::FRESH_TRIES;
 pub use run::Output;
 
 #[cfg(test)]

@@ -34,6 +34,9 @@ const STDERR_KEPT: usize = 256 << 10;
 /// Bytes of each output that go to the log.
 pub(crate) const LOGGED: usize = 4 << 10;
 
+/// How often a command whose connection broke is sent once more over a fresh one.
+pub const FRESH_TRIES: u32 = 2;
+
 /// Seconds that our deadline lies behind the one on the host, so that the host's own ending is seen.
 pub(crate) const GRACE_SECONDS: u64 = 15;
 
@@ -71,6 +74,24 @@ impl Hosts {
         let become_root = self.host(&command.host)?.target.become_root;
         let kind = classify(command, become_root, output.status, &output.stderr, output.duration);
         Err(RemoteError::of(command, kind, &output.stderr))
+    }
+
+    /// Runs a command that may be repeated, and requires that it succeeds: a broken connection is made anew and the command
+    /// sent once more, [`FRESH_TRIES`] times at most.
+    ///
+    /// # Errors
+    /// [`RemoteError`] for every way in which it did not.
+    pub async fn run_repeatable(&self, command: &Command) -> Result<Output, RemoteError> {
+        let mut tries = 0;
+        loop {
+            match self.run(command).await {
+                Err(error) if matches!(error.kind, Kind::ConnectionLost) && tries < FRESH_TRIES => {
+                    tries += 1;
+                    self.reconnect(&command.host).await?;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Runs `command` where its exit status is an answer (a check, `kldstat -q`). A timeout, a refused `become` and a

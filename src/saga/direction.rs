@@ -52,12 +52,18 @@ pub fn onward(plan: &Plan, states: &BTreeMap<usize, StepState>, outcome: Option<
         return Err(format!("it was not interrupted, and ended: {outcome}"));
     }
     let all = || 0..plan.steps.len();
-    if all().any(|i| matches!(state(i), StepState::Failed | StepState::Undoing | StepState::Undone | StepState::Stuck))
-    {
-        return Err("a step of it has failed, or it was on its way back".to_owned());
+    if all().any(|i| matches!(state(i), StepState::Undoing | StepState::Undone | StepState::Stuck)) {
+        return Err("it was on its way back".to_owned());
     }
+    // A step that has failed is carried out once more: its host was away, or it fails again and the run turns round.
     let copied = refresh::seed(plan);
-    if all().skip(copied).any(|i| state(i) != StepState::NeverStarted) {
+    let begun = |i: usize| match state(i) {
+        StepState::NeverStarted => false,
+        // It waited for its turn there.
+        StepState::Intended | StepState::Failed => i > copied,
+        _ => true,
+    };
+    if all().skip(copied).any(begun) {
         return Err("it has gone beyond its first copy".to_owned());
     }
     let lock = plan.steps.iter().position(|step| matches!(step.effect, Effect::Lock { .. }));
@@ -122,8 +128,13 @@ mod tests {
         }
         assert!(onward(&plan, &after(copied, StepState::NeverStarted), Some("needs-human")).is_ok());
         let why = |states: &BTreeMap<usize, StepState>, outcome| onward(&plan, states, outcome).unwrap_err();
-        assert!(why(&after(copied, StepState::Intended), None).contains("beyond its first copy"));
-        assert!(why(&after(3, StepState::Failed), None).contains("has failed"));
+        assert!(matches!(plan.steps[copied].effect, Effect::TakeNetwork { .. }));
+        for waited in [StepState::Intended, StepState::Failed] {
+            assert!(onward(&plan, &after(copied, waited), None).is_ok());
+            assert!(onward(&plan, &after(3, waited), Some("needs-human")).is_ok());
+            assert!(why(&after(copied + 1, waited), None).contains("beyond its first copy"));
+        }
+        assert!(why(&after(copied, StepState::Done), None).contains("beyond its first copy"));
         for back in [StepState::Undoing, StepState::Undone, StepState::Stuck] {
             assert!(why(&after(3, back), Some("needs-human")).contains("on its way back"));
         }

@@ -1,5 +1,6 @@
 //! Executes a plan: forward step by step, and back when something fails before the point of no return.
 
+mod away;
 mod back;
 mod broken;
 mod chain;
@@ -8,6 +9,7 @@ mod forward;
 mod rounds;
 mod stream;
 mod terms;
+mod turning;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -41,11 +43,11 @@ use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
 use crate::saga::lanes;
 use crate::saga::record::Measured;
-use crate::saga::record::Record;
 use crate::saga::run::rounds::Rounds;
 use crate::saga::run::terms::Watch;
 use crate::saga::state::StepEvent;
 use crate::saga::state::StepState;
+use crate::saga::turn::NoTurn;
 use crate::saga::turn::Turn;
 use crate::ui::event::Event;
 
@@ -61,6 +63,12 @@ pub enum Outcome {
     },
     /// The jail runs at the source as before.
     RolledBack {
+        /// Why.
+        reason: String,
+    },
+    /// A host is away while the jail is copied, or a person has stopped that. The jail runs at the source as before, and what
+    /// has been copied is kept.
+    Kept {
         /// Why.
         reason: String,
     },
@@ -87,6 +95,8 @@ enum StepError {
     Copy(#[from] CopyError),
     #[error("{error}\nit could not go on: {why}")]
     Broken { error: CopyError, why: String },
+    #[error("{error}\nit could not go on: {why}")]
+    Away { error: CopyError, why: String },
     #[error("{0}")]
     Key(#[from] DirectError),
     #[error("{error}\n{why}")]
@@ -146,6 +156,8 @@ pub struct Run<'a> {
     turn: Option<&'a dyn Turn>,
     /// How many hooks have run.
     hooked: usize,
+    /// When it began, or went on.
+    begun: Instant,
 }
 
 impl std::fmt::Debug for Run<'_> {
@@ -179,6 +191,7 @@ impl<'a> Run<'a> {
             seen_outside: None,
             turn: None,
             hooked: 0,
+            begun: Instant::now(),
         }
     }
 
@@ -251,8 +264,10 @@ impl<'a> Run<'a> {
             if index == refresh::seed(self.plan)
                 && let Some(turn) = self.turn.take()
             {
-                if let Err(reason) = self.take_turn(index, turn).await {
-                    return self.unwind(index + 1, reason).await;
+                match self.take_turn(index, turn).await {
+                    Ok(()) => {}
+                    Err(NoTurn::Away(reason)) if !self.interrupts.asked() => return self.kept(reason),
+                    Err(NoTurn::Away(reason) | NoTurn::Never(reason)) => return self.unwind(index + 1, reason).await,
                 }
                 no_return = self.plan.point_of_no_return();
                 // Coming to the turn was this step.
@@ -300,7 +315,7 @@ impl<'a> Run<'a> {
                     return Outcome::Refused { reason: error.to_string() };
                 }
                 Err((at, error)) => {
-                    if let Some(outcome) = self.taken_over() {
+                    if let Some(outcome) = self.taken_over().or_else(|| self.kept_for_later(at, &error)) {
                         return outcome;
                     }
                     let (title, advice) =
@@ -321,46 +336,6 @@ impl<'a> Run<'a> {
             let _ = self.hooks_until((Phase::Persist, Edge::After)).await;
         }
         outcome
-    }
-
-    /// Waits until this run may cut over, and goes on with the plan that holds then.
-    async fn take_turn(&mut self, index: usize, turn: &'a dyn Turn) -> Result<(), String> {
-        let written = |e: JournalError| format!("the journal cannot be written: {e}");
-        let (number, begun) = (index + 1, Instant::now());
-        let step = self.plan.steps.get(index).filter(|step| matches!(step.effect, Effect::TakeNetwork { .. }));
-        if let Some(step) = step {
-            // Coming to the turn takes it, and whatever stops us then must give it back.
-            let (host, title) = (step.host().clone(), step.title.clone());
-            (self.events)(Event::StepStarted { number, host, title, undo: false });
-            self.journal.step(number, StepEvent::Intended, None).map_err(written)?;
-            self.started.insert(index);
-        }
-        let stop = self.interrupts.clone();
-        let came = tokio::select! {
-            came = turn.come() => came,
-            () = stop.asked_to() => Err(INTERRUPTED.into()),
-        };
-        if let Err(reason) = came {
-            if step.is_some() {
-                (self.events)(Event::StepFailed { number, error: reason.clone(), undo: false });
-                self.journal.step(number, StepEvent::Failed, Some(reason.clone())).map_err(written)?;
-            }
-            return Err(reason);
-        }
-        if step.is_some() {
-            self.journal.step(number, StepEvent::Done, None).map_err(written)?;
-            (self.events)(Event::StepDone { number, milliseconds: milliseconds(begun.elapsed()), undo: false });
-        }
-        let Some(plan) = turn.plan() else { return Ok(()) };
-        let whole = serde_json::to_value(plan).map_err(|e| format!("the plan cannot be written: {e}"))?;
-        self.journal.append(Record::Plan(whole)).map_err(|e| format!("the journal cannot be written: {e}"))?;
-        self.plan = plan;
-        // The hub's copy, for a machine without this journal.
-        let kept = plan.steps.iter().enumerate().find(|(_, s)| matches!(s.effect, Effect::StorePlan { .. }));
-        if let Some((index, step)) = kept {
-            self.perform(index + 1, &step.work()).await.map_err(|e| format!("{}: {e}", step.title))?;
-        }
-        Ok(())
     }
 
     /// Runs the hooks up to that place in the order of the phases. A failure is told; one that can take the move back is

@@ -286,6 +286,78 @@ fn a_run_whose_machine_died_while_it_copied_goes_on() {
     fleet.jailferry(&["recover", "--continue"]).exits(2);
 }
 
+/// Lets no connection of a host through from now on; false when it came too late.
+fn cut_off(fleet: &Fleet, host: &str) -> bool {
+    let cut = fleet.in_lab().fault(host, &["--match", "hostname"], "cut");
+    drop(fleet.try_sh(host, "hostname"));
+    fleet.in_lab().fired(&cut) > 0
+}
+
+/// The target is away for longer than anybody waits: nothing of the copy is lost, and the source keeps what the rest needs.
+#[test]
+fn what_was_copied_to_a_host_that_stays_away_is_kept() {
+    let Some(fleet) = Fleet::lab("what_was_copied_to_a_host_that_stays_away_is_kept") else { return };
+    fill(&fleet);
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    let told = struck(&fleet, &SLOWLY, &[40 << 20], |_| cut_off(&fleet, "big"));
+    assert_eq!((told.status, told.hits), (5, 1), "{}", told.said);
+    assert!(told.said.contains("what has been copied to big is kept"), "{}", told.said);
+    assert!(told.said.contains("recover --continue web-"), "{}", told.said);
+    assert_eq!(count(&told.events, "unwinding"), 0, "{}", told.said);
+    assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.said);
+    // As long as it is away nothing changes.
+    fleet.jailferry(&["recover", "--continue"]).exits(3);
+    fleet.in_lab().clear_faults("big");
+    let again = struck(&fleet, &["recover", "--continue", "--json"], &[], |_| false);
+    assert_eq!(again.status, 0, "{}", again.said);
+    let resumed = again.events.iter().find(|e| e["event"] == "transfer_resumed").expect("it goes on");
+    assert!(resumed["kept"].as_u64() > Some((40 << 20) - BLOB / 20), "{}", again.said);
+    assert_eq!(fleet.runs_on("web"), ["big"], "{}", again.said);
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    the_same(&fleet);
+}
+
+/// Between two streams a host is away, and is waited for as within one.
+#[test]
+fn a_host_that_is_away_between_two_streams_is_waited_for() {
+    let Some(fleet) = Fleet::lab("a_host_that_is_away_between_two_streams_is_waited_for") else { return };
+    let lab = fleet.in_lab();
+    // With the whole of the first copy at the target.
+    let cut = lab.fault("spare", &["--match", "zfs bookmark jfpool/jails/web@"], "cut");
+    let told = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            crate::bench::wait_until("spare is cut off", || lab.fired(&cut) > 0);
+            std::thread::sleep(std::time::Duration::from_secs(20));
+            lab.clear_faults("spare");
+        });
+        fleet.jailferry(&["migrate", "web", "big", "--yes", "--json"])
+    });
+    let told = told.exits(0).says("trying again in");
+    assert_eq!(fleet.runs_on("web"), ["big"], "{}", told.all);
+    fleet.answers_from("web", "big");
+}
+
+/// Nobody is left to wait for the window: what was copied for it goes on.
+#[test]
+fn a_run_whose_machine_died_while_it_waited_for_its_turn_goes_on() {
+    let Some(fleet) = Fleet::lab("a_run_whose_machine_died_while_it_waited_for_its_turn_goes_on") else { return };
+    let hour = (jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).hour() + 12) % 24;
+    let text =
+        format!("windows: ['{hour:02}:00-{hour:02}:30']\ntime_zone: UTC\nmoves:\n  - {{ jail: web, to: big }}\n");
+    let file = crate::batches::playbook(&fleet, "window.yml", &text);
+    let mut child = fleet.start(&["run", &file, "--yes", "--json"]);
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    assert!(lines.any(|line| line.expect("text").contains("waits for the next window")), "it was over before");
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    let told = fleet.jailferry(&["recover", "--continue", "--json"]).exits(0);
+    let sent = told.all.lines().filter(|line| line.contains("transfer_done")).count();
+    // The last increment of both datasets, and what was written while it waited.
+    assert!((2..=6).contains(&sent), "{}", told.all);
+    assert_eq!(fleet.runs_on("web"), ["big"], "{}", told.all);
+    fleet.answers_from("web", "big");
+}
+
 /// What changed meanwhile stops it, before anything else is copied; it is taken back as ever.
 #[test]
 fn a_run_does_not_go_on_where_its_plan_holds_no_more() {

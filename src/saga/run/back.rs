@@ -10,7 +10,6 @@ use super::listener;
 use super::milliseconds;
 use crate::effect::Effect;
 use crate::plan::Step;
-use crate::plan::refresh;
 use crate::remote::Kind;
 use crate::saga::interrupt::INTERRUPTED;
 use crate::saga::state::StepEvent;
@@ -126,21 +125,5 @@ impl Run<'_> {
             remaining.extend(step.undo_commands().into_iter().map(|c| (c.host.to_string(), c.text())));
         }
         Outcome::NeedsHuman { reason: format!("{reason}; then going back failed too: {error}"), remaining }
-    }
-
-    pub(super) fn stopped(&self, index: usize) -> Outcome {
-        let _ = self.journal.note(INTERRUPTED);
-        let kept = if index < refresh::seed(self.plan) {
-            "; what has been copied is kept: `jailferry recover --continue` goes on with it, `jailferry recover` takes it away"
-        } else {
-            ""
-        };
-        match self.stuck(index, "stopped at once, as asked", "not tried") {
-            Outcome::NeedsHuman { remaining, .. } => Outcome::NeedsHuman {
-                reason: format!("stopped at once, as asked, in step {} of {}{kept}", index + 1, self.plan.steps.len()),
-                remaining,
-            },
-            other => other,
-        }
     }
 }

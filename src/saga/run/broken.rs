@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Run;
 use super::StepError;
+use super::away::pause;
 use crate::effect::resume::Kept;
 use crate::effect::resume::Meaning;
 use crate::effect::resume::Resume;
@@ -17,9 +18,6 @@ use crate::saga::run::stream::Ends;
 use crate::saga::run::stream::Next;
 use crate::saga::run::stream::Tally;
 use crate::ui::event::Event;
-
-/// Seconds to wait before each try; the last one again and again.
-const WAITS: [u64; 6] = [1, 2, 5, 10, 20, 40];
 
 /// Bytes more than at the break before that make the tries be counted anew.
 const GAIN: u64 = 16 << 20;
@@ -56,6 +54,8 @@ pub(super) enum GivenUp {
     Plainly,
     /// This, besides.
     Because(String),
+    /// A host is away: which, and for how many tries.
+    Away(String),
 }
 
 impl From<RemoteError> for GivenUp {
@@ -147,14 +147,18 @@ impl Run<'_> {
         error: &CopyError,
         tally: &mut Tally,
     ) -> Result<Option<Next>, GivenUp> {
+        let patient = resume.tries.saturating_add(self.more_tries(number.saturating_sub(1)));
+        let mut away: Option<RemoteError> = None;
         loop {
             if self.interrupts.asked() || self.beats.superseded().is_some() {
                 return Err(GivenUp::Plainly);
             }
-            if tally.tries >= resume.tries {
-                return Err(match tally.tries {
-                    0 => GivenUp::Plainly,
-                    tries => GivenUp::Because(format!("tried {tries} times in vain")),
+            let attempts = if away.is_some() { patient } else { resume.tries };
+            if tally.tries >= attempts {
+                return Err(match (tally.tries, away) {
+                    (0, _) => GivenUp::Plainly,
+                    (tries, Some(away)) => GivenUp::Away(format!("tried {tries} times in vain: {away}")),
+                    (tries, None) => GivenUp::Because(format!("tried {tries} times in vain")),
                 });
             }
             // What zfs(8) itself refuses is refused again, unless something of it has arrived.
@@ -162,20 +166,23 @@ impl Run<'_> {
             // What stood still for the watchdog's time without any gain is not a link's hiccup.
             let stuck = matches!(error.cause, Cause::Stalled { .. } | Cause::Unended { .. });
             if broke {
-                let wait = usize::try_from(tally.tries).ok().and_then(|n| WAITS.get(n)).copied().unwrap_or(40);
+                let wait = pause(tally.tries);
                 tally.tries += 1;
                 (self.events)(Event::TransferBroken {
                     number,
                     error: error.to_string(),
                     seconds: wait,
                     attempt: tally.tries,
-                    attempts: resume.tries,
+                    attempts,
                 });
                 self.wait(wait).await?;
             }
             let (found, arrived) = match self.look(resume).await {
                 Ok(found) => found,
-                Err(StepError::Remote(away)) if broke && is_away(&away) => continue,
+                Err(StepError::Remote(error)) if broke && is_away(&error) => {
+                    away = Some(error);
+                    continue;
+                }
                 Err(other) => return Err(GivenUp::Because(other.to_string())),
             };
             // One more of several snapshots has arrived: that is a gain, whatever its size.
@@ -210,7 +217,7 @@ impl Run<'_> {
     }
 
     /// A while, in which somebody may ask the run to turn round.
-    async fn wait(&self, seconds: u64) -> Result<(), GivenUp> {
+    pub(super) async fn wait(&self, seconds: u64) -> Result<(), GivenUp> {
         for _ in 0..seconds * 5 {
             if self.interrupts.asked() {
                 return Err(GivenUp::Plainly);

@@ -26,9 +26,6 @@ use crate::saga::state::StepEvent;
 use crate::ui::event::Event;
 use crate::ui::sanitize;
 
-/// How often a command whose connection broke is tried again on a fresh one; all our scripts may be repeated.
-pub(super) const FRESH_TRIES: u32 = 2;
-
 /// Lines of another host's answer that an error carries.
 const TOLD_LINES: usize = 8;
 
@@ -80,7 +77,7 @@ impl Run<'_> {
         self.intend(index)?;
         self.tell_begun(index);
         let began = Instant::now();
-        match self.perform(index + 1, &step.work()).await {
+        match self.patiently(index, step).await {
             Ok(came) => {
                 self.done(index, began)?;
                 Ok(Yield { began: Some(began), ..came })
@@ -218,18 +215,11 @@ impl Run<'_> {
 
     /// Runs a command; a broken connection is made anew and the command repeated, which all our scripts allow.
     pub(super) async fn command(&self, command: &Command) -> Result<String, RemoteError> {
-        let mut tries = 0;
-        loop {
-            match self.hosts.run(command).await {
-                Ok(output) => return Ok(output.text()),
-                Err(error) if matches!(error.kind, Kind::ConnectionLost) && tries < FRESH_TRIES => {
-                    tries += 1;
-                    self.hosts.reconnect(&command.host).await?;
-                }
-                Err(error) => {
-                    self.beats.heed(&error);
-                    return Err(error);
-                }
+        match self.hosts.run_repeatable(command).await {
+            Ok(output) => Ok(output.text()),
+            Err(error) => {
+                self.beats.heed(&error);
+                Err(error)
             }
         }
     }

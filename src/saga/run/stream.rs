@@ -150,6 +150,7 @@ impl Run<'_> {
                 Ok(None) => return Ok(self.arrived(number, tally.sent, started)),
                 Err(GivenUp::Plainly) => return Err(error.into()),
                 Err(GivenUp::Because(why)) => return Err(StepError::Broken { error, why }),
+                Err(GivenUp::Away(why)) => return Err(StepError::Away { error, why }),
             }
         }
     }

@@ -54,10 +54,11 @@ impl Sshd {
             drop(fs::create_dir("/run/sshd"));
         }
         let show = |name: &str| at(name).display().to_string();
+        // Of several SetEnv the first counts (sshd_config(5)).
         let config = format!(
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPidFile none\n\
              UsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             MaxStartups 100\nPerSourcePenalties no\n{options}\n",
+             MaxStartups 100\nPerSourcePenalties no\n{options}\nSetEnv {NOT_OUTERMOST}\n",
             show("host"),
             show("authorized")
         );
@@ -105,6 +106,10 @@ impl Drop for Sshd {
         drop(self.process.wait());
     }
 }
+
+/// In the environment of what sshd runs: bash(1) reads ~/.bashrc there, which may say anything to standard error, but only
+/// where it is the outermost shell.
+pub(crate) const NOT_OUTERMOST: &str = "SHLVL=2";
 
 pub(crate) fn target(name: &str) -> Target {
     Target {

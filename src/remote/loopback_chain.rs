@@ -10,6 +10,7 @@ use crate::remote::Hosts;
 use crate::remote::Kind;
 use crate::remote::loopback::FullDisk;
 use crate::remote::loopback::Lines;
+use crate::remote::loopback::NOT_OUTERMOST;
 use crate::remote::loopback::Sshd;
 use crate::remote::loopback::script;
 
@@ -19,7 +20,7 @@ fn sshd() -> Option<(tempfile::TempDir, Sshd)> {
     let lockf = programs.path().join("lockf");
     fs::write(&lockf, "#!/bin/sh\nshift 5\nexec \"$@\"\n").unwrap();
     fs::set_permissions(&lockf, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let path = format!("SetEnv PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", programs.path().display());
+    let path = format!("SetEnv PATH={}:/usr/sbin:/usr/bin:/sbin:/bin {NOT_OUTERMOST}", programs.path().display());
     Sshd::start(&path).map(|sshd| (programs, sshd))
 }
 

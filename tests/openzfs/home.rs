@@ -1,4 +1,4 @@
-//! Trees that move to the other pool and home again, twice: no leftovers, the same properties, the same content.
+//! Trees that move to the other pool and home again, ten times: no leftovers, the same properties, the same content.
 
 use jailferry::effect::Effect;
 use jailferry::effect::Others;
@@ -38,18 +38,26 @@ fn write(bench: &Bench, top: &str, name: &str) {
     ));
 }
 
-/// Twice to the target and home; what is written there comes along.
+/// How often there and back: `JAILFERRY_ROUND_TRIPS`, ten without it.
+fn round_trips() -> u32 {
+    match std::env::var("JAILFERRY_ROUND_TRIPS") {
+        Ok(count) => count.parse().expect("JAILFERRY_ROUND_TRIPS is a number"),
+        Err(_) => 10,
+    }
+}
+
+/// Again and again to the target and home; what is written there comes along.
 fn to_and_fro(bench: &Bench) {
     let (here, there) = (format!("{}/jails/web", bench.source), format!("{}/jails/web", bench.target));
     let before = state(bench, &here);
     let mut since: Option<RunId> = None;
     let mut written = Vec::new();
-    for number in 1..=4 {
+    for number in 1..=2 * round_trips() {
         let (from, to) = if number % 2 == 1 { (&here, &there) } else { (&there, &here) };
         let name = format!("written-{number}");
         write(bench, from, &name);
         written.push(name);
-        let mover = Mover::new(bench, &format!("0{number}"), from, to, since.as_ref());
+        let mover = Mover::new(bench, &format!("{number:02}"), from, to, since.as_ref());
         mover.all();
         let left = bench.sh(&format!("zfs get -Hp -r -s local,received -o name,value org.jailferry:run {to}"));
         assert_eq!(left, "", "marks on the live copy");
@@ -63,7 +71,7 @@ fn to_and_fro(bench: &Bench) {
     }
     // Home again: finalize lets go of the other copy and of the last snapshot.
     let run = since.expect("it moved");
-    let parts = Mover::new(bench, "09", &there, &here, Some(&run)).parts;
+    let parts = Mover::new(bench, "99", &there, &here, Some(&run)).parts;
     let copies = parts.iter().map(|part| part.source.dataset.clone()).collect();
     let others = Others::Sent { last: last(&run), snapshots: Vec::new() };
     bench.does(&Effect::DestroyParked { host: node("b"), datasets: copies, run: run.clone(), others });

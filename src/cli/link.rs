@@ -4,6 +4,7 @@ use crate::effect::Effect;
 use crate::effect::Probe;
 use crate::effect::Work;
 use crate::effect::direct::Direct;
+use crate::model::NodeName;
 use crate::plan::direct;
 use crate::plan::direct::Link;
 use crate::plan::finding::Findings;
@@ -36,8 +37,12 @@ pub async fn ask(hosts: &Hosts, evidence: &Evidence, situation: &Situation, find
         return None;
     };
     let ask_sshd = Direct::ask_sshd(target);
-    let (user, host_key, settings) =
-        tokio::join!(hosts.login_user(target), hosts.host_key(target), hosts.run(&ask_sshd));
+    // Who does not say so is taken for a processor without.
+    let aes =
+        async |host: &NodeName| hosts.run(&Direct::ask_aes(host)).await.is_ok_and(|said| direct::has_aes(&said.text()));
+    let (user, host_key, settings, here, there) =
+        tokio::join!(hosts.login_user(target), hosts.host_key(target), hosts.run(&ask_sshd), aes(source), aes(target));
+    let aes = here && there;
     let port = match settings {
         Ok(output) => direct::sshd_port(&output.text()),
         Err(error) => Err(error.to_string()),
@@ -85,5 +90,5 @@ pub async fn ask(hosts: &Hosts, evidence: &Evidence, situation: &Situation, find
         }
     }
     let become_root = hosts.become_root(target)?;
-    Some(Link { source_address, target_address, port, user, become_root, host_key })
+    Some(Link { source_address, target_address, port, user, become_root, host_key, aes })
 }

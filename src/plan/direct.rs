@@ -37,6 +37,8 @@ pub struct Link {
     pub become_root: Become,
     /// The target's host key.
     pub host_key: SshPublicKey,
+    /// Have both processors instructions for AES?
+    pub aes: bool,
 }
 
 /// The addresses of source and target in the tunnel: the first two of one family, IPv4 preferred.
@@ -64,17 +66,24 @@ pub fn sshd_port(settings: &str) -> Result<u16, String> {
     values("port").find_map(|port| port.parse().ok()).ok_or_else(|| "sshd -T names no port".to_owned())
 }
 
+/// Does the answer to [`Direct::ask_aes`] say so?
+#[must_use]
+pub fn has_aes(answer: &str) -> bool {
+    answer.contains("AES-GCM")
+}
+
 /// One sentence for the plan's summary.
 #[must_use]
 pub fn summary(situation: &Situation, link: &Link) -> String {
     format!(
-        "data goes straight from {} ({}) to {} ({} port {}, as {}) with a key made in this run; it does not exist yet, so the plan writes {:?} where its public half will be",
+        "data goes straight from {} ({}) to {} ({} port {}, as {}{}) with a key made in this run; it does not exist yet, so the plan writes {:?} where its public half will be",
         situation.source.node,
         link.source_address,
         situation.target.node,
         link.target_address,
         link.port,
         link.user.as_str(),
+        if link.aes { ", by AES, for which both processors have instructions" } else { "" },
         String::from(SshPublicKey::placeholder())
     )
 }
@@ -96,6 +105,7 @@ pub fn node_to_node(situation: &Situation, run: &RunId, link: &Link, mut steps: 
         become_root: link.become_root,
         folder,
         authorized_keys: None,
+        aes: link.aes,
     });
     let mut receives: Vec<Command> = Vec::new();
     for step in &mut steps {
@@ -224,6 +234,7 @@ mod tests {
                 "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1yYXQyKQm7c2lXb9cUuGWKkUQ8mJq5H2n0bqk1xN2e",
             )
             .unwrap(),
+            aes: false,
         }
     }
 

@@ -41,6 +41,7 @@ async fn a_direct_transfer_leaves_nothing_behind_and_allows_nothing_else() {
         folder: path("direct"),
         authorized_keys: Some(path("authorized")),
         target,
+        aes: true,
     };
     let before = fs::read_to_string(sshd.file("authorized")).unwrap();
     let host_key = SshPublicKey::new(&fs::read_to_string(sshd.file("host.pub")).unwrap()).unwrap();

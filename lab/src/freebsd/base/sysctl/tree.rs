@@ -16,6 +16,8 @@ enum Kind {
     Kept(&'static str),
     /// Cannot be set.
     Fixed(fn(&Context) -> String),
+    /// There when the processor has this flag (/proc/cpuinfo).
+    Processor(&'static str, &'static str),
     /// A jail parameter: exists, nothing else.
     Parameter,
     /// net.fibs.
@@ -23,6 +25,8 @@ enum Kind {
 }
 
 const VARIABLES: &[(&str, Kind)] = &[
+    // aesni(4) is there whether the processor can or not; it attaches where it can.
+    ("dev.aesni.0.%desc", Kind::Processor("aes", "AES-CBC,AES-CCM,AES-GCM,AES-ICM,AES-XTS")),
     ("hw.machine", Kind::Fixed(|_| "amd64".into())),
     ("hw.machine_arch", Kind::Fixed(|_| "amd64".into())),
     ("hw.model", Kind::Fixed(|_| "Lab CPU".into())),
@@ -141,6 +145,7 @@ pub fn read(ctx: &Context, name: &str) -> Option<String> {
         Kind::Interfaces(family, knob) => first(Path::new("/proc/sys/net").join(family).join("conf/all").join(knob)),
         Kind::Kept(boot) => fs::read_to_string(kept(ctx, name)).unwrap_or_else(|_| boot.to_string()),
         Kind::Fixed(value) => value(ctx),
+        Kind::Processor(flag, value) => has(flag).then(|| value.to_string())?,
         Kind::Parameter => String::new(),
         Kind::Fibs => fibs::count(ctx).to_string(),
     };
@@ -176,7 +181,9 @@ pub fn write(ctx: &Context, name: &str, value: &str) -> Result<(), String> {
             }
             fibs::install(ctx, wanted).map_err(failed)
         }
-        Some(Kind::Fixed(_) | Kind::Parameter) | None => Err(format!("oid '{name}' is read only")),
+        Some(Kind::Fixed(_) | Kind::Processor(..) | Kind::Parameter) | None => {
+            Err(format!("oid '{name}' is read only"))
+        }
     }
 }
 
@@ -188,6 +195,11 @@ fn kept(ctx: &Context, name: &str) -> std::path::PathBuf {
 
 fn first(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).map(|text| text.trim().to_string()).unwrap_or_else(|_| "0".into())
+}
+
+fn has(flag: &str) -> bool {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    text.lines().any(|line| line.starts_with("flags") && line.split_whitespace().any(|word| word == flag))
 }
 
 fn cpus() -> usize {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cli::Exit;
+use crate::cli::cipher;
 use crate::cli::known;
 use crate::cli::output;
 use crate::plan::Plan;
@@ -113,6 +114,7 @@ async fn whole<'a>(plan: &'a Plan, hosts: &'a Hosts, renderer: &'a Renderer, jou
     let mut run = Run::new(plan, hosts, &journal, &interrupts, &events);
     let outcome = match way {
         Way::Onward(turn, states) => {
+            cipher::choose(plan, hosts, &events).await;
             run = run.in_turn(turn).going_on(states);
             run.execute().await
         }

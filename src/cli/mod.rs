@@ -12,6 +12,7 @@ pub mod words;
 mod apply;
 mod batch;
 mod check;
+mod cipher;
 mod doctor;
 mod drain;
 mod execute;

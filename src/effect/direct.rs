@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::effect::cipher::AES_CIPHER;
 use crate::effect::command::Become;
 use crate::effect::command::Command;
 use crate::effect::command::PREAMBLE;
@@ -136,13 +137,10 @@ pub struct Direct {
     pub folder: RemotePath,
     /// The user's file of keys; `None` = `~/.ssh/authorized_keys`.
     pub authorized_keys: Option<RemotePath>,
-    /// Is AES the quickest cipher for both? See [`Direct::ask_aes`].
+    /// Is AES the quickest cipher for both? See [`crate::effect::cipher`].
     #[serde(default)]
     pub aes: bool,
 }
-
-/// The cipher of AES that needs no code of its own for authentication (ssh_config(5), Ciphers).
-pub const AES_CIPHER: &str = "aes128-gcm@openssh.com";
 
 impl Direct {
     /// Our folder for a run: below /var/run, so that a reboot of the source forgets the key (rc.d/cleanvar).
@@ -170,18 +168,6 @@ impl Direct {
     #[must_use]
     pub fn ask_sshd(host: &NodeName) -> Command {
         Command::argv(host, SHORT, ["/usr/sbin/sshd", "-T"])
-    }
-
-    /// Asks `host` whether its processor has instructions for AES: the driver of those says what they do (aesni(4),
-    /// armv8crypto(4)). ssh(1) before OpenSSH 10 prefers ChaCha20 all the same, which takes twice the processor time where
-    /// there are such instructions, and a fraction of it where there are none.
-    #[must_use]
-    pub fn ask_aes(host: &NodeName) -> Command {
-        Command::script(
-            host,
-            SHORT,
-            "sysctl -n dev.aesni.0.%desc 2>/dev/null || sysctl -n dev.armv8crypto.0.%desc 2>/dev/null || :",
-        )
     }
 
     /// On the source: makes the key and writes down the target's host key. Prints the public key.

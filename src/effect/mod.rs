@@ -6,6 +6,7 @@
 
 pub mod canary;
 pub mod chain;
+pub mod cipher;
 pub mod command;
 pub mod commands;
 pub mod contents;

@@ -66,12 +66,6 @@ pub fn sshd_port(settings: &str) -> Result<u16, String> {
     values("port").find_map(|port| port.parse().ok()).ok_or_else(|| "sshd -T names no port".to_owned())
 }
 
-/// Does the answer to [`Direct::ask_aes`] say so?
-#[must_use]
-pub fn has_aes(answer: &str) -> bool {
-    answer.contains("AES-GCM")
-}
-
 /// One sentence for the plan's summary.
 #[must_use]
 pub fn summary(situation: &Situation, link: &Link) -> String {

@@ -58,6 +58,8 @@ pub(crate) struct Host {
     pub(crate) channels: Arc<Semaphore>,
     master: RwLock<Arc<Master>>,
     ready: ReadyShells,
+    /// The ciphers of its next connections, where ssh_config(5) does not say.
+    pub(super) ciphers: RwLock<Option<String>>,
 }
 
 impl Host {
@@ -134,7 +136,7 @@ impl Hosts {
             let (config, socket) = (shared.config.clone(), shared.socket());
             attempts.spawn(async move {
                 let permit = handshakes.acquire_owned().await;
-                let master = connect(&target, config.as_deref(), &socket).await;
+                let master = connect(&target, config.as_deref(), None, &socket).await;
                 drop(permit);
                 (target, master)
             });
@@ -145,9 +147,9 @@ impl Hosts {
                 Ok(master) => {
                     let master = RwLock::new(Arc::new(master));
                     let channels = Arc::new(Semaphore::new(CHANNELS));
-                    shared
-                        .hosts
-                        .insert(target.name.clone(), Host { target, channels, master, ready: ReadyShells::default() });
+                    let (ready, ciphers) = (ReadyShells::default(), RwLock::default());
+                    let host = Host { target, channels, master, ready, ciphers };
+                    shared.hosts.insert(host.target.name.clone(), host);
                 }
                 Err(error) => errors.push(error),
             }
@@ -169,7 +171,8 @@ impl Hosts {
     /// When the host is not among these hosts, or no fresh connection can be had; the old one stays then.
     pub async fn reconnect(&self, name: &NodeName) -> Result<(), RemoteError> {
         let host = self.host(name)?;
-        let master = connect(&host.target, self.shared.config.as_deref(), &self.shared.socket())
+        let ciphers = host.ciphers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let master = connect(&host.target, self.config(), ciphers.as_deref(), &self.shared.socket())
             .await
             .map_err(|e| RemoteError::before(name, Kind::NoFreshConnection(Box::new(e))))?;
         let old =
@@ -228,6 +231,11 @@ impl Hosts {
         self.shared.hosts.get(name).ok_or_else(|| RemoteError::before(name, Kind::NotConnected))
     }
 
+    /// What replaces `~/.ssh/config`.
+    pub(super) fn config(&self) -> Option<&Path> {
+        self.shared.config.as_deref()
+    }
+
     pub(crate) fn log(&self) -> Arc<dyn CommandLog> {
         self.log.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -241,10 +249,15 @@ impl Shared {
 }
 
 /// Connects, again when the host closed the connection in the middle of the handshake.
-async fn connect(target: &Target, config: Option<&Path>, socket: &Path) -> Result<Master, ConnectError> {
+async fn connect(
+    target: &Target,
+    config: Option<&Path>,
+    ciphers: Option<&str>,
+    socket: &Path,
+) -> Result<Master, ConnectError> {
     let mut attempt = 0;
     loop {
-        let result = Master::connect(&target.name, &target.destination, config, socket.to_owned()).await;
+        let result = Master::connect(&target.name, &target.destination, config, ciphers, socket.to_owned()).await;
         match result {
             Err(error) if error.reason == Reason::Closed && attempt < CLOSED_RETRIES => {
                 attempt += 1;

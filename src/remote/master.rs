@@ -89,6 +89,7 @@ impl Master {
         host: &NodeName,
         destination: &SshDestination,
         config: Option<&Path>,
+        ciphers: Option<&str>,
         socket: PathBuf,
     ) -> Result<Master, ConnectError> {
         let fail = |said: &str| explain(host, destination, said);
@@ -110,6 +111,9 @@ impl Master {
             "LogLevel=ERROR".into(),
         ] {
             ssh.arg("-o").arg(option);
+        }
+        if let Some(ciphers) = ciphers {
+            ssh.arg("-o").arg(format!("Ciphers={ciphers}"));
         }
         ssh.arg("--").arg(destination.as_str());
         let attempt = tokio::time::timeout(Duration::from_secs(ATTEMPT_SECONDS), ssh.status()).await;

@@ -5,6 +5,7 @@
 //! [`Command`](crate::effect::command::Command) exactly as the plan prints it and says what happened.
 
 pub mod chain;
+mod cipher;
 mod control;
 pub mod copy;
 pub mod direct;
@@ -17,6 +18,7 @@ mod ready;
 pub mod run;
 
 pub use chain::Broken;
+pub use cipher::has_aes;
 pub use copy::Bounds;
 pub use copy::Cause;
 pub use copy::Copied;
@@ -38,6 +40,8 @@ pub use run::Output;
 mod loopback;
 #[cfg(test)]
 mod loopback_chain;
+#[cfg(test)]
+mod loopback_cipher;
 #[cfg(test)]
 mod loopback_copy;
 #[cfg(test)]

@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 /// What the journal says of a run that turned round, or stopped, because somebody asked for it.
 pub const INTERRUPTED: &str = "interrupted as asked";
 
+/// What is told as soon as somebody has asked for it.
+pub const TURNS_ROUND: &str = "asked to stop: what was done is undone as soon as the step under way has ended; asked once more, it stops where it is, and `jailferry recover` goes on";
+
 /// What it says of a run that [`crate::saga::run::Run::recover`] took back.
 pub const RECOVERED: &str = "recovering an interrupted run";
 

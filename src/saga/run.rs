@@ -39,6 +39,7 @@ use crate::saga::hooks;
 use crate::saga::interrupt::INTERRUPTED;
 use crate::saga::interrupt::Interrupts;
 use crate::saga::interrupt::RECOVERED;
+use crate::saga::interrupt::TURNS_ROUND;
 use crate::saga::journal::Journal;
 use crate::saga::journal::JournalError;
 use crate::saga::lanes;
@@ -231,9 +232,11 @@ impl<'a> Run<'a> {
     /// Forward to the end, or back to the beginning, heard by the hosts all the time.
     pub async fn execute(&mut self) -> Outcome {
         let (beats, hosts) = (self.beats.clone(), self.hosts);
+        let (interrupts, events) = (self.interrupts.clone(), self.events);
         let outcome = tokio::select! {
             outcome = self.whole() => outcome,
             () = beats.go_on(hosts) => unreachable!("beats never end"),
+            () = heard(&interrupts, events) => unreachable!("nor does this"),
         };
         self.keep_shells_ready(0);
         outcome
@@ -314,6 +317,7 @@ impl<'a> Run<'a> {
                 Err((_, error)) if matches!(step.effect, Effect::Lock { .. }) && is_held_by_another(&error) => {
                     return Outcome::Refused { reason: error.to_string() };
                 }
+                Err((_, StepError::TurnedRound)) => return self.unwind(end, INTERRUPTED.into()).await,
                 Err((at, error)) => {
                     if let Some(outcome) = self.taken_over().or_else(|| self.kept_for_later(at, &error)) {
                         return outcome;
@@ -452,6 +456,13 @@ impl<'a> Run<'a> {
     fn not_needed(&self, step: &Step) -> Option<String> {
         self.rounds.not_needed(step.round?, self.plan.precopy_until)
     }
+}
+
+/// Tells once that somebody asked the run to turn round; what is under way may take a while to end. Never ends.
+async fn heard(interrupts: &Interrupts, events: &(dyn Fn(Event) + Send + Sync)) {
+    interrupts.asked_to().await;
+    events(Event::Note { text: TURNS_ROUND.into() });
+    std::future::pending().await
 }
 
 /// Exit status 23 of the lock's script.

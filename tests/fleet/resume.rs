@@ -250,6 +250,26 @@ fn dies(fleet: &Fleet, args: &[&str], at: u64, signals: &[&str]) -> Vec<Value> {
     events
 }
 
+/// A stream that would take minutes is cut off when somebody asks for it once, and nothing of it stays.
+#[test]
+fn a_first_interruption_does_not_wait_for_a_stream() {
+    let Some(fleet) = Fleet::lab("a_first_interruption_does_not_wait_for_a_stream") else { return };
+    fill(&fleet);
+    let before = fleet.states();
+    let args = ["migrate", "web", "big", "--yes", "--json", "--rate-limit", "1MiB"];
+    let events = dies(&fleet, &args, 2 << 20, &["-INT"]);
+    let said: Vec<String> = events.iter().map(ToString::to_string).collect();
+    let said = said.join("\n");
+    assert!(said.contains("asked to stop: what was done is undone"), "{said}");
+    let sent = events.iter().filter(|e| e["event"] == "transfer").filter_map(|e| e["bytes"].as_u64()).max();
+    assert!(sent < Some(BLOB / 2), "{said}");
+    let last = events.last().expect("it ended");
+    assert_eq!(last["outcome"], "rolled-back", "{said}");
+    assert!(last.to_string().contains("interrupted as asked"), "{said}");
+    before.same(&fleet.states(), &said);
+    empty(&fleet);
+}
+
 /// The machine that drives the move dies in the middle of its copy, and then a person stops it there by a second Ctrl-C:
 /// each time the rest is sent, and little again.
 #[test]

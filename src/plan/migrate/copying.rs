@@ -1,5 +1,7 @@
 //! Chapters of the data: snapshots, what is sent of them, and the proof that everything arrived.
 
+use std::collections::BTreeMap;
+
 use crate::effect::Base;
 use crate::effect::Delegation;
 use crate::effect::Effect;
@@ -13,6 +15,7 @@ use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::keys;
+use crate::plan::migrate::at_once;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
 use crate::plan::notices;
@@ -36,6 +39,8 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
     }
     steps.push(snapshot(cast, Phase::Copy, &label(cast.run, "0"), None));
     steps.extend(snapshots::hold(cast));
+    // A new dataset needs the one above it, so each level of the tree follows the level above.
+    let (mut streams, mut afterwards) = (BTreeMap::<usize, Vec<Step>>::new(), Vec::new());
     for moving in cast.datasets {
         let (source, target) = (&moving.source.dataset, &moving.target.dataset);
         let (title, undo) = match &moving.older {
@@ -75,6 +80,7 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             steps.push(notices::arriving(cast));
         }
         steps.extend(properties::make_room(cast, moving));
+        let level = streams.entry(source.as_str().matches('/').count()).or_default();
         let mut base = moving.base.clone();
         let mut first = Some((undo, change));
         for stream in &moving.history {
@@ -86,7 +92,7 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             let transfer =
                 Transfer { through: through.to_vec(), ..transfer(cast, moving, base, label.clone(), Some(0)) };
             let step = Step::new(Phase::Copy, title, Effect::Transfer(transfer));
-            steps.push(match first.take() {
+            level.push(match first.take() {
                 Some((undo, change)) => step.undo(undo).change(change),
                 None => step,
             });
@@ -101,12 +107,14 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             title,
             Effect::Transfer(transfer(cast, moving, base, label(cast.run, "0"), Some(0))),
         );
-        steps.push(match first {
+        level.push(match first {
             Some((undo, change)) => step.undo(undo).change(change),
             None => step,
         });
-        steps.extend(properties::follow(cast, moving));
+        afterwards.extend(properties::follow(cast, moving));
     }
+    steps.extend(streams.into_values().flat_map(|level| side_by_side(cast, level)));
+    steps.extend(afterwards);
     steps.extend(snapshots::let_go(cast));
     steps.push(remember_sent(cast, Phase::Copy, "0"));
     steps.extend(keys::tried(cast));
@@ -117,20 +125,27 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
 pub(super) fn catch_up(cast: &Cast<'_>, round: u32) -> Vec<Step> {
     let name = round.to_string();
     let mut steps = vec![snapshot(cast, Phase::Copy, &label(cast.run, &name), None)];
-    for moving in cast.datasets {
+    let streams = cast.datasets.iter().map(|moving| {
         let transfer = transfer(cast, moving, Base::Bookmark(bookmark(cast.run)), label(cast.run, &name), Some(round));
         // Nothing to undo: the undo of the first copy takes the dataset, or rolls it back, as a whole.
-        steps.push(Step::new(
+        Step::new(
             Phase::Copy,
             format!("send what changed in {} meanwhile (round {round})", moving.source.dataset),
             Effect::Transfer(transfer),
-        ));
-    }
+        )
+    });
+    steps.extend(side_by_side(cast, streams.collect()));
     steps.push(remember_sent(cast, Phase::Copy, &name));
     for step in &mut steps {
         step.round = Some(round);
     }
     steps
+}
+
+/// Streams of several datasets at the same time: each waits for its ends most of the time, and the target for its disks
+/// after each snapshot. Under a limit they share nothing, so that they go one after the other.
+fn side_by_side(cast: &Cast<'_>, streams: Vec<Step>) -> Vec<Step> {
+    if cast.settings.rate_limit.is_some() { streams } else { at_once([streams]) }
 }
 
 /// Taken after the stop, so nothing that was acknowledged is missing from it.

@@ -1,6 +1,9 @@
 //! One step or those that belong together: written down before and after, and carried out.
 
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::Instant;
 
 use futures_util::future::join_all;
@@ -16,6 +19,7 @@ use crate::effect::command::Command;
 use crate::effect::commands::lease;
 use crate::effect::commands::watch;
 use crate::effect::direct::SshPublicKey;
+use crate::plan::Phase;
 use crate::remote::DirectError;
 use crate::remote::Kind;
 use crate::remote::RemoteError;
@@ -30,22 +34,25 @@ use crate::ui::sanitize;
 const TOLD_LINES: usize = 8;
 
 impl Run<'_> {
-    /// Steps that belong together: different lanes at the same time, each lane in order. All of them come to an end
-    /// before the first failure is told.
+    /// Steps that belong together: different lanes at the same time, each lane in order. When one fails, what is under way
+    /// in the others comes to its end before that is told.
     pub(super) async fn forward(&mut self, together: Range<usize>) -> Result<(), (usize, StepError)> {
         let first = together.start;
         let stop = self.interrupts.clone();
+        let began = Instant::now();
         let results = {
-            let run = &*self;
+            let (run, failed) = (&*self, AtomicBool::new(false));
             let lanes = lanes::lanes(&run.plan.steps, together);
-            let all = join_all(lanes.into_iter().map(|lane| run.lane(lane)));
+            let all = join_all(lanes.into_iter().map(|lane| run.lane(lane, &failed)));
             tokio::select! {
                 results = all => results,
                 () = stop.stop_now() => return Err((first, StepError::Stopped)),
             }
         };
+        let mut results: Vec<_> = results.into_iter().flatten().collect();
+        share(began.elapsed(), results.iter_mut().filter_map(|(_, result)| result.as_mut().ok()));
         let mut failure: Option<(usize, StepError)> = None;
-        for (index, result) in results.into_iter().flatten() {
+        for (index, result) in results {
             self.started.insert(index);
             match result {
                 Ok(came) => self.absorb(index, &came),
@@ -56,16 +63,19 @@ impl Run<'_> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// The steps of one lane, until one fails.
-    pub(super) async fn lane(&self, indexes: Vec<usize>) -> Vec<(usize, Result<Yield, StepError>)> {
+    /// The steps of one lane, until one fails, here or in another.
+    async fn lane(&self, indexes: Vec<usize>, failed: &AtomicBool) -> Vec<(usize, Result<Yield, StepError>)> {
         let mut results = Vec::new();
         for piece in lanes::pieces(&self.plan.steps, &indexes) {
+            if failed.load(Ordering::Relaxed) {
+                break;
+            }
             match piece.as_slice() {
                 [index] => results.push((*index, self.one(*index).await)),
                 several => results.extend(self.in_one_go(several).await),
             }
             if results.iter().any(|(_, result)| result.is_err()) {
-                break;
+                failed.store(true, Ordering::Relaxed);
             }
         }
         results
@@ -189,11 +199,13 @@ impl Run<'_> {
             }
             Work::Pipe { from, to, estimate, rate, size, resume } => {
                 let ends = Ends { direct: None, from, to, rate: *rate };
-                self.sized_stream(number, &ends, *estimate, size.as_ref(), resume.as_deref()).await
+                self.until_asked(number, self.sized_stream(number, &ends, *estimate, size.as_ref(), resume.as_deref()))
+                    .await
             }
             Work::Direct { send, from, to, estimate, size, resume } => {
                 let ends = Ends { direct: Some(send), from, to, rate: None };
-                self.sized_stream(number, &ends, *estimate, size.as_ref(), resume.as_deref()).await
+                self.until_asked(number, self.sized_stream(number, &ends, *estimate, size.as_ref(), resume.as_deref()))
+                    .await
             }
             Work::AdmitKey { make, direct, receives, .. } => {
                 let made = self.command(make).await?;
@@ -213,6 +225,23 @@ impl Run<'_> {
         }
     }
 
+    /// A stream, which may take hours while the jail runs: it is cut off then when somebody asks the run to turn round. Its
+    /// undo ends what it has left at work.
+    async fn until_asked(
+        &self,
+        number: usize,
+        stream: impl Future<Output = Result<Yield, StepError>>,
+    ) -> Result<Yield, StepError> {
+        if !self.is_before(number.saturating_sub(1), Phase::Arm) {
+            return stream.await;
+        }
+        let stop = self.interrupts.clone();
+        tokio::select! {
+            came = stream => came,
+            () = stop.asked_to() => Err(StepError::TurnedRound),
+        }
+    }
+
     /// Runs a command; a broken connection is made anew and the command repeated, which all our scripts allow.
     pub(super) async fn command(&self, command: &Command) -> Result<String, RemoteError> {
         match self.hosts.run_repeatable(command).await {
@@ -222,5 +251,33 @@ impl Run<'_> {
                 Err(error)
             }
         }
+    }
+}
+
+/// Streams side by side took so long together: each its share of it, so that their pace is that of the link.
+fn share<'a>(whole: Duration, streams: impl Iterator<Item = &'a mut Yield>) {
+    let streams: Vec<&mut Yield> = streams.collect();
+    let sum: Duration = streams.iter().map(|came| came.took).sum();
+    if sum > whole {
+        let part = whole.as_secs_f64() / sum.as_secs_f64();
+        streams.into_iter().for_each(|came| came.took = came.took.mul_f64(part));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ran_side_by_side_took_no_longer_than_it_lasted() {
+        let took = |seconds: u64| Yield { took: Duration::from_secs(seconds), ..Yield::default() };
+        let shared = |of: &[u64], whole: u64| -> Vec<u64> {
+            let mut all: Vec<Yield> = of.iter().map(|s| took(*s)).collect();
+            share(Duration::from_secs(whole), all.iter_mut());
+            all.iter().map(|came| came.took.as_secs()).collect()
+        };
+        assert_eq!(shared(&[6, 3, 3], 6), [3, 1, 1]);
+        assert_eq!(shared(&[6, 3], 12), [6, 3]);
+        assert!(shared(&[], 1).is_empty());
     }
 }

@@ -39,8 +39,9 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
     }
     steps.push(snapshot(cast, Phase::Copy, &label(cast.run, "0"), None));
     steps.extend(snapshots::hold(cast));
-    // A new dataset needs the one above it, so each level of the tree follows the level above.
-    let (mut streams, mut afterwards) = (BTreeMap::<usize, Vec<Step>>::new(), Vec::new());
+    // A new dataset needs the one above it, so each level of the tree follows the level above; the large ones of a level,
+    // then the small ones.
+    let (mut streams, mut afterwards) = (BTreeMap::<(usize, bool), Vec<Step>>::new(), Vec::new());
     for moving in cast.datasets {
         let (source, target) = (&moving.source.dataset, &moving.target.dataset);
         let (title, undo) = match &moving.older {
@@ -80,7 +81,8 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             steps.push(notices::arriving(cast));
         }
         steps.extend(properties::make_room(cast, moving));
-        let level = streams.entry(source.as_str().matches('/').count()).or_default();
+        let small = moving.estimate <= SMALL;
+        let level = streams.entry((source.as_str().matches('/').count(), small)).or_default();
         let mut base = moving.base.clone();
         let mut first = Some((undo, change));
         for stream in &moving.history {
@@ -113,7 +115,10 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
         });
         afterwards.extend(properties::follow(cast, moving));
     }
-    steps.extend(streams.into_values().flat_map(|level| side_by_side(cast, level)));
+    steps.extend(streams.into_iter().flat_map(|((_, small), level)| match small {
+        true => side_by_side(cast, level),
+        false => level,
+    }));
     steps.extend(afterwards);
     steps.extend(snapshots::let_go(cast));
     steps.push(remember_sent(cast, Phase::Copy, "0"));
@@ -142,8 +147,11 @@ pub(super) fn catch_up(cast: &Cast<'_>, round: u32) -> Vec<Step> {
     steps
 }
 
-/// Streams of several datasets at the same time: each waits for its ends most of the time, and the target for its disks
-/// after each snapshot. Under a limit they share nothing, so that they go one after the other.
+/// Bytes up to which a dataset is small. Larger ones would compete for the line, and for the heads of a spinning disk.
+const SMALL: u64 = 64 << 20;
+
+/// Streams of several datasets at the same time: small ones wait for their ends most of the time, and for the target's disks
+/// after each snapshot. Under a limit, which is each stream's own, they go one after the other.
 fn side_by_side(cast: &Cast<'_>, streams: Vec<Step>) -> Vec<Step> {
     if cast.settings.rate_limit.is_some() { streams } else { at_once([streams]) }
 }
@@ -234,5 +242,57 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         way: Way::Relay,
         volume: moving.source.volume,
         delegated: moving.source.delegation == Delegation::Own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::assemble;
+    use crate::plan::finding::Findings;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
+
+    /// Titles of the first copy's streams; `~` before one that goes beside the one before it.
+    fn streams(options: Options) -> Vec<String> {
+        let shape = Shape::testbed();
+        let (mut evidence, situation, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+        let data = DatasetName::new("jfpool/jails/web/data").unwrap();
+        for (name, size) in [("data/deep", 1), ("large", SMALL + 1), ("small", SMALL)] {
+            let name = DatasetName::new(format!("jfpool/jails/web/{name}")).unwrap();
+            let told = evidence.hosts.get_mut(&node("spare")).unwrap();
+            let mut facts = told.datasets.iter().find(|d| d.name == data).unwrap().clone();
+            (facts.name, facts.referenced) = (name.clone(), size);
+            facts.mountpoint = format!("/jf{}", name.as_str().trim_start_matches("jfpool"));
+            told.datasets.push(facts);
+            let asked = &mut evidence.jail.as_mut().unwrap().datasets;
+            let mut one = asked.iter().find(|d| d.name == data).unwrap().clone();
+            one.name = name;
+            asked.push(one);
+        }
+        let plan =
+            assemble::plan(&evidence, &situation.unwrap(), &options.settle(), &tester(), "", Findings::default());
+        let steps = plan.unwrap().steps;
+        let first = steps.iter().filter(|s| matches!(&s.effect, Effect::Transfer(t) if t.round == Some(0)));
+        first.map(|s| format!("{}{}", if s.alongside { "~" } else { "" }, s.title)).collect()
+    }
+
+    #[test]
+    fn small_datasets_go_side_by_side_below_the_one_above_them() {
+        let expected = ["web", "web/large", "web/data", "~web/small", "web/data/deep"];
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|name| match name.strip_prefix('~') {
+                Some(name) => format!("~send jfpool/jails/{name} in full"),
+                None => format!("send jfpool/jails/{name} in full"),
+            })
+            .collect();
+        assert_eq!(streams(Options::default()), expected);
+        let limited = streams(Options { rate_limit: Some(std::num::NonZeroU64::MIN), ..Options::default() });
+        let expected: Vec<String> = expected.iter().map(|title| title.trim_start_matches('~').to_owned()).collect();
+        assert_eq!(limited, expected);
     }
 }

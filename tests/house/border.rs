@@ -31,7 +31,7 @@ const PURE: &[&str] = &[
 /// What touches the world, as it would stand in the code.
 const WORLD: &[&str] = &[
     "tokio",
-    "openssh",
+    "openssh::",
     "indicatif",
     "async fn",
     ".await",

@@ -149,6 +149,14 @@ pub struct Parked {
     pub delegation: Delegation,
 }
 
+impl Parked {
+    /// The same, but mounted by nobody yet.
+    #[must_use]
+    pub fn unmounted(self) -> Parked {
+        Parked { mounted: false, delegation: Delegation::None, ..self }
+    }
+}
+
 /// Is a dataset the jail's own to mount and to manage (`jailed`, zfsprops(7))? A copy that nobody uses is nobody's: the host
 /// neither renames a jailed dataset nor changes its mount point (libzfs_dataset.c, zfs_valid_proplist and zfs_rename).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -10,8 +10,10 @@ mod copying;
 use crate::effect::BringBack;
 use crate::effect::Effect;
 use crate::effect::Parked;
+use crate::effect::PropertyState;
 use crate::effect::RouteSpec;
 use crate::effect::hand_over::HandOver;
+use crate::model::RunId;
 use crate::plan::Change;
 use crate::plan::Phase;
 use crate::plan::Step;
@@ -66,7 +68,7 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
         false => (prepare_the_target_network(cast), Vec::new()),
         true => (Vec::new(), prepare_the_target_network(cast)),
     };
-    cut.extend(at_once([not_at_boot_of_the_source(cast), before]));
+    cut.extend(at_once([not_at_boot_of_the_source(cast), before, open_the_copy(cast)]));
     // Nobody answers.
     cut.extend(at_once([vec![stop_at_the_source(cast)], final_snapshot(cast)]));
     cut.extend(at_once([send_the_rest(cast), fence_the_source(cast), after, forget_where_it_was(cast)]));
@@ -327,12 +329,37 @@ fn hand_over_step(cast: &Cast<'_>, hand_over: &HandOver) -> Step {
     step
 }
 
+/// What a copy has of the run that made it, or brought it up to date last.
+fn mark_of_the_copy(cast: &Cast<'_>) -> RunId {
+    cast.datasets.iter().find_map(|d| d.older.as_ref()).map_or_else(|| cast.run.clone(), |(_, run)| run.clone())
+}
+
+/// The properties of the copy that would otherwise be set while nobody answers: each waits until the pool has written a
+/// group of transactions (OpenZFS, dsl_prop.c: dsl_sync_task). A boot in between mounts it, and nothing uses it.
+fn open_the_copy(cast: &Cast<'_>) -> Vec<Step> {
+    let (host, dataset) = (cast.target(), &cast.situation.target.dataset);
+    let ready = |live: Parked| match cast.situation.manager.says().starts_what_is_mounted() {
+        true => Parked { canmount: PropertyState::Local("noauto".into()), ..live.unmounted() },
+        false => live.unmounted(),
+    };
+    let datasets: Vec<Parked> = cast.datasets.iter().map(|d| ready(d.target.clone())).collect();
+    vec![
+        Step::new(
+            Phase::CutOver,
+            format!("{dataset} on {host} becomes writable where it is to be mounted; it is not mounted yet"),
+            Effect::Unpark { host: host.clone(), datasets: datasets.clone() },
+        )
+        .undo(Effect::Park { host, datasets, run: mark_of_the_copy(cast) })
+        .change(Change::new(dataset, "unmounted, read-only", "unmounted, writable")),
+    ]
+}
+
 /// Mount and start.
 fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let place = cast.at_target();
-    let arrived = cast.situation.manager.says().arrived(cast.datasets.iter().map(|d| d.target.clone()).collect());
-    let mark = cast.datasets.iter().find_map(|d| d.older.as_ref()).map_or_else(|| cast.run.clone(), |(_, r)| r.clone());
+    let arrived: Vec<Parked> = cast.datasets.iter().map(|d| d.target.clone()).collect();
+    let mark = mark_of_the_copy(cast);
     let mut steps: Vec<Step> = keys::loaded(cast).into_iter().collect();
     steps.push(
         Step::new(
@@ -341,7 +368,7 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
             Effect::Unpark { host: place.host.clone(), datasets: arrived.clone() },
         )
         .undo(Effect::Park { host: place.host.clone(), datasets: arrived, run: mark })
-        .change(Change::new(&situation.target.dataset, "unmounted, read-only", "mounted, writable")),
+        .change(Change::new(&situation.target.dataset, "unmounted", "mounted")),
     );
     steps.extend(rewrite_in_place(cast));
     steps.push(

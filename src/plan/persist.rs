@@ -130,7 +130,6 @@ pub fn make_it_last(cast: &Cast<'_>, before: &[Step]) -> Vec<Step> {
     steps.extend(storage(cast));
     steps.extend(forgotten_files(cast));
     steps.extend(still_so(before));
-    steps.extend(manager.settle(cast));
     steps.extend(leases::forget(cast));
     let (host, jail, run) = (cast.situation.hub.clone(), cast.situation.jail.clone(), cast.run.clone());
     steps.push(Step::new(
@@ -156,8 +155,16 @@ fn still_so(before: &[Step]) -> Vec<Step> {
         }
         _ => false,
     };
+    // Nor what made the copy ready to be mounted: the mount makes sure of it.
+    let made_ready = |step: &Step| match &step.effect {
+        Effect::Unpark { host, .. } => {
+            let behind = before.iter().skip_while(|other| *other != step).skip(1);
+            behind.into_iter().any(|later| matches!(&later.effect, Effect::Unpark { host: there, .. } if there == host))
+        }
+        _ => false,
+    };
     let once_more = |step: &Step| Step::new(Phase::Persist, format!("still so: {}", step.title), step.effect.clone());
-    before.iter().filter(again).filter(|step| !put_away(step)).map(once_more).collect()
+    before.iter().filter(again).filter(|step| !put_away(step) && !made_ready(step)).map(once_more).collect()
 }
 
 /// A file that the interface itself rewrites is none to keep anything in (wg-quick(8), SaveConfig).

@@ -6,9 +6,6 @@
 //! settings say `boot=off` (1.0). What is not mounted has no jail.conf, so `canmount=noauto` of its datasets keeps
 //! any version from starting the jail. Jails are started and stopped with jail(8), as Bastille does.
 
-use crate::effect::Effect;
-use crate::effect::Parked;
-use crate::effect::PropertyState;
 use crate::facts::Dataset;
 use crate::facts::HostFacts;
 use crate::facts::JailConfiguration;
@@ -17,8 +14,6 @@ use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RemotePath;
-use crate::plan::Change;
-use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
@@ -64,12 +59,6 @@ impl Bastille<'_> {
     }
 }
 
-/// Mounted now, but not by the next boot. All of them: a root that is mounted without its folder would be hidden by it.
-fn not_at_boot(live: Vec<Parked>) -> Vec<Parked> {
-    let noauto = |live: Parked| Parked { canmount: PropertyState::Local("noauto".into()), ..live };
-    live.into_iter().map(noauto).collect()
-}
-
 impl Manages for Bastille<'_> {
     fn dataset<'a>(&self, facts: &'a HostFacts, jail: &JailName, _: &RemotePath) -> Option<&'a Dataset> {
         facts.dataset_at(&self.folder(jail))
@@ -110,23 +99,14 @@ impl Manages for Bastille<'_> {
         enabled(&facts.rc) && listed && !off
     }
 
-    fn arrived(&self, live: Vec<Parked>) -> Vec<Parked> {
-        not_at_boot(live)
+    fn starts_what_is_mounted(&self) -> bool {
+        true
     }
 
-    fn autostart_off(&self, cast: &Cast<'_>) -> Vec<Step> {
-        let on: Vec<Parked> = cast.datasets.iter().map(|d| d.source.clone()).collect();
-        let off = not_at_boot(on.clone());
-        let (host, jail, dataset) = (cast.source(), &cast.situation.jail, &cast.situation.source.dataset);
-        vec![
-            Step::new(
-                Phase::CutOver,
-                format!("jail {jail} no longer starts at boot on {host}: {dataset} is not mounted by itself"),
-                Effect::Unpark { host: host.clone(), datasets: off },
-            )
-            .undo(Effect::Unpark { host: host.clone(), datasets: on })
-            .change(Change::new(format!("canmount of {dataset} on {host}"), "as it was", "noauto")),
-        ]
+    /// What is put away is not mounted at boot, and Bastille starts what it finds. Not before the jail has stopped: what is
+    /// mounted and in use cannot lose a canmount of its own again (libzfs_changelist.c: `zfs inherit` unmounts).
+    fn autostart_off(&self, _: &Cast<'_>) -> Vec<Step> {
+        Vec::new()
     }
 
     fn autostart_on(&self, cast: &Cast<'_>) -> Vec<Step> {
@@ -144,24 +124,6 @@ impl Manages for Bastille<'_> {
             steps.extend(Self::list(&cast.source(), &cast.source.rc, &left));
         }
         steps
-    }
-
-    /// Behind the second look, which finds the dataset as the cut-over left it.
-    fn settle(&self, cast: &Cast<'_>) -> Vec<Step> {
-        let live: Vec<Parked> = cast.datasets.iter().map(|d| d.target.clone()).collect();
-        let (host, dataset) = (cast.target(), &cast.situation.target.dataset);
-        vec![
-            Step::new(
-                Phase::Persist,
-                format!("{dataset} is mounted at boot on {host}, so that Bastille finds jail {}", cast.situation.jail),
-                Effect::Unpark { host: host.clone(), datasets: live },
-            )
-            .change(Change::new(
-                format!("canmount of {dataset} on {host}"),
-                "noauto",
-                "as it was at the source",
-            )),
-        ]
     }
 
     fn examine(&self, s: &Subject<'_>, findings: &mut Findings) {

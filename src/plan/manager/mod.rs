@@ -7,7 +7,6 @@ mod plain;
 
 pub(super) use plain::SHARED;
 
-use crate::effect::Parked;
 use crate::facts::Dataset;
 use crate::facts::HostFacts;
 use crate::facts::JailConfiguration;
@@ -63,9 +62,9 @@ pub(super) trait Manages {
     /// Does the jail start at boot?
     fn starts_at_boot(&self, facts: &HostFacts, jail: &JailName, configuration: &JailConfiguration) -> bool;
 
-    /// The datasets as they are mounted for the start, before the move is accepted.
-    fn arrived(&self, live: Vec<Parked>) -> Vec<Parked> {
-        live
+    /// Does a boot start the jail wherever its datasets are mounted?
+    fn starts_what_is_mounted(&self) -> bool {
+        false
     }
 
     /// Before the stop: a reboot of the source starts it no more.
@@ -73,12 +72,6 @@ pub(super) trait Manages {
 
     /// Accepted: a reboot of the target starts it.
     fn autostart_on(&self, cast: &Cast<'_>) -> Vec<Step>;
-
-    /// What is done last, when all that held once is made sure of again.
-    fn settle(&self, cast: &Cast<'_>) -> Vec<Step> {
-        let _ = cast;
-        Vec::new()
-    }
 
     /// What speaks against the move.
     fn examine(&self, subject: &Subject<'_>, findings: &mut Findings);

@@ -23,6 +23,7 @@ use crate::plan::Phase;
 use crate::remote::DirectError;
 use crate::remote::Kind;
 use crate::remote::RemoteError;
+use crate::saga::interrupt::GRACE;
 use crate::saga::journal::JournalError;
 use crate::saga::lanes;
 use crate::saga::run::stream::Ends;
@@ -225,8 +226,8 @@ impl Run<'_> {
         }
     }
 
-    /// A stream, which may take hours while the jail runs: it is cut off then when somebody asks the run to turn round. Its
-    /// undo ends what it has left at work.
+    /// A stream, which may take hours while the jail runs: it is cut off then when somebody asks the run to turn round, and
+    /// does not ask it soon to stop where it is. Its undo ends what it has left at work.
     async fn until_asked(
         &self,
         number: usize,
@@ -236,9 +237,13 @@ impl Run<'_> {
             return stream.await;
         }
         let stop = self.interrupts.clone();
+        let cut_off = async {
+            stop.asked_to().await;
+            tokio::time::sleep(GRACE).await;
+        };
         tokio::select! {
             came = stream => came,
-            () = stop.asked_to() => Err(StepError::TurnedRound),
+            () = cut_off => Err(StepError::TurnedRound),
         }
     }
 

@@ -136,7 +136,8 @@ fn change(session: &mut Session, locked: &mut Locked, name: &str, pairs: &[(Stri
             .collect(),
         legacy: !value(locked, "mountpoint").starts_with('/'),
     };
-    let remount = has("mountpoint") || has("jailed");
+    // `inherit` takes canmount for a mount point, `set` does not (libzfs: changelist_gather, zfs_prop_set_list).
+    let remount = has("mountpoint") || has("jailed") || has("canmount") && how != Change::Set;
     let off = pairs.iter().any(|(name, value)| name == "canmount" && value == "off");
     if remount {
         for (_, dir) in before.mounted.iter().rev() {

@@ -155,6 +155,8 @@ impl<'a> Mover<'a> {
 
     /// From the last snapshot to the live copy at the target.
     pub fn cut(&self) {
+        let ready = self.parts.iter().map(|part| part.target.clone().unmounted()).collect();
+        self.bench.does(&Effect::Unpark { host: node("b"), datasets: ready });
         self.catch_up("final");
         self.compare();
         let parked = self.parts.iter().map(|part| part.source.clone()).collect();

@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 pub const INTERRUPTED: &str = "interrupted as asked";
 
 /// What is told as soon as somebody has asked for it.
-pub const TURNS_ROUND: &str = "asked to stop: what was done is undone when the step under way has ended, a stream that the jail does not wait for in 5 s at most. Asked once more before that, it stops where it is, and what has been copied is kept: `jailferry recover`, with --continue or without";
+pub const TURNS_ROUND: &str = "asked to stop: what was done is undone as soon as the step under way has ended; while the jail runs, a stream is cut off after 5 s. Asked once more before that, it stops where it is, and keeps what has been copied for `jailferry recover --continue`";
 
-/// How long such a stream goes on after the first request: time for a second one.
+/// How long a stream goes on after the first request: time for a second one.
 pub const GRACE: Duration = Duration::from_secs(5);
 
 /// What it says of a run that [`crate::saga::run::Run::recover`] took back.

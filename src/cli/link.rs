@@ -39,8 +39,9 @@ pub async fn ask(hosts: &Hosts, evidence: &Evidence, situation: &Situation, find
     };
     let ask_sshd = Direct::ask_sshd(target);
     // Who does not say so is taken for a processor without.
-    let aes =
-        async |host: &NodeName| hosts.run_repeatable(&cipher::ask_aes(host)).await.is_ok_and(|said| cipher::has_aes(&said.text()));
+    let aes = async |host: &NodeName| {
+        hosts.run_repeatable(&cipher::ask_aes(host)).await.is_ok_and(|said| cipher::has_aes(&said.text()))
+    };
     let (user, host_key, settings, here, there) =
         tokio::join!(hosts.login_user(target), hosts.host_key(target), hosts.run(&ask_sshd), aes(source), aes(target));
     let aes = here && there;

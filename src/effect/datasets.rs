@@ -150,10 +150,11 @@ pub struct Parked {
 }
 
 impl Parked {
-    /// The same, but mounted by nobody yet.
+    /// The same, but mounted by nobody yet, and by no boot.
     #[must_use]
     pub fn unmounted(self) -> Parked {
-        Parked { mounted: false, delegation: Delegation::None, ..self }
+        let canmount = PropertyState::Local("noauto".into());
+        Parked { mounted: false, delegation: Delegation::None, canmount, ..self }
     }
 }
 

@@ -10,7 +10,6 @@ mod copying;
 use crate::effect::BringBack;
 use crate::effect::Effect;
 use crate::effect::Parked;
-use crate::effect::PropertyState;
 use crate::effect::RouteSpec;
 use crate::effect::hand_over::HandOver;
 use crate::model::RunId;
@@ -335,14 +334,11 @@ fn mark_of_the_copy(cast: &Cast<'_>) -> RunId {
 }
 
 /// The properties of the copy that would otherwise be set while nobody answers: each waits until the pool has written a
-/// group of transactions (OpenZFS, dsl_prop.c: dsl_sync_task). A boot in between mounts it, and nothing uses it.
+/// group of transactions (OpenZFS, dsl_prop.c: dsl_sync_task). Not `canmount`: a target that boots before the source has let
+/// go must not mount the copy, since it may start whatever jail it finds there (an empty jail_list, Bastille).
 fn open_the_copy(cast: &Cast<'_>) -> Vec<Step> {
     let (host, dataset) = (cast.target(), &cast.situation.target.dataset);
-    let ready = |live: Parked| match cast.situation.manager.says().starts_what_is_mounted() {
-        true => Parked { canmount: PropertyState::Local("noauto".into()), ..live.unmounted() },
-        false => live.unmounted(),
-    };
-    let datasets: Vec<Parked> = cast.datasets.iter().map(|d| ready(d.target.clone())).collect();
+    let datasets: Vec<Parked> = cast.datasets.iter().map(|d| d.target.clone().unmounted()).collect();
     vec![
         Step::new(
             Phase::CutOver,

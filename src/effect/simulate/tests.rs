@@ -100,6 +100,19 @@ pub(super) fn check_always(world: &World, plan: &Plan, addresses: &[IpAddr]) -> 
             return Err(format!("{address} is owned by {owners:?}"));
         }
     }
+    // A target whose jail_list is empty starts what a boot mounts.
+    let mounted_at_boot = |host: &Host, name: &DatasetName| {
+        host.storage.get(name).is_some_and(|d| d.own("canmount").is_none_or(|value| value == "on"))
+    };
+    for step in &plan.steps {
+        if let Effect::Unpark { host, datasets } = &step.effect
+            && *host == plan.target
+            && running.contains(&plan.source)
+            && let Some(copy) = datasets.iter().find(|d| !d.volume && mounted_at_boot(&world.hosts[host], &d.dataset))
+        {
+            return Err(format!("a boot of {host} would mount {}", copy.dataset));
+        }
+    }
     if running.contains(&plan.target) {
         let source = &world.hosts[&plan.source];
         let path = &world.inside[plan.jail.as_str()].path;

@@ -99,10 +99,6 @@ impl Manages for Bastille<'_> {
         enabled(&facts.rc) && listed && !off
     }
 
-    fn starts_what_is_mounted(&self) -> bool {
-        true
-    }
-
     /// What is put away is not mounted at boot, and Bastille starts what it finds. Not before the jail has stopped: what is
     /// mounted and in use cannot lose a canmount of its own again (libzfs_changelist.c: `zfs inherit` unmounts).
     fn autostart_off(&self, _: &Cast<'_>) -> Vec<Step> {

@@ -62,11 +62,6 @@ pub(super) trait Manages {
     /// Does the jail start at boot?
     fn starts_at_boot(&self, facts: &HostFacts, jail: &JailName, configuration: &JailConfiguration) -> bool;
 
-    /// Does a boot start the jail wherever its datasets are mounted?
-    fn starts_what_is_mounted(&self) -> bool {
-        false
-    }
-
     /// Before the stop: a reboot of the source starts it no more.
     fn autostart_off(&self, cast: &Cast<'_>) -> Vec<Step>;
 

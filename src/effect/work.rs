@@ -130,9 +130,8 @@ impl Work {
             }
             Work::StorePlan { store, host, run } => Work::StorePlan { store: store.exclusive(guard), host, run },
             Work::Explained { tried, why } => Work::Explained { tried: tried.exclusive(guard), why },
-            Work::Compare { left, right } => {
-                Work::Compare { left: left.exclusive(guard), right: right.exclusive(guard) }
-            }
+            // It only reads, beside what its hosts do next.
+            Work::Compare { left, right } => Work::Compare { left: left.guarded(guard), right: right.guarded(guard) },
             Work::Sequence(parts) => Work::Sequence(parts.into_iter().map(|p| p.guarded(guard)).collect()),
             Work::Long(command) => Work::Long(command.guarded(guard)),
             // Programs with arguments and keys; they change nothing that another owner could care for.

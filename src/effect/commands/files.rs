@@ -11,7 +11,8 @@ use crate::model::RemotePath;
 use crate::model::RunId;
 
 fn run(host: &NodeName, script: String) -> Work {
-    Work::Run(vec![Command::script(host, SHORT, script)])
+    // None of these tools leaves anything running.
+    Work::Run(vec![Command::script(host, SHORT, script).whole()])
 }
 
 /// SHA-256 of a text as `sha256 -q` prints it.

@@ -36,13 +36,13 @@ fn unmount_delegated(place: &JailPlace) -> String {
     )
 }
 
-/// What `jail -r` leaves when it was cut short: interfaces, and mounts below the root, deepest first; never a ZFS one.
+/// What `jail -r` leaves when it was cut short: interfaces, and mounts below the root, the youngest first (mount(8) prints
+/// them in their order); never a ZFS one. The shell takes the lines apart itself: the jail is down meanwhile.
 fn clean_up(place: &JailPlace) -> String {
-    let mut script = String::new();
     let path = &place.path;
-    script.push_str(&format!(
-        "for m in $(mount -p | awk -v r={path} '$3 != \"zfs\" && index($2, r \"/\") == 1 {{ print $2 }}' | sort -r); do umount \"$m\"; done\n"
-    ));
+    let mut script = format!(
+        "left=\nwhile read -r what at kind options; do\n  case $kind in zfs) continue ;; esac\n  case $at in {path}/*) left=\"$at $left\" ;; esac\ndone <<JAILFERRY_MOUNTS\n$(mount -p)\nJAILFERRY_MOUNTS\nfor m in $left; do umount \"$m\"; done\n"
+    );
     for interface in &place.interfaces {
         script.push_str(&format!("if ifconfig {interface} >/dev/null 2>&1; then ifconfig {interface} destroy; fi\n"));
     }
@@ -68,7 +68,7 @@ pub(super) fn stop(place: &JailPlace) -> Work {
         host,
         JAIL,
         format!(
-            "if jls -j {jail} jid >/dev/null 2>&1; then\n  ({AS_AT_BOOT} jail -f {file} -r {jail}) >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\n  rm -f /var/run/jailferry.$$\nfi\nif jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -r' >&2; exit 21; fi\n{delegated}n=0\nwhile jls -d -j {jail} jid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n  sleep 0.1\ndone\nrm -f /var/run/jail_{jail}.id\n{clean}"
+            "if jls -j {jail} jid >/dev/null 2>&1; then\n  ({AS_AT_BOOT} jail -f {file} -r {jail}) >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\nfi\nthere=\nif jls -d -j {jail} jid >/dev/null 2>&1; then there=yes; fi\nif [ -n \"$there\" ] && jls -j {jail} jid >/dev/null 2>&1; then\n  rm -f /var/run/jailferry.$$\n  echo 'jail {jail} still runs after jail -r' >&2\n  exit 21\nfi\n{delegated}if [ -n \"$there\" ]; then\n  n=0\n  while jls -d -j {jail} jid >/dev/null 2>&1; do\n    n=$((n + 1))\n    [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n    sleep 0.1\n  done\nfi\nrm -f /var/run/jailferry.$$ /var/run/jail_{jail}.id\n{clean}"
         ),
     )
     .in_turn(jail)])

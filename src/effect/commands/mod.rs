@@ -7,6 +7,7 @@ pub mod canary;
 mod contents;
 mod ending;
 mod files;
+mod hand_over;
 pub mod hub_turn;
 mod jail;
 mod keys;
@@ -123,7 +124,7 @@ impl Effect {
             Effect::JailRoute { host, jail, to, gateway, there } => {
                 network::jail_route(host, jail, *to, *gateway, *there)
             }
-            Effect::HandOver(hand_over) => network::hand_over(hand_over),
+            Effect::HandOver(hand_over) => hand_over::hand_over(hand_over),
             Effect::KillStates { host, prefixes } => network::kill_states(host, prefixes),
             Effect::CheckAnchor { host, jail, rules } => pf::check_anchor(host, jail, rules),
             Effect::LoadAnchor { host, jail, before, rules } => pf::load_anchor(host, jail, before, rules),

@@ -7,16 +7,13 @@ use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::commands::SHORT;
 use crate::effect::commands::probe::ping;
-use crate::effect::hand_over::HandOver;
-use crate::effect::hand_over::Moved;
 use crate::model::Family;
 use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Prefix;
-use crate::model::PublicKey;
 
-fn run(host: &NodeName, script: String) -> Work {
+pub(super) fn run(host: &NodeName, script: String) -> Work {
     // None of these tools leaves anything running.
     Work::Run(vec![Command::script(host, SHORT, script).whole()])
 }
@@ -149,54 +146,6 @@ pub(super) fn jail_route(host: &NodeName, jail: &JailName, to: IpAddr, gateway: 
         )
     };
     run(host, format!("{seen}{change}"))
-}
-
-/// Compare-and-swap of who has the prefixes, under a lock on the host, one `wg set` for all peers, read back (contract
-/// 3.2). What else a peer has is left as it is found: another run may have changed it since the plan was made. A peer that
-/// is not there would be created by `wg set`, so it is looked for first (contract 0.8).
-pub(super) fn hand_over(hand_over: &HandOver) -> Work {
-    let HandOver { host, interface, peers } = hand_over;
-    let moved = hand_over.moved();
-    let mut inner = format!(
-        "look() {{ all=$(wg show {interface} allowed-ips); }}\nowner() {{ printf '%s\\n' \"$all\" | awk -F '\\t' -v p=\"$1\" '{{ n = split($2, a, \" \"); for (i = 1; i <= n; i++) if (a[i] == p) print $1 }}'; }}\n# list KEY GIVEN GOT: what the peer has then; fails for a peer that was not seen, so that nobody ever loses the rest of his.\nlist() {{ printf '%s\\n' \"$all\" | awk -F '\\t' -v k=\"$1\" -v given=\"$2\" -v got=\"$3\" 'BEGIN {{ n = split(given, g, \" \"); for (i = 1; i <= n; i++) gone[g[i]] = 1 }} $1 == k {{ seen = 1; n = split($2, a, \" \"); for (i = 1; i <= n; i++) if (a[i] != \"(none)\" && !(a[i] in gone)) {{ out = out s a[i]; s = \",\" }} }} END {{ if (!seen) exit 21; n = split(got, g, \" \"); for (i = 1; i <= n; i++) {{ out = out s g[i]; s = \",\" }} print out }}'; }}\nsorted() {{ tr , '\\n' | sort; }}\nalready=yes\nlook\n"
-    );
-    for peer in peers {
-        let key = &peer.public_key;
-        inner.push_str(&format!(
-            "wg show {interface} peers | grep -qxF {key} || {{ echo 'peer {key} is not on {interface}' >&2; exit 20; }}\n"
-        ));
-    }
-    let name = |key: Option<&PublicKey>| key.map(ToString::to_string).unwrap_or_default();
-    for Moved { prefix, after, .. } in &moved {
-        inner.push_str(&format!("[ \"$(owner {prefix})\" = '{}' ] || already=no\n", name(*after)));
-    }
-    inner.push_str("[ $already = no ] || exit 0\n");
-    for Moved { prefix, before, .. } in &moved {
-        inner.push_str(&format!(
-            "[ \"$(owner {prefix})\" = '{}' ] || {{ echo \"AllowedIPs have changed since the plan was made: {prefix} belongs to peer $(owner {prefix})\" >&2; exit 20; }}\n",
-            name(*before)
-        ));
-    }
-    let words = |prefixes: Vec<&Prefix>| prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    let mut set = Vec::new();
-    for (number, peer) in peers.iter().enumerate() {
-        let (key, given, got) = (&peer.public_key, words(peer.given().collect()), words(peer.got().collect()));
-        inner.push_str(&format!("new{number}=$(list {key} '{given}' '{got}')\n"));
-        set.push(format!("peer {key} allowed-ips \"$new{number}\""));
-    }
-    inner.push_str(&format!("wg set {interface} {}\nlook\n", set.join(" ")));
-    for (number, peer) in peers.iter().enumerate() {
-        let key = &peer.public_key;
-        inner.push_str(&format!(
-            "[ \"$(list {key} '' '' | sorted)\" = \"$(echo \"$new{number}\" | sorted)\" ] || {{ echo 'AllowedIPs did not take' >&2; exit 21; }}\n"
-        ));
-    }
-    run(
-        host,
-        format!(
-            "cat > /var/run/jailferry.$$ <<'JAILFERRY_END'\nset -eu\n{inner}JAILFERRY_END\nrc=0\nlockf -k -s -t 30 /var/run/jailferry.lock /bin/sh /var/run/jailferry.$$ || rc=$?\nrm -f /var/run/jailferry.$$\nexit $rc"
-        ),
-    )
 }
 
 /// After the switch, both directions, only this jail's addresses (contract 4.3). pf disabled or absent: nothing to kill.

@@ -10,16 +10,18 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 30] = [
+const SOURCES: [(&str, &str); 32] = [
     ("contents.awk", include_str!("contents.awk")),
     ("contents.rs", include_str!("contents.rs")),
     ("ending.rs", include_str!("ending.rs")),
     ("files.rs", include_str!("files.rs")),
+    ("hand_over.rs", include_str!("hand_over.rs")),
     ("jail.rs", include_str!("jail.rs")),
     ("keys.rs", include_str!("keys.rs")),
     ("lease.rs", include_str!("lease.rs")),
     ("lock.rs", include_str!("lock.rs")),
     ("network.rs", include_str!("network.rs")),
+    ("parking.rs", include_str!("parking.rs")),
     ("pf.rs", include_str!("pf.rs")),
     ("probe.rs", include_str!("probe.rs")),
     ("resume.rs", include_str!("resume.rs")),

@@ -55,7 +55,9 @@ pub(super) fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> 
 
 /// Atomic over the tree (contract 5.3). A repetition finds it on every dataset and leaves it.
 fn taken(dataset: &DatasetName, label: &SnapshotLabel) -> String {
-    format!("zfs list -Hp -t snapshot -o name {dataset}@{label} >/dev/null 2>&1 ||\nzfs snapshot -r {dataset}@{label}")
+    format!(
+        "said=$(zfs snapshot -r {dataset}@{label} 2>&1) || {{\n  rc=$?\n  zfs list -Hp -t snapshot -o name {dataset}@{label} >/dev/null 2>&1 || {{ printf '%s\\n' \"$said\" >&2; exit $rc; }}\n}}"
+    )
 }
 
 /// A dataset that was made since the plan, by somebody on the host or by a jail that has some of its own, would stay behind.
@@ -365,7 +367,12 @@ pub(super) fn compare_guids(
     label: &SnapshotLabel,
 ) -> Work {
     let ask = |host: &NodeName, datasets: Vec<&DatasetName>| {
-        let body = format!("for d in {}; do\n  zfs get -Hp -o value guid $d@{label}\ndone", names(datasets));
+        // One question for all: the jail is down meanwhile. zfs(8) answers in an order of its own.
+        let snapshots: Vec<String> = datasets.iter().map(|d| format!("{d}@{label}")).collect();
+        let snapshots = snapshots.join(" ");
+        let body = format!(
+            "t=$(printf '\\t') n='\n'\nall=$n$(zfs get -Hp -o name,value guid {snapshots})$n\nfor s in {snapshots}; do\n  case $all in *\"$n$s$t\"*) ;; *) echo \"$s: no GUID\" >&2; exit 21 ;; esac\n  guid=${{all#*\"$n$s$t\"}}\n  echo ${{guid%%$n*}}\ndone"
+        );
         Command::script(host, each(pairs.len()), body)
     };
     Work::Compare {

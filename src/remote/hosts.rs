@@ -191,7 +191,14 @@ impl Hosts {
         self.fill(host);
     }
 
-    /// One of those, and another one opens in its place.
+    /// From now on no more than `count` are opened on `name` in place of those that are used; those that wait go on waiting.
+    pub fn replenish(&self, name: &NodeName, count: usize) {
+        let Some(host) = self.shared.hosts.get(name) else { return };
+        host.ready.replenish(count);
+        self.fill(host);
+    }
+
+    /// One of those, and another one opens in its place where more are wanted.
     pub(crate) fn ready_shell(&self, host: &Host, master: &Arc<Master>) -> Option<Child<Arc<Session>>> {
         let shell = host.ready.take(master);
         self.fill(host);

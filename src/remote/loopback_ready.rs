@@ -67,6 +67,26 @@ async fn a_shell_that_waits_becomes_the_command() {
     waiting(&hosts, &sshd, 0).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_wait_are_used_up_where_nothing_behind_them_needs_more() {
+    let Some(sshd) = Sshd::start("").map(Arc::new) else { return };
+    let hosts = sshd.hosts().await;
+    let a = NodeName::new("a").unwrap();
+    hosts.keep_ready(&a, 3);
+    waiting(&hosts, &sshd, 3).await;
+    hosts.replenish(&a, 1);
+    waiting(&hosts, &sshd, 3).await;
+    for left in [2, 1, 1] {
+        hosts.run(&script("a", "true")).await.unwrap();
+        waiting(&hosts, &sshd, left).await;
+    }
+    hosts.replenish(&a, 0);
+    hosts.run(&script("a", "true")).await.unwrap();
+    waiting(&hosts, &sshd, 0).await;
+    hosts.replenish(&a, 2);
+    waiting(&hosts, &sshd, 2).await;
+}
+
 /// The line is not a part of the data, and none of the data is taken for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_ends_of_a_stream_are_shells_that_waited() {

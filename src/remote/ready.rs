@@ -57,6 +57,11 @@ impl ReadyShells {
         drop(spare);
     }
 
+    /// How many shall wait from now on; those beyond go on waiting.
+    pub(crate) fn replenish(&self, count: usize) {
+        self.wanted.store(count.min(MOST), Ordering::Relaxed);
+    }
+
     /// One that waits on this very connection.
     pub(crate) fn take(&self, master: &Arc<Master>) -> Option<Child<Arc<Session>>> {
         let shell = self.of(master).pop();

@@ -1,5 +1,7 @@
 //! Which steps run at the same time. Pure.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::effect::Effect;
@@ -11,6 +13,7 @@ use crate::effect::command::Command;
 use crate::effect::command::TURN;
 use crate::model::DatasetName;
 use crate::model::NodeName;
+use crate::plan::Phase;
 use crate::plan::Step;
 
 /// The step at `first` and those behind it that run alongside, before `end`.
@@ -88,6 +91,29 @@ pub fn pieces(steps: &[Step], lane: &[usize]) -> Vec<Vec<usize>> {
     pieces.into_iter().map(|(piece, ..)| piece).collect()
 }
 
+/// How many commands at once the steps of these groups, all of them while nobody answers, have on each host at most: one in
+/// each lane.
+#[must_use]
+pub fn channels(steps: &[Step], range: Range<usize>) -> BTreeMap<NodeName, usize> {
+    let mut most = BTreeMap::new();
+    let mut first = range.start;
+    while first < range.end && steps.get(first).is_some_and(|step| step.phase == Phase::CutOver) {
+        let together = group(steps, first, range.end);
+        first = together.end;
+        let mut now: BTreeMap<NodeName, usize> = BTreeMap::new();
+        for lane in lanes(steps, together) {
+            let commands = lane.iter().filter_map(|index| steps.get(*index)).flat_map(Step::commands);
+            let hosts: BTreeSet<NodeName> = commands.map(|command| command.host).collect();
+            hosts.into_iter().for_each(|host| *now.entry(host).or_default() += 1);
+        }
+        for (host, count) in now {
+            let known = most.entry(host).or_default();
+            *known = count.max(*known);
+        }
+    }
+    most
+}
+
 /// What a step runs, where it is nothing but scripts, one after the other.
 #[must_use]
 pub fn scripts(step: &Step) -> Option<Vec<Command>> {
@@ -106,7 +132,6 @@ mod tests {
     use crate::model::Owner;
     use crate::model::RunId;
     use crate::model::SnapshotLabel;
-    use crate::plan::Phase;
 
     fn step(host: &str) -> Step {
         let host = NodeName::new(host).unwrap();
@@ -142,6 +167,23 @@ mod tests {
         let mut steps: Vec<Step> = ["z/a", "z/b", "z/b", "z/c", "z/d", "z/a"].map(stream).into();
         steps.push(step("a").alongside());
         assert_eq!(lanes(&steps, 0..7), vec![vec![0, 4, 5], vec![1, 2], vec![3], vec![6]]);
+    }
+
+    #[test]
+    fn as_many_channels_as_a_group_has_lanes_until_the_jail_runs() {
+        let on = |host: &str| {
+            Step::new(Phase::CutOver, "", Effect::ProxyArp { host: NodeName::new(host).unwrap(), on: true })
+        };
+        let mut steps = vec![on("a"), stream("z/a"), stream("z/b"), stream("z/b"), on("a").alongside(), on("b")];
+        steps[1].alongside = false;
+        steps.push(Step { phase: Phase::Prove, ..on("c") });
+        let of =
+            |from| channels(&steps, from..steps.len()).into_iter().map(|(h, n)| (h.to_string(), n)).collect::<Vec<_>>();
+        let some = |counts: &[(&str, usize)]| counts.iter().map(|(h, n)| ((*h).to_owned(), *n)).collect::<Vec<_>>();
+        assert_eq!(of(0), some(&[("a", 3), ("b", 2)]));
+        assert_eq!(of(5), some(&[("b", 1)]));
+        assert_eq!(of(6), []);
+        assert_eq!(channels(&steps, 0..1).len(), 1);
     }
 
     /// A step whose script waits for the jail's turn, as all do that a run guards.

@@ -7,6 +7,7 @@ mod chain;
 mod contents;
 mod forward;
 mod rounds;
+mod shells;
 mod stream;
 mod terms;
 mod turning;
@@ -30,7 +31,6 @@ use crate::remote::CopyError;
 use crate::remote::DirectError;
 use crate::remote::Hosts;
 use crate::remote::Kind;
-use crate::remote::READY_SHELLS;
 use crate::remote::RemoteError;
 use crate::saga::beats::Beats;
 use crate::saga::direction;
@@ -238,15 +238,8 @@ impl<'a> Run<'a> {
             () = beats.go_on(hosts) => unreachable!("beats never end"),
             () = heard(&interrupts, events) => unreachable!("nor does this"),
         };
-        self.keep_shells_ready(0);
+        self.keep_shells(0);
         outcome
-    }
-
-    /// Shells at hand where something happens while nobody answers.
-    fn keep_shells_ready(&self, count: usize) {
-        let silent = self.plan.steps.iter().filter(|s| matches!(s.phase, Phase::CutOver | Phase::Prove));
-        let hosts: BTreeSet<NodeName> = silent.flat_map(Step::commands).map(|command| command.host).collect();
-        hosts.iter().for_each(|host| self.hosts.keep_ready(host, count));
     }
 
     async fn whole(&mut self) -> Outcome {
@@ -303,13 +296,10 @@ impl<'a> Run<'a> {
                 }
                 (self.events)(Event::Note { text: behind.told(predicted) });
             }
-            // The network is rehearsed in the meantime, so they are open when the jail stops.
-            if step.phase == Phase::Arm {
-                self.keep_shells_ready(READY_SHELLS);
-            }
             let together = lanes::group(&self.plan.steps, index, no_return);
             let end = together.clone().find(|i| self.settled.contains(i)).unwrap_or(together.end);
             let together = together.start..end;
+            self.keep_shells_for(step.phase, end..no_return);
             match self.forward(together).await {
                 Ok(()) => {}
                 Err((at, StepError::Stopped)) => return self.stopped(at),

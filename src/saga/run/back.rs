@@ -9,8 +9,10 @@ use super::StepError;
 use super::listener;
 use super::milliseconds;
 use crate::effect::Effect;
+use crate::plan::Phase;
 use crate::plan::Step;
 use crate::remote::Kind;
+use crate::remote::READY_SHELLS;
 use crate::saga::interrupt::INTERRUPTED;
 use crate::saga::state::StepEvent;
 use crate::saga::undo;
@@ -23,6 +25,9 @@ impl Run<'_> {
         let count = self.started.last().map_or(count, |last| count.max(last + 1));
         if self.interrupts.asked() {
             let _ = self.journal.note(INTERRUPTED);
+        }
+        if !self.is_before(count.saturating_sub(1), Phase::CutOver) {
+            self.keep_shells(READY_SHELLS);
         }
         let indexes: Vec<usize> = (0..count).rev().filter(|i| self.started.contains(i)).collect();
         self.go_back(&indexes, reason).await

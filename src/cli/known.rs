@@ -6,6 +6,7 @@ use crate::model::RunId;
 use crate::plan::Plan;
 use crate::plan::forecast::PastMove;
 use crate::plan::rollback::LaterMove;
+use crate::plan::rollback::top_at_the_target;
 use crate::saga::RunRecord;
 use crate::saga::journal;
 use crate::saga::journal::FoundRun;
@@ -95,6 +96,10 @@ pub(super) fn later(plan: &Plan, runs: &[FoundRun]) -> Vec<LaterMove> {
         .filter_map(|r| r.record.as_ref().ok())
         .filter(|r| r.header.jail == plan.jail && has_moved(r))
         .map(|r| &r.header)
-        .map(|h| LaterMove { run: h.run.clone(), from: h.from.clone(), to: h.to.clone() })
+        .map(|h| {
+            let plan = serde_json::from_value::<Plan>(h.plan.clone()).ok();
+            let dataset = plan.as_ref().and_then(top_at_the_target);
+            LaterMove { run: h.run.clone(), from: h.from.clone(), to: h.to.clone(), dataset }
+        })
         .collect()
 }

@@ -140,7 +140,15 @@ pub enum Effect {
     /// Set a dataset's properties, or take them back.
     SetProperties { host: NodeName, dataset: DatasetName, changes: Vec<PropertyChange> },
     /// Destroy the snapshots that runs of this jail left on a dataset and all below it, but the one that is kept.
-    Tidy { host: NodeName, dataset: DatasetName, jail: JailName, keep: SnapshotLabel },
+    Tidy {
+        host: NodeName,
+        dataset: DatasetName,
+        jail: JailName,
+        keep: SnapshotLabel,
+        /// Others that stay.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        bases: Vec<SnapshotLabel>,
+    },
     /// Prove that the files on a host hold the keys of encrypted datasets.
     TryKeys { host: NodeName, keys: Vec<KeyUse> },
     /// Load the keys of encrypted datasets from these files.

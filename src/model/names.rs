@@ -250,6 +250,14 @@ name!(
     })
 );
 
+impl RunId {
+    /// Its jail's name.
+    #[must_use]
+    pub fn jail(&self) -> &str {
+        self.0.rsplit_once('-').map_or("", |(jail, _)| jail)
+    }
+}
+
 name!(
     /// A pf table. PF_TABLE_NAME_SIZE is 32 with the terminating NUL (net/pfvar.h).
     TableName, "pf table name", "letters, digits, '_' and '-', starting with a letter, at most 31",

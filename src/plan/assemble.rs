@@ -81,7 +81,8 @@ pub fn plan_as(
     ) else {
         return Err(findings.into_sorted());
     };
-    let moving = datasets::moves(situation, source, target, jail, there, &mut findings);
+    let bases = snapshots::bases_elsewhere(situation, &evidence.hosts);
+    let moving = datasets::moves(situation, source, target, jail, there, &bases, &mut findings);
     let stale = datasets::stale_copy(situation, jail, there, target);
     let staged = staging::stage(situation, &evidence.hosts, jail, there, &mut findings);
     let wireguard_files = persist::wireguard_files(situation, &evidence.fleet, &evidence.hosts, &mut findings);
@@ -118,6 +119,7 @@ pub fn plan_as(
         source,
         target,
         datasets: &moving,
+        bases: &bases,
         stale_copy: stale.as_ref(),
         staged: &staged,
         hand_over: &hand_over,

@@ -1,6 +1,7 @@
 //! Everything the story of a migration is about, and what can be asked of it.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::effect::Delegation;
 use crate::effect::JailPlace;
@@ -16,6 +17,7 @@ use crate::model::NodeName;
 use crate::model::Owner;
 use crate::model::Prefix;
 use crate::model::RunId;
+use crate::model::SnapshotLabel;
 use crate::plan::checks;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::direct::Link;
@@ -47,6 +49,8 @@ pub struct Cast<'a> {
     pub target: &'a HostFacts,
     /// The jail's datasets.
     pub datasets: &'a [DatasetMove],
+    /// Snapshots of ours at which copies on other nodes stand.
+    pub bases: &'a BTreeSet<SnapshotLabel>,
     /// An older copy at the target that cannot be brought up to date, and its name aside.
     pub stale_copy: Option<&'a (DatasetName, DatasetName)>,
     /// The jail's files for the target.

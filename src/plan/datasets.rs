@@ -1,5 +1,7 @@
 //! The jail's datasets: what goes over, from which base, and what each one's properties are when it is live.
 
+use std::collections::BTreeSet;
+
 use crate::effect::Base;
 use crate::effect::Delegation;
 use crate::effect::Parked;
@@ -40,7 +42,7 @@ pub struct DatasetMove {
     pub raw: bool,
     /// Of an encrypted one: the file that holds its key, and the dataset of the source whose key that is.
     pub key: Option<(RemotePath, DatasetName)>,
-    /// Somebody's snapshots that travel along: those behind the base, stream by stream, oldest first.
+    /// Snapshots that travel along ([`snapshots::of`]): those behind the base, stream by stream, oldest first.
     pub history: Vec<Vec<SnapshotLabel>>,
     /// Those before it that the target has already.
     pub there: Vec<SnapshotLabel>,
@@ -52,7 +54,7 @@ pub struct DatasetMove {
     pub refquota: Option<String>,
 }
 
-/// All datasets of the jail, parents first.
+/// All datasets of the jail, parents first. `bases`: of our snapshots, those that go along.
 #[must_use]
 pub fn moves(
     situation: &Situation,
@@ -60,6 +62,7 @@ pub fn moves(
     target: &HostFacts,
     jail: &JailFacts,
     there: &TargetFacts,
+    bases: &BTreeSet<SnapshotLabel>,
     findings: &mut Findings,
 ) -> Vec<DatasetMove> {
     let stale = stale_copy(situation, jail, there, target).is_some();
@@ -97,7 +100,7 @@ pub fn moves(
             Base::Nothing => as_a_clone(jail, facts, there, to_root).unwrap_or(Base::Nothing),
             other => other,
         };
-        let (history, known) = snapshots::of(dataset, &base, existing);
+        let (history, known) = snapshots::of(dataset, &base, existing, bases);
         let estimate = match base {
             Base::Nothing if !history.is_empty() => snapshots::size(facts, source),
             Base::Nothing => facts.referenced,

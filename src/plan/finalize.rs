@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::plan::datasets::stale_name;
 use crate::plan::naming::label;
 use crate::plan::rollback::LaterMove;
+use crate::plan::rollback::top_at_the_target;
 
 /// What `finalize` does, in order: title and effect. Derived from the plan, so that nothing else is ever touched; what a
 /// later move of the jail has taken over is left to it. `discard`: somebody's snapshots that were not sent go, too. The first is the jail's lock, the last gives it back.
@@ -66,6 +67,16 @@ pub fn finalize(plan: &Plan, later: &[LaterMove], discard: bool) -> Vec<(String,
             _ => {}
         }
     }
+    // It went along as long as the copy was there that could be brought up to date from it.
+    let last = label(run, "final");
+    let known = top_at_the_target(plan).map(|dataset| (plan.target.clone(), dataset));
+    let there = later.iter().filter_map(|l| Some((l.to.clone(), l.dataset.clone()?))).collect::<BTreeSet<_>>();
+    for (host, dataset) in there.into_iter().filter(|place| known.as_ref() != Some(place)) {
+        list.push((
+            format!("destroy @{last} of {dataset} on {host}, if it went along"),
+            Effect::DestroySnapshot { host, dataset, label: last.clone(), held_by: None },
+        ));
+    }
     for host in hosts(plan) {
         list.push((
             format!("remove the backups that the run kept on {host}"),
@@ -119,7 +130,12 @@ mod tests {
     }
 
     fn later(plan: &Plan) -> LaterMove {
-        LaterMove { run: plan.run.clone(), from: plan.source.clone(), to: plan.target.clone() }
+        LaterMove {
+            run: plan.run.clone(),
+            from: plan.source.clone(),
+            to: plan.target.clone(),
+            dataset: top_at_the_target(plan),
+        }
     }
 
     /// What is left that carries the name of a run, on any host.

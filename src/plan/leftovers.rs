@@ -175,7 +175,7 @@ impl Story<'_> {
             Some(Way::There(command)) => (Some(command), Some(self.host.clone())),
             None => (None, None),
         };
-        let jail = trace.jail.clone().or_else(|| JailName::new(owner.as_ref()?.as_str().rsplit_once('-')?.0).ok());
+        let jail = trace.jail.clone().or_else(|| JailName::new(owner.as_ref()?.jail()).ok());
         Leftover {
             host: self.host.clone(),
             kind: trace.kind,

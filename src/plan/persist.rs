@@ -369,7 +369,8 @@ fn edit_list(
     edit_variable(node, variable, old, value.as_deref())
 }
 
-/// The target's copy is the live one; the last common snapshot is held on both sides, the others of ours go.
+/// The target's copy is the live one; the last common snapshot is held on both sides, the others of ours go, but for those
+/// that the jail's copies on other nodes can be brought up to date from.
 fn storage(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let last = label(cast.run, "final");
@@ -405,6 +406,7 @@ fn storage(cast: &Cast<'_>) -> Vec<Step> {
                 dataset: place.dataset.clone(),
                 jail: situation.jail.clone(),
                 keep: last.clone(),
+                bases: cast.bases.iter().cloned().collect(),
             },
         ));
     }

@@ -7,6 +7,7 @@ use crate::effect::Base;
 use crate::effect::Effect;
 use crate::effect::Parked;
 use crate::facts::HostFacts;
+use crate::model::DatasetName;
 use crate::model::NodeName;
 use crate::model::RunId;
 use crate::plan::Plan;
@@ -22,6 +23,17 @@ pub struct LaterMove {
     pub from: NodeName,
     /// To where.
     pub to: NodeName,
+    /// The jail's top dataset there.
+    pub dataset: Option<DatasetName>,
+}
+
+/// The jail's top dataset where the run has brought it.
+#[must_use]
+pub fn top_at_the_target(run: &Plan) -> Option<DatasetName> {
+    run.steps.iter().find_map(|step| match &step.effect {
+        Effect::Hold { host, dataset, .. } if *host == run.target => Some(dataset.clone()),
+        _ => None,
+    })
 }
 
 /// Where the jail runs now.

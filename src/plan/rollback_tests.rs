@@ -13,6 +13,7 @@ use crate::plan::fixture::node;
 use crate::plan::fixture::tester;
 use crate::plan::rollback;
 use crate::plan::rollback::LaterMove;
+use crate::plan::rollback::top_at_the_target;
 use crate::playbook::Options;
 
 fn plan(world: &World, to: &str, salt: &str) -> Plan {
@@ -36,7 +37,12 @@ fn refused(world: &World, run: &Plan, later: &[LaterMove]) -> Vec<Finding> {
 }
 
 fn later(plan: &Plan) -> LaterMove {
-    LaterMove { run: plan.run.clone(), from: plan.source.clone(), to: plan.target.clone() }
+    LaterMove {
+        run: plan.run.clone(),
+        from: plan.source.clone(),
+        to: plan.target.clone(),
+        dataset: top_at_the_target(plan),
+    }
 }
 
 fn code(findings: &[Finding]) -> Option<&str> {

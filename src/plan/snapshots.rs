@@ -1,6 +1,8 @@
-//! Snapshots of the jail's datasets that are not ours: backups, most of them. They travel along, oldest first, those that
-//! follow each other in one stream; what cannot travel stays on the source's copy, and the plan says so.
+//! Snapshots of the jail's datasets that travel along, oldest first, those that follow each other in one stream. They are
+//! somebody's: backups, most of them; what cannot travel stays on the source's copy, and the plan says so. And of ours
+//! those at which a copy of the jail on a third node stands: without them the jail could go there again only in full.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::effect::Base;
@@ -10,6 +12,8 @@ use crate::facts::DatasetKind;
 use crate::facts::HostFacts;
 use crate::facts::JailDataset;
 use crate::facts::JailFacts;
+use crate::model::NodeName;
+use crate::model::RunId;
 use crate::model::Snapshot;
 use crate::model::SnapshotLabel;
 use crate::model::SnapshotName;
@@ -21,14 +25,27 @@ use crate::plan::cast::Cast;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
 use crate::plan::naming::bookmark;
+use crate::plan::naming::label;
 use crate::plan::situation::Situation;
 
+/// The snapshots of ours at which copies of the jail stand that earlier runs have left on other nodes than these two.
+#[must_use]
+pub fn bases_elsewhere(situation: &Situation, hosts: &BTreeMap<NodeName, HostFacts>) -> BTreeSet<SnapshotLabel> {
+    let ends = [&situation.source.node, &situation.target.node];
+    let elsewhere = hosts.iter().filter(|(node, _)| !ends.contains(node));
+    let runs = elsewhere.flat_map(|(_, facts)| &facts.datasets).filter_map(|d| RunId::new(d.run.as_deref()?).ok());
+    let of_the_jail = |run: &RunId| run.jail() == situation.jail.as_str();
+    runs.filter(of_the_jail).map(|run| label(&run, "final")).collect()
+}
+
 /// Of a dataset's snapshots at the source: those to be sent, stream by stream, and those that the target has already.
+/// `bases`: of ours, those that go along.
 #[must_use]
 pub fn of(
     dataset: &JailDataset,
     base: &Base,
     existing: Option<&JailDataset>,
+    bases: &BTreeSet<SnapshotLabel>,
 ) -> (Vec<Vec<SnapshotLabel>>, Vec<SnapshotLabel>) {
     let begin = match base {
         Base::Snapshot(label) | Base::Bookmark(label) => {
@@ -36,27 +53,28 @@ pub fn of(
         }
         Base::Nothing | Base::Origin { .. } => None,
     };
-    let mut theirs: Vec<&Snapshot> = dataset.snapshots.iter().filter(|s| !s.label.is_ours()).collect();
-    theirs.sort_by_key(|s| s.createtxg);
+    let goes_along = |s: &&Snapshot| !s.label.is_ours() || bases.contains(&s.label);
+    let (mut along, others): (Vec<&Snapshot>, Vec<&Snapshot>) = dataset.snapshots.iter().partition(goes_along);
+    along.sort_by_key(|s| s.createtxg);
     let (later, earlier): (Vec<&Snapshot>, Vec<&Snapshot>) =
-        theirs.into_iter().partition(|s| begin.is_none_or(|begin| s.createtxg > begin));
+        along.into_iter().partition(|s| begin.is_none_or(|begin| s.createtxg > begin));
     let there = |s: &&Snapshot| existing.is_some_and(|e| e.snapshots.iter().any(|t| t.guid == s.guid));
     let known = earlier.into_iter().filter(there).map(|s| s.label.clone()).collect();
-    (streams(dataset, base, &later), known)
+    (streams(dataset, base, &later, &others), known)
 }
 
 /// Those that follow each other go in one stream. It carries everything between its ends (zfs-send(8), -I), so it must
-/// not go past a snapshot of ours; and its beginning must be a snapshot of the same dataset.
-fn streams(dataset: &JailDataset, base: &Base, theirs: &[&Snapshot]) -> Vec<Vec<SnapshotLabel>> {
-    let ours: Vec<u64> = dataset.snapshots.iter().filter(|s| s.label.is_ours()).map(|s| s.createtxg).collect();
+/// not go past one of the `others`; and its beginning must be a snapshot of the same dataset.
+fn streams(dataset: &JailDataset, base: &Base, along: &[&Snapshot], others: &[&Snapshot]) -> Vec<Vec<SnapshotLabel>> {
     let begin = match base {
         Base::Snapshot(label) => dataset.snapshots.iter().find(|s| s.label == *label).map(|s| s.createtxg),
         Base::Bookmark(_) | Base::Nothing | Base::Origin { .. } => None,
     };
     let mut streams: Vec<Vec<SnapshotLabel>> = Vec::new();
     let (mut last, mut open) = (begin, false);
-    for snapshot in theirs {
-        let follows = last.is_some_and(|last| !ours.iter().any(|o| *o > last && *o < snapshot.createtxg));
+    for snapshot in along {
+        let between = |last: u64| others.iter().any(|o| o.createtxg > last && o.createtxg < snapshot.createtxg);
+        let follows = last.is_some_and(|last| !between(last));
         match streams.last_mut() {
             Some(stream) if open && follows => stream.push(snapshot.label.clone()),
             _ => streams.push(vec![snapshot.label.clone()]),
@@ -89,13 +107,17 @@ pub fn apart(source: &[Snapshot], copy: &[Snapshot], left_by: &str) -> bool {
     newer.peek().is_some() && newer.all(|s| s.label.as_str().starts_with(&run))
 }
 
-/// Everything of the source's that is at the target when the run is over.
+/// Everything of somebody's at the source that is at the target when the run is over.
 #[must_use]
 pub fn at_the_target(moving: &[DatasetMove]) -> BTreeSet<SnapshotName> {
     let of = |m: &DatasetMove| {
         let dataset = m.source.dataset.clone();
-        let labels: Vec<SnapshotLabel> = m.there.iter().chain(m.history.iter().flatten()).cloned().collect();
-        labels.into_iter().map(move |label| SnapshotName { dataset: dataset.clone(), label })
+        let labels = m.there.iter().chain(m.history.iter().flatten()).filter(|label| !label.is_ours());
+        labels
+            .cloned()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(move |label| SnapshotName { dataset: dataset.clone(), label })
     };
     moving.iter().flat_map(of).collect()
 }
@@ -134,7 +156,8 @@ pub fn examine(situation: &Situation, jail: &JailFacts, moving: &[DatasetMove], 
 /// How many travel along, for the summary.
 #[must_use]
 pub fn summary(situation: &Situation, moving: &[DatasetMove]) -> Option<String> {
-    let count: usize = moving.iter().map(|m| m.history.iter().flatten().count()).sum();
+    let theirs = |m: &DatasetMove| m.history.iter().flatten().filter(|label| !label.is_ours()).count();
+    let count: usize = moving.iter().map(theirs).sum();
     let what = if count == 1 { "one snapshot" } else { "snapshots" };
     let many = if count == 1 { String::new() } else { format!("{count} ") };
     (count > 0).then(|| {
@@ -142,10 +165,15 @@ pub fn summary(situation: &Situation, moving: &[DatasetMove]) -> Option<String> 
     })
 }
 
+/// Of somebody's; ours nobody else thins out.
 fn travelling(cast: &Cast<'_>) -> Vec<SnapshotName> {
     let of = |m: &DatasetMove| {
         let dataset = m.source.dataset.clone();
-        m.history.concat().into_iter().map(move |label| SnapshotName { dataset: dataset.clone(), label })
+        m.history
+            .concat()
+            .into_iter()
+            .filter(|label| !label.is_ours())
+            .map(move |label| SnapshotName { dataset: dataset.clone(), label })
     };
     cast.datasets.iter().flat_map(of).collect()
 }
@@ -272,7 +300,7 @@ mod tests {
         let dataset = JailDataset { name: name(WEB), snapshots, properties: Default::default() };
         let label = |label: &str| SnapshotLabel::new(label).unwrap();
         let streams = |base: Base| {
-            let (streams, _) = of(&dataset, &base, None);
+            let (streams, _) = of(&dataset, &base, None, &BTreeSet::new());
             let words = |stream: &Vec<SnapshotLabel>| stream.iter().map(SnapshotLabel::as_str).collect::<String>();
             streams.iter().map(words).collect::<Vec<_>>()
         };
@@ -346,5 +374,63 @@ mod tests {
         }
         assert_eq!(theirs(&world, "spare", WEB).len(), 1);
         assert_eq!(theirs(&world, "spare", WEB), theirs(&world, "tiny", WEB));
+    }
+
+    /// Of ours, on whatever dataset of the jail, with the number of datasets that have it.
+    fn ours(world: &World, host: &str) -> BTreeMap<String, usize> {
+        let mut found = BTreeMap::new();
+        let of_the_jail = world.hosts[&node(host)].storage.iter().filter(|(name, _)| name.as_str().starts_with(WEB));
+        for snapshot in of_the_jail.flat_map(|(_, dataset)| &dataset.snapshots).filter(|s| s.label.is_ours()) {
+            *found.entry(snapshot.label.to_string()).or_default() += 1;
+        }
+        found
+    }
+
+    /// Every node has a copy of its own age, and whichever comes next gets no more than what changed since.
+    #[test]
+    fn each_of_three_nodes_is_come_to_again_with_what_changed() {
+        for way in [["tiny", "spare", "big"], ["tiny", "big", "spare"], ["spare", "tiny", "big"]] {
+            let mut world = shape().world();
+            take(&mut world, "spare", WEB, "daily-0");
+            let first = plan(&world, "big", "first");
+            carry_out(&mut world, &first);
+            let mut known = BTreeSet::from(["spare", "big"]);
+            for (to, number) in way.into_iter().chain(way).chain(way).zip(2..) {
+                let from = here(&world);
+                take(&mut world, &from, WEB, &format!("daily-{number}"));
+                let next = plan(&world, to, &format!("{number}"));
+                let full = next.steps.iter().any(|s| match &s.effect {
+                    Effect::Transfer(transfer) => transfer.base.makes_a_dataset(),
+                    Effect::RenameDataset { .. } => true,
+                    _ => false,
+                });
+                assert_eq!(full, !known.contains(to), "{way:?}: {number} to {to}");
+                carry_out(&mut world, &next);
+                known.insert(to);
+                // On the live one no more than the copies need, on every dataset.
+                let kept = ours(&world, to);
+                assert!(
+                    kept.len() < 3 && kept.values().all(|count| *count == 2),
+                    "{way:?}: {number} to {to}: {kept:?}"
+                );
+                assert_eq!(theirs(&world, to, WEB).len(), number, "{way:?}");
+            }
+        }
+    }
+
+    /// Where the jail runs.
+    fn here(world: &World) -> String {
+        let runs = world.hosts.iter().find(|(_, host)| host.facts.jail(&jail("web")).is_some());
+        runs.map(|(node, _)| node.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_copy_elsewhere_that_was_let_go_of_needs_nothing_any_more() {
+        let mut world = shape().world();
+        let out = plan(&world, "big", "1");
+        carry_out(&mut world, &out);
+        assert_eq!(let_go(&mut world, &out, false), Ok(()));
+        let on = plan(&world, "tiny", "2");
+        assert!(on.steps.iter().all(|s| !format!("{:?}", s.effect).contains(out.run.as_str())), "{:#?}", on.steps);
     }
 }

@@ -185,7 +185,7 @@ impl<'a> Mover<'a> {
             let (host, dataset) = (node(host), top.clone());
             let (label, tag) = (last(&self.run), bookmark.clone());
             self.bench.does(&Effect::Hold { host: host.clone(), dataset: dataset.clone(), label: label.clone(), tag });
-            self.bench.does(&Effect::Tidy { host, dataset, jail: jail.clone(), keep: label });
+            self.bench.does(&Effect::Tidy { host, dataset, jail: jail.clone(), keep: label, bases: Vec::new() });
         }
     }
 

@@ -90,7 +90,9 @@ impl Effect {
             Effect::Park { host, datasets, run } => parking::park(host, datasets, run),
             Effect::Unpark { host, datasets } => parking::unpark(host, datasets),
             Effect::SetProperties { host, dataset, changes } => properties::set(host, dataset, changes),
-            Effect::Tidy { host, dataset, jail, keep } => zfs::tidy(host, dataset, jail, keep),
+            Effect::Tidy { host, dataset, jail, keep, bases } => {
+                zfs::tidy(host, dataset, jail, std::iter::once(keep).chain(bases))
+            }
             Effect::TryKeys { host, keys } => keys::try_keys(host, keys),
             Effect::LoadKeys { host, keys } => keys::load(host, keys),
             Effect::UnloadKeys { host, datasets } => keys::unload(host, datasets),

@@ -316,10 +316,11 @@ pub(super) fn discard_received(
 /// unmounted, and have no child that is not in the list.
 ///
 /// What is in nobody else's hands stops it: snapshots that the run has not sent, but for those that were taken of the
-/// parked copy.
+/// parked copy. Holds of ours are released, those of earlier runs too, whose last snapshots it may have.
 pub(super) fn destroy_parked(host: &NodeName, datasets: &[DatasetName], run_id: &RunId, others: &Others) -> Work {
     let list = names(datasets.iter().rev());
     let known = names(datasets);
+    let (jail, hex) = (run_id.jail(), "[0-9a-f]".repeat(8));
     let only_here = match others {
         Others::Discard => String::new(),
         Others::Sent { last, snapshots } => format!(
@@ -331,7 +332,7 @@ pub(super) fn destroy_parked(host: &NodeName, datasets: &[DatasetName], run_id: 
         host,
         datasets.len(),
         format!(
-            "for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d is not the copy that run {run_id} left\" >&2; exit 22; }}\n  [ \"$(zfs get -Hp -o value mounted $d)\" != yes ] || {{ echo \"$d is mounted\" >&2; exit 22; }}\n  for c in $(zfs list -Hp -r -t filesystem,volume -o name $d); do\n    case ' {known} ' in *\" $c \"*) ;; *) echo \"$c is not of run {run_id}\" >&2; exit 22;; esac\n  done\ndone\n{only_here}for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  for s in $(zfs list -Hp -d 1 -t snapshot -o name $d); do\n    zfs release jailferry-{run_id} $s 2>/dev/null || :\n  done\n  zfs destroy -r $d\ndone"
+            "for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d is not the copy that run {run_id} left\" >&2; exit 22; }}\n  [ \"$(zfs get -Hp -o value mounted $d)\" != yes ] || {{ echo \"$d is mounted\" >&2; exit 22; }}\n  for c in $(zfs list -Hp -r -t filesystem,volume -o name $d); do\n    case ' {known} ' in *\" $c \"*) ;; *) echo \"$c is not of run {run_id}\" >&2; exit 22;; esac\n  done\ndone\n{only_here}for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  for s in $(zfs list -Hp -d 1 -t snapshot -o name $d); do\n    zfs release jailferry-{run_id} $s 2>/dev/null || :\n    tag=${{s#*@}}\n    case $tag in jailferry-{jail}-{hex}-*) zfs release \"${{tag%-*}}\" $s 2>/dev/null || : ;; esac\n  done\n  zfs destroy -r $d\ndone"
         ),
     )
 }
@@ -382,12 +383,18 @@ pub(super) fn compare_guids(
 }
 
 /// By our names only: `jailferry-JAIL-` and eight hexadecimal digits. Each run's hold has the run's name as tag.
-pub(super) fn tidy(host: &NodeName, dataset: &DatasetName, jail: &JailName, keep: &SnapshotLabel) -> Work {
+pub(super) fn tidy<'a>(
+    host: &NodeName,
+    dataset: &DatasetName,
+    jail: &JailName,
+    keep: impl Iterator<Item = &'a SnapshotLabel>,
+) -> Work {
+    let keep = keep.map(|label| format!("*@{label}")).collect::<Vec<_>>().join(" | ");
     let hex = "[0-9a-f]".repeat(8);
     run(
         host,
         format!(
-            "for s in $(zfs list -Hp -r -t snapshot -o name {dataset}); do\n  case $s in\n  *@{keep}) ;;\n  *@jailferry-{jail}-{hex}-*)\n    tag=${{s#*@}}\n    zfs release \"${{tag%-*}}\" $s 2>/dev/null || :\n    zfs destroy $s ;;\n  esac\ndone"
+            "for s in $(zfs list -Hp -r -t snapshot -o name {dataset}); do\n  case $s in\n  {keep}) ;;\n  *@jailferry-{jail}-{hex}-*)\n    tag=${{s#*@}}\n    zfs release \"${{tag%-*}}\" $s 2>/dev/null || :\n    zfs destroy $s ;;\n  esac\ndone"
         ),
     )
 }

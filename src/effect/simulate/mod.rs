@@ -239,7 +239,9 @@ impl World {
             Effect::Park { host, datasets, run } => self.host_mut(host)?.park(datasets, run),
             Effect::Unpark { host, datasets } => self.host_mut(host)?.unpark(datasets),
             Effect::SetProperties { host, dataset, changes } => self.host_mut(host)?.set_properties(dataset, changes),
-            Effect::Tidy { host, dataset, jail, keep } => self.host_mut(host)?.tidy(dataset, jail, keep),
+            Effect::Tidy { host, dataset, jail, keep, bases } => {
+                self.host_mut(host)?.tidy(dataset, jail, |label| label == keep || bases.contains(label))
+            }
             Effect::TryKeys { host, keys } => self.host(host)?.try_keys(keys),
             Effect::LoadKeys { host, keys } => self.host_mut(host)?.load_keys(keys),
             Effect::UnloadKeys { host, datasets } => self.host_mut(host)?.unload_keys(datasets),

@@ -251,7 +251,9 @@ impl Host {
         }
         let tag = format!("jailferry-{run}");
         for name in datasets.iter().rev() {
-            let held = |s: &Snapshot| s.holds.iter().any(|t| t.as_str() != tag);
+            let ours =
+                |s: &Snapshot, t: &str| t == tag || s.label.as_str().rsplit_once('-').is_some_and(|(run, _)| run == t);
+            let held = |s: &Snapshot| s.holds.iter().any(|t| !ours(s, t.as_str()));
             if self.storage.get(name).is_some_and(|d| d.snapshots.iter().any(held)) {
                 return refused(format!("{name}: dataset is busy"));
             }
@@ -416,16 +418,11 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn tidy(&mut self, root: &DatasetName, jail: &JailName, keep: &SnapshotLabel) -> Done {
+    pub(super) fn tidy(&mut self, root: &DatasetName, jail: &JailName, stays: impl Fn(&SnapshotLabel) -> bool) -> Done {
         self.dataset(root)?;
         for dataset in self.tree(root) {
-            let ours: Vec<SnapshotLabel> = dataset
-                .snapshots
-                .iter()
-                .map(|s| &s.label)
-                .filter(|l| *l != keep && is_ours(l, jail))
-                .cloned()
-                .collect();
+            let ours: Vec<SnapshotLabel> =
+                dataset.snapshots.iter().map(|s| &s.label).filter(|l| !stays(l) && is_ours(l, jail)).cloned().collect();
             for label in ours {
                 let tag = label.as_str().rsplit_once('-').map(|(run, _)| run.to_owned()).unwrap_or_default();
                 let found = dataset.snapshots.iter_mut().filter(|s| s.label == label);

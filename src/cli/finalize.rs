@@ -34,7 +34,7 @@ pub(super) struct Wish {
 
 pub(super) async fn finalize(global: &Global, run: &str, wish: Wish) -> Exit {
     let Wish { dry_run, yes, discard } = wish;
-    let (plan, later, finalized) = match open(run) {
+    let (plan, mut later, finalized) = match open(run) {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
@@ -42,6 +42,16 @@ pub(super) async fn finalize(global: &Global, run: &str, wish: Wish) -> Exit {
         output::say(&format!("Run {} is finalized already: nothing of it is kept.", plan.run));
         return Exit::Done;
     }
+    let fleet = match dry_run {
+        true => None,
+        false => match input::fleet(global) {
+            Ok(fleet) => Some(fleet),
+            Err(_) => return Exit::BadInput,
+        },
+    };
+    // A node that is gone for good has nothing to let go of.
+    let gone = |node: &NodeName| fleet.as_ref().is_some_and(|f| !f.fleet.nodes.contains_key(node));
+    later.iter_mut().filter(|l| gone(&l.to)).for_each(|l| l.dataset = None);
     let list = finalize::finalize(&plan, &later, discard);
     output::say(&format!("Run {}: jail {} moved from {} to {}", plan.run, plan.jail, plan.source, plan.target));
     for (title, effect) in &list {
@@ -54,15 +64,13 @@ pub(super) async fn finalize(global: &Global, run: &str, wish: Wish) -> Exit {
             }
         }
     }
-    if dry_run {
-        return Exit::Done;
-    }
+    let Some(mut fleet) = fleet else { return Exit::Done };
     if !yes && !agreed(&plan) {
         return Exit::Refused;
     }
-    let Ok(mut fleet) = input::fleet(global) else { return Exit::BadInput };
     let mut needed: BTreeSet<NodeName> = finalize::hosts(&plan);
     needed.extend(later.last().map(|l| l.to.clone()));
+    needed.extend(list.iter().map(|(_, effect)| effect.host().clone()));
     if let Some(missing) = needed.iter().find(|name| !fleet.fleet.nodes.contains_key(*name)) {
         output::complain(&format!("fleet.yml has no node {missing}, on which the run kept something"));
         return Exit::BadInput;

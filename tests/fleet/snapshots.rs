@@ -69,3 +69,41 @@ fn snapshots_of_others_go_along() {
     assert_eq!(theirs(&fleet, "spare"), there, "{}", told.all);
     fleet.answers_from("web", "spare");
 }
+
+/// What any run has left of its own on a node.
+fn ours(fleet: &Fleet, node: &str) -> String {
+    fleet.sh(node, "zfs list -H -t snapshot,bookmark -o name | grep jailferry- || :")
+}
+
+#[test]
+fn whichever_of_three_nodes_is_next_gets_no_more_than_what_changed() {
+    let Some(fleet) = Fleet::lab("whichever_of_three_nodes_is_next_gets_no_more_than_what_changed") else {
+        return;
+    };
+    let first: Vec<String> = ["big", "small"].into_iter().map(|to| moved(&fleet, to)).collect();
+    let mut runs = first;
+    for to in ["spare", "big", "small"] {
+        let plan = fleet.jailferry(&["plan", "web", to]).exits(0).says(&format!("send {WEB}@jailferry-web-"));
+        assert!(!plan.all.contains("in full") && plan.all.contains("since @jailferry-web-"), "{}", plan.all);
+        runs.push(moved(&fleet, to));
+        // One for each copy elsewhere.
+        assert_eq!(ours(&fleet, to).lines().count(), 2 * 2, "{}", ours(&fleet, to));
+    }
+    for run in &runs {
+        fleet.jailferry(&["finalize", run, "--yes"]).exits(0);
+    }
+    for node in ["small", "spare", "big"] {
+        assert_eq!(ours(&fleet, node), "", "{node}");
+    }
+    assert!(!fleet.try_sh("spare", &format!("zfs list {WEB}")).status.success());
+    fleet.answers_from("web", "small");
+}
+
+/// Moves web; the run's name.
+fn moved(fleet: &Fleet, to: &str) -> String {
+    fleet.jailferry(&["migrate", "web", to, "--yes"]).exits(0);
+    fleet.answers_from("web", to);
+    let runs = fleet.jailferry(&["runs", "--json"]).exits(0).json();
+    let last = runs.as_array().and_then(|all| all.last()).and_then(|r| r["run"].as_str());
+    last.unwrap_or_else(|| panic!("no run: {runs}")).to_owned()
+}

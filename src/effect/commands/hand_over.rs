@@ -130,7 +130,7 @@ esac
 
     /// A key of 44 characters, as base64 has them.
     fn key(letter: char) -> PublicKey {
-        PublicKey::new(&format!("{}+/=", letter.to_string().repeat(41))).unwrap()
+        PublicKey::new(format!("{}+/=", letter.to_string().repeat(41))).unwrap()
     }
 
     fn change(letter: char, before: &[&str], after: &[&str]) -> PeerChange {

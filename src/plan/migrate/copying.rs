@@ -87,9 +87,13 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
         let mut first = Some((undo, change));
         for stream in &moving.history {
             let Some((label, through)) = stream.split_last() else { continue };
+            let since = match &base {
+                Base::Nothing | Base::Origin { .. } => String::new(),
+                known => format!(" since {}", base_name(known)),
+            };
             let title = match through.first() {
-                None => format!("send {source}@{label}"),
-                Some(first) => format!("send {source}@{first} to @{label}, {} snapshots", stream.len()),
+                None => format!("send {source}@{label}{since}"),
+                Some(first) => format!("send {source}@{first} to @{label}, {} snapshots{since}", stream.len()),
             };
             let transfer =
                 Transfer { through: through.to_vec(), ..transfer(cast, moving, base, label.clone(), Some(0)) };

@@ -133,8 +133,15 @@ async fn plan_all(
     options: &Options,
     owner: &Owner,
 ) {
-    let evidence =
-        Evidence { fleet: fleet.fleet.clone(), hosts: facts, jail: None, target: None, link: None, past: Vec::new() };
+    let evidence = Evidence {
+        fleet: fleet.fleet.clone(),
+        hosts: facts,
+        jail: None,
+        target: None,
+        link: None,
+        bases: None,
+        past: Vec::new(),
+    };
     let mut by_jail: BTreeMap<JailName, Vec<Move>> = BTreeMap::new();
     for one in &moves {
         by_jail.entry(one.jail.clone()).or_default().push(one.clone());

@@ -186,8 +186,15 @@ async fn second_round(
     facts: BTreeMap<NodeName, HostFacts>,
 ) -> Result<(Evidence, Option<Situation>, Findings), GatherError> {
     let mut findings = Findings::default();
-    let mut evidence =
-        Evidence { fleet: fleet.clone(), hosts: facts, jail: None, target: None, link: None, past: known::past() };
+    let mut evidence = Evidence {
+        fleet: fleet.clone(),
+        hosts: facts,
+        jail: None,
+        target: None,
+        link: None,
+        bases: None,
+        past: known::past(),
+    };
     preflight::hosts(&evidence.hosts, &mut findings);
     if findings.has_errors() {
         return Ok((evidence, None, findings));

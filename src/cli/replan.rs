@@ -54,7 +54,7 @@ impl Replan<'_> {
                 return Err(if self.somebody_is_away().await { NoTurn::Away(why) } else { NoTurn::Never(why) });
             }
         };
-        let now = refresh::refreshed(self.begun, now, jail, &plan.run);
+        let now = refresh::refreshed(self.begun, now, plan);
         let mut findings = Findings::default();
         let Some(situation) = situation::resolve(&now, jail, target, &mut findings) else {
             return Err(reasons(&findings.into_sorted()).into());

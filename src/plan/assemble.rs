@@ -81,7 +81,8 @@ pub fn plan_as(
     ) else {
         return Err(findings.into_sorted());
     };
-    let bases = snapshots::bases_elsewhere(situation, &evidence.hosts);
+    let told = || snapshots::bases_elsewhere(situation, &evidence.hosts);
+    let bases = evidence.bases.clone().unwrap_or_else(told);
     let moving = datasets::moves(situation, source, target, jail, there, &bases, &mut findings);
     let stale = datasets::stale_copy(situation, jail, there, target);
     let staged = staging::stage(situation, &evidence.hosts, jail, there, &mut findings);

@@ -12,7 +12,6 @@ use crate::facts::Dataset;
 use crate::facts::JailDataset;
 use crate::facts::Mount;
 use crate::facts::Pool;
-use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RunId;
 use crate::plan::Phase;
@@ -22,6 +21,7 @@ use crate::plan::finding::Finding;
 use crate::plan::leases;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
+use crate::plan::snapshots;
 use crate::playbook::Settings;
 
 /// The index of the first step behind the copy of everything, which takes the turn: from there on a run must not wait, so
@@ -72,9 +72,10 @@ impl Begun {
     }
 }
 
-/// The facts to plan the rest with.
+/// The facts to plan the rest of `plan` with.
 #[must_use]
-pub fn refreshed(before: &Begun, mut now: Evidence, jail: &JailName, run: &RunId) -> Evidence {
+pub fn refreshed(before: &Begun, mut now: Evidence, plan: &Plan) -> Evidence {
+    let (jail, run) = (&plan.jail, &plan.run);
     for (node, datasets, pools) in &before.storage {
         if let Some(new) = now.hosts.get_mut(node) {
             new.datasets.clone_from(datasets);
@@ -92,6 +93,7 @@ pub fn refreshed(before: &Begun, mut now: Evidence, jail: &JailName, run: &RunId
     if let (Some(datasets), Some(new)) = (&before.there, &mut now.target) {
         new.datasets.clone_from(datasets);
     }
+    now.bases = Some(snapshots::bases_of(plan));
     now
 }
 
@@ -200,7 +202,7 @@ mod tests {
         let begun = Begun::of(&before, &situation, &Options::default().settle(), false);
         // As it comes back from a journal.
         let begun: Begun = serde_json::from_str(&serde_json::to_string(&begun).unwrap()).unwrap();
-        let now = refreshed(&begun, now, &web.jail, &web.run);
+        let now = refreshed(&begun, now, &web);
         let mut findings_now = crate::plan::finding::Findings::default();
         drop(findings);
         let again = crate::plan::situation::resolve(&now, &jail("web"), &node("big"), &mut findings_now).unwrap();
@@ -236,13 +238,35 @@ mod tests {
         mail.steps.iter().for_each(|s| world.apply(&s.effect).unwrap());
 
         let (now, _, _) = world.evidence(&fleet, &jail("web"), &node("big"));
-        let now = refreshed(&Begun::of(&before, &situation, &settings, false), now, &web.jail, &web.run);
+        let now = refreshed(&Begun::of(&before, &situation, &settings, false), now, &web);
         let mut findings = crate::plan::finding::Findings::default();
         let again = crate::plan::situation::resolve(&now, &jail("web"), &node("big"), &mut findings).unwrap();
         let rest = assemble::plan_as(&now, &again, &settings, &tester(), &web.run, findings).unwrap();
         assert!(!rest.refused(), "{:?}", rest.findings);
         assert!((0..done).any(|index| comparable(&web, index) != comparable(&rest, index)), "the address is the same");
         assert_eq!(goes_on(&web, &rest, done), Ok(()));
+        rest.steps[done..].iter().for_each(|s| world.apply(&s.effect).unwrap());
+    }
+
+    /// The first move's copy is let go of by hand while the second one copies: what was to go along for it still does.
+    #[test]
+    fn a_copy_elsewhere_that_goes_meanwhile_is_no_reason_to_begin_anew() {
+        let mut world = Shape::testbed().world();
+        let (_, _, first) = drawn(&world, "web", "small");
+        first.steps.iter().for_each(|s| world.apply(&s.effect).unwrap());
+        let (before, situation, web) = drawn(&world, "web", "big");
+        assert_eq!(snapshots::bases_of(&web).len(), 1);
+        let done = seed(&web);
+        web.steps[..done].iter().for_each(|s| world.apply(&s.effect).unwrap());
+        let copy = &mut world.hosts.get_mut(&node("spare")).unwrap().storage;
+        copy.retain(|name, _| !name.as_str().starts_with("jfpool/jails/web"));
+        let settings = Options::default().settle();
+        let (now, _, _) = world.evidence(&Shape::testbed().fleet(), &jail("web"), &node("big"));
+        let now = refreshed(&Begun::of(&before, &situation, &settings, false), now, &web);
+        let mut findings = crate::plan::finding::Findings::default();
+        let again = crate::plan::situation::resolve(&now, &jail("web"), &node("big"), &mut findings).unwrap();
+        let rest = assemble::plan_as(&now, &again, &settings, &tester(), &web.run, findings).unwrap();
+        assert_eq!((goes_on(&web, &rest, done), stands(&web, &rest, done)), (Ok(()), Ok(())));
         rest.steps[done..].iter().for_each(|s| world.apply(&s.effect).unwrap());
     }
 

@@ -15,6 +15,7 @@ use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::RemotePath;
+use crate::model::SnapshotLabel;
 use crate::plan::direct::Link;
 use crate::plan::ends::ends;
 use crate::plan::finding::Findings;
@@ -168,6 +169,9 @@ pub struct Evidence {
     pub target: Option<TargetFacts>,
     /// The way between the two, when the data shall go straight.
     pub link: Option<Link>,
+    /// The snapshots of ours that go along, where a plan has said so already; else what the hosts tell
+    /// ([`bases_elsewhere`](crate::plan::snapshots::bases_elsewhere)).
+    pub bases: Option<BTreeSet<SnapshotLabel>>,
     /// Moves that ended well, the oldest first, as the journals of this machine know them.
     pub past: Vec<PastMove>,
 }

@@ -38,6 +38,16 @@ pub fn bases_elsewhere(situation: &Situation, hosts: &BTreeMap<NodeName, HostFac
     runs.filter(of_the_jail).map(|run| label(&run, "final")).collect()
 }
 
+/// Those of a plan.
+#[must_use]
+pub fn bases_of(plan: &Plan) -> BTreeSet<SnapshotLabel> {
+    let kept = |step: &Step| match &step.effect {
+        Effect::Tidy { bases, .. } => bases.clone(),
+        _ => Vec::new(),
+    };
+    plan.steps.iter().flat_map(kept).collect()
+}
+
 /// Of a dataset's snapshots at the source: those to be sent, stream by stream, and those that the target has already.
 /// `bases`: of ours, those that go along.
 #[must_use]

@@ -86,8 +86,15 @@ impl World {
     ) -> (Evidence, Option<Situation>, Findings) {
         let mut findings = Findings::default();
         let hosts = self.hosts.iter().map(|(node, host)| (node.clone(), host.first_round())).collect();
-        let mut evidence =
-            Evidence { fleet: fleet.clone(), hosts, jail: None, target: None, link: None, past: Vec::new() };
+        let mut evidence = Evidence {
+            fleet: fleet.clone(),
+            hosts,
+            jail: None,
+            target: None,
+            link: None,
+            bases: None,
+            past: Vec::new(),
+        };
         let situation = situation::resolve(&evidence, jail, target, &mut findings);
         if let Some(situation) = &situation {
             let host = |node: &NodeName| self.hosts.get(node);

@@ -65,7 +65,7 @@ fn drawn(world: &World, fleet: &Fleet, name: &JailName, to: &NodeName, salt: &st
 fn again(world: &World, fleet: &Fleet, plan: &Plan, begun: &Begun) -> Result<Plan, String> {
     let (now, _, gathered) = world.evidence(fleet, &plan.jail, &plan.target);
     drop(gathered);
-    let now = refresh::refreshed(begun, now, &plan.jail, &plan.run);
+    let now = refresh::refreshed(begun, now, plan);
     let mut findings = crate::plan::finding::Findings::default();
     let found = situation::resolve(&now, &plan.jail, &plan.target, &mut findings);
     let situation = found.ok_or("nothing is found")?;

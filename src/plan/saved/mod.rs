@@ -172,6 +172,7 @@ impl SavedPlan {
         if let Some(jail) = &mut now.jail {
             snapshots::forget_newer(jail, &self.plan);
         }
+        now.bases = Some(snapshots::bases_of(&self.plan));
         now
     }
 

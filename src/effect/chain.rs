@@ -3,9 +3,6 @@
 //! Each part runs as it would by itself: a shell of its own with its own deadline, lock and guard, all in one turn of the
 //! jail. Behind each the host prints a mark with the part's exit status on both outputs. The first part that fails is the
 //! last one that runs.
-//!
-//! Where nothing that any part starts is to outlive it, the parts are subshells of one shell with one deadline for all, at
-//! which whatever hangs is ended: nobody answers meanwhile, and each part would start three more programs.
 
 use std::ops::Range;
 
@@ -36,30 +33,18 @@ impl Chain {
     #[must_use]
     pub fn command(&self) -> Option<Command> {
         let first = self.parts.first()?;
-        let (begin, text): (&str, fn(&Command) -> String) = match self.in_one_shell() {
-            true => ("set +e\n", in_subshell),
-            false => ("", in_own_shell),
-        };
-        let mark = &self.mark;
-        let behind =
-            format!("printf '\\n{mark} %s\\n' $rc\nprintf '\\n{mark} %s\\n' $rc >&2\n[ $rc -eq 0 ] || exit $rc\n");
-        let parts = self.parts.iter().map(|part| text(part) + &behind);
-        let script = std::iter::once(begin.to_owned()).chain(parts).collect::<String>();
+        let script: String = self.parts.iter().map(|part| self.text(part)).collect();
         let mut command = Command::script(&first.host, self.parts.iter().map(longest).sum(), script);
         command.turn.clone_from(&first.turn);
-        command.whole = self.in_one_shell();
         Some(command)
     }
 
-    /// Are all parts subshells of the one shell?
-    fn in_one_shell(&self) -> bool {
-        self.parts.iter().all(|part| part.whole && part.lock.is_none())
-    }
-
-    /// What the host runs for a part; its script is its input.
-    #[must_use]
-    pub fn line(&self, part: &Command) -> String {
-        if self.in_one_shell() { "# in the same shell".to_owned() } else { part.on_the_host() }
+    fn text(&self, part: &Command) -> String {
+        let script = part.stdin().unwrap_or_default();
+        let (end, line, mark) = (terminator(&script), part.on_the_host(), &self.mark);
+        format!(
+            "rc=0\n{line} <<'{end}' || rc=$?\n{script}{end}\nprintf '\\n{mark} %s\\n' $rc\nprintf '\\n{mark} %s\\n' $rc >&2\n[ $rc -eq 0 ] || exit $rc\n"
+        )
     }
 
     /// Reads what it prints.
@@ -73,18 +58,6 @@ impl Chain {
             ends: Vec::new(),
         }
     }
-}
-
-/// Leaves its status in `rc`.
-fn in_own_shell(part: &Command) -> String {
-    let script = part.stdin().unwrap_or_default();
-    let (end, line) = (terminator(&script), part.on_the_host());
-    format!("rc=0\n{line} <<'{end}' || rc=$?\n{script}{end}\n")
-}
-
-/// The same. Not as part of `||`, where `set -e` has no effect (sh(1)).
-fn in_subshell(part: &Command) -> String {
-    format!("(\n{})\nrc=$?\n", part.stdin().unwrap_or_default())
 }
 
 /// Seconds after which the host has ended this part, whatever it does.
@@ -197,8 +170,8 @@ mod tests {
     }
 
     /// What a shell of this machine makes of it, without the turn: status, and what each part said.
-    fn run(make: fn(&str) -> Command, parts: &[&str]) -> (i32, Vec<(String, i32)>, String) {
-        let chain = Chain::of(parts.iter().map(|text| make(text)).collect(), MARK).unwrap();
+    fn run(parts: &[&str]) -> (i32, Vec<(String, i32)>, String) {
+        let chain = Chain::of(parts.iter().map(|text| part(text)).collect(), MARK).unwrap();
         let script = chain.command().unwrap().stdin().unwrap();
         let mut sh = std::process::Command::new("/bin/sh");
         let mut child =
@@ -218,28 +191,11 @@ mod tests {
 
     #[test]
     fn parts_run_in_order_each_in_its_own_shell_until_one_fails() {
+        let all = run(&["x=1; echo one; cat", "echo ${x-unset}; echo 'JAILFERRY_END'", ":"]);
         let said = |text: &str, status| (text.to_owned(), status);
-        for make in [part, |text: &str| part(text).whole()] {
-            let all = run(make, &["x=1; echo one; cat", "echo ${x-unset}; echo 'JAILFERRY_END'", ":"]);
-            assert_eq!(all, (0, vec![said("one\n", 0), said("unset\nJAILFERRY_END\n", 0), said("", 0)], String::new()));
-            let broken = run(make, &["echo fine >&2", "printf half; echo why >&2; exit 25", "echo never"]);
-            assert_eq!(broken, (25, vec![said("", 0), said("half", 25)], "why\n".to_owned()));
-            // The first command that fails ends its part, and the first unset name.
-            assert_eq!(run(make, &["echo one", "sh -c 'exit 3'; echo never"]).1, [said("one\n", 0), said("", 3)]);
-            assert_eq!(run(make, &["echo $unset; echo never"]).1.len(), 1);
-        }
-    }
-
-    #[test]
-    fn parts_that_nothing_outlives_share_one_deadline_that_ends_all_of_it() {
-        let whole = |text: &str| part(text).whole();
-        let of = |parts| Chain::of(parts, MARK).unwrap().command().unwrap();
-        let together = of(vec![whole("true"), whole("true")]);
-        assert!(together.whole && together.timeout == 140 && !together.text().contains("timeout"), "{together:?}");
-        for other in [part("true"), whole("true").under(Lock::edits())] {
-            let mixed = of(vec![whole("true"), other]);
-            assert!(!mixed.whole && mixed.text().matches("timeout ").count() == 2, "{mixed:?}");
-        }
+        assert_eq!(all, (0, vec![said("one\n", 0), said("unset\nJAILFERRY_END\n", 0), said("", 0)], String::new()));
+        let broken = run(&["echo fine >&2", "printf half; echo why >&2; exit 25", "echo never"]);
+        assert_eq!(broken, (25, vec![said("", 0), said("half", 25)], "why\n".to_owned()));
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Hosts {
             // The last one has succeeded when all is written down.
             while good + 1 < parts.len() && marks.status(good) == Some(0) && unwritten.is_none() {
                 let written =
-                    parts.get(good).map(|part| self.write_part(&chain, part, 0, marks.said(good), b"", last.elapsed()));
+                    parts.get(good).map(|part| self.write_part(part, 0, marks.said(good), b"", last.elapsed()));
                 if let Some(Err(error)) = written {
                     unwritten = Some(error);
                     return;
@@ -67,7 +67,7 @@ impl Hosts {
         }
         let told = marks.status(good);
         if let Some((0, part)) = told.zip(parts.get(good)) {
-            self.write_part(&chain, part, 0, marks.said(good), b"", last.elapsed())
+            self.write_part(part, 0, marks.said(good), b"", last.elapsed())
                 .map_err(|error| broken(good, error, false))?;
             ended(good, marks.said(good));
             return Ok(());
@@ -81,7 +81,7 @@ impl Hosts {
         };
         let kind = match (told, result) {
             (Some(status), _) => {
-                self.write_part(&chain, part, status, marks.said(good), stderr, last.elapsed())
+                self.write_part(part, status, marks.said(good), stderr, last.elapsed())
                     .map_err(|error| broken(good, error, false))?;
                 let become_root = self.host(&part.host).map_err(|error| broken(good, error, false))?.target.become_root;
                 classify(part, become_root, status, stderr, last.elapsed())
@@ -97,14 +97,13 @@ impl Hosts {
     /// Writes down what the host ran for a part, besides the whole that it was sent.
     fn write_part(
         &self,
-        chain: &Chain,
         part: &Command,
         status: i32,
         stdout: &[u8],
         stderr: &[u8],
         duration: Duration,
     ) -> Result<(), RemoteError> {
-        let (line, stdin) = (chain.line(part), part.stdin());
+        let (line, stdin) = (part.on_the_host(), part.stdin());
         let entry = CommandEntry {
             host: &part.host,
             line: &line,

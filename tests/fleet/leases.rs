@@ -30,7 +30,7 @@ fn lost_at(fleet: &Fleet, host: &str, at: &[&str]) {
 /// Starts the move; the target compares GUIDs with the source, and does not come to an end.
 fn hanging_comparison(fleet: &Fleet) -> Child {
     let lab = fleet.in_lab();
-    let fault = lab.fault("big", &["--script", "--match", "zfs get -Hp -o value guid $d@"], "hang");
+    let fault = lab.fault("big", &["--script", "--match", "zfs get -Hp -o name,value guid "], "hang");
     let child = fleet.start(&MOVE);
     wait_until("the comparison hangs", || lab.fired(&fault) > 0);
     child

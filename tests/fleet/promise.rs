@@ -225,7 +225,7 @@ fn dataset(stream: &str) -> &str {
 fn lane_of(command: &str) -> Lane {
     match command {
         "true" => Lane::Fresh,
-        c if c.contains("zfs get -Hp -o value guid $d@") => Lane::Compared,
+        c if c.contains("zfs get -Hp -o name,value guid ") => Lane::Compared,
         c if !c.contains('\n') && (c.starts_with("zfs send ") || c.starts_with("zfs receive ")) => Lane::Streams,
         _ => Lane::Host,
     }

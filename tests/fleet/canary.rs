@@ -101,6 +101,22 @@ fn rolls_back(fleet: &Fleet, case: &Wrong, before: &States) -> Result<(), String
     Ok(())
 }
 
+/// For half a minute and more a host would go on sending to whatever had the canary's addresses before it; the hub speaks first.
+#[test]
+fn the_hardware_address_of_an_earlier_canary_is_not_believed() {
+    let Some(fleet) = Fleet::lab("the_hardware_address_of_an_earlier_canary_is_not_believed") else { return };
+    // By the lab's own tool, since arp(8) and ndp(8) make entries that stay.
+    for address in ["192.168.123.10", "2001:db8:1:1::a"] {
+        let known =
+            format!("/.lab/usr/bin/ip neigh replace {address} lladdr 02:00:00:00:00:99 dev bridge0 nud reachable");
+        fleet.sh("small", &known);
+    }
+    fleet
+        .jailferry(&["migrate", "web", "small", "--yes"])
+        .exits(0)
+        .says("the canary on small (2001:db8:1:1::a) answers");
+}
+
 #[test]
 fn a_canary_that_somebody_else_has_is_refused() {
     let Some(fleet) = Fleet::lab("a_canary_that_somebody_else_has_is_refused") else { return };

@@ -10,6 +10,7 @@ use crate::effect::canary::Trial;
 use crate::effect::command::Command;
 use crate::effect::commands::JAIL;
 use crate::effect::commands::SHORT;
+use crate::effect::commands::network;
 use crate::effect::commands::probe::ping;
 use crate::effect::shell;
 use crate::model::Family;
@@ -34,7 +35,9 @@ pub(super) fn remove(canary: &Canary) -> Work {
 }
 
 /// Made anew when it is there already: nobody depends on it. `path=/`, so that the host's own tools can be run inside;
-/// bridge and FIB first, addresses last (contract 6.4), the FIB read back since ifconfig only warns (contract 0.6).
+/// bridge and FIB first, addresses last (contract 6.4), the FIB read back since ifconfig only warns (contract 0.6). An
+/// earlier canary had the same addresses: for up to 40 s the host would go on asking for its hardware address (RFC 4861,
+/// REACHABLE_TIME, DELAY_FIRST_PROBE_TIME), which is longer than anything is tried.
 pub(super) fn make(canary: &Canary) -> Work {
     let Canary { host, jail, run, unit, bridge, fib, mtu, ends } = canary;
     let mut script = forget(canary);
@@ -59,6 +62,9 @@ pub(super) fn make(canary: &Canary) -> Work {
         script.push_str(&format!(
             "{flags}jexec -l {jail} ifconfig epair{unit}b {family} {address}/{length} up\njexec -l {jail} route -q -n add -{family} default {gateway}\n"
         ));
+    }
+    for end in ends {
+        script.push_str(&format!("{} >/dev/null 2>&1 || :\n", network::forget(end.address)));
     }
     script.push_str(&format!("jls -j {jail} jid >/dev/null || {{ echo 'jail {jail} is not there' >&2; exit 21; }}"));
     Work::Run(vec![Command::script(host, JAIL, script)])

@@ -158,15 +158,20 @@ pub(super) fn kill_states(host: &NodeName, prefixes: &[Prefix]) -> Work {
     run(host, script)
 }
 
+/// What lets a host look anew for who has an address; fails where it knows nobody.
+pub(super) fn forget(address: IpAddr) -> String {
+    match Family::of(address) {
+        Family::Inet => format!("arp -n -d {address}"),
+        Family::Inet6 => format!("ndp -n -d {address}"),
+    }
+}
+
 /// A jail announces its IPv4 address when it starts, but nobody is told of an IPv6 address's new place (contract 6.4):
 /// an old entry would be tried for about eight seconds. An entry that is not there is no failure.
 pub(super) fn forget_neighbours(host: &NodeName, addresses: &[IpAddr], jails: &[JailName]) -> Work {
     let mut script = String::new();
     for address in addresses {
-        let forget = match Family::of(*address) {
-            Family::Inet => format!("arp -n -d {address}"),
-            Family::Inet6 => format!("ndp -n -d {address}"),
-        };
+        let forget = forget(*address);
         script.push_str(&format!("{forget} >/dev/null 2>&1 || :\n"));
         for jail in jails {
             script.push_str(&format!("jexec -l {jail} {forget} >/dev/null 2>&1 || :\n"));

@@ -7,6 +7,7 @@ pub mod canary;
 mod contents;
 mod ending;
 mod files;
+mod guids;
 mod hand_over;
 pub mod hub_turn;
 mod jail;
@@ -86,7 +87,7 @@ impl Effect {
             Effect::RollBackReceived { host, dataset, base, run, arriving } => {
                 zfs::roll_back_received(host, dataset, base, run, arriving)
             }
-            Effect::CompareGuids { source, target, pairs, label } => zfs::compare_guids(source, target, pairs, label),
+            Effect::CompareGuids { source, target, pairs, label } => guids::compare(source, target, pairs, label),
             Effect::Park { host, datasets, run } => parking::park(host, datasets, run),
             Effect::Unpark { host, datasets } => parking::unpark(host, datasets),
             Effect::SetProperties { host, dataset, changes } => properties::set(host, dataset, changes),

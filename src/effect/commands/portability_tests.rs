@@ -10,11 +10,12 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 32] = [
+const SOURCES: [(&str, &str); 33] = [
     ("contents.awk", include_str!("contents.awk")),
     ("contents.rs", include_str!("contents.rs")),
     ("ending.rs", include_str!("ending.rs")),
     ("files.rs", include_str!("files.rs")),
+    ("guids.rs", include_str!("guids.rs")),
     ("hand_over.rs", include_str!("hand_over.rs")),
     ("jail.rs", include_str!("jail.rs")),
     ("keys.rs", include_str!("keys.rs")),

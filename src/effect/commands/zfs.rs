@@ -360,28 +360,6 @@ fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &[String], of: &Of
     )
 }
 
-/// Prints the GUID of the snapshot of every dataset, in the order of the plan (contract 5.4: the success criterion).
-pub(super) fn compare_guids(
-    source: &NodeName,
-    target: &NodeName,
-    pairs: &[(DatasetName, DatasetName)],
-    label: &SnapshotLabel,
-) -> Work {
-    let ask = |host: &NodeName, datasets: Vec<&DatasetName>| {
-        // One question for all: the jail is down meanwhile. zfs(8) answers in an order of its own.
-        let snapshots: Vec<String> = datasets.iter().map(|d| format!("{d}@{label}")).collect();
-        let snapshots = snapshots.join(" ");
-        let body = format!(
-            "t=$(printf '\\t') n='\n'\nall=$n$(zfs get -Hp -o name,value guid {snapshots})$n\nfor s in {snapshots}; do\n  case $all in *\"$n$s$t\"*) ;; *) echo \"$s: no GUID\" >&2; exit 21 ;; esac\n  guid=${{all#*\"$n$s$t\"}}\n  echo ${{guid%%$n*}}\ndone"
-        );
-        Command::script(host, each(pairs.len()), body)
-    };
-    Work::Compare {
-        left: ask(source, pairs.iter().map(|(s, _)| s).collect()),
-        right: ask(target, pairs.iter().map(|(_, t)| t).collect()),
-    }
-}
-
 /// By our names only: `jailferry-JAIL-` and eight hexadecimal digits. Each run's hold has the run's name as tag.
 pub(super) fn tidy<'a>(
     host: &NodeName,

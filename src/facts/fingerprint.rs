@@ -73,12 +73,10 @@ fn sorted<T: Serialize>(items: impl IntoIterator<Item = T>) -> BTreeSet<String> 
 }
 
 fn interfaces(facts: &HostFacts) -> BTreeSet<String> {
-    sorted(
-        facts
-            .interfaces
-            .iter()
-            .map(|i| (&i.name, i.up, i.mtu, i.fib, sorted(&i.addresses), sorted(&i.members), sorted(&i.groups))),
-    )
+    sorted(facts.interfaces.iter().map(|i| {
+        let of_family = (sorted(&i.addresses), i.link_local);
+        (&i.name, i.up, i.mtu, i.fib, of_family, sorted(&i.members), sorted(&i.groups))
+    }))
 }
 
 fn routes(facts: &HostFacts) -> BTreeMap<u16, BTreeSet<String>> {

@@ -13,7 +13,7 @@ use crate::model::RunId;
 pub struct Traces {
     /// The host's clock, in seconds since the epoch.
     pub clock: i64,
-    /// Jails that run (or are dying) there.
+    /// Jails that run there.
     pub jails: Vec<String>,
     /// What was found.
     pub traces: Vec<Trace>,

@@ -177,6 +177,13 @@ impl Cast<'_> {
         network::missing_gateways(&self.situation.gateways, &self.situation.prefixes, self.target)
     }
 
+    /// A link-local address for the target's bridge, if it needs one. A segment's bridge only passes on.
+    pub(super) fn missing_link_local(&self) -> Option<(std::net::IpAddr, u8)> {
+        let situation = self.situation;
+        network::missing_link_local(&situation.addresses, self.target, &situation.target.bridge)
+            .filter(|_| !situation.is_bridged())
+    }
+
     /// Networks that are no longer connected on a host once its departing gateways are gone.
     pub(super) fn leaving(&self, node: &NodeName) -> Vec<Prefix> {
         if *node != self.situation.source.node {

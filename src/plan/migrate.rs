@@ -7,6 +7,8 @@
 mod configuration;
 mod copying;
 
+use std::net::IpAddr;
+
 use crate::effect::BringBack;
 use crate::effect::Effect;
 use crate::effect::Parked;
@@ -220,31 +222,16 @@ fn prepare_the_target_network(cast: &Cast<'_>) -> Vec<Step> {
     // A gateway that gets its whole network's length brings the route of that network with it, in the bridge's FIB, and
     // takes the place of a static one, which the way back must put there again.
     let bridge_fib = cast.target_facts().interface(&target.bridge).map_or(0, |i| i.fib);
-    let connects = |change: &RouteChange, address: std::net::IpAddr, length: u8| match change {
+    let connects = |change: &RouteChange, address: IpAddr, length: u8| match change {
         RouteChange::Add { route, .. } => {
             route.fib == bridge_fib && network::connected(address, length) == Some(route.prefix)
         }
         RouteChange::Delete(_) => false,
     };
+    steps.extend(cast.missing_link_local().map(|address| link_local_step(cast, address)));
     for (address, length) in &gateways {
-        let interface = target.bridge.clone();
-        let mut step = Step::new(
-            Phase::CutOver,
-            format!("{} answers for the jail's gateway {address}", target.node),
-            Effect::AddAlias {
-                host: target.node.clone(),
-                interface: interface.clone(),
-                address: *address,
-                length: *length,
-            },
-        )
-        .undo(Effect::RemoveAlias {
-            host: target.node.clone(),
-            interface: interface.clone(),
-            address: *address,
-            length: *length,
-        })
-        .change(Change::new(format!("{interface} on {}", target.node), "", format!("{address}/{length}")));
+        let title = format!("{} answers for the jail's gateway {address}", target.node);
+        let mut step = alias_step(cast, title, (*address, *length));
         for change in additions.iter().filter(|c| connects(c, *address, *length)) {
             if let RouteChange::Add { route, instead_of: Some(before) } = change {
                 let old = RouteSpec { interface: before.clone(), ..route.clone() };
@@ -258,6 +245,25 @@ fn prepare_the_target_network(cast: &Cast<'_>) -> Vec<Step> {
     steps.extend(additions.into_iter().filter(|c| !connected(c)).map(route_step));
     steps.extend(nat::steps::arrive(cast));
     steps
+}
+
+/// Neighbours with IPv6 are asked from it.
+pub(super) fn link_local_step(cast: &Cast<'_>, address: (IpAddr, u8)) -> Step {
+    let (node, bridge) = (&cast.situation.target.node, &cast.situation.target.bridge);
+    alias_step(
+        cast,
+        format!("{bridge} of {node} gets a link-local address, from which it finds jails with IPv6"),
+        address,
+    )
+}
+
+fn alias_step(cast: &Cast<'_>, title: String, (address, length): (IpAddr, u8)) -> Step {
+    let (host, interface) = (cast.target(), cast.situation.target.bridge.clone());
+    let change = Change::new(format!("{interface} on {host}"), "", format!("{address}/{length}"));
+    let (there, gone) = ((host.clone(), interface.clone()), (host, interface));
+    Step::new(Phase::CutOver, title, Effect::AddAlias { host: there.0, interface: there.1, address, length })
+        .undo(Effect::RemoveAlias { host: gone.0, interface: gone.1, address, length })
+        .change(change)
 }
 
 /// The jail is stopped and the target's routes lead to its bridge: nobody tells the old place any more.
@@ -280,13 +286,21 @@ fn switch(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let hand_overs = std::iter::once(cast.hand_over).chain(cast.mesh).filter(|h| !h.peers.is_empty());
     let mut steps: Vec<Step> = hand_overs.map(|hand_over| hand_over_step(cast, hand_over)).collect();
-    for (address, length) in persist::departing_gateways(cast) {
+    let gateways = persist::departing_gateways(cast);
+    let link_local = persist::departing_link_local(cast, &gateways);
+    let leaving = |one: &(IpAddr, u8)| link_local.as_ref() == Some(one);
+    for (address, length) in gateways.into_iter().chain(link_local) {
         let interface = situation.source.bridge.clone();
         let host = situation.source.node.clone();
+        let title = if leaving(&(address, length)) {
+            format!("{interface} of {host} loses the link-local address that it had for jails with IPv6")
+        } else {
+            format!("{host} no longer answers for the jail's gateway {address}")
+        };
         steps.push(
             Step::new(
                 Phase::CutOver,
-                format!("{host} no longer answers for the jail's gateway {address}"),
+                title,
                 Effect::RemoveAlias { host: host.clone(), interface: interface.clone(), address, length },
             )
             .undo(Effect::AddAlias { host: host.clone(), interface: interface.clone(), address, length })

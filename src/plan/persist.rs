@@ -240,6 +240,20 @@ pub fn departing_gateways(cast: &Cast<'_>) -> Vec<(IpAddr, u8)> {
         .collect()
 }
 
+/// The link-local address that we gave the source's bridge, when the last gateway with IPv6 of ours leaves it.
+#[must_use]
+pub fn departing_link_local(cast: &Cast<'_>, gateways: &[(IpAddr, u8)]) -> Option<(IpAddr, u8)> {
+    let ours: Vec<(IpAddr, u8)> = our_aliases(&cast.source.rc, &cast.situation.source.bridge)
+        .iter()
+        .filter_map(|alias| alias.parse::<ipnet::Ipv6Net>().ok())
+        .map(|net| (IpAddr::V6(net.addr()), net.prefix_len()))
+        .collect();
+    let (link_local, others): (Vec<_>, Vec<_>) =
+        ours.into_iter().partition(|(a, _)| matches!(a, IpAddr::V6(a) if a.is_unicast_link_local()));
+    let leaves = gateways.iter().any(|(a, _)| a.is_ipv6()) && others.iter().all(|one| gateways.contains(one));
+    link_local.first().copied().filter(|_| leaves)
+}
+
 fn mark_name(bridge: &InterfaceName) -> String {
     format!("jailferry_{}_aliases", bridge.as_str().replace('.', "_"))
 }
@@ -252,8 +266,9 @@ fn our_aliases(rc: &RcConf, bridge: &InterfaceName) -> Vec<String> {
 /// rc.conf of source and target follow their bridges.
 fn gateways(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
-    let added = cast.missing_gateways();
-    let removed = departing_gateways(cast);
+    let added: Vec<(IpAddr, u8)> = cast.missing_link_local().into_iter().chain(cast.missing_gateways()).collect();
+    let mut removed = departing_gateways(cast);
+    removed.extend(departing_link_local(cast, &removed));
     let mut steps = Vec::new();
     for (node, facts, bridge, added, removed) in [
         (&situation.target.node, cast.target, &situation.target.bridge, added, Vec::new()),

@@ -32,6 +32,7 @@ use crate::plan::checks;
 use crate::plan::dress;
 use crate::plan::finding::Findings;
 use crate::plan::mesh;
+use crate::plan::migrate::link_local_step;
 use crate::plan::migrate::route_step;
 use crate::plan::nat;
 use crate::plan::nat::Nat;
@@ -352,6 +353,10 @@ fn around(cast: &Cast<'_>, canary: &Canary) -> Vec<Passing> {
     let situation = cast.situation;
     let (target, bridge) = (&situation.target.node, &situation.target.bridge);
     let mut list = Vec::new();
+    if let Some(address) = cast.missing_link_local().filter(|_| canary.ends.iter().any(|e| e.address.is_ipv6())) {
+        let end = format!("{bridge} of {target} has no link-local address, as before");
+        list.extend(passing(link_local_step(cast, address), end));
+    }
     for end in canary.ends.iter().filter(|_| !situation.is_bridged()) {
         let (address, length) = (end.gateway, Prefix::host(end.gateway).length());
         let (host, interface) = (target.clone(), bridge.clone());

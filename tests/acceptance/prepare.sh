@@ -118,7 +118,9 @@ host_layout() {
 	case $1 in
 	small) WG4=10.77.0.1/24 B4=192.168.122.1/24 B6=2001:db8:1::1/72 HERE=mail FIB=0 ;;
 	spare) WG4=10.77.0.2/24 B4=192.168.123.1/24 B6=2001:db8:1:1::1/72 HERE='web sib db' FIB=1
-		B4_MORE=192.168.125.1/24 B6_MORE=2001:db8:1:3::1/72 ;;
+		# Two networks with IPv6 on one bridge: without a link-local address the host would ask for neighbours of the
+		# second from an address of the first, which they do not answer (nd6_nbr.c; seen on 15.0).
+		B4_MORE=192.168.125.1/24 B6_MORE='2001:db8:1:3::1/72 fe80::1/64' ;;
 	big) WG4=10.77.0.3/24 B4=192.168.124.1/24 B6=2001:db8:1:2::1/72 HERE= FIB=1 ;;
 	*) die "unknown host '$1': spare or big" ;;
 	esac
@@ -378,6 +380,13 @@ jail_dataset() {
 	printf 'hosts: files dns\npasswd: files\ngroup: files\nservices: files\nprotocols: files\n' >"$root/etc/nsswitch.conf"
 	printf 'http\t\t80/tcp\n' >"$root/etc/services"
 	printf 'tcp\t6\tTCP\n' >"$root/etc/protocols"
+	# inetd(8) ends at once without the transports of RPC (inetd.c: getnetconfigent), whether or not it serves any.
+	cat >"$root/etc/netconfig" <<-'END'
+		udp6	tpi_clts	v	inet6	udp	-	-
+		tcp6	tpi_cots_ord	v	inet6	tcp	-	-
+		udp	tpi_clts	v	inet	udp	-	-
+		tcp	tpi_cots_ord	v	inet	tcp	-	-
+	END
 	printf '127.0.0.1\tlocalhost %s\n::1\tlocalhost %s\n' "$1" "$1" >"$root/etc/hosts"
 	# Rates unlimited: a client that counts must never be turned away.
 	cat >"$root/etc/inetd.conf" <<-'END'

@@ -75,7 +75,8 @@ interfaces() {
 
 jail_state() {
 	section jails
-	jls -d name path dying | sort
+	# Not those that are dying: they end by themselves, a minute after their last connection.
+	jls name path | sort
 	for jail in $(jls name | sort); do
 		# The testbed's jails have a network stack of their own; others are not ours to look into.
 		case $(jls -j "$jail" path) in /jf/*) ;; *) continue ;; esac

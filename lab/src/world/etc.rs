@@ -47,6 +47,7 @@ pub fn write(root: &Path, place: &Place, node: &Node) -> Result<()> {
     )?;
     put("/etc/hosts", 0o644, &format!("::1 localhost\n127.0.0.1 localhost {}\n", node.name))?;
     put("/etc/services", 0o644, SERVICES)?;
+    put("/etc/netconfig", 0o644, NETCONFIG)?;
     put("/etc/protocols", 0o644, "ip 0 IP\nicmp 1 ICMP\ntcp 6 TCP\nudp 17 UDP\nipv6-icmp 58 IPv6-ICMP\n")?;
     put(
         "/etc/fstab",
@@ -125,6 +126,11 @@ fn sshd(login: &str) -> String {
 const SUDOERS: &str = "Defaults !use_pty, !lecture, secure_path=\"/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin\"\nroot ALL=(ALL:ALL) ALL\nadmin ALL=(ALL:ALL) NOPASSWD: ALL\n";
 
 const SERVICES: &str = "ssh\t22/tcp\nsmtp\t25/tcp\ndomain\t53/tcp\ndomain\t53/udp\nhttp\t80/tcp\nntp\t123/udp\nhttps\t443/tcp\nhttp-alt\t8080/tcp\n";
+
+/// netconfig(5), as FreeBSD has it.
+const NETCONFIG: &str = "udp6       tpi_clts      v     inet6    udp     -       -\ntcp6       tpi_cots_ord  v     inet6    tcp     -       -\n\
+udp        tpi_clts      v     inet     udp     -       -\ntcp        tpi_cots_ord  v     inet     tcp     -       -\n\
+rawip      tpi_raw       -     inet      -      -       -\nlocal      tpi_cots_ord  -     loopback  -      -       -\n";
 
 const DEFAULTS: &str = "# The defaults that the lab's rc reads; /etc/rc.conf overrides them.\n\
 rc_conf_files=\"/etc/rc.conf /etc/rc.conf.local\"\njail_enable=\"NO\"\njail_conf=\"/etc/jail.conf\"\njail_list=\"\"\njail_reverse_stop=\"NO\"\npf_enable=\"NO\"\npf_rules=\"/etc/pf.conf\"\n\

@@ -90,8 +90,13 @@ pub(super) fn delete_route(route: &RouteSpec) -> Work {
 /// Succeeds when the address is there; compared as text, since `\|` is no alternative in a basic regular expression.
 fn alias_check(interface: &InterfaceName, address: IpAddr, length: u8) -> String {
     let family = Family::of(address);
+    // ifconfig(8) prints a link-local address with its interface.
+    let zone = match address {
+        IpAddr::V6(a) if a.is_unicast_link_local() => format!("%{interface}"),
+        _ => String::new(),
+    };
     format!(
-        "ifconfig -f inet:cidr,inet6:cidr {interface} | awk -v family={family} -v address={address}/{length} '$1 == family && $2 == address {{ found = 1 }} END {{ exit !found }}'"
+        "ifconfig -f inet:cidr,inet6:cidr {interface} | awk -v family={family} -v address={address}{zone}/{length} '$1 == family && $2 == address {{ found = 1 }} END {{ exit !found }}'"
     )
 }
 

@@ -15,9 +15,7 @@ use crate::model::RunId;
 /// Children first. The root's own mounts (devfs, nullfs) are gone with the jail. `readonly` before `canmount`, so
 /// that nothing can write even if a later line fails.
 pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work {
-    // Counted in sleeps, since a clock may jump. Sockets and the last processes of a removed jail can keep a dataset busy
-    // for a moment (contract 0.13).
-    let mut script = "away() {\n  n=0\n  until zfs unmount $1 2>/dev/null; do\n    [ \"$(zfs get -Hp -o value mounted $1)\" = yes ] || break\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs unmount $1; fi\n    sleep 0.2\n  done\n}\n".to_owned();
+    let mut script = AWAY.to_owned();
     // What a jail has mounted stays so when it is gone (see `unmount_delegated` of jail.rs).
     for parked in datasets.iter().rev().filter(|p| p.mounted || p.delegation != Delegation::None) {
         script.push_str(&format!("away {}\n", parked.dataset));
@@ -35,6 +33,40 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
     ));
     run_each(host, datasets.len(), script)
 }
+
+/// Unmounts. Counted in sleeps, since a clock may jump: the last that a removed jail does can keep a dataset busy for a
+/// moment (contract 0.13).
+///
+/// A removed jail whose connections are in TIME_WAIT keeps its root for a minute more, without any process (kern_jail.c,
+/// prison_deref gives pr_root back with the last reference; seen on 15.0). Then, and only if nothing else has anything of
+/// it (no other jail, no process, no nullfs(5) mount of a part of it, no md(4) device in it), it is unmounted by force,
+/// which writes out what is not written yet (zfs_vfsops.c, zfs_umount).
+const AWAY: &str = "idle() {
+  at=$(zfs get -Hp -o value mountpoint $1) dead=
+  while read -r dying path; do
+    case $path/ in \"$at\"/*) [ \"$dying\" = true ] || return 1; dead=yes ;; esac
+  done <<JAILFERRY_JAILS
+$(jls -d dying path)
+JAILFERRY_JAILS
+  [ -n \"$dead\" ] || return 1
+  while read -r what on rest; do
+    case $what/ in \"$at\"/*) return 1 ;; esac
+  done <<JAILFERRY_MOUNTS
+$(mount -p; mdconfig -l -v | while read -r unit kind size file rest; do echo \"$file\"; done)
+JAILFERRY_MOUNTS
+  [ -z \"$(fstat -f \"$at\" | sed 1d)\" ]
+}
+away() {
+  n=0
+  until zfs unmount $1 2>/dev/null; do
+    [ \"$(zfs get -Hp -o value mounted $1)\" = yes ] || break
+    if idle $1; then zfs unmount -f $1; break; fi
+    n=$((n + 1))
+    if [ $n -ge 50 ]; then zfs unmount $1; fi
+    sleep 0.2
+  done
+}
+";
 
 /// Lines that change a property each, some at the same time: each waits until the pool has written its next group of
 /// transactions (OpenZFS, dsl_synctask.c), and those that wait together are in the same one.
@@ -155,7 +187,46 @@ mod tests {
         let ran = run(&["web", "web/bad", "web/c"], park_all);
         assert_eq!(ran.status, 1, "{ran:?}");
         // `bad` could not be unmounted either, which alone is no failure: it was not mounted.
-        assert!(ran.stdout.ends_with("zroot/web\n") && ran.stdout.matches("set ").count() == 2, "{ran:?}");
+        assert!(ran.stdout.contains(" zroot/web\n") && ran.stdout.matches("set ").count() == 2, "{ran:?}");
         assert_eq!(ran.stderr, "busy\n");
+    }
+
+    /// A dataset on /jails/web that only force unmounts, and what the host says of who is in there.
+    fn held(jails: &str, mounts: &str, disks: &str, open: &str) -> sh::Ran {
+        let zfs = "zfs() {\n  case \"$*\" in\n  'unmount -f '*) echo forced ;;\n  unmount*) echo 'busy' >&2; return 1 ;;\n  *mounted*) echo yes ;;\n  *mountpoint*) echo /jails/web ;;\n  get*readonly*) echo on ;;\n  esac\n}\nsleep() { :; }\n";
+        let says = |name: &str, lines: &str| format!("{name}() {{ printf '%s' '{lines}'; }}\n");
+        let host = [
+            says("jls", jails),
+            says("mount", mounts),
+            says("mdconfig", disks),
+            says("fstat", &format!("USER CMD PID FD MOUNT INUM MODE SZ|DV R/W\n{open}")),
+        ];
+        let Work::Run(commands) = park_all(&[parked("web")]) else { panic!("no commands") };
+        let Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
+        sh::run(tempfile::tempdir().unwrap().path(), &format!("{zfs}{}{body}", host.concat()))
+    }
+
+    #[test]
+    fn what_only_a_dying_jail_has_is_unmounted_by_force() {
+        let ran = held("false /jails/db\ntrue /jails/web\n", "zroot/web /jails/web zfs rw 0 0\n", "", "");
+        assert_eq!((ran.status, ran.stdout.as_str(), ran.stderr.as_str()), (0, "forced\n", ""));
+        let inside = held("true /jails/web/root\n", "", "md0 vnode 1M /var/swap -\n", "");
+        assert_eq!((inside.status, inside.stdout.as_str()), (0, "forced\n"));
+    }
+
+    #[test]
+    fn what_anybody_else_has_is_never_unmounted_by_force() {
+        let dying = "true /jails/web\n";
+        for (who, ran) in [
+            ("nobody that is known", held("", "", "", "")),
+            ("a jail of another place", held("true /jails/web2\n", "", "", "")),
+            ("a live jail in it", held("true /jails/web\nfalse /jails/web/inner\n", "", "", "")),
+            ("a live jail of the same place", held("false /jails/web\n", "", "", "")),
+            ("a mount of a part of it", held(dying, "/jails/web/data /jails/db/data nullfs rw 0 0\n", "", "")),
+            ("a disk in it", held(dying, "", "md0 vnode 1M /jails/web/disk.img -\n", "")),
+            ("a process of the host", held(dying, "", "", "root sh 812 wd /jails/web 34 drwxr-xr-x 4 r\n")),
+        ] {
+            assert_eq!((ran.status, ran.stdout.as_str(), ran.stderr.as_str()), (1, "", "busy\n"), "{who}");
+        }
     }
 }

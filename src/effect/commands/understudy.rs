@@ -4,6 +4,7 @@ use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::commands::JAIL;
 use crate::effect::commands::RUN_PROPERTY;
+use crate::effect::commands::jail;
 use crate::effect::commands::jail::AS_AT_BOOT;
 use crate::effect::commands::zfs;
 use crate::effect::shell;
@@ -45,13 +46,14 @@ fn by_path(clones: &[CloneOf]) -> Vec<&DatasetName> {
     mounted.into_iter().map(|(_, dataset)| dataset).collect()
 }
 
-/// Children first, each by its exact name and only with the mark of this very run; never `-r`: what somebody else has
+/// Unmounted by force where it must be: a jail that is gone keeps its root for a minute when it had connections, and the
+/// clones are ours alone. Children first, each by its exact name and only with the mark of this very run; never `-r`: what somebody else has
 /// made in or of a clone stops it. The directory goes only when it is empty.
 pub(super) fn discard(understudy: &Understudy) -> Work {
     let Understudy { host, run, clones, place, .. } = understudy;
     let names = |list: Vec<&DatasetName>| list.into_iter().rev().map(DatasetName::as_str).collect::<Vec<_>>().join(" ");
     let script = format!(
-        "for d in {}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run} ] || {{ echo \"$d is not of run {run}\" >&2; exit 22; }}\n  if [ \"$(zfs get -Hp -o value mounted $d)\" = yes ]; then zfs unmount $d; fi\ndone\nfor d in {}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run} ] || {{ echo \"$d is not of run {run}\" >&2; exit 22; }}\n  n=0\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy $d 2>/dev/null; do\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs destroy $d; fi\n    sleep 0.2\n  done\ndone\nif [ -d {place} ]; then rmdir {place}; fi",
+        "for d in {}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run} ] || {{ echo \"$d is not of run {run}\" >&2; exit 22; }}\n  if [ \"$(zfs get -Hp -o value mounted $d)\" = yes ]; then zfs unmount $d 2>/dev/null || zfs unmount -f $d; fi\ndone\nfor d in {}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run} ] || {{ echo \"$d is not of run {run}\" >&2; exit 22; }}\n  n=0\n  while zfs list -Hp -o name $d >/dev/null 2>&1 && ! zfs destroy $d 2>/dev/null; do\n    n=$((n + 1))\n    if [ $n -ge 50 ]; then zfs destroy $d; fi\n    sleep 0.2\n  done\ndone\nif [ -d {place} ]; then rmdir {place}; fi",
         names(by_path(clones)),
         names(clones.iter().map(|c| &c.dataset).collect()),
     );
@@ -64,15 +66,16 @@ fn forget(understudy: &Understudy) -> String {
     let Understudy { jail, place, ends, .. } = understudy;
     // The kernel and mount(8) tell paths without the symbolic links in them, so /var/db may have another beginning.
     let folder = place.file_name();
+    let (numbers, ended) = (jail::numbers(jail.as_str()), jail::ended(jail.as_str()));
     let mut script = format!(
-        "if jls -j {jail} jid >/dev/null 2>&1; then\n  case $(jls -j {jail} path) in */{folder} | */{folder}/*) ;; *) echo 'jail {jail} lives somewhere else than in {place}' >&2; exit 22 ;; esac\n"
+        "{numbers}if jls -j {jail} jid >/dev/null 2>&1; then\n  case $(jls -j {jail} path) in */{folder} | */{folder}/*) ;; *) echo 'jail {jail} lives somewhere else than in {place}' >&2; exit 22 ;; esac\n"
     );
     for end in ends {
         let name = &end.name;
         script.push_str(&format!("  jexec {jail} /sbin/ifconfig {name} destroy >/dev/null 2>&1 || :\n"));
     }
     script.push_str(&format!(
-        "  jail -R {jail} >/dev/null 2>&1 || :\n  if jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} is still there after jail -R' >&2; exit 21; fi\nfi\nn=0\nwhile jls -d -j {jail} jid >/dev/null 2>&1; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is still dying after 60 s' >&2; exit 21; }}\n  sleep 0.1\ndone\nfor m in $(mount -p | awk -v r=/{folder}/ '$3 != \"zfs\" && index($2, r) {{ print $2 }}' | sort -r); do umount \"$m\"; done\n"
+        "  jail -R {jail} >/dev/null 2>&1 || :\n  if jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} is still there after jail -R' >&2; exit 21; fi\nfi\n{ended}for m in $(mount -p | awk -v r=/{folder}/ '$3 != \"zfs\" && index($2, r) {{ print $2 }}' | sort -r); do umount \"$m\"; done\n"
     ));
     script
 }

@@ -41,6 +41,7 @@ impl Host {
             mtu: 1500,
             fib: canary.fib,
             addresses: Vec::new(),
+            link_local: false,
             members: Vec::new(),
             groups: vec!["epair".into()],
         });

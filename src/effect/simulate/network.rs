@@ -18,6 +18,10 @@ use crate::model::Prefix;
 
 type Done = Result<(), SimulationError>;
 
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(a) if a.is_unicast_link_local())
+}
+
 impl Host {
     fn table(&mut self, fib: u16) -> &mut Vec<Route> {
         self.facts.routes.entry(fib).or_default()
@@ -77,6 +81,10 @@ impl Host {
     pub(super) fn add_alias(&mut self, interface: &InterfaceName, address: IpAddr, length: u8) -> Done {
         let Ok(net) = IpNet::new(address, length) else { return refused(format!("ifconfig: {address}/{length}")) };
         let found = self.interface_mut(interface)?;
+        if is_link_local(address) {
+            found.link_local = true;
+            return Ok(());
+        }
         if found.addresses.contains(&net) {
             return Ok(());
         }
@@ -98,6 +106,10 @@ impl Host {
     pub(super) fn remove_alias(&mut self, interface: &InterfaceName, address: IpAddr, length: u8) -> Done {
         let Ok(net) = IpNet::new(address, length) else { return refused(format!("ifconfig: {address}/{length}")) };
         let found = self.interface_mut(interface)?;
+        if is_link_local(address) {
+            found.link_local = false;
+            return Ok(());
+        }
         if !found.addresses.contains(&net) {
             return Ok(());
         }

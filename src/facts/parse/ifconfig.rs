@@ -40,7 +40,8 @@ fn head(row: &str) -> Result<Option<Interface>, String> {
     let mtu = after(rest, "mtu").and_then(|w| w.parse().ok()).ok_or("no mtu")?;
     let Ok(name) = InterfaceName::new(name) else { return Ok(None) };
     let up = flags.split(',').any(|f| f == "UP");
-    Ok(Some(Interface { name, up, mtu, fib: 0, addresses: vec![], members: vec![], groups: vec![] }))
+    let (addresses, members, groups) = (vec![], vec![], vec![]);
+    Ok(Some(Interface { name, up, mtu, fib: 0, addresses, link_local: false, members, groups }))
 }
 
 fn detail(interface: &mut Interface, row: &str) -> Result<(), String> {
@@ -48,7 +49,12 @@ fn detail(interface: &mut Interface, row: &str) -> Result<(), String> {
     match words.next() {
         Some("inet" | "inet6") => {
             let word = words.next().ok_or("no address")?;
-            interface.addresses.extend(address(word, row)?.filter(|a| !link_local(a)));
+            let plain = word.split(['%', '/']).next().and_then(|plain| plain.parse().ok());
+            if matches!(plain, Some(IpAddr::V6(a)) if a.is_unicast_link_local()) {
+                interface.link_local = true;
+            } else {
+                interface.addresses.extend(address(word, row)?);
+            }
         }
         Some("member:") => interface.members.extend(words.next().and_then(|w| InterfaceName::new(w).ok())),
         Some("groups:") => interface.groups = words.map(str::to_owned).collect(),
@@ -94,10 +100,6 @@ fn after<'a>(row: &'a str, key: &str) -> Option<&'a str> {
     let mut words = row.split_whitespace();
     words.find(|w| *w == key)?;
     words.next()
-}
-
-fn link_local(net: &IpNet) -> bool {
-    matches!(net.addr(), IpAddr::V6(a) if a.is_unicast_link_local())
 }
 
 #[cfg(test)]

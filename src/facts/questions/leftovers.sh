@@ -113,6 +113,6 @@ for file in /etc/jail.*.conf /etc/jail.conf.d/*.conf /etc/jail.conf "$(bastille_
 	ask ways "$file" ours_at_start "$file"
 done
 ask pf '' ours_in_pf
-ask jails '' jls -d name
+ask jails '' jls name
 ask interfaces '' ifconfig -l
 ask processes '' ours_at_work

@@ -3,6 +3,7 @@
 mod daemon;
 mod digest;
 mod fetch;
+mod fstat;
 pub mod getopt;
 mod identity;
 mod lockf;
@@ -36,12 +37,14 @@ pub const COMMANDS: &[Command] = &[
     command("dd", "/bin", wrapped::dd),
     command("fetch", "/usr/bin", fetch::fetch),
     command("freebsd-version", "/bin", identity::freebsd_version),
+    command("fstat", "/usr/bin", fstat::fstat),
     command("fsync", "/usr/bin", small::fsync),
     command("halt", "/sbin", small::halt),
     command("install", "/usr/bin", wrapped::install),
     command("lockf", "/usr/bin", lockf::lockf),
     command("logger", "/usr/bin", small::logger),
     command("md5", "/sbin", digest::md5),
+    command("mdconfig", "/sbin", small::mdconfig),
     command("mktemp", "/usr/bin", wrapped::mktemp),
     command("mount", "/sbin", mount::mount),
     command("mount_nullfs", "/sbin", mount::mount_nullfs),

@@ -1,4 +1,4 @@
-//! fsync(1), logger(1), pwd_mkdb(8), reboot(8) and shutdown(8).
+//! fsync(1), logger(1), mdconfig(8), pwd_mkdb(8), reboot(8) and shutdown(8).
 
 use std::fs;
 use std::fs::File;
@@ -25,6 +25,15 @@ pub fn fsync(_ctx: &Context, args: &[String]) -> i32 {
         return 64;
     }
     status
+}
+
+/// mdconfig(8): there are no memory disks.
+pub fn mdconfig(_ctx: &Context, args: &[String]) -> i32 {
+    if args.first().is_some_and(|arg| arg.starts_with("-l")) {
+        return 0;
+    }
+    eprintln!("mdconfig: open(/dev/mdctl): No such file or directory");
+    1
 }
 
 /// logger(1), into /var/log/messages.

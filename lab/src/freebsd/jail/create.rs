@@ -143,6 +143,8 @@ fn born(ctx: &Context, definition: &Definition, path: &str) -> std::io::Result<J
         vnet,
         persist: definition.on("persist"),
         parameters: kernel,
+        dying_until: None,
+        rootless: false,
     };
     registry::save(ctx, &jail)?;
     Ok(jail)

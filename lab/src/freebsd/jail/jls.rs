@@ -65,14 +65,25 @@ fn mounts(ctx: &Context, jail: &str) -> bool {
     crate::mounts::list(ctx).is_ok_and(|all| all.iter().any(|mount| mount.jail.as_deref() == Some(jail)))
 }
 
+fn dying(ctx: &Context, name: &str) -> Option<Jail> {
+    registry::dying(ctx).into_iter().find(|jail| jail.name == name || jail.jid.to_string() == name)
+}
+
 /// The command.
 pub fn run(ctx: &Context, args: &[String]) -> i32 {
     let Some(options) = parse(args) else {
         return usage();
     };
     let jails = match &options.jail {
-        None => registry::list(ctx),
-        Some(name) => match registry::find(ctx, name) {
+        None => {
+            let mut jails = registry::list(ctx);
+            if options.dying {
+                jails.extend(registry::dying(ctx));
+                jails.sort_by_key(|jail| jail.jid);
+            }
+            jails
+        }
+        Some(name) => match registry::find(ctx, name).or_else(|| options.dying.then(|| dying(ctx, name)).flatten()) {
             Some(jail) => vec![jail],
             // A mount that it made holds its credentials. The number is any: only whether it is there is asked of such.
             None if options.dying && mounts(ctx, name) => {
@@ -122,6 +133,8 @@ fn unknown<'a>(ctx: &Context, options: &'a Options) -> Option<&'a String> {
         vnet: true,
         persist: true,
         parameters: Default::default(),
+        dying_until: None,
+        rootless: false,
     };
     let known = values(ctx, &sample);
     options.parameters.iter().find(|p| !known.iter().any(|(name, _)| name == *p))
@@ -172,7 +185,7 @@ fn values(ctx: &Context, jail: &Jail) -> Vec<(String, Value)> {
     let text = |value: &str| Value::Text(value.into());
     let mut list = vec![
         ("devfs_ruleset", set("devfs_ruleset", "0")),
-        ("dying", Value::Flag(false)),
+        ("dying", Value::Flag(jail.dying_until.is_some())),
         ("enforce_statfs", set("enforce_statfs", "2")),
         ("host", text("new")),
         ("ip4", text("inherit")),

@@ -16,6 +16,7 @@ mod remove;
 mod uses;
 pub mod vnet;
 
+pub use registry::revoke;
 pub use uses::uses;
 
 use crate::freebsd::Command;

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -29,6 +32,19 @@ pub struct Jail {
     pub persist: bool,
     /// Kernel parameters as they were set.
     pub parameters: BTreeMap<String, String>,
+    /// Removed, but its connections keep it dying until then (seconds since the epoch).
+    #[serde(default)]
+    pub dying_until: Option<u64>,
+    /// The file system of its root was unmounted by force since: what is mounted there now is another.
+    #[serde(default)]
+    pub rootless: bool,
+}
+
+/// How long a closed connection stays in TIME_WAIT: twice net.inet.tcp.msl, in seconds.
+const TIME_WAIT: u64 = 60;
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn dir(ctx: &Context) -> PathBuf {
@@ -91,6 +107,46 @@ pub fn save(ctx: &Context, jail: &Jail) -> io::Result<()> {
     let temporary = dir(ctx).join(format!(".{}.new", jail.name));
     fs::write(&temporary, serde_json::to_vec(jail)?)?;
     fs::rename(temporary, file(ctx, &jail.name))
+}
+
+/// Jails that are removed and still there because of their connections, by jid.
+pub fn dying(ctx: &Context) -> Vec<Jail> {
+    if ctx.jail.is_some() {
+        return Vec::new();
+    }
+    let mut jails: Vec<Jail> = fs::read_dir(dir(ctx).join("dying"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok())
+        .filter(|jail: &Jail| jail.dying_until.is_some_and(|until| now() < until))
+        .collect();
+    jails.sort_by_key(|jail| jail.jid);
+    jails
+}
+
+/// A jail that is being removed: dying for as long as its connections have to be remembered (kern_jail.c, the references
+/// of their credentials; seen on 15.0). Asked while its network is there.
+pub fn dies(ctx: &Context, jail: &Jail) -> io::Result<()> {
+    let table = |name: &str| fs::read_to_string(format!("/proc/{}/net/{name}", jail.pid)).unwrap_or_default();
+    // The fourth column is the state, 0A listens and 07 is closed (include/net/tcp_states.h).
+    let counts = |line: &str| line.split_whitespace().nth(3).is_some_and(|state| !matches!(state, "0A" | "07"));
+    if !jail.vnet || !["tcp", "tcp6"].iter().any(|name| table(name).lines().skip(1).any(counts)) {
+        return Ok(());
+    }
+    let folder = dir(ctx).join("dying");
+    fs::create_dir_all(&folder)?;
+    let jail = Jail { dying_until: Some(now() + TIME_WAIT), ..jail.clone() };
+    fs::write(folder.join(format!("{}.json", jail.jid)), serde_json::to_vec(&jail)?)
+}
+
+/// What was mounted on `mount` is unmounted by force: dying jails hold nothing there any more (vgonel).
+pub fn revoke(ctx: &Context, mount: &str) -> io::Result<()> {
+    for jail in dying(ctx).into_iter().filter(|jail| Path::new(&jail.path).starts_with(mount)) {
+        let file = dir(ctx).join("dying").join(format!("{}.json", jail.jid));
+        fs::write(file, serde_json::to_vec(&Jail { rootless: true, ..jail })?)?;
+    }
+    Ok(())
 }
 
 /// Forgets a jail.

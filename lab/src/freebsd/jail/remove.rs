@@ -83,6 +83,9 @@ pub fn end(ctx: &Context, jail: &Jail) {
     {
         eprintln!("jail: {}: {text}", jail.name);
     }
+    if let Err(error) = registry::dies(ctx, jail) {
+        eprintln!("jail: {}: {error}", jail.name);
+    }
     let _ = kill(Pid::from_raw(jail.pid), Signal::SIGKILL);
     let end = Instant::now() + Duration::from_secs(10);
     while registry::alive(jail.pid) && Instant::now() < end {

@@ -10,16 +10,19 @@ use crate::mounts;
 
 /// Is a jail's root on the file system mounted on `dir`, or has one of its processes a file open or its folder there?
 pub fn uses(ctx: &Context, dir: &str) -> bool {
-    let jails = registry::list(ctx);
-    if jails.is_empty() {
+    let (jails, dying) = (registry::list(ctx), registry::dying(ctx));
+    if jails.is_empty() && dying.is_empty() {
         return false;
     }
     let mounts: Vec<String> = mounts::list(ctx).unwrap_or_default().into_iter().map(|mount| mount.dir).collect();
     let on = |path: &str| mounts.iter().filter(|mount| below(path, mount)).max_by_key(|mount| mount.len());
-    jails.iter().any(|jail| {
-        on(&jail.path).is_some_and(|mount| mount == dir)
-            || below(dir, &jail.path) && open(jail).iter().any(|path| on(path).is_some_and(|mount| mount == dir))
-    })
+    // What is dying has no process, but its root (kern_jail.c, prison_deref).
+    let holds = |jail: &Jail| on(&jail.path).is_some_and(|mount| mount == dir);
+    dying.iter().filter(|jail| !jail.rootless).any(holds)
+        || jails.iter().any(|jail| {
+            holds(jail)
+                || below(dir, &jail.path) && open(jail).iter().any(|path| on(path).is_some_and(|mount| mount == dir))
+        })
 }
 
 fn below(path: &str, folder: &str) -> bool {

@@ -40,8 +40,13 @@ pub struct Link {
 impl Link {
     /// Is an address of it Linux' own affair? A bridge's link-local address is: FreeBSD's has none.
     pub fn hides(&self, address: &str) -> bool {
-        self.notes.cloner == "bridge" && address.starts_with("fe80:")
+        self.notes.cloner == "bridge" && from_mac(address)
     }
+}
+
+/// A link-local address that Linux made itself (EUI-64), and nobody gave it.
+fn from_mac(address: &str) -> bool {
+    address.starts_with("fe80:") && address.contains("ff:fe")
 }
 
 /// FreeBSD's facts about an interface that Linux has no place for. They are kept in the interface's own alias, so that they move with it between network namespaces
@@ -230,7 +235,7 @@ pub fn addresses(device: Option<&str>) -> io::Result<Vec<Address>> {
         for info in entry["addr_info"].as_array().into_iter().flatten() {
             let local = text(info, "local");
             // A bridge's link-local address is the lab's own affair (ifconfig's clone.rs says why).
-            if local.is_empty() || (local.starts_with("fe80:") && device.starts_with("bridge")) {
+            if local.is_empty() || (from_mac(&local) && device.starts_with("bridge")) {
                 continue;
             }
             list.push(Address {

@@ -122,6 +122,13 @@ pub fn run(_ctx: &Context, args: &[String]) -> i32 {
     if let Err(error) = fs::write(&pid_file, format!("{}\n", std::process::id())) {
         eprintln!("inetd: {pid_file}: {error}");
     }
+    // It has told everybody that it runs, and ends (inetd.c: EX_USAGE without the transports of netconfig(5); seen on
+    // 15.0).
+    let transports = fs::read_to_string("/etc/netconfig").unwrap_or_default();
+    let known = |name: &&str| transports.lines().any(|line| line.split_whitespace().next() == Some(name));
+    if !["udp", "tcp", "udp6", "tcp6"].iter().all(known) {
+        return 64;
+    }
     serve(doors, &limits)
 }
 

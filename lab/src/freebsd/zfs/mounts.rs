@@ -181,6 +181,9 @@ pub fn unmount(ctx: &Context, dir: &Path, force: bool) -> Done {
         Err(Errno::EBUSY) => return Err(busy()),
         Err(errno) => return Err(fail(format!("cannot unmount '{text}': {}", errno.desc()))),
     }
+    if force {
+        crate::freebsd::jail::revoke(ctx, &text)?;
+    }
     crate::mounts::remove(ctx, &zoned::global(ctx, &text)?)?;
     Ok(())
 }

@@ -75,7 +75,12 @@ fn add(ctx: &Context, link: &Link, change: &Change) -> std::io::Result<()> {
         Some(peer) => args.extend([local.as_str(), "peer", peer]),
         None => args.push(&cidr),
     }
-    args.extend(["dev", &link.device, "noprefixroute"]);
+    args.extend(["dev", &link.device]);
+    // One prefix for all interfaces: Linux keeps a route of each, which replacing one would not.
+    let link_only = matches!(change.own.address, IpAddr::V6(a) if a.is_unicast_link_local());
+    if !link_only {
+        args.push("noprefixroute");
+    }
     if v6 {
         args.push("nodad");
     } else if link.name != "lo0" && peer.is_none() {
@@ -97,7 +102,7 @@ fn add(ctx: &Context, link: &Link, change: &Change) -> std::io::Result<()> {
         Some(peer) => Prefix::host(peer),
         None => change.own.network(),
     };
-    if link.name == "lo0" || (target.is_host() && change.peer.is_none()) {
+    if link_only || link.name == "lo0" || (target.is_host() && change.peer.is_none()) {
         return Ok(());
     }
     let target = target.cidr();

@@ -177,8 +177,11 @@ impl Real {
         if matches!(verb, "unmount" | "umount")
             && let Some(refusal) = args.last().and_then(|name| mounted::in_a_jail(ctx, &self.names(), name))
         {
-            eprintln!("{refusal}");
-            return 1;
+            if !flag("-f") {
+                eprintln!("{refusal}");
+                return 1;
+            }
+            args.last().into_iter().for_each(|name| mounted::revoke(ctx, &self.names(), name));
         }
         if matches!(verb, "mount" | "unmount" | "umount") && (flag("-a") || flag("-va") || flag("-av")) {
             return self.each(ctx, verb, &pools);

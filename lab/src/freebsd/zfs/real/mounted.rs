@@ -46,6 +46,15 @@ fn row(names: &Names, line: &str) -> Option<Mount> {
     Some(Mount { source, dir, fstype: "zfs".into(), opts: vec![way.into(), "nfsv4acls".into()], jail: None })
 }
 
+/// By force: what a jail had of it is gone.
+pub fn revoke(ctx: &Context, names: &Names, what: &str) {
+    for mount in kernel(names).iter().filter(|mount| mount.source == what || mount.dir == what) {
+        if let Err(error) = crate::freebsd::jail::revoke(ctx, &mount.dir) {
+            eprintln!("{}: {error}", mount.dir);
+        }
+    }
+}
+
 /// Why the dataset, or what is mounted there, cannot be unmounted: a jail lives on it. Linux would let go of the host's
 /// mount, since the jail has its own.
 pub fn in_a_jail(ctx: &Context, names: &Names, what: &str) -> Option<String> {

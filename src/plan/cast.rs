@@ -177,11 +177,11 @@ impl Cast<'_> {
         network::missing_gateways(&self.situation.gateways, &self.situation.prefixes, self.target)
     }
 
-    /// A link-local address for the target's bridge, if it needs one. A segment's bridge only passes on.
+    /// A link-local address for the target's bridge, if it gets a gateway with IPv6 beside what it has. Where the jail's
+    /// gateway is at home, the host is left as it is.
     pub(super) fn missing_link_local(&self) -> Option<(std::net::IpAddr, u8)> {
-        let situation = self.situation;
-        network::missing_link_local(&situation.addresses, self.target, &situation.target.bridge)
-            .filter(|_| !situation.is_bridged())
+        let guest = self.missing_gateways().iter().any(|(gateway, _)| gateway.is_ipv6());
+        guest.then(|| network::missing_link_local(self.target, &self.situation.target.bridge)).flatten()
     }
 
     /// Networks that are no longer connected on a host once its departing gateways are gone.

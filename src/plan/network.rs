@@ -264,17 +264,16 @@ pub fn missing_gateways(gateways: &[IpAddr], prefixes: &[Prefix], target: &HostF
         .collect()
 }
 
-/// A link-local address for a bridge that has none and shall have jails with IPv6.
+/// A link-local address for a bridge that has none and shall have jails of several networks.
 ///
 /// A host asks for the neighbour of a packet that it forwards from a link-local address if the interface has one, otherwise
 /// from whichever of the interface's addresses comes first (RFC 6724, rule 2; nd6_nbr.c, nd6_ns_output_fib), and a jail
 /// in another network than that address does not answer (nd6_ns_input: "NS packet from non-neighbor"; seen on 15.0).
 /// Of the interface alone, so it may be the same on other hosts; no EUI-64, which auto_linklocal would make.
 #[must_use]
-pub fn missing_link_local(addresses: &[IpAddr], target: &HostFacts, bridge: &InterfaceName) -> Option<(IpAddr, u8)> {
-    let wanted = addresses.iter().any(IpAddr::is_ipv6);
+pub fn missing_link_local(target: &HostFacts, bridge: &InterfaceName) -> Option<(IpAddr, u8)> {
     let there = target.interface(bridge).is_none_or(|i| i.link_local);
-    (wanted && !there).then(|| (IpAddr::V6(link_local(&target.identity.hostname, bridge)), 64))
+    (!there).then(|| (IpAddr::V6(link_local(&target.identity.hostname, bridge)), 64))
 }
 
 /// fe80::6a66:0:H:H, with what is hashed of host and interface: hosts on one segment differ.

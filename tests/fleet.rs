@@ -28,6 +28,8 @@ mod direct;
 mod doctor;
 #[path = "fleet/dress.rs"]
 mod dress;
+#[path = "fleet/dying.rs"]
+mod dying;
 #[path = "fleet/encrypted.rs"]
 mod encrypted;
 #[path = "fleet/forecast.rs"]

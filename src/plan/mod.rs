@@ -27,6 +27,8 @@ mod included;
 pub mod keys;
 pub mod leases;
 pub mod leftovers;
+#[cfg(test)]
+mod link_local_tests;
 pub mod manager;
 pub mod mesh;
 pub mod migrate;

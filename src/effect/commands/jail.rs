@@ -123,3 +123,37 @@ pub(super) fn start(place: &JailPlace) -> Work {
     )
     .in_turn(jail)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::sh;
+
+    /// A host with jails of similar names, two of them dying, whose processes end when they have been asked for thrice.
+    const HOST: &str = "jls() { printf '3 webs\\n7 web\\n8 web.inner\\n9 we\\n'; }\nps() {\n  echo x >>asked\n  echo ' 0'\n  echo ' 3'\n  if [ \"$(wc -l <asked)\" -lt 3 ]; then echo '  8'; fi\n}\nsleep() { echo waited; }\n";
+
+    #[test]
+    fn the_processes_of_a_jail_and_of_those_in_it_are_waited_for_and_of_no_other() {
+        let script = format!("{HOST}{}echo \"$jids\"\n{}wc -l <asked", numbers("web"), ended("web"));
+        let ran = sh::run(tempfile::tempdir().unwrap().path(), &script);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+        assert_eq!(ran.stdout.split_whitespace().collect::<Vec<_>>(), ["7", "8", "waited", "waited", "3"]);
+    }
+
+    #[test]
+    fn a_process_that_does_not_end_is_told() {
+        let script = format!("{HOST}ps() {{ echo 7; }}\n{}{}echo behind", numbers("web"), ended("web"));
+        let ran = sh::run(tempfile::tempdir().unwrap().path(), &script);
+        assert_eq!(ran.status, 21);
+        assert!(!ran.stdout.contains("behind"), "{ran:?}");
+        assert_eq!(ran.stderr, "jail web is removed, but some of its processes do not end\n");
+    }
+
+    #[test]
+    fn where_there_is_no_such_jail_nothing_is_asked() {
+        let script =
+            format!("jls() {{ echo '3 webs'; }}\nps() {{ echo asked >&2; }}\n{}{}", numbers("web"), ended("web"));
+        let ran = sh::run(tempfile::tempdir().unwrap().path(), &script);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    }
+}

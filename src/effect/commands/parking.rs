@@ -42,18 +42,24 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
 /// it (no other jail, no process, no nullfs(5) mount of a part of it, no md(4) device in it), it is unmounted by force,
 /// which writes out what is not written yet (zfs_vfsops.c, zfs_umount).
 const AWAY: &str = "idle() {
-  at=$(zfs get -Hp -o value mountpoint $1) dead=
+  at= dead=
+  while read -r what on rest; do
+    if [ \"$what\" = $1 ]; then at=$on; fi
+  done <<JAILFERRY_MOUNTS
+$(mount -p)
+JAILFERRY_MOUNTS
+  [ -n \"$at\" ] || return 1
   while read -r dying path; do
     case $path/ in \"$at\"/*) [ \"$dying\" = true ] || return 1; dead=yes ;; esac
   done <<JAILFERRY_JAILS
 $(jls -d dying path)
 JAILFERRY_JAILS
   [ -n \"$dead\" ] || return 1
-  while read -r what on rest; do
+  while read -r what rest; do
     case $what/ in \"$at\"/*) return 1 ;; esac
-  done <<JAILFERRY_MOUNTS
+  done <<JAILFERRY_USES
 $(mount -p; mdconfig -l -v | while read -r unit kind size file rest; do echo \"$file\"; done)
-JAILFERRY_MOUNTS
+JAILFERRY_USES
   [ -z \"$(fstat -f \"$at\" | sed 1d)\" ]
 }
 away() {
@@ -193,11 +199,11 @@ mod tests {
 
     /// A dataset on /jails/web that only force unmounts, and what the host says of who is in there.
     fn held(jails: &str, mounts: &str, disks: &str, open: &str) -> sh::Ran {
-        let zfs = "zfs() {\n  case \"$*\" in\n  'unmount -f '*) echo forced ;;\n  unmount*) echo 'busy' >&2; return 1 ;;\n  *mounted*) echo yes ;;\n  *mountpoint*) echo /jails/web ;;\n  get*readonly*) echo on ;;\n  esac\n}\nsleep() { :; }\n";
+        let zfs = "zfs() {\n  case \"$*\" in\n  'unmount -f '*) echo forced ;;\n  unmount*) echo 'busy' >&2; return 1 ;;\n  *mounted*) echo yes ;;\n  get*readonly*) echo on ;;\n  esac\n}\nsleep() { :; }\n";
         let says = |name: &str, lines: &str| format!("{name}() {{ printf '%s' '{lines}'; }}\n");
         let host = [
             says("jls", jails),
-            says("mount", mounts),
+            says("mount", &format!("zroot/other /jails zfs rw 0 0\nzroot/web /jails/web zfs rw 0 0\n{mounts}")),
             says("mdconfig", disks),
             says("fstat", &format!("USER CMD PID FD MOUNT INUM MODE SZ|DV R/W\n{open}")),
         ];

@@ -73,7 +73,7 @@ pub(super) fn numbers(jail: &str) -> String {
 /// so the column is asked for.
 pub(super) fn ended(jail: &str) -> String {
     format!(
-        "left() {{ for i in $(ps -ax -o jid=); do case \" $jids \" in *\" $i \"*) return 0 ;; esac; done; return 1; }}\nn=0\nwhile [ -n \"$jids\" ] && left; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is removed, but some of its processes do not end' >&2; exit 21; }}\n  sleep 0.1\ndone\n"
+        "at_work() {{ for i in $(ps -ax -o jid=); do case \" $jids \" in *\" $i \"*) return 0 ;; esac; done; return 1; }}\nn=0\nwhile [ -n \"$jids\" ] && at_work; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is removed, but some of its processes do not end' >&2; exit 21; }}\n  sleep 0.1\ndone\n"
     )
 }
 

@@ -134,8 +134,10 @@ mod tests {
 
     #[test]
     fn the_processes_of_a_jail_and_of_those_in_it_are_waited_for_and_of_no_other() {
-        let script = format!("{HOST}{}echo \"$jids\"\n{}wc -l <asked", numbers("web"), ended("web"));
-        let ran = sh::run(tempfile::tempdir().unwrap().path(), &script);
+        let folder = tempfile::tempdir().unwrap();
+        let (numbers, ended) = (numbers("web"), ended("web"));
+        let script = format!("cd '{}'\n{HOST}{numbers}echo \"$jids\"\n{ended}wc -l <asked", folder.path().display());
+        let ran = sh::run(folder.path(), &script);
         assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
         assert_eq!(ran.stdout.split_whitespace().collect::<Vec<_>>(), ["7", "8", "waited", "waited", "3"]);
     }

@@ -260,10 +260,8 @@ pub(super) fn link_local_step(cast: &Cast<'_>, address: (IpAddr, u8)) -> Step {
 fn alias_step(cast: &Cast<'_>, title: String, (address, length): (IpAddr, u8)) -> Step {
     let (host, interface) = (cast.target(), cast.situation.target.bridge.clone());
     let change = Change::new(format!("{interface} on {host}"), "", format!("{address}/{length}"));
-    let (there, gone) = ((host.clone(), interface.clone()), (host, interface));
-    Step::new(Phase::CutOver, title, Effect::AddAlias { host: there.0, interface: there.1, address, length })
-        .undo(Effect::RemoveAlias { host: gone.0, interface: gone.1, address, length })
-        .change(change)
+    let add = Effect::AddAlias { host: host.clone(), interface: interface.clone(), address, length };
+    Step::new(Phase::CutOver, title, add).undo(Effect::RemoveAlias { host, interface, address, length }).change(change)
 }
 
 /// The jail is stopped and the target's routes lead to its bridge: nobody tells the old place any more.
@@ -288,11 +286,10 @@ fn switch(cast: &Cast<'_>) -> Vec<Step> {
     let mut steps: Vec<Step> = hand_overs.map(|hand_over| hand_over_step(cast, hand_over)).collect();
     let gateways = persist::departing_gateways(cast);
     let link_local = persist::departing_link_local(cast, &gateways);
-    let leaving = |one: &(IpAddr, u8)| link_local.as_ref() == Some(one);
     for (address, length) in gateways.into_iter().chain(link_local) {
         let interface = situation.source.bridge.clone();
         let host = situation.source.node.clone();
-        let title = if leaving(&(address, length)) {
+        let title = if link_local == Some((address, length)) {
             format!("{interface} of {host} loses the link-local address that it had for jails with IPv6")
         } else {
             format!("{host} no longer answers for the jail's gateway {address}")

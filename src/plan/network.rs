@@ -269,7 +269,7 @@ pub fn missing_gateways(gateways: &[IpAddr], prefixes: &[Prefix], target: &HostF
 /// A host asks for the neighbour of a packet that it forwards from a link-local address if the interface has one, otherwise
 /// from whichever of the interface's addresses comes first (RFC 6724, rule 2; nd6_nbr.c, nd6_ns_output_fib), and a jail
 /// in another network than that address does not answer (nd6_ns_input: "NS packet from non-neighbor"; seen on 15.0).
-/// Of the interface alone, so it may be the same on other hosts; no EUI-64, which auto_linklocal would make.
+/// Its own, not the EUI-64 one of auto_linklocal, so that it is known when the move is planned and can be taken away.
 #[must_use]
 pub fn missing_link_local(target: &HostFacts, bridge: &InterfaceName) -> Option<(IpAddr, u8)> {
     let there = target.interface(bridge).is_none_or(|i| i.link_local);

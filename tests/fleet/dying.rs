@@ -3,8 +3,8 @@
 use crate::bench::Fleet;
 
 #[test]
-fn a_jail_that_is_dying_for_its_connections_goes_out_and_straight_back() {
-    let Some(fleet) = Fleet::any("a_jail_that_is_dying_for_its_connections_goes_out_and_straight_back") else { return };
+fn a_dying_jail_goes_out_and_straight_back() {
+    let Some(fleet) = Fleet::any("a_dying_jail_goes_out_and_straight_back") else { return };
     let [url, _] = fleet.urls("web");
     for to in ["big", "spare"] {
         let from = if to == "big" { "spare" } else { "big" };

@@ -73,7 +73,7 @@ pub(super) fn numbers(jail: &str) -> String {
 /// so the column is asked for.
 pub(super) fn ended(jail: &str) -> String {
     format!(
-        "at_work() {{ for i in $(ps -ax -o jid=); do case \" $jids \" in *\" $i \"*) return 0 ;; esac; done; return 1; }}\nn=0\nwhile [ -n \"$jids\" ] && at_work; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is removed, but some of its processes do not end' >&2; exit 21; }}\n  sleep 0.1\ndone\n"
+        "at_work() {{ all=$(ps -ax -o jid=) || return 0; for i in $all; do case \" $jids \" in *\" $i \"*) return 0 ;; esac; done; return 1; }}\nn=0\nwhile [ -n \"$jids\" ] && at_work; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is removed, but some of its processes do not end' >&2; exit 21; }}\n  sleep 0.1\ndone\n"
     )
 }
 
@@ -87,7 +87,7 @@ pub(super) fn stop(place: &JailPlace) -> Work {
         host,
         JAIL,
         format!(
-            "{numbers}if [ -n \"$jids\" ] && jls -j {jail} jid >/dev/null 2>&1; then\n  ({AS_AT_BOOT} jail -f {file} -r {jail}) >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\n  rm -f /var/run/jailferry.$$\n  if jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -r' >&2; exit 21; fi\nfi\n{ended}{delegated}rm -f /var/run/jail_{jail}.id\n{clean}"
+            "{numbers}if jls -j {jail} jid >/dev/null 2>&1; then\n  [ -n \"$jids\" ] || {{ echo 'jls -d does not list jail {jail}, which runs' >&2; exit 21; }}\n  ({AS_AT_BOOT} jail -f {file} -r {jail}) >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\n  rm -f /var/run/jailferry.$$\n  if jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -r' >&2; exit 21; fi\nfi\n{ended}{delegated}rm -f /var/run/jail_{jail}.id\n{clean}"
         ),
     )
     .in_turn(jail)])

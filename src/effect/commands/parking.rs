@@ -39,8 +39,8 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
 ///
 /// A removed jail whose connections are in TIME_WAIT keeps its root for a minute more, without any process (kern_jail.c,
 /// prison_deref gives pr_root back with the last reference; seen on 15.0). Then, and only if nothing else has anything of
-/// it (no other jail, no process, no nullfs(5) mount of a part of it, no md(4) device in it), it is unmounted by force,
-/// which writes out what is not written yet (zfs_vfsops.c, zfs_umount).
+/// it (no other jail, no process, no nullfs(5) mount of a part of it, no md(4) device in it; a question without an answer
+/// counts as somebody), it is unmounted by force, which writes out what is not written yet (zfs_vfsops.c, zfs_umount).
 const AWAY: &str = "idle() {
   at= dead=
   while read -r what on rest; do
@@ -55,12 +55,16 @@ JAILFERRY_MOUNTS
 $(jls -d dying path)
 JAILFERRY_JAILS
   [ -n \"$dead\" ] || return 1
+  mounts=$(mount -p) && disks=$(mdconfig -l -v) && open=$(fstat -m -f \"$at\") || return 1
   while read -r what rest; do
     case $what/ in \"$at\"/*) return 1 ;; esac
   done <<JAILFERRY_USES
-$(mount -p; mdconfig -l -v | while read -r unit kind size file rest; do echo \"$file\"; done)
+$mounts
+$(printf '%s\\n' \"$disks\" | while read -r unit kind size file rest; do echo \"$file\"; done)
 JAILFERRY_USES
-  [ -z \"$(fstat -f \"$at\" | sed 1d)\" ]
+  # The heading and nothing else.
+  case $open in *PID*'
+'*) return 1 ;; *PID*) ;; *) return 1 ;; esac
 }
 away() {
   n=0
@@ -199,6 +203,15 @@ mod tests {
 
     /// A dataset on /jails/web that only force unmounts, and what the host says of who is in there.
     fn held(jails: &str, mounts: &str, disks: &str, open: &str) -> sh::Ran {
+        held_where(jails, mounts, disks, open, "")
+    }
+
+    /// Only a dying jail has it, but a command fails.
+    fn unanswered(command: &str) -> sh::Ran {
+        held_where("true /jails/web\n", "", "", "", &format!("{command}() {{ return 1; }}\n"))
+    }
+
+    fn held_where(jails: &str, mounts: &str, disks: &str, open: &str, but: &str) -> sh::Ran {
         let zfs = "zfs() {\n  case \"$*\" in\n  'unmount -f '*) echo forced ;;\n  unmount*) echo 'busy' >&2; return 1 ;;\n  *mounted*) echo yes ;;\n  get*readonly*) echo on ;;\n  esac\n}\nsleep() { :; }\n";
         let says = |name: &str, lines: &str| format!("{name}() {{ printf '%s' '{lines}'; }}\n");
         let host = [
@@ -209,7 +222,7 @@ mod tests {
         ];
         let Work::Run(commands) = park_all(&[parked("web")]) else { panic!("no commands") };
         let Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
-        sh::run(tempfile::tempdir().unwrap().path(), &format!("{zfs}{}{body}", host.concat()))
+        sh::run(tempfile::tempdir().unwrap().path(), &format!("{zfs}{}{but}{body}", host.concat()))
     }
 
     #[test]
@@ -231,6 +244,8 @@ mod tests {
             ("a mount of a part of it", held(dying, "/jails/web/data /jails/db/data nullfs rw 0 0\n", "", "")),
             ("a disk in it", held(dying, "", "md0 vnode 1M /jails/web/disk.img -\n", "")),
             ("a process of the host", held(dying, "", "", "root sh 812 wd /jails/web 34 drwxr-xr-x 4 r\n")),
+            ("processes that nobody can tell", unanswered("fstat")),
+            ("disks that nobody can tell", unanswered("mdconfig")),
         ] {
             assert_eq!((ran.status, ran.stdout.as_str(), ran.stderr.as_str()), (1, "", "busy\n"), "{who}");
         }

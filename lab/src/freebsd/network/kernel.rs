@@ -38,7 +38,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Is an address of it Linux' own affair? A bridge's link-local address is: FreeBSD's has none.
+    /// Is an address of it Linux' own affair? A bridge's link-local address is, if nobody gave it one: FreeBSD's has none.
     pub fn hides(&self, address: &str) -> bool {
         self.notes.cloner == "bridge" && from_mac(address)
     }

@@ -148,7 +148,7 @@ fn tell(link: &Link, mac: [u8; 6], address: std::net::Ipv4Addr) -> std::io::Resu
     Ok(())
 }
 
-/// Linux asks for neighbours of forwarded packets from a link-local address only; FreeBSD takes any. So every interface with IPv6 gets one here; bridges do not
+/// Linux asks for neighbours of forwarded packets from a link-local address only; FreeBSD without one takes the first of any, which a jail of another network does not answer: that the lab cannot show. So every interface with IPv6 gets one here; bridges do not
 /// show theirs (they have no AUTO_LINKLOCAL).
 fn link_local(link: &Link) {
     let path = format!("/proc/sys/net/ipv6/conf/{}/addr_gen_mode", link.device);

@@ -245,6 +245,33 @@ fn a_source_that_is_away_after_the_switch() {
     before.same(&fleet.states(), &told.all);
 }
 
+/// What could not be undone while the source was away is undone once it has come back, without anybody's help.
+#[test]
+fn a_source_that_comes_back_in_time() {
+    let Some(fleet) = Fleet::lab("a_source_that_comes_back_in_time") else { return };
+    let lab = fleet.in_lab();
+    fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
+    let before = fleet.states();
+    let handed = || fleet.sh("small", "wg show wg0 allowed-ips");
+    let before_it = handed();
+    // It is cut off as it gives up the jail's gateway, while the jail starts at home.
+    let gives_up = lab.fault("big", &["--match", "ifconfig bridge0 inet 192.168.123.1 -alias"], "hang");
+    let starts = lab.fault("spare", &["--match", "jail -f /etc/jail.conf.d/web.conf -c", "--when", "after"], "hang");
+    let args = ["migrate", "web", "spare", "--yes"];
+    let child = fleet.start(&args);
+    wait_until("both are under way", || lab.fired(&gives_up) > 0 && lab.fired(&starts) > 0);
+    let cut = lab.fault("big", &["--match", "cat /var/db/jailferry/web-"], "cut");
+    wait_until("the source is cut off", || lab.fired(&cut) > 0);
+    assert_ne!(handed(), before_it, "the hub has switched");
+    lab.clear_faults("spare");
+    // Behind what the source is to undo: that has been tried by now.
+    wait_until("the hub has switched back", || handed() == before_it);
+    lab.clear_faults("big");
+    let told = fleet.finished(child, &args).exits(4).says("undo FAILED").says("jail web runs on big");
+    before.same(&fleet.states(), &told.all);
+    fleet.answers_from("web", "big");
+}
+
 /// Leases count sleeps and deadlines are counted, so that a host's clock may be wrong by a day and may jump.
 #[test]
 fn clocks_may_be_wrong_and_jump() {

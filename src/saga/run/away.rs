@@ -117,10 +117,7 @@ impl Run<'_> {
         if index <= refresh::seed(self.plan) {
             return self.kept(reason);
         }
-        match self.stuck(index, "stopped at once, as asked", "not tried") {
-            Outcome::NeedsHuman { remaining, .. } => Outcome::NeedsHuman { reason, remaining },
-            other => other,
-        }
+        Outcome::NeedsHuman { reason, remaining: self.all_remaining(index) }
     }
 }
 

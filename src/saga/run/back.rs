@@ -18,6 +18,22 @@ use crate::saga::state::StepEvent;
 use crate::saga::undo;
 use crate::ui::event::Event;
 
+/// A step that could not be undone.
+struct Failed {
+    index: usize,
+    error: String,
+    /// Its host could not be reached.
+    away: bool,
+}
+
+/// What going through the steps once has left.
+#[derive(Default)]
+struct Left {
+    failed: Vec<Failed>,
+    /// Steps that wait until all others are undone.
+    put_off: Vec<usize>,
+}
+
 impl Run<'_> {
     /// The undo effects of the first `count` steps, last step first; and of what an interruption has left behind those,
     /// since steps of one group do not end in order.
@@ -33,19 +49,50 @@ impl Run<'_> {
         self.go_back(&indexes, reason).await
     }
 
-    /// The undo effects of these steps, in this order.
+    /// The undo effects of these steps, in this order. What could not be undone since its host was away is tried once more
+    /// when all else is: those effects that wait for a host ([`undo::PATIENCE`]) may have seen it come back.
     pub(super) async fn go_back(&self, indexes: &[usize], reason: String) -> Outcome {
         (self.events)(Event::Unwinding { reason: reason.clone() });
         // Without a journal nothing more can be recorded, but the way back is still the right way.
         let _ = self.journal.note(format!("unwinding: {reason}"));
-        let mut left: Vec<(usize, String)> = Vec::new();
+        let first = match self.undo_in_order(indexes, &reason).await {
+            Ok(left) => left,
+            Err(outcome) => return outcome,
+        };
+        if !first.failed.iter().any(|failed| failed.away) {
+            return self.ends_with(first.failed, reason);
+        }
+        let (away, mut failed): (Vec<_>, Vec<_>) = first.failed.into_iter().partition(|failed| failed.away);
+        let mut again: Vec<usize> = away.iter().map(|failed| failed.index).collect();
+        if failed.is_empty() {
+            again.extend(first.put_off);
+        }
+        match self.undo_in_order(&again, &reason).await {
+            Ok(left) => failed.extend(left.failed),
+            Err(outcome) => return outcome,
+        }
+        failed.sort_by_key(|failed| std::cmp::Reverse(failed.index));
+        self.ends_with(failed, reason)
+    }
+
+    fn ends_with(&self, failed: Vec<Failed>, reason: String) -> Outcome {
+        if failed.is_empty() { Outcome::RolledBack { reason } } else { self.partly_back(&reason, &failed) }
+    }
+
+    /// Goes through these steps once; the error is how the run ends, where nothing more may be undone.
+    async fn undo_in_order(&self, indexes: &[usize], reason: &str) -> Result<Left, Outcome> {
+        let mut left = Left::default();
         for &index in indexes {
             let Some(step) = self.plan.steps.get(index) else { continue };
-            // With something left to put right the lock stays, so that `recover` finds its own and nobody else begins.
             if let Some(outcome) = self.taken_over() {
-                return outcome;
+                return Err(outcome);
             }
-            if step.undo.is_empty() || !left.is_empty() && matches!(step.effect, Effect::Lock { .. }) {
+            if step.undo.is_empty() {
+                continue;
+            }
+            // With something left to put right the lock stays, so that `recover` finds its own and nobody else begins.
+            if !left.failed.is_empty() && matches!(step.effect, Effect::Lock { .. }) {
+                left.put_off.push(index);
                 continue;
             }
             let started = Instant::now();
@@ -58,23 +105,24 @@ impl Run<'_> {
             });
             let _ = self.journal.step(number, StepEvent::Undoing, None);
             let mut failure = None;
+            // What comes behind one that fails is done all the same: the jail starts, whoever still believes its old address.
             for effect in &step.undo {
                 if let Err(error) = self.undo(number, step, effect).await {
                     if let Some(outcome) = self.taken_over() {
-                        return outcome;
+                        return Err(outcome);
                     }
+                    let away = matches!(&error, StepError::Remote(error) if error.is_away());
                     let error = error.to_string();
                     (self.events)(Event::StepFailed { number, error: error.clone(), undo: true });
                     let _ = self.journal.step(number, StepEvent::Stuck, Some(error.clone()));
                     if undo::guards_the_source(effect) {
-                        return self.stuck(index, &reason, &error);
+                        return Err(self.stuck(index, &left.failed, reason, &error));
                     }
-                    failure = Some(error);
-                    break;
+                    failure.get_or_insert(Failed { index, error, away });
                 }
             }
-            if let Some(error) = failure {
-                left.push((index, error));
+            if let Some(failed) = failure {
+                left.failed.push(failed);
                 continue;
             }
             let _ = self.journal.step(number, StepEvent::Undone, None);
@@ -84,12 +132,12 @@ impl Run<'_> {
             let milliseconds = milliseconds(started.elapsed());
             (self.events)(Event::StepDone { number, milliseconds, undo: true });
         }
-        if left.is_empty() { Outcome::RolledBack { reason } } else { self.partly_back(&reason, &left) }
+        Ok(left)
     }
 
     /// The jail is back, but not everything else.
-    pub(super) fn partly_back(&self, reason: &str, left: &[(usize, String)]) -> Outcome {
-        let steps = left.iter().filter_map(|(index, error)| Some((self.plan.steps.get(*index)?, error)));
+    fn partly_back(&self, reason: &str, failed: &[Failed]) -> Outcome {
+        let steps = failed.iter().filter_map(|failed| Some((self.plan.steps.get(failed.index)?, &failed.error)));
         let remaining =
             steps.clone().flat_map(|(step, _)| step.undo_commands()).map(|c| (c.host.to_string(), c.text())).collect();
         let errors: Vec<String> = steps.map(|(step, error)| format!("{}: {error}", step.title)).collect();
@@ -123,12 +171,21 @@ impl Run<'_> {
         }
     }
 
-    /// What is left to undo, for a person.
-    pub(super) fn stuck(&self, index: usize, reason: &str, error: &str) -> Outcome {
-        let mut remaining = Vec::new();
-        for step in self.plan.steps.iter().take(index + 1).rev() {
-            remaining.extend(step.undo_commands().into_iter().map(|c| (c.host.to_string(), c.text())));
-        }
+    /// What guards the source could not be undone: nothing more is.
+    fn stuck(&self, index: usize, failed: &[Failed], reason: &str, error: &str) -> Outcome {
+        let remaining = self.remaining(index, failed);
         Outcome::NeedsHuman { reason: format!("{reason}; then going back failed too: {error}"), remaining }
+    }
+
+    /// What is left to undo, for a person, as host and command: what failed before, and all from this step on.
+    fn remaining(&self, index: usize, failed: &[Failed]) -> Vec<(String, String)> {
+        let before = failed.iter().filter_map(|failed| self.plan.steps.get(failed.index));
+        let steps = before.chain(self.plan.steps.iter().take(index + 1).rev());
+        steps.flat_map(Step::undo_commands).map(|command| (command.host.to_string(), command.text())).collect()
+    }
+
+    /// The same of a run that went no further than this step and undid nothing.
+    pub(super) fn all_remaining(&self, index: usize) -> Vec<(String, String)> {
+        self.remaining(index, &[])
     }
 }

@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn faults_of_hosts_are_named() {
         type Change = fn(&mut HostFacts);
-        let cases: [(&str, &str, Severity, Change); 20] = [
+        let cases: [(&str, &str, Severity, Change); 21] = [
             ("big", "read-only", Severity::Error, |f| f.room.values_mut().for_each(|r| r.writable = false)),
             ("small", "full", Severity::Error, |f| f.room.values_mut().for_each(|r| r.free = 4096)),
             ("big", "securelevel", Severity::Warning, |f| {
@@ -324,6 +324,10 @@ mod tests {
             }),
             ("big", "bridge-down", Severity::Error, |f| {
                 f.interfaces.iter_mut().filter(|i| i.name.as_str() == "bridge0").for_each(|i| i.up = false);
+            }),
+            ("big", "no-link-local", Severity::Warning, |f| {
+                let bridge = f.interfaces.iter_mut().find(|i| i.name.as_str() == "bridge0").unwrap();
+                bridge.addresses.push("2001:db8:9::1/64".parse().unwrap());
             }),
             ("small", "tunnel-down", Severity::Error, |f| {
                 f.interfaces.iter_mut().filter(|i| i.name.as_str() == "wg0").for_each(|i| i.up = false);

@@ -103,6 +103,33 @@ pub(super) fn links(host: &Host<'_>, findings: &mut Findings) {
     }
 }
 
+/// A bridge of several IPv6 networks needs a link-local address to find the jails of all of them: without one the host asks
+/// for neighbours from the address that comes first, and a jail in another network does not answer that (see
+/// [`network::missing_link_local`](crate::plan::network::missing_link_local), which moves add by themselves).
+pub(super) fn neighbours(host: &Host<'_>, findings: &mut Findings) {
+    let bridge = host.bridge.and_then(|name| host.facts.interface(name)).filter(|bridge| !bridge.link_local);
+    let Some(bridge) = bridge else { return };
+    let mut networks = bridge.addresses.iter().filter(|address| address.addr().is_ipv6());
+    let Some(first) = networks.next() else { return };
+    let others: Vec<String> =
+        networks.filter(|other| !first.contains(&other.addr())).map(|other| other.trunc().to_string()).collect();
+    if others.is_empty() {
+        return;
+    }
+    let (node, name) = (host.node, &bridge.name);
+    findings.warning(
+        "no-link-local",
+        node,
+        format!(
+            "{name} of {node} has several IPv6 networks and no link-local address: {node} asks for neighbours from {}, and jails in {} do not answer that",
+            first.addr(),
+            others.join(" and ")
+        ),
+        Fix::new(format!("give it one; at boot the same by ifconfig_{name}_aliasN of rc.conf(5)"))
+            .run(format!("ifconfig {name} inet6 fe80::1/64 alias")),
+    );
+}
+
 /// Questions that a host could not answer; the rest of its facts stands.
 pub(super) fn unreadable(host: &Host<'_>, findings: &mut Findings) {
     for (question, answer) in &host.facts.unreadable {

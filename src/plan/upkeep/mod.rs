@@ -46,5 +46,6 @@ pub fn lasts(host: &Host<'_>, findings: &mut Findings) {
     files::differ(host, findings);
     files::makes_routes(host, findings);
     files::rewritten(host, findings);
+    host::neighbours(host, findings);
     host::unreadable(host, findings);
 }

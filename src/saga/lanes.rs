@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use crate::effect::Effect;
 use crate::effect::Transfer;
-use crate::effect::Way;
 use crate::effect::Work;
 use crate::effect::chain;
 use crate::effect::command::Command;
@@ -23,8 +22,9 @@ pub fn group(steps: &[Step], first: usize, end: usize) -> Range<usize> {
     first..first + 1 + more
 }
 
-/// Relayed streams at once. Each waits for its channels and for the end of its receive, mostly with little to send, so
-/// that several wait together; more of them would take the channels from everything else (CHANNELS, remote/hosts.rs).
+/// Streams at once. Each waits for its channels, or for a connection of its own from node to node, and for the end of its
+/// receive, mostly with little to send, so that several wait together; more of them would take the channels from everything
+/// else (CHANNELS, remote/hosts.rs).
 const STREAMS: usize = 3;
 
 /// What a lane is: a host does one thing after the other; streams go beside that, and so do fresh connections.
@@ -34,8 +34,6 @@ enum Lane<'a> {
     /// same time means that all of them are increments: a dataset that is new needs the one above it first, and the plan
     /// puts them one behind the other.
     Streams(usize),
-    /// One key serves them, and each is told which one it is.
-    Direct,
     Host(&'a NodeName),
     /// A fresh connection takes a while and disturbs nobody.
     Fresh(&'a NodeName),
@@ -49,7 +47,6 @@ pub fn lanes(steps: &[Step], group: Range<usize>) -> Vec<Vec<usize>> {
     for index in group {
         let Some(step) = steps.get(index) else { continue };
         let lane = match &step.effect {
-            Effect::Transfer(Transfer { way: Way::Direct { .. }, .. }) => Lane::Direct,
             Effect::Transfer(Transfer { dataset, .. }) => {
                 let place = streamed.iter().position(|known| *known == dataset).unwrap_or_else(|| {
                     streamed.push(dataset);
@@ -154,7 +151,7 @@ mod tests {
             estimate: None,
             round: None,
             rate: None,
-            way: Way::Relay,
+            way: crate::effect::Way::Relay,
             refquota: None,
             volume: false,
             delegated: false,

@@ -104,7 +104,7 @@ pub(super) fn start(place: &JailPlace) -> Work {
     for interface in &place.interfaces {
         if place.fib != 0 {
             proof.push_str(&format!(
-                "ifconfig {interface} | grep -q '^[[:space:]]*fib: {fib}$' || {{ echo '{interface} is not in FIB {fib}' >&2; exit 21; }}\n",
+                "ifconfig {interface} | grep -q '^[[:space:]]*fib: {fib}$' || {{ echo \"{interface} is not in FIB {fib} (net.fibs is $(sysctl -n net.fibs)): its packets take the host's own way out. Put that right, then: jail -f {file} -r {jail} && jail -f {file} -c {jail}\" >&2; exit 21; }}\n",
                 fib = place.fib
             ));
         }

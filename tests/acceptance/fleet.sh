@@ -2,7 +2,8 @@
 # Prepares a whole fleet for the behaviour tests and the demo: the testbed of docs/testbed.md on a hub, two nodes and, if there is one, a client.
 #   tests/acceptance/fleet.sh [options] HUB SPARE BIG [CLIENT]      ssh destinations, as ~/.ssh/config knows them
 #   tests/acceptance/fleet.sh --undo [-F FILE] HUB SPARE BIG [CLIENT]
-# Writes DIR/fleet.yml (for jailferry) and DIR/acceptance.env (for the tests).
+# Writes DIR/fleet.yml (for jailferry), DIR/acceptance.env (for the tests) and DIR/again.sh, which undoes it all and does the
+# same again.
 #   -F FILE                     ssh configuration
 #   -o DIR                      where to write (.)
 #   --public-if IF              the hub's interface to the internet segment (vtnet1)
@@ -16,7 +17,11 @@ set -eu
 
 die() { echo "fleet.sh: $*" >&2; exit 1; }
 
+quoted() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
+
 here=$(cd "$(dirname "$0")" && pwd)
+words=
+for word in "$@"; do words="$words $(quoted "$word")"; done
 config= out=. undo= size=1G manage= endpoint=
 public_if=vtnet1 public4=203.0.113.1/24 public6=2001:db8:ff::1/64
 spare_underlay= big_underlay= client_card=
@@ -198,4 +203,14 @@ jail_yaml() {
 	echo "ACCEPTANCE_PUBLIC4='${public4%/*}'"
 	echo "ACCEPTANCE_PUBLIC6='${public6%/*}'"
 } >"$out/acceptance.env"
+{
+	echo '#!/bin/sh'
+	echo '# Takes the testbed away and makes it again as it was made. Written by tests/acceptance/fleet.sh.'
+	echo 'set -eu'
+	printf 'cd %s\n' "$(quoted "$PWD")"
+	line="$(quoted "$here/fleet.sh") --undo"
+	if [ -n "$config" ]; then line="$line -F $(quoted "$config")"; fi
+	for host in "$hub" "$spare" "$big" ${client:+"$client"}; do line="$line $(quoted "$host")"; done
+	printf '%s\nexec %s%s\n' "$line" "$(quoted "$here/fleet.sh")" "$words"
+} >"$out/again.sh"
 echo "Wrote $out/fleet.yml and $out/acceptance.env"

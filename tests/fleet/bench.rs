@@ -31,6 +31,29 @@ struct Host {
     become_root: &'static str,
 }
 
+/// Prepares real hosts anew when a test is over, whether it passed or not, before the next one has its turn.
+struct Again {
+    script: PathBuf,
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        let prepared = Command::new("sh").arg(&self.script).stdin(Stdio::null()).output();
+        match prepared {
+            Ok(output) if output.status.success() => {}
+            // The next test would find hosts that nobody knows.
+            Ok(output) => {
+                let _ = writeln!(std::io::stderr(), "{}: {}", self.script.display(), text(&output));
+                std::process::abort();
+            }
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "{}: {error}", self.script.display());
+                std::process::abort();
+            }
+        }
+    }
+}
+
 /// Hosts prepared as docs/testbed.md says.
 pub struct Fleet {
     /// Present when the hosts are a lab's.
@@ -45,6 +68,7 @@ pub struct Fleet {
     config: String,
     /// jailferry's journals of this test.
     pub state: TempDir,
+    _again: Option<Again>,
     _turn: Option<MutexGuard<'static, ()>>,
 }
 
@@ -58,6 +82,15 @@ impl Fleet {
             }
             None => Fleet::lab(test),
         }
+    }
+
+    /// As [`Fleet::any`], for tests that change what jailferry does not put back: real hosts are prepared anew afterwards.
+    pub fn anew(test: &str) -> Option<Fleet> {
+        let mut fleet = Fleet::any(test)?;
+        if !fleet.has_lab() {
+            fleet._again = Some(Again { script: fleet.file.with_file_name("again.sh") });
+        }
+        Some(fleet)
     }
 
     /// A lab, for tests that inject faults or read logs.
@@ -90,6 +123,7 @@ impl Fleet {
             hosts,
             config: variable("ACCEPTANCE_SSH_CONFIG"),
             state: tempfile::tempdir().expect("a temporary folder"),
+            _again: None,
             _turn: turn,
         }
     }

@@ -20,7 +20,7 @@ const ORIGINS: &str = "zfs get -Hp -r -t filesystem -o name,value origin jfpool/
 
 #[test]
 fn a_thin_jail_stays_thin_where_its_origin_is() {
-    let Some(fleet) = Fleet::lab("a_thin_jail_stays_thin_where_its_origin_is") else { return };
+    let Some(fleet) = Fleet::anew("a_thin_jail_stays_thin_where_its_origin_is") else { return };
     thin(&fleet);
     let args = ["migrate", "web", "big", "--yes"];
     let told = fleet.jailferry(&["plan", "web", "big"]).exits(0).says("warning[clone]");

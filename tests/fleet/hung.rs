@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
+
+use serde_json::Value;
 
 use crate::bench::Fleet;
 use crate::bench::wait_until;
@@ -270,6 +273,50 @@ fn a_source_that_comes_back_in_time() {
     let told = fleet.finished(child, &args).exits(4).says("undo FAILED").says("jail web runs on big");
     before.same(&fleet.states(), &told.all);
     fleet.answers_from("web", "big");
+}
+
+/// A target that lets nobody in any more takes a minute to say so: nobody waits for that once something else has failed.
+#[test]
+fn a_closed_door_is_not_waited_for() {
+    let Some(mut fleet) = Fleet::lab("a_closed_door_is_not_waited_for") else { return };
+    fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
+    let before = fleet.states();
+    let closed = behind_a_door(&mut fleet, "spare");
+    let lab = fleet.in_lab();
+    let starts = lab.fault("spare", &["--match", "jail -f /etc/jail.conf.d/web.conf -c", "--when", "after"], "hang");
+    let args = ["migrate", "web", "spare", "--yes"];
+    let child = fleet.start(&args);
+    wait_until("the jail starts", || lab.fired(&starts) > 0);
+    fs::write(&closed, "").expect("the folder is writable");
+    lab.fail("small", "ping -n -q", None, "no answer, says the test");
+    lab.clear_faults("spare");
+    let told = fleet.finished(child, &args).exits(4).says("jail web runs on big");
+    let journal = fleet.journal();
+    let left_out: Vec<&Value> =
+        journal.iter().map(|line| &line["what"]["step"]).filter(|step| step["phase"] == "skipped").collect();
+    let reason = "another step has failed meanwhile";
+    assert!(left_out.iter().any(|step| step["reason"] == reason), "{left_out:?}\n{}", told.all);
+    lab.clear_faults("small");
+    before.same(&fleet.states(), &told.all);
+}
+
+/// jailferry's way to the host leads through a door: while the file that is given is there, new connections get a banner and
+/// nothing else, as from a host that is shutting down (ssh(1) waits for more of it than ConnectTimeout says).
+fn behind_a_door(fleet: &mut Fleet, host: &str) -> PathBuf {
+    let folder = fleet.file.parent().expect("a folder").to_owned();
+    let (closed, config, file) = (folder.join("closed"), folder.join("door_config"), folder.join("door.yml"));
+    let ssh_config = folder.join("ssh_config").display().to_string();
+    let at = closed.display();
+    let door = format!(
+        "if [ -e {at} ]; then echo SSH-2.0-door; while [ -e {at} ]; do sleep 0.2; done; exit 1; fi; exec 3<>/dev/tcp/%h/%p; cat <&3 & cat >&3; kill $!"
+    );
+    fs::write(&config, format!("Host {host}\n  ProxyCommand bash -c '{door}'\nMatch all\nInclude {ssh_config}\n"))
+        .expect("the folder is writable");
+    let text = fs::read_to_string(&fleet.file).expect("fleet.yml is text");
+    assert!(text.contains(&ssh_config), "{text}");
+    fs::write(&file, text.replace(&ssh_config, &config.display().to_string())).expect("the folder is writable");
+    fleet.file = file;
+    closed
 }
 
 /// Leases count sleeps and deadlines are counted, so that a host's clock may be wrong by a day and may jump.

@@ -6,7 +6,7 @@ const ASK: &str = "zfs get -Hp -o property,value type,volsize,readonly jfpool/ja
 
 #[test]
 fn a_volume_moves_there_and_back() {
-    let Some(fleet) = Fleet::lab("a_volume_moves_there_and_back") else { return };
+    let Some(fleet) = Fleet::anew("a_volume_moves_there_and_back") else { return };
     fleet.sh("spare", "zfs create -s -V 8m jfpool/jails/web/disk");
     let at_home = fleet.sh("spare", ASK);
     let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);

@@ -1,12 +1,11 @@
 //! One step or those that belong together: written down before and after, and carried out.
 
 use std::ops::Range;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
 use futures_util::future::join_all;
+use tokio::sync::watch::Sender;
 
 use super::Run;
 use super::StepError;
@@ -36,13 +35,13 @@ const TOLD_LINES: usize = 8;
 
 impl Run<'_> {
     /// Steps that belong together: different lanes at the same time, each lane in order. When one fails, what is under way
-    /// in the others comes to its end before that is told.
+    /// in the others comes to its end before that is told, but for what only knocks at a host's door.
     pub(super) async fn forward(&mut self, together: Range<usize>) -> Result<(), (usize, StepError)> {
         let first = together.start;
         let stop = self.interrupts.clone();
         let began = Instant::now();
         let results = {
-            let (run, failed) = (&*self, AtomicBool::new(false));
+            let (run, failed) = (&*self, Sender::new(false));
             let lanes = lanes::lanes(&run.plan.steps, together);
             let all = join_all(lanes.into_iter().map(|lane| run.lane(lane, &failed)));
             tokio::select! {
@@ -65,21 +64,41 @@ impl Run<'_> {
     }
 
     /// The steps of one lane, until one fails, here or in another.
-    async fn lane(&self, indexes: Vec<usize>, failed: &AtomicBool) -> Vec<(usize, Result<Yield, StepError>)> {
+    async fn lane(&self, indexes: Vec<usize>, failed: &Sender<bool>) -> Vec<(usize, Result<Yield, StepError>)> {
         let mut results = Vec::new();
         for piece in lanes::pieces(&self.plan.steps, &indexes) {
-            if failed.load(Ordering::Relaxed) {
+            if *failed.borrow() {
                 break;
             }
             match piece.as_slice() {
+                [index] if self.only_knocks(*index) => {
+                    let mut elsewhere = failed.subscribe();
+                    tokio::select! {
+                        result = self.one(*index) => results.push((*index, result)),
+                        _ = elsewhere.wait_for(|failed| *failed) => self.not_waited_for(*index),
+                    }
+                }
                 [index] => results.push((*index, self.one(*index).await)),
                 several => results.extend(self.in_one_go(several).await),
             }
             if results.iter().any(|(_, result)| result.is_err()) {
-                failed.store(true, Ordering::Relaxed);
+                failed.send_replace(true);
             }
         }
         results
+    }
+
+    /// A host that lets nobody in takes a minute to say so, while the jail may be down, and nothing of it is to be undone.
+    fn only_knocks(&self, index: usize) -> bool {
+        self.plan.steps.get(index).is_some_and(|step| matches!(step.effect, Effect::Confirm { .. }))
+    }
+
+    /// Written down, too: nothing more comes of it.
+    fn not_waited_for(&self, index: usize) {
+        let reason = "another step has failed meanwhile".to_owned();
+        (self.events)(Event::StepSkipped { number: index + 1, reason: reason.clone() });
+        // A journal that takes nothing more stops the run at the step that failed.
+        let _ = self.journal.step(index + 1, StepEvent::Skipped, Some(reason));
     }
 
     /// One step: written down before and after.

@@ -4,11 +4,14 @@
 use std::io::BufRead;
 use std::io::BufReader;
 use std::process::Child;
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::bench::Fleet;
+use crate::bench::text;
 use crate::client::Client;
+use crate::lab::Lab;
 
 /// Bytes that the jail holds besides its own.
 const BLOB: u64 = 100 << 20;
@@ -170,15 +173,27 @@ fn a_link_that_is_away_for_a_while_is_waited_for() {
     the_same(&fleet);
 }
 
+/// Lets 20 MB a second through the host's tunnel: what is told of a direct transfer comes once a second, by when a quick
+/// machine would have sent all of it. Such a transfer has no `rate_limit`, and the hosts have no traffic control.
+fn narrow(lab: &Lab, host: &str) {
+    let process = format!("__host {} {host}", lab.dir.display());
+    let found = Command::new("pgrep").args(["-o", "-f", &process]).output().expect("pgrep(1) runs");
+    let process = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+    let limit = "qdisc add dev wg0 root tbf rate 160mbit burst 256kb latency 200ms".split(' ');
+    let output = Command::new("nsenter").args(["-t", &process, "-n", "tc"]).args(limit).output();
+    let output = output.expect("nsenter(1) runs");
+    assert!(output.status.success(), "{}", text(&output));
+}
+
 #[test]
 fn a_direct_transfer_goes_on_behind_every_kind_of_break() {
     let Some(fleet) = Fleet::lab("a_direct_transfer_goes_on_behind_every_kind_of_break") else { return };
     fill(&fleet);
+    narrow(fleet.in_lab(), "spare");
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     let args = ["migrate", "web", "big", "--transfer", "direct", "--yes", "--json"];
     let kinds = [("spare", SENDS), ("big", RECEIVES), ("spare", "^ssh -T -F /dev/null")];
     for (host, pattern) in kinds {
-        // What is told of such a transfer comes once a second, so that it may be over before it can be struck.
         let told = struck_in_time(&fleet, &args, &[1 << 20], |_| kill(&fleet, host, pattern));
         went_on(&fleet, &told);
     }

@@ -1,5 +1,6 @@
 //! The way back: the undo effects of what was done, last step first, and what is left for a person where that fails.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -24,6 +25,13 @@ struct Failed {
     error: String,
     /// Its host could not be reached.
     away: bool,
+}
+
+/// Is there a second try of what fails now?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    First,
+    Last,
 }
 
 /// What going through the steps once has left.
@@ -55,19 +63,17 @@ impl Run<'_> {
         (self.events)(Event::Unwinding { reason: reason.clone() });
         // Without a journal nothing more can be recorded, but the way back is still the right way.
         let _ = self.journal.note(format!("unwinding: {reason}"));
-        let first = match self.undo_in_order(indexes, &reason).await {
+        let first = match self.undo_in_order(indexes, Pass::First, &reason).await {
             Ok(left) => left,
             Err(outcome) => return outcome,
         };
-        if !first.failed.iter().any(|failed| failed.away) {
-            return self.ends_with(first.failed, reason);
-        }
         let (away, mut failed): (Vec<_>, Vec<_>) = first.failed.into_iter().partition(|failed| failed.away);
-        let mut again: Vec<usize> = away.iter().map(|failed| failed.index).collect();
-        if failed.is_empty() {
-            again.extend(first.put_off);
+        if away.is_empty() {
+            return self.ends_with(failed, reason);
         }
-        match self.undo_in_order(&again, &reason).await {
+        let waits = first.put_off.into_iter().filter(|index| failed.is_empty() || !self.is_lock(*index));
+        let again: Vec<usize> = away.iter().map(|failed| failed.index).chain(waits).collect();
+        match self.undo_in_order(&again, Pass::Last, &reason).await {
             Ok(left) => failed.extend(left.failed),
             Err(outcome) => return outcome,
         }
@@ -75,13 +81,17 @@ impl Run<'_> {
         self.ends_with(failed, reason)
     }
 
+    fn is_lock(&self, index: usize) -> bool {
+        self.plan.steps.get(index).is_some_and(|step| matches!(step.effect, Effect::Lock { .. }))
+    }
+
     fn ends_with(&self, failed: Vec<Failed>, reason: String) -> Outcome {
         if failed.is_empty() { Outcome::RolledBack { reason } } else { self.partly_back(&reason, &failed) }
     }
 
     /// Goes through these steps once; the error is how the run ends, where nothing more may be undone.
-    async fn undo_in_order(&self, indexes: &[usize], reason: &str) -> Result<Left, Outcome> {
-        let mut left = Left::default();
+    async fn undo_in_order(&self, indexes: &[usize], pass: Pass, reason: &str) -> Result<Left, Outcome> {
+        let (mut left, mut away) = (Left::default(), BTreeSet::new());
         for &index in indexes {
             let Some(step) = self.plan.steps.get(index) else { continue };
             if let Some(outcome) = self.taken_over() {
@@ -90,9 +100,21 @@ impl Run<'_> {
             if step.undo.is_empty() {
                 continue;
             }
-            // With something left to put right the lock stays, so that `recover` finds its own and nobody else begins.
-            if !left.failed.is_empty() && matches!(step.effect, Effect::Lock { .. }) {
+            let waits = match step.effect {
+                // With something left to put right the lock stays, so that `recover` finds its own and nobody else begins.
+                Effect::Lock { .. } => !left.failed.is_empty(),
+                // Nobody else changes the network before what is tried once more has been.
+                Effect::TakeNetwork { .. } => pass == Pass::First && left.failed.iter().any(|failed| failed.away),
+                _ => false,
+            };
+            if waits {
                 left.put_off.push(index);
+                continue;
+            }
+            // One try for each host is enough to know.
+            let mut hosts = step.undo.iter().map(Effect::host);
+            if let Some(host) = hosts.find(|host| pass == Pass::Last && away.contains(*host)) {
+                left.failed.push(Failed { index, error: format!("{host} is still away"), away: true });
                 continue;
             }
             let started = Instant::now();
@@ -111,14 +133,18 @@ impl Run<'_> {
                     if let Some(outcome) = self.taken_over() {
                         return Err(outcome);
                     }
-                    let away = matches!(&error, StepError::Remote(error) if error.is_away());
+                    let gone = match &error {
+                        StepError::Remote(error) if error.is_away() => Some(error.host.clone()),
+                        _ => None,
+                    };
                     let error = error.to_string();
                     (self.events)(Event::StepFailed { number, error: error.clone(), undo: true });
                     let _ = self.journal.step(number, StepEvent::Stuck, Some(error.clone()));
                     if undo::guards_the_source(effect) {
                         return Err(self.stuck(index, &left.failed, reason, &error));
                     }
-                    failure.get_or_insert(Failed { index, error, away });
+                    failure.get_or_insert(Failed { index, error, away: gone.is_some() });
+                    away.extend(gone);
                 }
             }
             if let Some(failed) = failure {

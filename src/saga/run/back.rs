@@ -139,8 +139,8 @@ impl Run<'_> {
                     };
                     let error = error.to_string();
                     (self.events)(Event::StepFailed { number, error: error.clone(), undo: true });
-                    let _ = self.journal.step(number, StepEvent::Stuck, Some(error.clone()));
                     if undo::guards_the_source(effect) {
+                        let _ = self.journal.step(number, StepEvent::Stuck, Some(error.clone()));
                         return Err(self.stuck(index, &left.failed, reason, &error));
                     }
                     failure.get_or_insert(Failed { index, error, away: gone.is_some() });
@@ -148,6 +148,8 @@ impl Run<'_> {
                 }
             }
             if let Some(failed) = failure {
+                // Once for the step: a second one could not follow (see `StepState::after`).
+                let _ = self.journal.step(number, StepEvent::Stuck, Some(failed.error.clone()));
                 left.failed.push(failed);
                 continue;
             }

@@ -157,11 +157,10 @@ impl Show for Bars {
                 self.last.extend(self.words.line(event));
                 return;
             }
-            Event::StepSkipped { .. }
-            | Event::RunStarted { .. }
-            | Event::TransferResumed { .. }
-            | Event::Unwinding { .. }
-            | Event::Note { .. } => {}
+            // It may have begun: one that is not waited for any more.
+            Event::StepSkipped { number, .. } => self.remove(&Key::Step(*number)),
+            Event::RunStarted { .. } | Event::TransferResumed { .. } | Event::Unwinding { .. } | Event::Note { .. } => {
+            }
         }
         if let Some(line) = self.words.line(event) {
             self.above(&line);

@@ -530,7 +530,11 @@ jails_gone() {
 	for member in $(ifconfig bridge0 2>/dev/null | awk '$1 == "member:" { print $2 }'); do
 		case $member in epair*) ifconfig "$member" destroy || : ;; esac
 	done
-	for name in $JAILS; do rm -f "/etc/jail.conf.d/$name.conf" "/etc/jail.$name.fstab" "/var/run/jail_$name.id"; done
+	for name in $JAILS; do
+		rm -f "/etc/jail.conf.d/$name.conf" "/etc/jail.$name.fstab" "/var/run/jail_$name.id"
+		# What a move has put aside beside them.
+		rm -f "/etc/jail.conf.d/.$name.conf.jailferry" "/etc/.jail.$name.fstab.jailferry"
+	done
 }
 
 pool_gone() {

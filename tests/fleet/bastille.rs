@@ -1,7 +1,6 @@
 //! A jail that Bastille manages: thin, with a folder and a root that are datasets, on a bridge by an epair with a name.
 
 use crate::bench::Fleet;
-use crate::bench::text;
 use crate::bench::wait_until;
 use crate::state::States;
 use crate::thin::CONVERT;
@@ -41,7 +40,7 @@ fn a_thin_jail_of_bastille_moves_to_big_and_home_again() {
     fleet.sh("spare", "[ ! -e /jf/bastille/jails/web/jail.conf ]");
 
     for host in ["spare", "big"] {
-        reboot(&fleet, host);
+        fleet.reboot(host);
         runs_on(&fleet, "big");
     }
     // Gone with the boot; the unit stays what it is.
@@ -49,7 +48,7 @@ fn a_thin_jail_of_bastille_moves_to_big_and_home_again() {
     runs_on(&fleet, "spare");
     let home = fleet.sh("spare", CONF);
     assert_eq!(home.replace("epair1", "epair0"), files, "{home}");
-    reboot(&fleet, "spare");
+    fleet.reboot("spare");
     runs_on(&fleet, "spare");
     same(&before, &fleet.states());
 }
@@ -67,7 +66,7 @@ fn an_epair_of_whatever_unit_gets_the_fib_of_the_target() {
     fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
     runs_on(&fleet, "big");
     assert!(fleet.sh("big", "ifconfig e0a_web").contains("fib: 1"));
-    reboot(&fleet, "big");
+    fleet.reboot("big");
     runs_on(&fleet, "big");
     fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
     runs_on(&fleet, "spare");
@@ -95,11 +94,4 @@ fn runs_on(fleet: &Fleet, host: &str) {
             fleet.try_sh(at, &format!("jexec -l {from} ping -6 -n -q -c 1 -t 2 {to}")).status.success()
         });
     }
-}
-
-/// Boots a host anew.
-fn reboot(fleet: &Fleet, host: &str) {
-    let output = fleet.in_lab().verb(&["reboot", host]);
-    assert!(output.status.success(), "lab reboot {host}: {}", text(&output));
-    wait_until(&format!("{host} is up"), || fleet.try_sh(host, "jls name").status.success());
 }

@@ -25,6 +25,12 @@ static REAL: Mutex<()> = Mutex::new(());
 /// The hosts of docs/testbed.md.
 pub const NODES: [&str; 3] = ["small", "spare", "big"];
 
+/// For a real host to boot anew.
+const REBOOT: Duration = Duration::from_secs(600);
+
+/// More than twice the life of a segment (net.inet.tcp.msl).
+const TIME_WAIT: Duration = Duration::from_secs(180);
+
 /// How a host is reached.
 struct Host {
     destination: String,
@@ -128,8 +134,10 @@ impl Fleet {
         }
     }
 
-    /// Lets the hosts wait that long for a sign of life, by a fleet.yml beside the first one.
+    /// Lets the lab's hosts wait that long for a sign of life, by a fleet.yml beside the first one; real ones, which may be far
+    /// slower, 20 s.
     pub fn short_lease(&mut self, lease: &str) {
+        let lease = if self.has_lab() { lease } else { "20s" };
         let text = fs::read_to_string(&self.file).expect("fleet.yml is text");
         self.file = self.file.with_file_name("short-lease.yml");
         fs::write(&self.file, format!("{text}\ndefaults:\n  lease: {lease}\n")).expect("the folder is writable");
@@ -212,6 +220,31 @@ impl Fleet {
         }
     }
 
+    /// Boots a host anew and waits until it is up.
+    pub fn reboot(&self, host: &str) {
+        let Some(lab) = &self.lab else {
+            let booted = "sysctl -n kern.boottime | awk '{ print $4 }'";
+            let before = self.sh(host, booted);
+            self.sh(host, "nohup sh -c 'sleep 1; exec shutdown -r now' >/dev/null 2>&1 &");
+            return wait_at_most(REBOOT, &format!("{host} has booted anew"), || {
+                let now = self.try_sh(host, booted);
+                now.status.success() && String::from_utf8_lossy(&now.stdout) != before
+            });
+        };
+        let output = lab.verb(&["reboot", host]);
+        assert!(output.status.success(), "lab reboot {host}: {}", text(&output));
+        wait_until(&format!("{host} is up"), || self.try_sh(host, "jls name").status.success());
+    }
+
+    /// Stops a jail, and waits until it lets go of its datasets: on FreeBSD a removed jail keeps its root for as long as
+    /// a connection of its is in TIME_WAIT.
+    pub fn stop(&self, host: &str, jail: &str) {
+        self.sh(host, &format!("jail -q -f /etc/jail.conf.d/{jail}.conf -r {jail} >/dev/null"));
+        wait_at_most(TIME_WAIT, &format!("{jail} is gone"), || {
+            !self.sh(host, "jls -d name").lines().any(|name| name == jail)
+        });
+    }
+
     /// The node on which the jail runs, by asking all of them.
     pub fn runs_on(&self, jail: &str) -> Vec<&'static str> {
         NODES.into_iter().filter(|node| self.try_sh(node, &format!("jls -j {jail} jid")).status.success()).collect()
@@ -241,10 +274,15 @@ fn hosts(fleet: &str) -> BTreeMap<String, Host> {
 }
 
 /// Asks again until it is so; a generous bound, since no timing shall decide a test.
-pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+pub fn wait_until(what: &str, so: impl FnMut() -> bool) {
+    wait_at_most(Duration::from_secs(60), what, so);
+}
+
+/// The same, for what takes a host longer.
+pub fn wait_at_most(time: Duration, what: &str, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + time;
     while !so() {
-        assert!(Instant::now() < end, "waited a minute in vain until: {what}");
+        assert!(Instant::now() < end, "waited {} s in vain until: {what}", time.as_secs());
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -54,7 +54,7 @@ const WRONG: [Wrong; 5] = [
 
 #[test]
 fn a_wrong_way_is_found_while_the_jail_still_runs() {
-    let Some(fleet) = Fleet::lab("a_wrong_way_is_found_while_the_jail_still_runs") else { return };
+    let Some(fleet) = Fleet::anew("a_wrong_way_is_found_while_the_jail_still_runs") else { return };
     let right = fleet.states();
     let mut failures = Vec::new();
     for case in WRONG {
@@ -119,7 +119,7 @@ fn the_hardware_address_of_an_earlier_canary_is_not_believed() {
 
 #[test]
 fn a_canary_that_somebody_else_has_is_refused() {
-    let Some(fleet) = Fleet::lab("a_canary_that_somebody_else_has_is_refused") else { return };
+    let Some(fleet) = Fleet::anew("a_canary_that_somebody_else_has_is_refused") else { return };
     fleet.sh("spare", "ifconfig bridge0 inet 192.168.123.10/32 alias");
     let plan = fleet.jailferry(&["plan", "web", "big", "--json"]).exits(3).json();
     let findings = plan["findings"].as_array().expect("a list").clone();
@@ -131,7 +131,7 @@ fn a_canary_that_somebody_else_has_is_refused() {
 
 #[test]
 fn without_a_canary_the_plan_says_what_it_cannot_try_and_the_target_asks_outside() {
-    let Some(fleet) = Fleet::lab("without_a_canary_the_plan_says_what_it_cannot_try") else { return };
+    let Some(fleet) = Fleet::anew("without_a_canary_the_plan_says_what_it_cannot_try") else { return };
     let text = std::fs::read_to_string(&fleet.file).expect("fleet.yml is text");
     let without: String = text.lines().filter(|l| !l.starts_with("canary:")).map(|l| format!("{l}\n")).collect();
     let file = fleet.state.path().join("without.yml");

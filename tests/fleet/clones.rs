@@ -5,10 +5,10 @@ use crate::client::Client;
 
 /// Makes the jail's datasets clones of a template's.
 fn thin(fleet: &Fleet) {
+    fleet.stop("spare", "web");
     fleet.sh(
         "spare",
-        "jail -f /etc/jail.conf.d/web.conf -r web
-        zfs rename jfpool/jails/web jfpool/jails/template
+        "zfs rename jfpool/jails/web jfpool/jails/template
         zfs snapshot -r jfpool/jails/template@base
         zfs clone jfpool/jails/template@base jfpool/jails/web
         zfs clone jfpool/jails/template/data@base jfpool/jails/web/data

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::bench::Fleet;
+use crate::lab::Lab;
 
 const NODES: [&str; 2] = ["spare", "big"];
 
@@ -22,7 +23,7 @@ fn commands_over_ssh(received: &[Value]) -> Vec<&str> {
 
 #[test]
 fn data_goes_from_node_to_node_and_the_key_is_gone() {
-    let Some(fleet) = Fleet::lab("data_goes_from_node_to_node_and_the_key_is_gone") else { return };
+    let Some(fleet) = Fleet::anew("data_goes_from_node_to_node_and_the_key_is_gone") else { return };
     let before = keys(&fleet);
     for (from, to) in [("spare", "big"), ("big", "spare")] {
         let told = fleet.jailferry(&["migrate", "web", to, "--transfer", "direct", "--yes", "--json"]);
@@ -39,7 +40,12 @@ fn data_goes_from_node_to_node_and_the_key_is_gone() {
         assert_eq!(fleet.runs_on("web"), [to]);
         assert_eq!(keys(&fleet), before, "after {from} to {to}\n{}", told.all);
     }
-    let lab = fleet.in_lab();
+    if fleet.has_lab() {
+        nothing_went_through_here(fleet.in_lab());
+    }
+}
+
+fn nothing_went_through_here(lab: &Lab) {
     for node in NODES {
         // A relay would run both ends as commands of its own, with the data as their input and output.
         let received = lab.received(node);
@@ -79,7 +85,7 @@ fn the_key_is_gone_after_a_failure_too() {
 
 #[test]
 fn an_unreachable_target_is_found_beforehand() {
-    let Some(fleet) = Fleet::lab("an_unreachable_target_is_found_beforehand") else {
+    let Some(fleet) = Fleet::anew("an_unreachable_target_is_found_beforehand") else {
         return;
     };
     let before = fleet.states();

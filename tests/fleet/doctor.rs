@@ -110,7 +110,7 @@ const BY_HAND: [(&str, &str, &str, &str); 6] = [
 
 #[test]
 fn the_doctor_names_every_fault_and_what_it_says_puts_things_right() {
-    let Some(fleet) = Fleet::lab("the_doctor_names_every_fault_and_what_it_says_puts_things_right") else { return };
+    let Some(fleet) = Fleet::anew("the_doctor_names_every_fault_and_what_it_says_puts_things_right") else { return };
     fleet.jailferry(&["doctor"]).exits(0).says("all is well").says("examined: big, small, spare");
     for (host, commands) in WRONG {
         fleet.sh(host, commands);
@@ -156,7 +156,7 @@ fn the_doctor_names_every_fault_and_what_it_says_puts_things_right() {
 
 #[test]
 fn the_doctor_examines_the_others_when_a_host_is_away() {
-    let Some(fleet) = Fleet::lab("the_doctor_examines_the_others_when_a_host_is_away") else { return };
+    let Some(fleet) = Fleet::anew("the_doctor_examines_the_others_when_a_host_is_away") else { return };
     let text = std::fs::read_to_string(&fleet.file).expect("fleet.yml is text");
     let file = fleet.state.path().join("unreachable.yml");
     std::fs::write(&file, text.replacen("ssh: \"big\"", "ssh: \"root@127.0.0.1:9\"", 1)).expect("written");

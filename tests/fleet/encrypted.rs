@@ -7,11 +7,11 @@ const ASK: &str = "zfs get -Hp -r -t filesystem -o name,property,value encryptio
 
 /// Puts the jail into an encrypted tree: the child uses its parent's key, which comes from a file.
 fn encrypt(fleet: &Fleet, location: &str) {
+    fleet.stop("spare", "web");
     fleet.sh(
         "spare",
         &format!(
-            "jail -f /etc/jail.conf.d/web.conf -r web
-            mkdir -m 0700 /root/plain
+            "mkdir -m 0700 /root/plain
             tar -C /jf/jails/web -cf /root/plain/web.tar .
             zfs destroy -r jfpool/jails/web
             echo 'correct horse battery' >/root/web.key

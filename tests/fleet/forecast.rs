@@ -7,7 +7,7 @@ use crate::client::Client;
 
 #[test]
 fn a_move_is_predicted_by_those_before_it() {
-    let Some(fleet) = Fleet::lab("a_move_is_predicted_by_those_before_it") else { return };
+    let Some(fleet) = Fleet::anew("a_move_is_predicted_by_those_before_it") else { return };
     let plan = || fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0).json()["forecast"].clone();
     assert_eq!(plan()["basis"]["of"], "elsewhere");
     fleet.jailferry(&["plan", "web", "big"]).exits(0).says("(no history of this pair yet)");

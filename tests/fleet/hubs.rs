@@ -5,7 +5,6 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::bench::Fleet;
-use crate::bench::text;
 use crate::bench::wait_until;
 
 /// The hubs first: a node greets them when it comes up, and again only after a while.
@@ -79,9 +78,7 @@ fn two_hubs(fleet: &Fleet) -> PathBuf {
 
 fn boot_all(fleet: &Fleet) {
     for host in HOSTS {
-        let output = fleet.in_lab().verb(&["reboot", host]);
-        assert!(output.status.success(), "lab reboot {host}: {}", text(&output));
-        wait_until(&format!("{host} is up"), || fleet.try_sh(host, "jls name").status.success());
+        fleet.reboot(host);
     }
 }
 

@@ -39,7 +39,7 @@ fn published_from(fleet: &Fleet, host: &str) {
 
 #[test]
 fn a_table_and_an_anchor_of_the_hub_follow_web_and_survive_a_restart_of_pf() {
-    let Some(fleet) = Fleet::lab("a_table_and_an_anchor_of_the_hub") else { return };
+    let Some(fleet) = Fleet::anew("a_table_and_an_anchor_of_the_hub") else { return };
     let web = "    prefixes: [\"192.168.123.50/32\", \"2001:db8:1:1::50/128\"]\n";
     let published = format!("{web}    publish: [{{ port: 8090, to: 80 }}]\n");
     let file = fleet_with(&fleet, &[("    fib: 0\n", "    fib: 0\n    pf_table: jf_nat\n"), (web, &published)]);

@@ -91,7 +91,7 @@ const CHANGES: [Change; 14] = [
 
 #[test]
 fn a_saved_plan_is_applied_once_and_only_while_it_holds() {
-    let Some(fleet) = Fleet::lab("a_saved_plan_is_applied_once_and_only_while_it_holds") else { return };
+    let Some(fleet) = Fleet::anew("a_saved_plan_is_applied_once_and_only_while_it_holds") else { return };
     let file = fleet.state.path().join("web.plan").display().to_string();
     // The order of the list is not a plan's business; it is put back otherwise below.
     fleet.sh("spare", "sysrc jail_list-=web; sysrc jail_list+=web");

@@ -12,7 +12,7 @@ const AT_ONCE: u64 = LIMIT / 4;
 
 #[test]
 fn a_copy_goes_no_faster_than_it_may() {
-    let Some(fleet) = Fleet::lab("a_copy_goes_no_faster_than_it_may") else { return };
+    let Some(fleet) = Fleet::anew("a_copy_goes_no_faster_than_it_may") else { return };
     fleet.sh(
         "spare",
         "dd if=/dev/urandom of=$(zfs get -Hp -o value mountpoint jfpool/jails/web)/blob bs=1048576 count=24",

@@ -106,7 +106,7 @@ const fn wrong(
 
 #[test]
 fn wrong_hosts_are_refused_before_anything_changes() {
-    let Some(fleet) = Fleet::lab("wrong_hosts_are_refused_before_anything_changes") else { return };
+    let Some(fleet) = Fleet::anew("wrong_hosts_are_refused_before_anything_changes") else { return };
     let right = fleet.states();
     let mut failures = Vec::new();
     for case in HOSTS {
@@ -130,7 +130,7 @@ fn wrong_hosts_are_refused_before_anything_changes() {
 
 #[test]
 fn wrong_fleets_are_refused_before_anything_changes() {
-    let Some(fleet) = Fleet::lab("wrong_fleets_are_refused_before_anything_changes") else { return };
+    let Some(fleet) = Fleet::anew("wrong_fleets_are_refused_before_anything_changes") else { return };
     let text = fs::read_to_string(&fleet.file).expect("fleet.yml is text");
     let before = fleet.states();
     let mut failures = Vec::new();
@@ -163,7 +163,7 @@ fn wrong_fleets_are_refused_before_anything_changes() {
 
 #[test]
 fn a_hub_without_pf_is_reported() {
-    let Some(fleet) = Fleet::lab("a_hub_without_pf_is_reported") else { return };
+    let Some(fleet) = Fleet::anew("a_hub_without_pf_is_reported") else { return };
     fleet.sh("small", "pfctl -d");
     let plan = fleet.jailferry(&["plan", "web", "big", "--json"]).json();
     let found = plan["findings"].as_array().expect("a list").iter().find(|f| f["code"] == "pf-off");

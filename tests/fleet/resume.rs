@@ -135,14 +135,14 @@ fn the_same(fleet: &Fleet) {
 
 #[test]
 fn a_relayed_transfer_goes_on_behind_every_kind_of_break() {
-    let Some(fleet) = Fleet::lab("a_relayed_transfer_goes_on_behind_every_kind_of_break") else { return };
+    let Some(fleet) = Fleet::anew("a_relayed_transfer_goes_on_behind_every_kind_of_break") else { return };
     fill(&fleet);
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     let told = struck_in_time(&fleet, &SLOWLY, &[10 << 20, 25 << 20, 40 << 20], |strike| match strike {
         0 => kill(&fleet, "spare", SENDS),
         1 => kill(&fleet, "big", RECEIVES),
         // Every connection of big is cut, this one too; a new one is let in.
-        _ => !fleet.try_sh("big", "pkill -KILL sshd").status.success(),
+        _ => !fleet.try_sh("big", "pkill -KILL -f '^sshd(-session)?: [^ ]+@'").status.success(),
     });
     went_on(&fleet, &told);
     counting.lost_nothing(&fleet.urls("web")[0]);
@@ -205,7 +205,7 @@ fn a_direct_transfer_goes_on_behind_every_kind_of_break() {
 /// stays, the rest of the one that has not follows, and then what comes behind it.
 #[test]
 fn several_snapshots_in_one_stream_go_on_behind_the_last_that_arrived() {
-    let Some(fleet) = Fleet::lab("several_snapshots_in_one_stream_go_on_behind_the_last_that_arrived") else { return };
+    let Some(fleet) = Fleet::anew("several_snapshots_in_one_stream_go_on_behind_the_last_that_arrived") else { return };
     for (day, size) in [(1, 48), (2, 48), (3, 96), (4, 160)] {
         let part = format!("$(zfs get -Hp -o value mountpoint jfpool/jails/web)/part-{day}");
         fleet.sh(
@@ -268,7 +268,7 @@ fn dies(fleet: &Fleet, args: &[&str], at: u64, signals: &[&str]) -> Vec<Value> {
 /// A stream that would take minutes is cut off when somebody asks for it once, and nothing of it stays.
 #[test]
 fn a_first_interruption_does_not_wait_for_a_stream() {
-    let Some(fleet) = Fleet::lab("a_first_interruption_does_not_wait_for_a_stream") else { return };
+    let Some(fleet) = Fleet::anew("a_first_interruption_does_not_wait_for_a_stream") else { return };
     fill(&fleet);
     let before = fleet.states();
     let args = ["migrate", "web", "big", "--yes", "--json", "--rate-limit", "1MiB"];
@@ -289,7 +289,7 @@ fn a_first_interruption_does_not_wait_for_a_stream() {
 /// each time the rest is sent, and little again.
 #[test]
 fn a_run_whose_machine_died_while_it_copied_goes_on() {
-    let Some(fleet) = Fleet::lab("a_run_whose_machine_died_while_it_copied_goes_on") else { return };
+    let Some(fleet) = Fleet::anew("a_run_whose_machine_died_while_it_copied_goes_on") else { return };
     fill(&fleet);
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     dies(&fleet, &SLOWLY, 25 << 20, &["-KILL"]);
@@ -396,7 +396,7 @@ fn a_run_whose_machine_died_while_it_waited_for_its_turn_goes_on() {
 /// What changed meanwhile stops it, before anything else is copied; it is taken back as ever.
 #[test]
 fn a_run_does_not_go_on_where_its_plan_holds_no_more() {
-    let Some(fleet) = Fleet::lab("a_run_does_not_go_on_where_its_plan_holds_no_more") else { return };
+    let Some(fleet) = Fleet::anew("a_run_does_not_go_on_where_its_plan_holds_no_more") else { return };
     fill(&fleet);
     let before = fleet.states();
     dies(&fleet, &SLOWLY, 10 << 20, &["-KILL"]);

@@ -91,6 +91,23 @@ fn the_jail_does_not_pass_its_check_where_it_is() {
     case.rolls_back("small", &["--match", "nc -w 5 192.168.123.50 80"], "nc: read failed: Connection reset by peer");
 }
 
+/// What exec.start needs is on spare only: the jail stops, goes over, does not start there, and comes back.
+#[test]
+fn a_jail_that_misses_something_of_the_target_comes_back() {
+    let Some(fleet) = Fleet::anew("a_jail_that_misses_something_of_the_target") else { return };
+    crate::dress::starts_with(&fleet, "/usr/libexec/needed-to-start");
+    let before = fleet.states();
+    let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
+    let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4).says("jail web runs on spare");
+    let failed = fleet.failed_steps();
+    assert!(failed.len() == 1 && failed[0].0 == "start jail web on big", "{failed:?}\n{}", told.all);
+    assert!(failed[0].1.contains("needed-to-start"), "what it printed is not told: {failed:?}");
+    counting.lost_nothing(&fleet.urls("web")[0]);
+    assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
+    fleet.answers_from("web", "spare");
+    before.same(&fleet.states(), &told.all);
+}
+
 /// The nth command of that step of web's move to big, as the plan prints it.
 pub fn planned(fleet: &Fleet, step: &str, nth: usize) -> String {
     let plan = fleet.jailferry(&["plan", "web", "big", "--json"]).exits(0).json();

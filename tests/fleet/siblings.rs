@@ -1,7 +1,6 @@
 //! Jails that share a subnet, a bridge or nothing: each reaches each, wherever one of them is.
 
 use crate::bench::Fleet;
-use crate::bench::text;
 use crate::bench::wait_until;
 use crate::moving::kept;
 use crate::state::States;
@@ -55,7 +54,7 @@ fn network(states: &States) -> States {
 
 #[test]
 fn what_lets_siblings_reach_each_other_lasts() {
-    let Some(fleet) = Fleet::lab("what_lets_siblings_reach_each_other_lasts") else { return };
+    let Some(fleet) = Fleet::anew("what_lets_siblings_reach_each_other_lasts") else { return };
     let before = fleet.states();
     fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
     everyone_pings_everyone(&fleet);
@@ -72,7 +71,7 @@ fn what_lets_siblings_reach_each_other_lasts() {
     restart("big", "web");
     again("after a restart of the jail that moved");
     for host in ["spare", "big", "small"] {
-        reboot(&fleet, host);
+        fleet.reboot(host);
         again(&format!("after a reboot of {host}"));
     }
 
@@ -85,11 +84,4 @@ fn what_lets_siblings_reach_each_other_lasts() {
     before.same_but(&fleet.states(), "after coming home", |line| {
         kept(line, "web") || kept(line, "sib") || kept(&line.replace("+small", "+big"), "sib")
     });
-}
-
-/// Boots a host anew and waits until its jails answer.
-fn reboot(fleet: &Fleet, host: &str) {
-    let output = fleet.in_lab().verb(&["reboot", host]);
-    assert!(output.status.success(), "lab reboot {host}: {}", text(&output));
-    wait_until(&format!("{host} is up"), || fleet.try_sh(host, "jls name").status.success());
 }

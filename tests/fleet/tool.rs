@@ -120,6 +120,19 @@ impl Fleet {
         self.jailferry(&["show", "last", "--json"]).exits(0).json().as_array().expect("a list").clone()
     }
 
+    /// Has the newest run begun with a step of such a title?
+    pub fn has_begun(&self, title: &str) -> bool {
+        let Some(journal) = self.journals().pop() else { return false };
+        let lines = fs::read_to_string(journal).expect("a journal is text");
+        // The last line may be half written.
+        let mut lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let Some(first) = lines.next() else { return false };
+        let steps = first["what"]["header"]["plan"]["steps"].as_array().expect("a list").clone();
+        let found = steps.iter().position(|step| step["title"].as_str().is_some_and(|t| t.starts_with(title)));
+        let number = found.unwrap_or_else(|| panic!("no step {title:?} in {steps:#?}")) + 1;
+        lines.any(|line| line["what"]["step"]["number"] == number && line["what"]["step"]["phase"] == "intended")
+    }
+
     /// The titles of the steps that failed in the newest run, with what was said.
     pub fn failed_steps(&self) -> Vec<(String, String)> {
         let journal = self.journal();

@@ -38,6 +38,8 @@ mod forecast;
 mod hubs;
 #[path = "fleet/hung.rs"]
 mod hung;
+#[path = "fleet/in_use.rs"]
+mod in_use;
 #[path = "fleet/interrupts.rs"]
 mod interrupts;
 #[allow(dead_code, reason = "tests/faults.rs uses the rest")]

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::effect::canary::Trial;
+use crate::model::DatasetName;
 use crate::model::JailName;
+use crate::model::RemotePath;
 
 /// Something to prove, without changing anything.
 #[expect(missing_docs, reason = "the fields' names and types say what they are")]
@@ -26,6 +28,8 @@ pub enum Probe {
     Within { jail: JailName, asked: Box<Probe> },
     /// Something that the canary, or the jail itself, tries on its way; tells the likely reason when it fails.
     Trial(Box<Trial>),
+    /// Nobody but the jail, with this root, has anything of these datasets, so that they can be unmounted when it has stopped.
+    Unused { jail: JailName, root: RemotePath, datasets: Vec<DatasetName> },
     /// Echo requests from inside the jail.
     PingFromInside { jail: JailName, address: IpAddr, size: Option<u32>, seconds: u32 },
 }

@@ -26,6 +26,7 @@ pub use second_round::PathKind;
 pub use second_round::PropertyValue;
 pub use second_round::TargetFacts;
 pub use second_round::TextFile;
+pub use second_round::User;
 pub use types::Dataset;
 pub use types::DatasetKind;
 pub use types::HostFacts;

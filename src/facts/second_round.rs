@@ -40,9 +40,38 @@ pub struct JailFacts {
     /// What each landmark of fleet.yml answers the jail where it runs now.
     #[serde(default)]
     pub outside: BTreeMap<Landmark, Outside>,
+    /// Who has something of its datasets and is neither the jail nor inside it.
+    #[serde(default)]
+    pub users: Vec<User>,
     /// GUIDs of the snapshots that its datasets are clones of.
     #[serde(default)]
     pub origins: BTreeMap<SnapshotName, Guid>,
+}
+
+/// What keeps a dataset from being unmounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum User {
+    /// A process has a file or its working directory there.
+    Process {
+        /// Its number.
+        pid: u32,
+        /// Its program, as far as fstat(1) tells.
+        program: String,
+        /// Who runs it.
+        user: String,
+    },
+    /// A part of it is mounted (nullfs(5)) there.
+    Mount(String),
+}
+
+impl std::fmt::Display for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            User::Process { pid, program, user } => write!(f, "process {pid} ({program} of {user})"),
+            User::Mount(path) => write!(f, "the mount {path}"),
+        }
+    }
 }
 
 /// What a landmark answers.

@@ -109,7 +109,7 @@ pub fn beforehand(
 pub fn advice(step: &Step) -> &'static str {
     let asked = |probe: &Probe| match probe {
         Probe::Ping { .. } | Probe::Tcp { .. } | Probe::Http { .. } | Probe::Inside { .. } => true,
-        Probe::Within { .. } | Probe::Trial(_) | Probe::PingFromInside { .. } => false,
+        Probe::Within { .. } | Probe::Trial(_) | Probe::Unused { .. } | Probe::PingFromInside { .. } => false,
     };
     match &step.effect {
         Effect::Probe { probe, .. } if step.phase == Phase::Copy && asked(probe) => {
@@ -292,7 +292,10 @@ mod tests {
         let expected =
             expected.iter().enumerate().map(|(n, title)| (n + 2, format!("{title}, with the jail on spare")));
         assert_eq!(titles(&with), expected.collect::<Vec<_>>());
-        assert_eq!((titles(&without), without.steps.len()), (vec![], with.steps.len() - 2));
+        // And before the jail stops, who else uses its datasets.
+        let unused = |step: &&Step| matches!(&step.effect, Effect::Probe { probe: Probe::Unused { .. }, .. });
+        assert_eq!((with.steps.iter().filter(unused).count(), without.steps.iter().find(unused)), (1, None));
+        assert_eq!((titles(&without), without.steps.len()), (vec![], with.steps.len() - 3));
     }
 
     #[test]

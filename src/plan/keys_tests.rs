@@ -30,6 +30,7 @@ fn jail(datasets: Vec<JailDataset>) -> JailFacts {
         inner_rc_interfaces: vec![],
         beside: Default::default(),
         outside: BTreeMap::new(),
+        users: vec![],
         origins: BTreeMap::new(),
     }
 }

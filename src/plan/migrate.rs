@@ -10,8 +10,10 @@ mod copying;
 use std::net::IpAddr;
 
 use crate::effect::BringBack;
+use crate::effect::Delegation;
 use crate::effect::Effect;
 use crate::effect::Parked;
+use crate::effect::Probe;
 use crate::effect::RouteSpec;
 use crate::effect::hand_over::HandOver;
 use crate::model::RunId;
@@ -70,6 +72,7 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
         true => (Vec::new(), prepare_the_target_network(cast)),
     };
     cut.extend(at_once([not_at_boot_of_the_source(cast), before, open_the_copy(cast)]));
+    cut.extend(nobody_else_uses_it(cast));
     // Nobody answers.
     cut.extend(at_once([vec![stop_at_the_source(cast)], final_snapshot(cast)]));
     cut.extend(at_once([send_the_rest(cast), fence_the_source(cast), after, forget_where_it_was(cast)]));
@@ -119,6 +122,22 @@ fn pass_the_checks_here(cast: &Cast<'_>) -> Vec<Step> {
     }
     let asked = checks::beforehand(cast.situation, cast.checks, cast.nat, cast.hosts).into_iter();
     at_once([asked.map(|e| Step::new(Phase::Copy, e.title, e.effect)).collect()])
+}
+
+/// The last moment at which it costs nothing: behind the stop, a shell that somebody has left in the jail's folder would keep its
+/// dataset from being unmounted, and the move would be taken back with the jail down all the while.
+fn nobody_else_uses_it(cast: &Cast<'_>) -> Option<Step> {
+    let (host, jail) = (cast.source(), cast.situation.jail.clone());
+    let datasets = cast.datasets.iter().filter(|d| d.source.mounted || d.source.delegation != Delegation::None);
+    let datasets: Vec<_> = datasets.map(|d| d.source.dataset.clone()).collect();
+    if !cast.settings.check_first || datasets.is_empty() {
+        return None;
+    }
+    Some(Step::new(
+        Phase::CutOver,
+        format!("nobody on {host} but jail {jail} uses its datasets"),
+        Effect::Probe { host, probe: Probe::Unused { jail, root: cast.situation.path.clone(), datasets } },
+    ))
 }
 
 /// Nobody else switches at the hub meanwhile: whatever the hosts say from here on is so until the end. Not before the first

@@ -78,7 +78,8 @@ pub struct Options {
     #[serde(default)]
     pub dress_rehearsal: Option<bool>,
     /// Ask the jail's checks where it runs, before anything is copied: one that fails there would take the move back once
-    /// the jail has been down. Without it, `true`; `false` lets a jail move that is not well where it is.
+    /// the jail has been down. And right before it stops, whether anybody else has something of its datasets, which could not
+    /// be unmounted then. Without it, `true`; `false` lets a jail move that is not well where it is.
     #[serde(default)]
     pub check_first: Option<bool>,
     /// How the first copy is compared with the source while the jail still runs; the last one is by its GUIDs, always.
@@ -150,7 +151,7 @@ pub struct Settings {
     /// Is a clone tried at the target before the jail stops?
     #[serde(default)]
     pub dress_rehearsal: bool,
-    /// Are the jail's checks asked where it runs, before anything is copied?
+    /// Are the jail's checks asked where it runs, before anything is copied, and before it stops who else uses its datasets?
     #[serde(default)]
     pub check_first: bool,
     /// How the copy is compared before the jail stops.

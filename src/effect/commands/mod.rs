@@ -22,6 +22,7 @@ mod properties;
 mod resume;
 mod snapshots;
 mod understudy;
+pub mod users;
 pub mod watch;
 mod zfs;
 

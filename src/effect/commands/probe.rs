@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use crate::effect::Probe;
 use crate::effect::Work;
 use crate::effect::command::Command;
+use crate::effect::commands::JAIL;
 use crate::effect::commands::SHORT;
 use crate::effect::commands::canary;
+use crate::effect::commands::users;
 use crate::effect::shell;
 use crate::model::JailName;
 use crate::model::NodeName;
@@ -125,10 +127,12 @@ fn ask(host: &NodeName, at: &str, probe: &Probe) -> Work {
             http(at, url, *status, body.as_deref(), *source, *seconds)
         }
         Probe::Inside { jail, argv, seconds } => inside(jail, argv, *seconds),
+        Probe::Unused { jail, root, datasets } => users::none(jail, root.as_str(), datasets),
     };
     let timeout = match probe {
         Probe::Trial(trial) => trial.seconds,
         Probe::Within { .. } => SHORT,
+        Probe::Unused { .. } => JAIL,
         Probe::Ping { seconds, .. }
         | Probe::PingFromInside { seconds, .. }
         | Probe::Tcp { seconds, .. }

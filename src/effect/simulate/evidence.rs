@@ -250,6 +250,7 @@ impl Host {
             inner_rc_interfaces: Vec::new(),
             beside: BTreeSet::new(),
             outside: BTreeMap::new(),
+            users: vec![],
             origins: BTreeMap::new(),
         })
     }

@@ -354,7 +354,8 @@ impl World {
         match probe {
             Probe::Ping { address, fib, .. } => self.reach(host, *fib, *address),
             Probe::Tcp { address, .. } => self.reach(host, 0, *address),
-            Probe::Http { .. } => Ok(()),
+            // What runs on a host besides jails is no part of a world.
+            Probe::Http { .. } | Probe::Unused { .. } => self.host(host).map(|_| ()),
             Probe::Trial(trial) => self.try_way(host, trial),
             Probe::Inside { jail, .. } | Probe::PingFromInside { jail, .. } | Probe::Within { jail, .. } => {
                 if self.host(host)?.facts.jail(jail).is_none() {

@@ -13,6 +13,7 @@ use super::*;
 use crate::effect::command::Command;
 use crate::facts::HostFacts;
 use crate::facts::PathKind;
+use crate::facts::User;
 use crate::facts::questions;
 use crate::facts::questions::JailQuestions;
 use crate::facts::questions::TargetQuestions;
@@ -277,6 +278,15 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
     host.answers("sha256", "*web.conf", &format!("{digest}\n"), 0)
         .answers("stat", "'-L -f %Lp %u %g '*", "644 0 0\n", 0)
         .answers("mount", "-p", &stdout("mount-p"), 0)
+        .answers("jls", "*", "3 web\n", 0)
+        .answers(
+            "fstat",
+            "*'/usr/jails/web/data'",
+            "USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W\nroot     tail        1234    3 /usr/jails/web/data     77 -rw-r--r--     120  r\n",
+            0,
+        )
+        .answers("fstat", "*", "USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W\n", 0)
+        .answers("ps", "*", " 1234     0\n 1235     3\n", 0)
         .answers("devfs", "'rule -s 5 show'", "100 include 1\n", 0)
         .answers("devfs", "'rule -s 77 show'", "", 0)
         .answers("sysctl", "'-N security.jail.param.vnet'", "security.jail.param.vnet\n", 0)
@@ -284,6 +294,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         .answers("sysctl", "*", "", 1)
         .answers("zfs", "*' zroot/none'", "", 1)
         .answers("zfs", "'list -Hp -r -t filesystem,volume '*", "zroot/jails/web\nzroot/jails/web/data\n", 0)
+        .answers("zfs", "'list -H -o name -r '*", "zroot/jails/web\nzroot/jails/web/data\n", 0)
         .answers("zfs", "'list -Hp -r -t snapshot '*", &stdout("zfs-list-snapshots"), 0)
         .answers("zfs", "*' -s local,received '*", "zroot/jails/web/data\torg.x:note\thello\tlocal\n", 0)
         .answers("zfs", "'get '*", native, 0)
@@ -307,6 +318,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         jail.datasets.iter().map(|d| (d.name.as_str(), d.snapshots.len(), d.properties.len())).collect();
     assert_eq!(shapes, [("zroot/jails/web", 1, 1), ("zroot/jails/web/data", 0, 2)]);
     assert_eq!(jail.datasets[1].properties["org.x:note"].value, "hello");
+    assert_eq!(jail.users, [User::Process { pid: 1234, program: "tail".into(), user: "root".into() }]);
 
     let wanted = TargetQuestions {
         paths: vec![at("root"), at("dangling"), at("missing"), RemotePath::new("/dev/null").unwrap()],

@@ -12,6 +12,7 @@ use crate::facts::JailDataset;
 use crate::facts::JailFacts;
 use crate::facts::Outside;
 use crate::facts::TargetFacts;
+use crate::facts::User;
 use crate::facts::questions::JailQuestions;
 use crate::facts::questions::TargetQuestions;
 use crate::model::DatasetName;
@@ -53,12 +54,36 @@ fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFac
         inner_rc_interfaces: inner.collect::<BTreeSet<_>>().into_iter().collect(),
         beside: frames.all("beside").filter(|f| f.status == 0).flat_map(|f| lines(&f.text())).collect(),
         outside: asked.landmarks.iter().map(|l| (l.clone(), outside(&frames, l))).collect(),
+        users: users(&frames)?,
         origins: frames
             .all("origin")
             .filter(|f| f.status == 0)
             .filter_map(|f| Some((SnapshotName::new(&f.subject).ok()?, Guid(f.word().parse().ok()?))))
             .collect(),
     })
+}
+
+fn users(frames: &Frames) -> Result<Vec<User>, FactsError> {
+    let said = frames.get("users")?.success()?.text();
+    let user = |line: &str| -> Option<User> {
+        let (kind, rest) = line.split_once(' ')?;
+        match kind {
+            "process" => {
+                let mut words = rest.split(' ');
+                let (pid, program, user) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
+                Some(User::Process { pid, program: program.to_owned(), user: user.to_owned() })
+            }
+            "mount" => Some(User::Mount(rest.split(' ').next()?.to_owned())),
+            _ => None,
+        }
+    };
+    let odd = |(number, line): (usize, &str)| FactsError::Line {
+        question: "users".to_owned(),
+        line: number + 1,
+        problem: "neither a process nor a mount".to_owned(),
+        text: line.to_owned(),
+    };
+    said.lines().enumerate().map(|(number, line)| user(line).ok_or_else(|| odd((number, line)))).collect()
 }
 
 fn lines(text: &str) -> Vec<String> {

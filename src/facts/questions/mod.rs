@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 
 use crate::effect::commands::canary;
+use crate::effect::commands::users;
 use crate::effect::shell;
 use crate::facts::JailConfiguration;
 use crate::model::DatasetName;
@@ -104,6 +105,8 @@ pub fn jail_questions(questions: &JailQuestions) -> String {
     script += &format!("root={}\nfolder={}\n{JAIL}", shell::word(root), shell::word(folder));
     script += &call("ask_origins", questions.dataset.as_str());
     script += &call("ask_datasets", questions.dataset.as_str());
+    script += &users::users(&questions.jail);
+    script += &format!("ask users {0} users \"$root\" $(zfs list -H -o name -r {0})\n", questions.dataset);
     script + END
 }
 

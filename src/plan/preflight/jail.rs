@@ -3,6 +3,7 @@
 use crate::configuration::jail_conf::matching;
 use crate::facts::JailConfiguration;
 use crate::facts::PathKind;
+use crate::facts::User;
 use crate::model::RemotePath;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
@@ -26,6 +27,25 @@ pub(super) fn tls(s: &Subject<'_>, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// Who would keep its datasets from being unmounted behind the stop. No error: much of that is over by then, and the move asks
+/// again before it stops the jail.
+pub(super) fn users(s: &Subject<'_>, findings: &mut Findings) {
+    if s.jail.users.is_empty() {
+        return;
+    }
+    let told: Vec<String> = s.jail.users.iter().map(User::to_string).collect();
+    let (node, jail) = (&s.situation.source.node, &s.situation.jail);
+    findings.warning(
+        "in-use",
+        node,
+        format!(
+            "{} has something of the datasets of jail {jail}, which could not be unmounted once it has stopped; the move waits a moment for the end of it before it stops the jail, and is taken back then",
+            told.join(", ")
+        ),
+        "end it (fstat -m -f on the mount points tells more); what ends by itself with the jail is no reason to stay: --no-check-first",
+    );
 }
 
 /// Where the jail's console is logged; jail(8) makes the file, not its folder.

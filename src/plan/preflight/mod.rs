@@ -97,6 +97,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     jail::surroundings(subject, findings);
     jail::boot(subject, findings);
     jail::tls(subject, findings);
+    jail::users(subject, findings);
     siblings::examine(subject, findings);
     way::neighbours(subject, findings);
     way::twice(subject, findings);

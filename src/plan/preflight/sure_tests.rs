@@ -4,6 +4,7 @@ use crate::facts::HostFacts;
 use crate::facts::JailConfiguration;
 use crate::facts::PathKind;
 use crate::facts::PropertyValue;
+use crate::facts::User;
 use crate::model::InterfaceName;
 use crate::plan::Severity;
 use crate::plan::assemble;
@@ -179,6 +180,15 @@ fn a_feature_of_the_pool_is_not_one_of_the_jails() {
     };
     assert_eq!(of("lz4"), WARNING);
     assert_eq!(of("zstd-3"), ERROR);
+}
+
+/// Much of it is over when the jail stops.
+#[test]
+fn somebody_else_uses_the_datasets() {
+    assert_eq!(severity("in-use", |_| ()), None);
+    let by = |user: User| severity("in-use", |e| e.jail.as_mut().unwrap().users.push(user));
+    assert_eq!(by(User::Mount("/usr/pub".into())), WARNING);
+    assert_eq!(by(User::Process { pid: 7, program: "rsync".into(), user: "root".into() }), WARNING);
 }
 
 #[test]

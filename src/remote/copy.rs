@@ -15,7 +15,6 @@ use openssh::ChildStdout;
 use openssh::Stdio;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -31,6 +30,7 @@ use crate::remote::failure::classify;
 use crate::remote::hosts::Host;
 use crate::remote::hosts::Hosts;
 use crate::remote::pace::Pace;
+use crate::remote::room::Place;
 use crate::remote::run;
 
 /// Bytes read at once.
@@ -178,15 +178,15 @@ impl Hosts {
         }
         let source = self.host(&from.host).map_err(|e| CopyError::early(Cause::Source(e)))?;
         let target = self.host(&to.host).map_err(|e| CopyError::early(Cause::Target(e)))?;
-        let _channels = channels(source, target).await;
+        let _places = places(source, target).await;
         let started = Instant::now();
         let deadline = started + Duration::from_secs(u64::from(from.timeout.max(to.timeout)) + run::GRACE_SECONDS);
 
         let (source_master, target_master) = (source.master(), target.master());
         // Both at once, since each waits a round trip for its channel.
         let (receiver, sender) = tokio::join!(
-            self.open(target, &target_master, to, Stdio::piped()),
-            self.open(source, &source_master, from, Stdio::null())
+            self.open(target, &target_master, to, Stdio::piped),
+            self.open(source, &source_master, from, Stdio::null)
         );
         let (mut receiver, line) =
             receiver.map_err(|kind| CopyError::early(Cause::Target(RemoteError::of(to, kind, b""))))?;
@@ -277,17 +277,17 @@ impl Hosts {
     }
 }
 
-/// One channel on each host, taken in the order of their names so that opposite copies cannot wait for each other.
-async fn channels(source: &Host, target: &Host) -> Vec<OwnedSemaphorePermit> {
-    let mut permits = Vec::new();
+/// One place on each host, taken in the order of their names so that opposite copies cannot wait for each other.
+async fn places(source: &Host, target: &Host) -> Vec<Place> {
+    let mut taken = Vec::new();
     if source.target.name == target.target.name {
-        permits.extend(source.channels.clone().acquire_many_owned(2).await.ok());
-        return permits;
+        taken.extend(source.room.enter(2).await);
+        return taken;
     }
     let (first, second) = if source.target.name < target.target.name { (source, target) } else { (target, source) };
-    permits.extend(first.channels.clone().acquire_owned().await.ok());
-    permits.extend(second.channels.clone().acquire_owned().await.ok());
-    permits
+    taken.extend(first.room.enter(1).await);
+    taken.extend(second.room.enter(1).await);
+    taken
 }
 
 /// Lets a pipe between us and ssh hold as much as we read at once, so that both wait for each other less often. Linux only:

@@ -68,13 +68,13 @@ impl Hosts {
     ) -> Result<Copied, CopyError> {
         let early = |cause| CopyError { cause, besides: None, bytes: 0 };
         let host = self.host(&send.host).map_err(|e| early(Cause::Source(e)))?;
-        let _channel = host.channels.acquire().await.ok();
+        let _place = host.room.enter(1).await;
         let started = Instant::now();
         let deadline = started + Duration::from_secs(u64::from(send.timeout) + run::GRACE_SECONDS);
         let master = host.master();
         let failed = |kind, said: &[u8]| Cause::Source(RemoteError::of(send, kind, said));
         let (mut child, script) =
-            self.open(host, &master, send, Stdio::piped()).await.map_err(|kind| early(failed(kind, b"")))?;
+            self.open(host, &master, send, Stdio::piped).await.map_err(|kind| early(failed(kind, b"")))?;
         let (input, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
         let Some(mut stderr) = stderr else {
             return Err(early(Cause::Local(std::io::Error::other("no pipes"))));

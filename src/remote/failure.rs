@@ -66,7 +66,9 @@ pub enum Kind {
     #[error("lost its connection; whether it did its work is unknown")]
     ConnectionLost,
     /// sshd or our master refused one more channel.
-    #[error("got no channel on the connection ({0}); MaxSessions of its sshd must be at least 10")]
+    #[error(
+        "got no channel on the connection ({0}); its sshd lets nobody have one more session, although no other of ours is open (MaxSessions, sshd_config(5))"
+    )]
     NoChannel(String),
     /// It printed more than it may.
     #[error("printed more than {0} bytes")]

@@ -29,10 +29,7 @@ use crate::remote::master::ConnectError;
 use crate::remote::master::Master;
 use crate::remote::master::Reason;
 use crate::remote::ready::ReadyShells;
-
-/// Channels at once on one host: with the shells that wait there ([`MOST`](crate::remote::ready::MOST)) sshd's MaxSessions,
-/// 10 unless configured (sshd_config(5)).
-pub const CHANNELS: usize = 6;
+use crate::remote::room::Room;
 
 /// Connections being made at once: each is an ssh process of ours and a handshake of a host.
 const HANDSHAKES: usize = 32;
@@ -55,9 +52,9 @@ pub struct Target {
 /// One connected host.
 pub(crate) struct Host {
     pub(crate) target: Target,
-    pub(crate) channels: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
     master: RwLock<Arc<Master>>,
-    ready: ReadyShells,
+    pub(super) ready: ReadyShells,
     /// The ciphers of its next connections, where ssh_config(5) does not say.
     pub(super) ciphers: RwLock<Option<String>>,
 }
@@ -146,9 +143,8 @@ impl Hosts {
             match master {
                 Ok(master) => {
                     let master = RwLock::new(Arc::new(master));
-                    let channels = Arc::new(Semaphore::new(CHANNELS));
-                    let (ready, ciphers) = (ReadyShells::default(), RwLock::default());
-                    let host = Host { target, channels, master, ready, ciphers };
+                    let (room, ready, ciphers) = (Room::new(), ReadyShells::default(), RwLock::default());
+                    let host = Host { target, room, master, ready, ciphers };
                     shared.hosts.insert(host.target.name.clone(), host);
                 }
                 Err(error) => errors.push(error),

@@ -147,3 +147,26 @@ async fn they_leave_room_for_as_many_commands_as_ever() {
     }
     assert_eq!(tasks.join_all().await.len(), 40);
 }
+
+/// Hardened hosts have fewer (MaxSessions 2 or 4 is what guides say): then nothing waits, and no more runs at once than fits.
+#[tokio::test(flavor = "multi_thread")]
+async fn fewer_sessions_are_enough() {
+    for sessions in [1, 2, 4] {
+        let Some(sshd) = Sshd::start(&format!("MaxSessions {sessions}")) else { return };
+        let hosts = sshd.hosts().await;
+        for name in ["a", "b"] {
+            hosts.keep_ready(&NodeName::new(name).unwrap(), READY_SHELLS);
+        }
+        let one = async |number: u32| {
+            let output = hosts.run(&script("a", &format!("sleep 0.1; echo {number}"))).await.unwrap();
+            assert_eq!(output.text(), format!("{number}\n"));
+            let to = sshd.file(&number.to_string());
+            let receive = argv("b", &["dd", "bs=4k", "iflag=fullblock", &format!("of={}", to.display())]);
+            hosts.copy(&argv("a", &["seq", "20000"]), &receive, |_| {}, BOUND).await.unwrap();
+            assert_eq!(fs::read_to_string(&to).unwrap().lines().count(), 20_000);
+        };
+        let all = futures_util::future::join_all((0..12).map(one));
+        let done = tokio::time::timeout(Duration::from_secs(120), all).await;
+        assert!(done.is_ok(), "MaxSessions {sessions}");
+    }
+}

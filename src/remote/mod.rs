@@ -15,6 +15,7 @@ pub mod log;
 mod master;
 mod pace;
 mod ready;
+mod room;
 pub mod run;
 
 pub use chain::Broken;

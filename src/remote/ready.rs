@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -25,7 +26,7 @@ use crate::remote::run;
 /// What a login shell runs, sh or csh alike, and which becomes whatever it is told.
 const WAITING: &str = r#"exec /bin/sh -c 'IFS= read -r line && eval "$line"'"#;
 
-/// Shells that wait on one host. With a host's [`CHANNELS`](crate::remote::hosts::CHANNELS) they stay within sshd's
+/// Shells that wait on one host. With a host's [`CHANNELS`](crate::remote::room::CHANNELS) they stay within sshd's
 /// MaxSessions.
 pub const MOST: usize = 4;
 
@@ -40,12 +41,21 @@ struct Shell {
 #[derive(Default)]
 pub(crate) struct ReadyShells {
     wanted: AtomicUsize,
+    /// One was refused its session: commands need those that there are.
+    given_up: AtomicBool,
     open: Mutex<Vec<Shell>>,
     /// One at a time opens more.
     opening: tokio::sync::Mutex<()>,
 }
 
 impl ReadyShells {
+    /// No more of them; were there any?
+    pub(crate) fn give_up(&self) -> bool {
+        self.given_up.store(true, Ordering::Relaxed);
+        let all = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
+        !all.is_empty()
+    }
+
     /// How many shall wait from now on; those beyond end.
     pub(crate) fn want(&self, count: usize) {
         self.wanted.store(count.min(MOST), Ordering::Relaxed);
@@ -70,7 +80,7 @@ impl ReadyShells {
 
     /// Are there fewer on this connection than there shall be?
     pub(crate) fn misses(&self, master: &Arc<Master>) -> bool {
-        self.of(master).len() < self.wanted.load(Ordering::Relaxed)
+        !self.given_up.load(Ordering::Relaxed) && self.of(master).len() < self.wanted.load(Ordering::Relaxed)
     }
 
     /// Those of this connection. Those of one that was replaced are of no use any more, and end.
@@ -80,7 +90,8 @@ impl ReadyShells {
         open
     }
 
-    /// Opens those that are missing. A refusal is not told: the next command opens a channel of its own, and tells it.
+    /// Opens those that are missing. A refusal is not told: the next command opens a channel of its own, and tells it; where
+    /// there are no more sessions (MaxSessions, sshd_config(5)), none waits any more.
     pub(crate) async fn fill(&self, master: impl Fn() -> Arc<Master>) {
         let _one = self.opening.lock().await;
         loop {
@@ -88,10 +99,17 @@ impl ReadyShells {
             if !self.misses(&master) {
                 return;
             }
-            let Ok(child) = open(&master).await else { return };
+            let child = match open(&master).await {
+                Ok(child) => child,
+                Err(Kind::NoChannel(_)) => {
+                    self.give_up();
+                    return;
+                }
+                Err(_) => return,
+            };
             let mut waiting = self.of(&master);
-            // Fewer may be wanted by now; then it ends.
-            if waiting.len() < self.wanted.load(Ordering::Relaxed) {
+            // Fewer may be wanted by now, or none at all; then it ends.
+            if waiting.len() < self.wanted.load(Ordering::Relaxed) && !self.given_up.load(Ordering::Relaxed) {
                 waiting.push(Shell { child, master });
             }
         }

@@ -24,6 +24,7 @@ use crate::remote::hosts::Hosts;
 use crate::remote::log::CommandEntry;
 use crate::remote::master::Master;
 use crate::remote::ready;
+use crate::remote::room::Refusals;
 
 /// Bytes of standard output that a command may print: the facts of a host with thousands of datasets are below it.
 pub const STDOUT_LIMIT: usize = 16 << 20;
@@ -114,7 +115,7 @@ impl Hosts {
         heard: &mut (dyn FnMut(&[u8]) + Send),
     ) -> Result<Came, RemoteError> {
         let host = self.host(&command.host)?;
-        let Ok(_channel) = host.channels.acquire().await else {
+        let Some(_place) = host.room.enter(1).await else {
             return Err(RemoteError::before(&command.host, Kind::NotConnected));
         };
         let started = Instant::now();
@@ -146,10 +147,10 @@ impl Hosts {
         // A program by itself, such as what proves a fresh connection, has a channel of its own.
         let opening = async {
             match &command.form {
-                Form::Script(_) => self.open(host, master, command, Stdio::null()).await,
+                Form::Script(_) => self.open(host, master, command, Stdio::null).await,
                 Form::Argv(_) => {
                     let line = command.remote_line(host.target.become_root);
-                    Ok((channel(master, &line, Stdio::null()).await?, None))
+                    Ok((channel_in(host, master, &line, Stdio::null).await?, None))
                 }
             }
         };
@@ -183,14 +184,14 @@ impl Hosts {
         host: &Host,
         master: &Arc<Master>,
         command: &Command,
-        stdin: Stdio,
+        stdin: fn() -> Stdio,
     ) -> Result<(Child<Arc<Session>>, Option<String>), Kind> {
         let (line, script) = (command.remote_line(host.target.become_root), command.stdin());
         if let Some(child) = self.ready_shell(host, master) {
             return Ok((child, Some(ready::told(&line, script.as_deref()))));
         }
-        let stdin = if script.is_some() { Stdio::piped() } else { stdin };
-        Ok((channel(master, &line, stdin).await?, script))
+        let stdin = if script.is_some() { Stdio::piped } else { stdin };
+        Ok((channel_in(host, master, &line, stdin).await?, script))
     }
 
     /// Writes a command that ran to the log.
@@ -237,6 +238,30 @@ pub(crate) struct Came {
     pub(crate) kept: Kept,
     /// How long it took.
     pub(crate) duration: Duration,
+}
+
+/// The same for who has a place on the host: where its sshd refuses a session, the shells that wait give theirs up, and then
+/// another command's end is waited for.
+async fn channel_in(
+    host: &Host,
+    master: &Master,
+    line: &str,
+    stdin: fn() -> Stdio,
+) -> Result<Child<Arc<Session>>, Kind> {
+    let mut refusals = Refusals::default();
+    loop {
+        match channel(master, line, stdin()).await {
+            Err(Kind::NoChannel(said)) => {
+                if host.ready.give_up() {
+                    continue;
+                }
+                if !host.room.again(&mut refusals).await {
+                    return Err(Kind::NoChannel(said));
+                }
+            }
+            other => return other,
+        }
+    }
 }
 
 /// A channel with what the login shell runs for `line`. All three standard streams are always set: the master would keep

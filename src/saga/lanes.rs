@@ -24,7 +24,7 @@ pub fn group(steps: &[Step], first: usize, end: usize) -> Range<usize> {
 
 /// Streams at once. Each waits for its channels, or for a connection of its own from node to node, and for the end of its
 /// receive, mostly with little to send, so that several wait together; more of them would take the channels from everything
-/// else (CHANNELS, remote/hosts.rs).
+/// else (CHANNELS, remote/room.rs).
 const STREAMS: usize = 3;
 
 /// What a lane is: a host does one thing after the other; streams go beside that, and so do fresh connections.

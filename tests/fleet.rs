@@ -34,6 +34,8 @@ mod dying;
 mod encrypted;
 #[path = "fleet/forecast.rs"]
 mod forecast;
+#[path = "fleet/hardened.rs"]
+mod hardened;
 #[path = "fleet/hubs.rs"]
 mod hubs;
 #[path = "fleet/hung.rs"]

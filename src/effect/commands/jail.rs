@@ -25,13 +25,16 @@ pub(super) fn check(host: &NodeName, jail: &JailName, file: &RemotePath, expecte
 
 /// What a jail has mounted stays mounted when it is gone, and keeps it from being gone, since the mount has its credentials
 /// (sys/kern/vfs_mount.c, vfs_mount_alloc). An rc(8) inside that stops as it should has unmounted it.
+///
+/// By umount(8): outside of jails `zfs unmount` passes over what is a jail's, and says that it did it (libzfs_changelist.c,
+/// changelist_prefix; seen on 15.0).
 fn unmount_delegated(place: &JailPlace) -> String {
     if place.delegated.is_empty() {
         return String::new();
     }
     let names = place.delegated.iter().map(DatasetName::as_str).collect::<Vec<_>>().join(" ");
     format!(
-        "left() {{ mount -p | awk -v names='{names}' 'BEGIN {{ n = split(names, of, \" \") }} $3 == \"zfs\" {{ for (i = 1; i <= n; i++) if ($1 == of[i] || index($1, of[i] \"/\") == 1) print $2, $1 }}' | sort -r | sed 's/.* //'; }}\nn=0\nuntil [ -z \"$(left)\" ]; do\n  [ $n -eq 0 ] || sleep 0.2\n  n=$((n + 1))\n  [ $n -lt 50 ] || {{ echo 'what jail {jail} had mounted cannot be unmounted:' $(left) >&2; exit 21; }}\n  for d in $(left); do zfs unmount $d 2>/dev/null || :; done\ndone\n",
+        "left() {{ mount -p | awk -v names='{names}' 'BEGIN {{ n = split(names, of, \" \") }} $3 == \"zfs\" {{ for (i = 1; i <= n; i++) if ($1 == of[i] || index($1, of[i] \"/\") == 1) print $2 }}' | sort -r; }}\nn=0\nuntil [ -z \"$(left)\" ]; do\n  [ $n -eq 0 ] || sleep 0.2\n  n=$((n + 1))\n  [ $n -lt 50 ] || {{ echo 'what jail {jail} had mounted cannot be unmounted:' $(left) >&2; exit 21; }}\n  for m in $(left); do umount \"$m\" 2>/dev/null || :; done\ndone\n",
         jail = place.jail
     )
 }

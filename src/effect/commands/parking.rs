@@ -17,8 +17,12 @@ use crate::model::RunId;
 pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work {
     let mut script = AWAY.to_owned();
     // What a jail has mounted stays so when it is gone (see `unmount_delegated` of jail.rs).
-    for parked in datasets.iter().rev().filter(|p| p.mounted || p.delegation != Delegation::None) {
-        script.push_str(&format!("away {}\n", parked.dataset));
+    let given = |parked: &Parked| parked.delegation != Delegation::None;
+    if datasets.iter().any(given) {
+        script.push_str(GIVEN_AWAY);
+    }
+    for parked in datasets.iter().rev().filter(|p| p.mounted || given(p)) {
+        script.push_str(&format!("{} {}\n", if given(parked) { "given_away" } else { "away" }, parked.dataset));
     }
     let set = |parked: &Parked| {
         let canmount = if !parked.volume { " canmount=noauto" } else { "" };
@@ -73,6 +77,25 @@ away() {
     if idle $1; then zfs unmount -f $1; break; fi
     n=$((n + 1))
     if [ $n -ge 50 ]; then zfs unmount $1; fi
+    sleep 0.2
+  done
+}
+";
+
+/// The same for what a jail has mounted, which `zfs unmount` passes over.
+const GIVEN_AWAY: &str = "given_away() {
+  n=0
+  while :; do
+    at=
+    while read -r what on rest; do
+      if [ \"$what\" = $1 ]; then at=$on; fi
+    done <<JAILFERRY_MOUNTS
+$(mount -p)
+JAILFERRY_MOUNTS
+    [ -n \"$at\" ] || return 0
+    if umount \"$at\" 2>/dev/null; then continue; fi
+    n=$((n + 1))
+    if [ $n -ge 50 ]; then umount \"$at\"; fi
     sleep 0.2
   done
 }
@@ -199,6 +222,27 @@ mod tests {
         // `bad` could not be unmounted either, which alone is no failure: it was not mounted.
         assert!(ran.stdout.contains(" zroot/web\n") && ran.stdout.matches("set ").count() == 2, "{ran:?}");
         assert_eq!(ran.stderr, "busy\n");
+    }
+
+    /// `zfs unmount` says of it that it did it, and has not.
+    #[test]
+    fn what_a_jail_has_mounted_is_unmounted_by_its_place() {
+        let host = "mount() { [ -e gone ] || echo 'zroot/web/data /jails/web/data zfs rw 0 0'; }\numount() {\n  [ \"$*\" = /jails/web/data ] || return 1\n  echo tried >>tries\n  [ $(wc -l <tries) -ge 3 ] || { echo busy >&2; return 1; }\n  echo \"umount $*\"\n  : >gone\n}\nsleep() { :; }\n";
+        let own = Parked { delegation: Delegation::Own, mounted: false, ..parked("web/data") };
+        let script = |more: &str| {
+            let Work::Run(commands) = park_all(std::slice::from_ref(&own)) else { panic!("no commands") };
+            let Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
+            format!("{ZFS}{host}{more}{body}")
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let at = |script: String| format!("cd '{}'\n{script}", folder.path().display());
+        let ran = sh::run(folder.path(), &at(script("")));
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+        let set = "set readonly=on canmount=noauto jailed=off org.jailferry:run=web-01234567 zroot/web/data\n";
+        assert_eq!(ran.stdout, format!("umount /jails/web/data\n{set}"));
+        // One that stays is told, and nothing is set.
+        let ran = sh::run(folder.path(), &at(script("rm gone\numount() { echo busy >&2; return 1; }\n")));
+        assert_eq!((ran.status, ran.stdout.as_str(), ran.stderr.as_str()), (1, "", "busy\n"));
     }
 
     /// A dataset on /jails/web that only force unmounts, and what the host says of who is in there.

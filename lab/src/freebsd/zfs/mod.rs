@@ -24,7 +24,7 @@ mod tree;
 mod unpack;
 mod usage;
 mod verbs;
-mod zoned;
+pub mod zoned;
 
 pub use store::BOOT;
 pub use zoned::ROOT;

@@ -44,7 +44,7 @@ pub fn is_mounted(name: &str) -> bool {
     mounted(&Context::load(), name).is_ok_and(|mount| mount.is_some())
 }
 
-/// By the host. The kernel took it away when the jail ended; here only the table knows of it still.
+/// By umount(8) of the host. The kernel took it away when the jail ended; here only the table knows of it still.
 pub fn unmount(ctx: &Context, mount: &Mount) -> Done {
     let busy = |name: &String| crate::freebsd::jail::runs(ctx, name);
     let below = |other: &Mount| other.dir.starts_with(&format!("{}/", mount.dir));

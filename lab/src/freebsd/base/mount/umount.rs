@@ -8,6 +8,7 @@ use nix::mount::umount2;
 
 use crate::context::Context;
 use crate::freebsd::jail;
+use crate::freebsd::zfs::zoned;
 use crate::mounts;
 
 use super::make::errno_text;
@@ -71,6 +72,10 @@ pub fn unmount(ctx: &Context, operand: &str, force: bool) -> Result<(), String> 
             if Path::new(operand).exists() { "not a file system root directory" } else { "unknown file system" };
         return Err(format!("umount: {operand}: {problem}"));
     };
+    if mount.jail.is_some() && ctx.jail.is_none() {
+        return zoned::unmount(ctx, mount)
+            .map_err(|_| format!("umount: unmount of {} failed: {}", mount.dir, errno_text(Errno::EBUSY)));
+    }
     detach(ctx, &mount.dir, force)
         .map_err(|errno| format!("umount: unmount of {} failed: {}", mount.dir, errno_text(errno)))?;
     mounts::remove(ctx, &mount.dir).map(|_| ()).map_err(|error| format!("umount: {error}"))

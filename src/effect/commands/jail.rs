@@ -28,13 +28,15 @@ pub(super) fn check(host: &NodeName, jail: &JailName, file: &RemotePath, expecte
 ///
 /// By umount(8): outside of jails `zfs unmount` passes over what is a jail's, and says that it did it (libzfs_changelist.c,
 /// changelist_prefix; seen on 15.0).
-fn unmount_delegated(place: &JailPlace) -> String {
+///
+/// Where they cannot be unmounted, `or` happens.
+fn unmount_delegated(place: &JailPlace, or: &str) -> String {
     if place.delegated.is_empty() {
         return String::new();
     }
     let names = place.delegated.iter().map(DatasetName::as_str).collect::<Vec<_>>().join(" ");
     format!(
-        "left() {{ mount -p | awk -v names='{names}' 'BEGIN {{ n = split(names, of, \" \") }} $3 == \"zfs\" {{ for (i = 1; i <= n; i++) if ($1 == of[i] || index($1, of[i] \"/\") == 1) print $2 }}' | sort -r; }}\nn=0\nuntil [ -z \"$(left)\" ]; do\n  [ $n -eq 0 ] || sleep 0.2\n  n=$((n + 1))\n  [ $n -lt 50 ] || {{ echo 'what jail {jail} had mounted cannot be unmounted:' $(left) >&2; exit 21; }}\n  for m in $(left); do umount \"$m\" 2>/dev/null || :; done\ndone\n",
+        "left() {{ mount -p | awk -v names='{names}' 'BEGIN {{ n = split(names, of, \" \") }} $3 == \"zfs\" {{ for (i = 1; i <= n; i++) if ($1 == of[i] || index($1, of[i] \"/\") == 1) print $2 }}' | sort -r; }}\nn=0\nuntil [ -z \"$(left)\" ]; do\n  [ $n -eq 0 ] || sleep 0.2\n  n=$((n + 1))\n  [ $n -lt 50 ] || {{ echo 'what jail {jail} had mounted cannot be unmounted:' $(left) >&2; {or}; }}\n  for m in $(left); do umount \"$m\" 2>/dev/null || :; done\ndone\n",
         jail = place.jail
     )
 }
@@ -85,7 +87,7 @@ pub(super) fn ended(jail: &str) -> String {
 pub(super) fn stop(place: &JailPlace) -> Work {
     let JailPlace { host, jail, file, .. } = place;
     let (numbers, ended) = (numbers(jail.as_str()), ended(jail.as_str()));
-    let (delegated, clean) = (unmount_delegated(place), clean_up(place));
+    let (delegated, clean) = (unmount_delegated(place, "exit 21"), clean_up(place));
     Work::Run(vec![Command::script(
         host,
         JAIL,
@@ -102,7 +104,8 @@ pub(super) fn stop(place: &JailPlace) -> Work {
 /// (contract 0.6).
 pub(super) fn start(place: &JailPlace) -> Work {
     let JailPlace { host, jail, file, .. } = place;
-    let clean = format!("{}{}", unmount_delegated(place), clean_up(place));
+    // A jail that perhaps finds its own datasets in use is better than one that is not started.
+    let clean = format!("{}{}", unmount_delegated(place, "break"), clean_up(place));
     let mut proof = String::new();
     for interface in &place.interfaces {
         if place.fib != 0 {

@@ -35,6 +35,9 @@ fn what_the_jail_misses_at_the_target_is_found_while_it_still_runs() {
     fleet.jailferry(&MOVE).exits(0).says("moved");
     fleet.answers_from("web", "big");
     nothing_is_left(&fleet);
+    for node in ["spare", "big"] {
+        fleet.sh(node, &format!("rm {}", NEEDED.join(" ")));
+    }
 }
 
 /// Both files are on spare only, web needs them, and a check of fleet.yml asks for the second.
@@ -42,6 +45,7 @@ fn prepared(fleet: &mut Fleet) {
     let [start, check] = NEEDED;
     starts_with(fleet, start);
     fleet.sh("spare", &format!("touch {check}"));
+    fleet.sh("big", &format!("rm -f {check}"));
     let text = std::fs::read_to_string(&fleet.file).expect("fleet.yml is text");
     let http = "      - http: { body: \"jail=web\" }\n";
     assert!(text.contains(http), "{text}");
@@ -50,8 +54,9 @@ fn prepared(fleet: &mut Fleet) {
     std::fs::write(&fleet.file, text.replacen(http, &more, 1)).expect("the folder is writable");
 }
 
-/// Lets exec.start of web want a file, which is on spare.
+/// Lets exec.start of web want a file, which is on spare and not on big.
 pub fn starts_with(fleet: &Fleet, file: &str) {
+    fleet.sh("big", &format!("rm -f {file}"));
     let line = format!("exec.start += \"/bin/ls {file}\";");
     fleet.sh(
         "spare",

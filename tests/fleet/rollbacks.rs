@@ -95,7 +95,8 @@ fn the_jail_does_not_pass_its_check_where_it_is() {
 #[test]
 fn a_jail_that_misses_something_of_the_target_comes_back() {
     let Some(fleet) = Fleet::anew("a_jail_that_misses_something_of_the_target") else { return };
-    crate::dress::starts_with(&fleet, "/usr/libexec/needed-to-start");
+    let needed = "/usr/libexec/needed-to-start";
+    crate::dress::starts_with(&fleet, needed);
     let before = fleet.states();
     let counting = Client::counting(&fleet, &fleet.urls("web")[0]);
     let told = fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(4).says("jail web runs on spare");
@@ -106,6 +107,7 @@ fn a_jail_that_misses_something_of_the_target_comes_back() {
     assert_eq!(fleet.runs_on("web"), ["spare"], "{}", told.all);
     fleet.answers_from("web", "spare");
     before.same(&fleet.states(), &told.all);
+    fleet.sh("spare", &format!("rm {needed}"));
 }
 
 /// The nth command of that step of web's move to big, as the plan prints it.

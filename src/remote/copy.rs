@@ -32,6 +32,7 @@ use crate::remote::hosts::Hosts;
 use crate::remote::pace::Pace;
 use crate::remote::room::Place;
 use crate::remote::run;
+use crate::remote::run::Refused;
 
 /// Bytes read at once.
 const BUFFER: usize = 256 << 10;
@@ -183,15 +184,27 @@ impl Hosts {
         let deadline = started + Duration::from_secs(u64::from(from.timeout.max(to.timeout)) + run::GRACE_SECONDS);
 
         let (source_master, target_master) = (source.master(), target.master());
+        let receiver = |way| self.open(target, &target_master, to, Stdio::piped, way);
+        let sender = |way| self.open(source, &source_master, from, Stdio::null, way);
         // Both at once, since each waits a round trip for its channel.
-        let (receiver, sender) = tokio::join!(
-            self.open(target, &target_master, to, Stdio::piped),
-            self.open(source, &source_master, from, Stdio::null)
-        );
+        let (mut receiving, mut sending) = tokio::join!(receiver(Refused::Told), sender(Refused::Told));
+        let refused = |kind: Option<&Kind>| matches!(kind, Some(Kind::NoChannel(_)));
+        if refused(receiving.as_ref().err()) || refused(sending.as_ref().err()) {
+            // One that has the one and waits for the other could wait for one that has it the other way round: both are
+            // given back, and taken in the order of the hosts' names.
+            drop((receiving, sending));
+            if source.target.name < target.target.name {
+                sending = sender(Refused::Waits).await;
+                receiving = receiver(Refused::Waits).await;
+            } else {
+                receiving = receiver(Refused::Waits).await;
+                sending = sender(Refused::Waits).await;
+            }
+        }
         let (mut receiver, line) =
-            receiver.map_err(|kind| CopyError::early(Cause::Target(RemoteError::of(to, kind, b""))))?;
+            receiving.map_err(|kind| CopyError::early(Cause::Target(RemoteError::of(to, kind, b""))))?;
         let (mut sender, script) =
-            sender.map_err(|kind| CopyError::early(Cause::Source(RemoteError::of(from, kind, b""))))?;
+            sending.map_err(|kind| CopyError::early(Cause::Source(RemoteError::of(from, kind, b""))))?;
 
         let pipes = (sender.stdout().take(), receiver.stdin().take());
         let (input, sender_err) = (sender.stdin().take(), sender.stderr().take());

@@ -22,6 +22,7 @@ use crate::remote::failure::Kind;
 use crate::remote::failure::RemoteError;
 use crate::remote::hosts::Hosts;
 use crate::remote::run;
+use crate::remote::run::Refused;
 
 /// Why a host did not say what a direct connection needs.
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +74,10 @@ impl Hosts {
         let deadline = started + Duration::from_secs(u64::from(send.timeout) + run::GRACE_SECONDS);
         let master = host.master();
         let failed = |kind, said: &[u8]| Cause::Source(RemoteError::of(send, kind, said));
-        let (mut child, script) =
-            self.open(host, &master, send, Stdio::piped).await.map_err(|kind| early(failed(kind, b"")))?;
+        let (mut child, script) = self
+            .open(host, &master, send, Stdio::piped, Refused::Waits)
+            .await
+            .map_err(|kind| early(failed(kind, b"")))?;
         let (input, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
         let Some(mut stderr) = stderr else {
             return Err(early(Cause::Local(std::io::Error::other("no pipes"))));

@@ -147,7 +147,7 @@ impl Hosts {
         // A program by itself, such as what proves a fresh connection, has a channel of its own.
         let opening = async {
             match &command.form {
-                Form::Script(_) => self.open(host, master, command, Stdio::null).await,
+                Form::Script(_) => self.open(host, master, command, Stdio::null, Refused::Waits).await,
                 Form::Argv(_) => {
                     let line = command.remote_line(host.target.become_root);
                     Ok((channel_in(host, master, &line, Stdio::null).await?, None))
@@ -185,13 +185,18 @@ impl Hosts {
         master: &Arc<Master>,
         command: &Command,
         stdin: fn() -> Stdio,
+        refused: Refused,
     ) -> Result<(Child<Arc<Session>>, Option<String>), Kind> {
         let (line, script) = (command.remote_line(host.target.become_root), command.stdin());
         if let Some(child) = self.ready_shell(host, master) {
             return Ok((child, Some(ready::told(&line, script.as_deref()))));
         }
         let stdin = if script.is_some() { Stdio::piped } else { stdin };
-        Ok((channel_in(host, master, &line, stdin).await?, script))
+        let child = match refused {
+            Refused::Told => channel(master, &line, stdin()).await?,
+            Refused::Waits => channel_in(host, master, &line, stdin).await?,
+        };
+        Ok((child, script))
     }
 
     /// Writes a command that ran to the log.
@@ -221,6 +226,15 @@ impl Hosts {
         };
         self.log().command(&entry).map_err(|e| RemoteError::of(command, Kind::Log(e), stderr))
     }
+}
+
+/// What happens where the host's sshd refuses one more session (MaxSessions, sshd_config(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is an error.
+    Told,
+    /// The command waits for another one's end.
+    Waits,
 }
 
 /// What has been read so far; outlives a deadline, so that the error can tell what the host said before it.

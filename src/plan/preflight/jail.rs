@@ -41,7 +41,7 @@ pub(super) fn users(s: &Subject<'_>, findings: &mut Findings) {
         "in-use",
         node,
         format!(
-            "{} has something of the datasets of jail {jail}, which could not be unmounted once it has stopped; the move waits a moment for the end of it before it stops the jail, and is taken back then",
+            "{} has something of the datasets of jail {jail}, which could not be unmounted once it has stopped; the move waits for half a minute before it stops the jail, and is taken back if that is still so",
             told.join(", ")
         ),
         "end it (fstat -m -f on the mount points tells more); what ends by itself with the jail is no reason to stay: --no-check-first",

@@ -26,7 +26,7 @@ use crate::remote::run;
 /// What a login shell runs, sh or csh alike, and which becomes whatever it is told.
 const WAITING: &str = r#"exec /bin/sh -c 'IFS= read -r line && eval "$line"'"#;
 
-/// Shells that wait on one host. With a host's [`CHANNELS`](crate::remote::room::CHANNELS) they stay within sshd's
+/// Shells that wait on one host. With a host's `CHANNELS` (room.rs) they stay within sshd's
 /// MaxSessions.
 pub const MOST: usize = 4;
 

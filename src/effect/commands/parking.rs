@@ -15,7 +15,7 @@ use crate::model::RunId;
 /// Children first. The root's own mounts (devfs, nullfs) are gone with the jail. `readonly` before `canmount`, so
 /// that nothing can write even if a later line fails.
 pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work {
-    let mut script = AWAY.to_owned();
+    let mut script = format!("{PLACE}{AWAY}");
     // What a jail has mounted stays so when it is gone (see `unmount_delegated` of jail.rs).
     let given = |parked: &Parked| parked.delegation != Delegation::None;
     if datasets.iter().any(given) {
@@ -38,6 +38,17 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
     run_each(host, datasets.len(), script)
 }
 
+/// Where a dataset is mounted, into `$at`: nothing where it is not.
+const PLACE: &str = "place() {
+  at=
+  while read -r what on rest; do
+    if [ \"$what\" = $1 ]; then at=$on; fi
+  done <<JAILFERRY_MOUNTS
+$(mount -p)
+JAILFERRY_MOUNTS
+}
+";
+
 /// Unmounts. Counted in sleeps, since a clock may jump: the last that a removed jail does can keep a dataset busy for a
 /// moment (contract 0.13).
 ///
@@ -46,12 +57,8 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
 /// it (no other jail, no process, no nullfs(5) mount of a part of it, no md(4) device in it; a question without an answer
 /// counts as somebody), it is unmounted by force, which writes out what is not written yet (zfs_vfsops.c, zfs_umount).
 const AWAY: &str = "idle() {
-  at= dead=
-  while read -r what on rest; do
-    if [ \"$what\" = $1 ]; then at=$on; fi
-  done <<JAILFERRY_MOUNTS
-$(mount -p)
-JAILFERRY_MOUNTS
+  dead=
+  place $1
   [ -n \"$at\" ] || return 1
   while read -r dying path; do
     case $path/ in \"$at\"/*) [ \"$dying\" = true ] || return 1; dead=yes ;; esac
@@ -86,12 +93,7 @@ away() {
 const GIVEN_AWAY: &str = "given_away() {
   n=0
   while :; do
-    at=
-    while read -r what on rest; do
-      if [ \"$what\" = $1 ]; then at=$on; fi
-    done <<JAILFERRY_MOUNTS
-$(mount -p)
-JAILFERRY_MOUNTS
+    place $1
     [ -n \"$at\" ] || return 0
     if umount \"$at\" 2>/dev/null; then continue; fi
     n=$((n + 1))

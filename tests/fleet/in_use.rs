@@ -48,6 +48,7 @@ fn a_shell_that_was_left_in_the_jail_s_folder_does_not_cost_the_jail_its_time() 
     fleet.answers_from("web", "big");
     counting.lost_nothing(&fleet.urls("web")[0]);
     // Where nobody is, nothing is said.
-    let plan = fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
-    assert!(!plan.all.contains("in-use"), "{}", plan.all);
+    let plan = fleet.jailferry(&["plan", "web", "spare"]).exits(0);
+    assert!(!plan.stdout.contains("in-use"), "{}", plan.stdout);
+    fleet.jailferry(&["migrate", "web", "spare", "--yes"]).exits(0);
 }

@@ -149,6 +149,19 @@ mod tests {
     }
 
     #[test]
+    fn what_stays_mounted_keeps_a_jail_from_being_stopped_but_not_from_being_started() {
+        let json = r#"{"host":"big","jail":"web","path":"/jails/web","file":"/etc/jail.conf.d/web.conf","interfaces":[],"bridge":null,"fib":0,"delegated":["zroot/web/data"]}"#;
+        let place: JailPlace = serde_json::from_str(json).unwrap();
+        let host = "mount() { echo 'zroot/web/data/own /jails/web/data/own zfs rw 0 0'; }\numount() { return 1; }\nsleep() { :; }\n";
+        for (or, behind) in [("exit 21", ""), ("break", "went on\n")] {
+            let script = format!("set -eu\n{host}{}echo went on", unmount_delegated(&place, or));
+            let ran = sh::run(tempfile::tempdir().unwrap().path(), &script);
+            assert_eq!(ran.stdout, behind, "{or}: {ran:?}");
+            assert_eq!(ran.stderr, "what jail web had mounted cannot be unmounted: /jails/web/data/own\n");
+        }
+    }
+
+    #[test]
     fn a_process_that_does_not_end_is_told() {
         let script = format!("{HOST}ps() {{ echo 7; }}\n{}{}echo behind", numbers("web"), ended("web"));
         let ran = sh::run(tempfile::tempdir().unwrap().path(), &script);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What a client outside sees, with the base system only. It runs on the client host:
 #   ssh CLIENT /bin/sh -s -- probe FILE SECONDS URL...   < client.sh   asks every URL again and again until SECONDS are over or FILE.stop exists
+#   ssh CLIENT /bin/sh -s -- neighbours FILE SECONDS URL... < client.sh   the same, patiently: of those that nothing should happen to
 #   ssh CLIENT /bin/sh -s -- report FILE                 < client.sh   per URL: asked, answered, lost, the longest time without an answer, who answered
 #   ssh CLIENT /bin/sh -s -- count FILE SECONDS URL [PAUSE] < client.sh  adds one by GET URL/increment, again and again (PAUSE seconds between); FILE gets every acknowledged value
 #   ssh CLIENT /bin/sh -s -- verify FILE URL             < client.sh   no acknowledged value may be lost or given twice
@@ -30,7 +31,7 @@ one() { # one FILE WORKER URL
 	rm -f "$scratch"
 	echo "$start $end $3 ${host:--}" >>"$1"
 	took=0
-	if [ -n "$host" ]; then took=$((end - start)) limit=$((1 + 3 * (end - start) / 1000)); fi
+	if [ -n "$host" ]; then took=$((end - start)) limit=$((1 + patience * took / 1000)); fi
 }
 
 # Asks one URL until the end. Three such workers ask about ten times a second where requests are quick. Where they are
@@ -45,7 +46,13 @@ ask() { # ask FILE WORKER URL DEADLINE
 	done
 }
 
-probe() { # probe FILE SECONDS URL...
+# Of a jail that moves it is to be seen soon when it answers again: what takes three times as long as before is given up.
+# A neighbour counts as lost only when it has not answered at all: where the machine is busy with the move, any answer may
+# take several times as long.
+probe() { patience=3 asks "$@"; }
+neighbours() { patience=20 asks "$@"; }
+
+asks() { # asks FILE SECONDS URL...
 	file=$1
 	deadline=$(($(date +%s) + $2))
 	shift 2
@@ -115,8 +122,8 @@ main() {
 	verb=${1:-}
 	[ $# -eq 0 ] || shift
 	case $verb:$# in
-	probe:[3-9] | count:[34] | report:1 | verify:2) "$verb" "$@" ;;
-	*) die "probe FILE SECONDS URL..., report FILE, count FILE SECONDS URL [PAUSE], or verify FILE URL" ;;
+	probe:[3-9] | neighbours:[3-9] | count:[34] | report:1 | verify:2) "$verb" "$@" ;;
+	*) die "probe or neighbours FILE SECONDS URL..., report FILE, count FILE SECONDS URL [PAUSE], or verify FILE URL" ;;
 	esac
 }
 

@@ -48,6 +48,11 @@ impl<'a> Client<'a> {
         Client::begin(fleet, "probe", urls)
     }
 
+    /// The same of those that nothing should happen to: lost is only what gets no answer at all, however slow.
+    pub fn neighbours(fleet: &'a Fleet, urls: &[&str]) -> Client<'a> {
+        Client::begin(fleet, "neighbours", urls)
+    }
+
     fn begin(fleet: &'a Fleet, verb: &str, rest: &[&str]) -> Client<'a> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -273,6 +273,23 @@ fn a_source_that_comes_back_in_time() {
     let told = fleet.finished(child, &args).exits(4).says("undo FAILED").says("jail web runs on big");
     before.same(&fleet.states(), &told.all);
     fleet.answers_from("web", "big");
+
+    // The hub's network was another run's only when that had been tried once more.
+    let journal = fleet.journal();
+    let steps = journal[0]["what"]["header"]["plan"]["steps"].as_array().expect("a list");
+    let titled = |part: &str| {
+        let at = steps.iter().position(|step| step["title"].as_str().is_some_and(|title| title.contains(part)));
+        at.unwrap_or_else(|| panic!("no step is called {part}")) + 1
+    };
+    let ended = |phase: &str| -> Vec<usize> {
+        let steps = journal.iter().map(|line| &line["what"]["step"]).filter(|step| step["phase"] == phase);
+        steps.map(|step| usize::try_from(step["number"].as_u64().expect("a number")).expect("few steps")).collect()
+    };
+    let (stuck, undone) = (ended("stuck"), ended("undone"));
+    assert!(!stuck.is_empty(), "{}", told.all);
+    let at = |number: usize| undone.iter().position(|step| *step == number);
+    let turn = at(titled("the network of small is this run's to change"));
+    assert!(turn.is_some() && stuck.iter().all(|step| at(*step).is_some() && at(*step) < turn), "{stuck:?} {undone:?}");
 }
 
 /// A target that lets nobody in any more takes a minute to say so: nobody waits for that once something else has failed.

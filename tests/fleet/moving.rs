@@ -60,17 +60,20 @@ fn moves(fleet: &Fleet, jail: &Jail, from: &str, to: &str) {
     fleet.answers_from(jail.name, from);
     let watch = fleet.has_lab().then(|| fleet.in_lab().watch());
     let counting = Client::counting(fleet, &url4);
-    let asking = Client::asking(fleet, &[&sib, &url6]);
+    let asking = Client::asking(fleet, &[&url6]);
+    let neighbours = Client::neighbours(fleet, &[&sib]);
 
     let told = fleet.jailferry(&["migrate", "jail", jail.name, "to", "node", to, "--yes"]).exits(0).says("moved");
 
     let last = counting.lost_nothing(&url4);
     assert!(last > 0, "{}", told.all);
     let seen = asking.seen();
-    let (sibling, moved) = (&seen[&sib], &seen[&url6]);
+    let moved = &seen[&url6];
     println!("{}: the client was without it for {} ms", jail.name, moved.blackout_ms);
-    assert_eq!(sibling.hosts, "spare", "the sibling answers from where it always was: {seen:?}");
-    assert_eq!(sibling.lost, 0, "the sibling of {} was not always there: {seen:?}\n{}", jail.name, told.all);
+    let beside = neighbours.seen();
+    let sibling = &beside[&sib];
+    assert_eq!(sibling.hosts, "spare", "the sibling answers from where it always was: {beside:?}");
+    assert_eq!(sibling.lost, 0, "the sibling of {} was not always there: {beside:?}\n{}", jail.name, told.all);
     assert_eq!(moved.hosts, format!("{from}>{to}"), "{seen:?}");
     if let Some(watch) = watch {
         let prefix = if from == "spare" { jail.home_prefix } else { jail.prefix };
@@ -118,7 +121,9 @@ fn leaves_by_the_hub(fleet: &Fleet, jail: &Jail, host: &str) {
 pub fn kept(line: &str, jail: &str) -> bool {
     let any = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
     // The copy that big keeps until `finalize`, parked: unmounted, read-only, held, its configuration put aside.
-    let copy = [format!("+big: datasets: jfpool/jails/{jail} "), format!("+big: datasets: jfpool/jails/{jail}/data ")];
+    let copy = [format!("big: datasets: jfpool/jails/{jail} "), format!("big: datasets: jfpool/jails/{jail}/data ")];
+    // Where an earlier test left such a copy, it is this move's now: other marks in place of those.
+    let copy = any(&copy.each_ref().map(String::as_str)) && (line.starts_with('+') || line.contains(" org.jailferry:"));
     let aside = line.starts_with("+big: ")
         && (line.ends_with(&format!("/etc/jail.conf.d/.{jail}.conf.jailferry"))
             || line.ends_with(&format!("/etc/.jail.{jail}.fstab.jailferry")));
@@ -138,5 +143,5 @@ pub fn kept(line: &str, jail: &str) -> bool {
         "big: rc.conf: jail_enable=\"NO\"",
         "big: files: ",
     ]) && (line.contains("rc.conf: jail_") || line.ends_with(" /etc/rc.conf"));
-    any(&copy.each_ref().map(String::as_str)) || aside || base || backup || boot
+    copy || aside || base || backup || boot
 }

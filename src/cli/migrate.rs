@@ -16,9 +16,13 @@ use crate::cli::replan::Replan;
 use crate::cli::words;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::plan::Finding;
 use crate::plan::Plan;
+use crate::plan::Severity;
 use crate::playbook::Options;
 use crate::remote::Hosts;
+use crate::ui::event::Event;
+use crate::ui::paint::Paint;
 use crate::ui::plan_view;
 use crate::ui::renderer::Renderer;
 
@@ -98,8 +102,19 @@ pub(super) async fn decide(global: &Global, replan: &Replan<'_>, consent: Consen
     if !consent.yes && !agreed(global, the_plan) {
         return Exit::Refused;
     }
+    if consent.yes {
+        tell_warnings(renderer, the_plan);
+    }
     let turn = Alone::new(*replan);
     execute::in_turn(the_plan, replan.begun, hosts, renderer, &turn, None).await.exit
+}
+
+/// Who agreed beforehand has seen no plan: what may surprise stands at least in the log.
+fn tell_warnings(renderer: &Renderer, plan: &Plan) {
+    let warnings: Vec<Finding> = plan.findings.iter().filter(|f| f.severity == Severity::Warning).cloned().collect();
+    if !warnings.is_empty() {
+        renderer.event(&Event::Note { text: plan_view::findings(&warnings, Paint::new(false)).trim().to_owned() });
+    }
 }
 
 /// Shows the essence and asks; without a terminal nobody can answer, so `--yes` is required.

@@ -128,6 +128,10 @@ pub struct TargetFacts {
     /// Snapshots in the same pool by the GUIDs asked for.
     #[serde(default)]
     pub twins: BTreeMap<Guid, Vec<SnapshotName>>,
+    /// What the dataset above the jail's place gives to those below it (`questions::GIVEN_PROPERTIES`), by name; empty
+    /// where there is no such dataset.
+    #[serde(default)]
+    pub given: BTreeMap<String, String>,
 }
 
 /// What a path leads to (symbolic links followed, except that [`PathKind::Link`] is a dangling one).

@@ -162,6 +162,12 @@ impl DatasetName {
         DatasetName::new(format!("{to}{rest}")).ok()
     }
 
+    /// The dataset above this one; a pool has none.
+    #[must_use]
+    pub fn parent(&self) -> Option<DatasetName> {
+        DatasetName::new(self.0.rsplit_once('/')?.0).ok()
+    }
+
     /// A child of this dataset.
     ///
     /// # Errors

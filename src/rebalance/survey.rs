@@ -220,9 +220,7 @@ fn length(time: Duration) -> String {
 /// The dataset below which the running jails of a node live.
 #[must_use]
 pub fn parent_of_jails(facts: &HostFacts) -> Option<DatasetName> {
-    let root = facts.jails.iter().find_map(|j| facts.dataset_at(&j.path))?;
-    let (parent, _) = root.name.as_str().rsplit_once('/')?;
-    DatasetName::new(parent).ok()
+    facts.jails.iter().find_map(|j| facts.dataset_at(&j.path))?.name.parent()
 }
 
 /// `14` of `14.1-RELEASE-p3`.

@@ -124,6 +124,11 @@ host_layout() {
 	big) WG4=10.77.0.3/24 B4=192.168.124.1/24 B6=2001:db8:1:2::1/72 HERE= FIB=1 ;;
 	*) die "unknown host '$1': spare or big" ;;
 	esac
+	# route(8) of 14.0, the first that speaks netlink(4), takes no IPv6 route through an interface without an IPv6 address
+	# (finalize_nhop() in sys/netlink/route/rt.c; seen on 14.0-STABLE). Those before and 15.0 do.
+	WG6=
+	tunnel4=${WG4%/*}
+	case $(uname -r) in 14.*) WG6=fe80::${tunnel4##*.}/64 ;; esac
 }
 
 peer_prefixes() {
@@ -225,7 +230,7 @@ rc_lines() {
 	echo 'ipv6_gateway_enable="YES"'
 	listed cloned_interfaces 'bridge0 wg0'
 	echo "ifconfig_wg0=\"inet $WG4 up\""
-	echo 'ifconfig_wg0_ipv6="inet6 -ifdisabled"'
+	echo "ifconfig_wg0_ipv6=\"inet6 ${WG6:--ifdisabled}\""
 	echo "ifconfig_bridge0=\"inet $B4 up\""
 	echo "ifconfig_bridge0_ipv6=\"inet6 $B6 no_dad\""
 	n=0
@@ -315,6 +320,7 @@ tunnel() {
 	wg setconf wg0 "$WG/wg0.conf"
 	ifconfig wg0 inet "$WG4" up
 	ifconfig wg0 inet6 -ifdisabled
+	if [ -n "$WG6" ]; then ifconfig wg0 inet6 "$WG6"; fi
 }
 
 routes() {

@@ -27,7 +27,7 @@ const WRONG: [Wrong; 5] = [
         make: "(cat /etc/pf.jailferry-testbed.conf; echo 'block in quick on wg0 inet proto tcp from any to any port 80') >/tmp/pf.wrong; pfctl -q -f /tmp/pf.wrong; rm /tmp/pf.wrong",
         unmake: "pfctl -q -f /etc/pf.jailferry-testbed.conf",
         step: "http://203.0.113.100/ answers the canary",
-        cause: "a block rule",
+        cause: "(pfctl -sr)",
     },
     Wrong {
         host: "big",

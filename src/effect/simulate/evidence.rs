@@ -264,6 +264,7 @@ impl Host {
             undefined_rulesets: BTreeSet::new(),
             datasets: self.jail_datasets(&situation.target.dataset),
             twins: BTreeMap::new(),
+            given: BTreeMap::new(),
         }
     }
 

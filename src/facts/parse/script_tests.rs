@@ -297,6 +297,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         .answers("zfs", "'list -H -o name -r '*", "zroot/jails/web\nzroot/jails/web/data\n", 0)
         .answers("zfs", "'list -Hp -r -t snapshot '*", &stdout("zfs-list-snapshots"), 0)
         .answers("zfs", "*' -s local,received '*", "zroot/jails/web/data\torg.x:note\thello\tlocal\n", 0)
+        .answers("zfs", "'get -Hp -o property,value '*", "readonly\toff\nexec\ton\nsetuid\toff\n", 0)
         .answers("zfs", "'get '*", native, 0)
         .answers("zfs", "*", "zroot/jails/web\n", 0);
 
@@ -329,6 +330,8 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         origins: vec![],
     };
     let target = parse_target(&wanted, &host.ask(&questions::target_questions(&wanted))).unwrap();
+    let given: Vec<_> = target.given.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(given, ["exec=on", "readonly=off", "setuid=off"]);
     let kinds: Vec<PathKind> = wanted.paths.iter().map(|p| target.paths[p]).collect();
     assert_eq!(kinds, [PathKind::Directory, PathKind::Link, PathKind::Absent, PathKind::Other]);
     assert_eq!(target.files.keys().collect::<Vec<_>>(), [&at("web.conf")]);

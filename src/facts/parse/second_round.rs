@@ -165,7 +165,18 @@ fn target(asked: &TargetQuestions, answer: &[u8]) -> Result<TargetFacts, FactsEr
             .iter()
             .map(|guid| Ok((*guid, twins(&frames, *guid)?)))
             .collect::<Result<_, FactsError>>()?,
+        given: asked.dataset.parent().map_or_else(|| Ok(BTreeMap::new()), |parent| given(&frames, &parent))?,
     })
+}
+
+/// What a dataset gives to those below it; nothing where it does not exist, which is said elsewhere.
+fn given(frames: &Frames, parent: &DatasetName) -> Result<BTreeMap<String, String>, FactsError> {
+    let told = frames.about("given", parent.as_str())?;
+    if told.status == 1 && String::from_utf8_lossy(&told.errors).contains("does not exist") {
+        return Ok(BTreeMap::new());
+    }
+    let text = told.success()?.text();
+    Ok(text.lines().filter_map(|row| row.split_once('\t')).map(|(name, value)| (name.into(), value.into())).collect())
 }
 
 /// The snapshots that have a GUID; names that jailferry cannot handle are left out.

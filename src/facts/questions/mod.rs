@@ -32,7 +32,10 @@ const LOADS: &str = include_str!("loads.sh");
 /// The properties that a transfer depends on wherever their value comes from (zfsprops(7), contract 5).
 pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,available,written,recordsize,volsize,\
     compression,checksum,copies,encryption,encryptionroot,keystatus,keylocation,quota,refquota,reservation,refreservation,\
-    mountpoint,canmount,mounted,readonly,jailed,origin,receive_resume_token";
+    mountpoint,canmount,mounted,readonly,exec,setuid,jailed,origin,receive_resume_token";
+
+/// The properties that a jail feels when what is above its datasets has another value (zfsprops(7)).
+pub const GIVEN_PROPERTIES: &str = "readonly,exec,setuid";
 
 /// The first round: everything that [`crate::facts::HostFacts`] holds.
 #[must_use]
@@ -150,6 +153,9 @@ pub fn target_questions(questions: &TargetQuestions) -> String {
     let pool = shell::word(questions.dataset.pool());
     for guid in &questions.origins {
         script += &format!("ask twin {guid} with_guid {pool} {guid}\n");
+    }
+    if let Some(parent) = questions.dataset.parent() {
+        script += &format!("ask given {parent} zfs get -Hp -o property,value {GIVEN_PROPERTIES} {parent}\n");
     }
     script += &call("ask_datasets", questions.dataset.as_str());
     script + END

@@ -3,6 +3,7 @@
 //! One file a subject; each says what is wrong, what it would mean for the jail, and what to do.
 
 mod delegated;
+mod given;
 mod hubs;
 mod identity;
 mod jail;
@@ -90,6 +91,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     }
     place::free_place(subject, findings);
     storage::storage(subject, findings);
+    given::properties(subject, findings);
     delegated::datasets(subject, findings);
     keys::examine(subject, findings);
     software::encryption(subject, findings);

@@ -29,7 +29,9 @@ pub(super) fn versions(s: &Subject<'_>, findings: &mut Findings) {
         );
     }
     pending(s, findings);
-    if let Some(userland) = &s.jail.userland {
+    if has_the_base_of_its_host(s) {
+        other_base(s, findings);
+    } else if let Some(userland) = &s.jail.userland {
         userland_of(s, userland, findings);
     }
     if s.target.sysctls.get("kern.features.vimage").is_none_or(|v| v.trim() != "1") {
@@ -84,6 +86,28 @@ fn pending(s: &Subject<'_>, findings: &mut Findings) {
     } else {
         let what = format!("{what}: modules on disk do not match, and a jail's interfaces need some");
         findings.error("reboot-pending", target, what, fix);
+    }
+}
+
+/// Are its programs those of the host it runs on (mount_nullfs(8))? Wherever it goes it has those of that host.
+fn has_the_base_of_its_host(s: &Subject<'_>) -> bool {
+    let bin = format!("{}/bin", s.situation.path.as_str().trim_end_matches('/'));
+    s.jail.mounts.iter().any(|mount| mount.kind == "nullfs" && mount.source == "/bin" && mount.path == bin)
+}
+
+/// What such a jail has of its own was made for another release.
+fn other_base(s: &Subject<'_>, findings: &mut Findings) {
+    let (source, target) = (&s.situation.source.node, &s.situation.target.node);
+    let (here, there) = (&s.source.identity.userland, &s.target.identity.userland);
+    if release(here) != release(there) {
+        findings.warning(
+            "base-of-host",
+            target,
+            format!(
+                "the jail's base system is its host's (/bin is mounted in it): {there} on {target}, {here} on {source}"
+            ),
+            "see that what is installed in it runs with both",
+        );
     }
 }
 

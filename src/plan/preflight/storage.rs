@@ -68,8 +68,7 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
                 .run(format!("zpool import {pool}")),
         );
     }
-    let parent = s.situation.target.dataset.as_str().rsplit_once('/').map(|(parent, _)| parent);
-    let parent = parent.and_then(|parent| s.target.datasets.iter().find(|d| d.name.as_str() == parent));
+    let parent = s.situation.target.dataset.parent().and_then(|parent| s.target.dataset(&parent));
     if let Some(parent) = parent {
         examine_parent(parent, s, findings);
     }

@@ -2,6 +2,7 @@
 
 use crate::facts::HostFacts;
 use crate::facts::JailConfiguration;
+use crate::facts::Mount;
 use crate::facts::PathKind;
 use crate::facts::PropertyValue;
 use crate::facts::User;
@@ -105,6 +106,46 @@ fn a_userland_is_too_new_unless_it_runs_on_such_a_kernel_already() {
     assert_eq!(of("13.3-RELEASE", "13.2-RELEASE"), WARNING);
     assert_eq!(of("13.3-RELEASE", "13.3-RELEASE"), ERROR);
     assert_eq!(of("14.0-RELEASE", "13.2-RELEASE"), ERROR);
+}
+
+#[test]
+fn a_jail_with_the_base_of_its_host_has_that_of_the_target_there() {
+    let of = |code: &'static str, source: &'static str, there: &'static str| {
+        severity(code, move |e| {
+            host(e, "big").identity.userland = there.to_owned();
+            let jail = e.jail.as_mut().unwrap();
+            jail.userland = Some("15.0-RELEASE".to_owned());
+            let bin = Mount {
+                source: source.to_owned(),
+                path: "/jf/jails/web/bin".to_owned(),
+                kind: "nullfs".to_owned(),
+                options: "ro".to_owned(),
+            };
+            jail.mounts.push(bin);
+        })
+    };
+    assert_eq!(of("userland-newer", "/bin", "13.2-RELEASE"), None);
+    assert_eq!(of("base-of-host", "/bin", "13.2-RELEASE-p9"), None);
+    assert_eq!(of("base-of-host", "/bin", "14.0-RELEASE"), WARNING);
+    assert_eq!(of("userland-newer", "/releases/15.0/bin", "13.2-RELEASE"), ERROR);
+}
+
+#[test]
+fn what_a_jail_has_from_above_its_datasets_is_compared_with_what_it_would_get() {
+    let of = |property: &'static str, here: (&'static str, &'static str), there: &'static str| {
+        severity(&format!("given-{property}"), move |e| {
+            let value = PropertyValue { value: here.0.to_owned(), source: here.1.to_owned() };
+            e.jail.as_mut().unwrap().datasets[0].properties.insert(property.to_owned(), value);
+            e.target.as_mut().unwrap().given.insert(property.to_owned(), there.to_owned());
+        })
+    };
+    assert_eq!(of("exec", ("on", "default"), "on"), None);
+    assert_eq!(of("exec", ("on", "default"), "off"), ERROR);
+    assert_eq!(of("exec", ("on", "local"), "off"), None);
+    assert_eq!(of("readonly", ("off", "inherited from zroot"), "on"), ERROR);
+    assert_eq!(of("readonly", ("on", "inherited from zroot"), "off"), WARNING);
+    assert_eq!(of("setuid", ("on", "default"), "off"), WARNING);
+    assert_eq!(of("setuid", ("off", "received"), "on"), None);
 }
 
 #[test]

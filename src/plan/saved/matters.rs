@@ -324,14 +324,15 @@ fn at_target(evidence: &Evidence, situation: &Situation, there: &TargetFacts, fi
     for dataset in &there.datasets {
         storage(node, facts, dataset, fields);
     }
-    if let Some((parent, _)) = situation.target.dataset.as_str().rsplit_once('/')
-        && let Some(parent) = facts.and_then(|f| f.datasets.iter().find(|d| d.name.as_str() == parent))
-    {
+    if let Some(parent) = situation.target.dataset.parent().and_then(|parent| facts?.dataset(&parent)) {
         let mounted = if parent.mounted { "mounted" } else { "not mounted" };
         fields.set(
             format!("{node}/parent dataset {}", parent.name),
             format!("{mounted} at {}, guid {}", parent.mountpoint, parent.guid.0),
         );
+    }
+    for (property, value) in &there.given {
+        fields.set(format!("{node}/{property} above {}", situation.target.dataset), value.clone());
     }
     for (path, kind) in &there.paths {
         fields.set(format!("{node}/{path}"), format!("{kind:?}").to_lowercase());

@@ -30,6 +30,7 @@ use crate::plan::persist;
 use crate::plan::preflight;
 use crate::plan::preflight::bytes;
 use crate::plan::rehearsal;
+use crate::plan::routable;
 use crate::plan::segment;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
@@ -136,6 +137,7 @@ pub fn plan_as(
         owner,
         wireguard_files: &wireguard_files,
     });
+    routable::examine(&steps, &evidence.hosts, &mut findings);
     let total: u64 = moving.iter().map(|m| m.estimate).sum();
     let count = u64::try_from(moving.len()).unwrap_or(u64::MAX);
     let (source, target) = (&situation.source.node, &situation.target.node);

@@ -42,6 +42,7 @@ pub mod properties;
 pub mod refresh;
 pub mod rehearsal;
 pub mod rollback;
+mod routable;
 pub mod saved;
 pub mod segment;
 #[cfg(test)]

@@ -31,7 +31,10 @@ one() { # one FILE WORKER URL
 	rm -f "$scratch"
 	echo "$start $end $3 ${host:--}" >>"$1"
 	took=0
-	if [ -n "$host" ]; then took=$((end - start)) limit=$((1 + patience * took / 1000)); fi
+	if [ -n "$host" ]; then
+		took=$((end - start))
+		limit=$((1 + patience * took / 1000))
+	fi
 }
 
 # Asks one URL until the end. Three such workers ask about ten times a second where requests are quick. Where they are

@@ -17,7 +17,7 @@ struct Wrong {
     names: &'static str,
 }
 
-const HOSTS: [Wrong; 14] = [
+const HOSTS: [Wrong; 16] = [
     wrong(
         "big",
         "sysctl net.inet.ip.forwarding=0",
@@ -75,6 +75,14 @@ const HOSTS: [Wrong; 14] = [
         "zfs destroy jfpool/jails/web; rmdir /jf/jails/web 2>/dev/null || :",
         "dataset-exists",
         "jfpool/jails/web",
+    ),
+    wrong("big", "zfs set exec=off jfpool/jails", "zfs inherit exec jfpool/jails", "given-exec", "exec=off"),
+    wrong(
+        "big",
+        "zfs set readonly=on jfpool/jails",
+        "zfs inherit readonly jfpool/jails",
+        "given-readonly",
+        "readonly=on",
     ),
     wrong("big", "zfs set quota=4M jfpool/jails", "zfs set quota=none jfpool/jails", "no-space", "jfpool"),
     wrong(

@@ -131,6 +131,27 @@ fn a_jail_with_the_base_of_its_host_has_that_of_the_target_there() {
 }
 
 #[test]
+fn a_tunnel_without_an_ipv6_address_takes_no_route_on_14() {
+    let of = |kernel: &'static str, address: bool| {
+        severity("no-inet6-address", move |e| {
+            let spare = host(e, "spare");
+            spare.identity.running = kernel.to_owned();
+            spare.routes.values_mut().for_each(|routes| routes.retain(|r| r.interface.as_str() != "wg0"));
+            let wg0 = spare.interfaces.iter_mut().find(|i| i.name.as_str() == "wg0").unwrap();
+            wg0.addresses.retain(|a| a.addr().is_ipv4());
+            wg0.link_local = address;
+        })
+    };
+    assert_eq!(of("13.2-RELEASE", false), None);
+    assert_eq!(of("14.0-RELEASE-p4", false), ERROR);
+    assert_eq!(of("14.0-RELEASE-p4", true), None);
+    assert_eq!(of("14.3-RELEASE", false), WARNING);
+    assert_eq!(of("15.0-RELEASE", false), None);
+    // Other routes through it prove that it takes them.
+    assert_eq!(severity("no-inet6-address", |e| host(e, "spare").identity.running = "14.0-RELEASE".to_owned()), None);
+}
+
+#[test]
 fn what_a_jail_has_from_above_its_datasets_is_compared_with_what_it_would_get() {
     let of = |property: &'static str, here: (&'static str, &'static str), there: &'static str| {
         severity(&format!("given-{property}"), move |e| {

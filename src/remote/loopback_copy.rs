@@ -90,23 +90,3 @@ async fn a_stream_that_stands_still_is_given_up() {
     assert!(matches!(&error.cause, Cause::Unended { seconds: 6, .. }), "{error}");
     assert!(error.to_string().starts_with("b: has not ended 6 seconds after the last byte"), "{error}");
 }
-
-/// Issue 5 asks for 0.95 of what a shell pipe of two ssh does: `cargo test --release -- --ignored --nocapture relay`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement, not a test"]
-async fn relay_against_a_shell_pipe_of_two_ssh() {
-    let Some(sshd) = Sshd::start("") else { return };
-    let hosts = sshd.hosts().await;
-    let config = sshd.file("config").display().to_string();
-    let pipe = format!("ssh -F {config} a head -c 1000000000 /dev/zero | ssh -F {config} b 'cat >/dev/null'");
-    for _ in 0..3 {
-        let begun = Instant::now();
-        assert!(std::process::Command::new("sh").args(["-c", &pipe]).status().unwrap().success());
-        let shell = begun.elapsed().as_secs_f64();
-        let to = argv("b", &["sh", "-c", "cat >/dev/null"]);
-        let copied =
-            hosts.copy(&argv("a", &["head", "-c", "1000000000", "/dev/zero"]), &to, |_| {}, PATIENT).await.unwrap();
-        let ours = copied.duration.as_secs_f64();
-        eprintln!("shell {shell:.2} s, relay {ours:.2} s: {:.2} of its throughput", shell / ours);
-    }
-}

@@ -66,6 +66,9 @@ pub struct HostFacts {
     /// Folders that steps write to.
     #[serde(default)]
     pub room: BTreeMap<RemotePath, Room>,
+    /// Files that a move may change and that root may not write (chflags(1)).
+    #[serde(default)]
+    pub unwritable: BTreeSet<RemotePath>,
     /// What boot does by itself, besides rc.conf.
     #[serde(default)]
     pub boot: Boot,

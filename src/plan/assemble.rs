@@ -22,6 +22,7 @@ use crate::plan::dress;
 use crate::plan::finding::Findings;
 use crate::plan::forecast::Forecast;
 use crate::plan::forecast::forecast;
+use crate::plan::immutable;
 use crate::plan::mesh;
 use crate::plan::migrate;
 use crate::plan::nat;
@@ -137,6 +138,7 @@ pub fn plan_as(
         owner,
         wireguard_files: &wireguard_files,
     });
+    immutable::examine(&steps, &evidence.hosts, &mut findings);
     routable::examine(&steps, &evidence.hosts, &mut findings);
     let total: u64 = moving.iter().map(|m| m.estimate).sum();
     let count = u64::try_from(moving.len()).unwrap_or(u64::MAX);

@@ -23,6 +23,7 @@ pub mod forecast;
 pub mod hooks;
 #[cfg(test)]
 mod hubs_tests;
+mod immutable;
 mod included;
 pub mod keys;
 pub mod leases;

@@ -89,6 +89,7 @@ pub fn parse_host(answer: &[u8]) -> Result<HostFacts, Vec<FactsError>> {
             commands: commands?,
             moving: moving(&frames),
             room: upkeep::room(&frames),
+            unwritable: upkeep::unwritable(&frames),
             boot: upkeep::boot(&frames),
             permanent_arp: upkeep::permanent_arp(&frames),
             unreadable,

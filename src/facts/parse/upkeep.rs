@@ -1,6 +1,7 @@
 //! The answers to `upkeep.sh`. None of them is needed to move a jail, so one that cannot be read is left out.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -30,6 +31,13 @@ pub fn room(frames: &Frames) -> BTreeMap<RemotePath, Room> {
         .all("room")
         .filter_map(|f| Some((RemotePath::new(f.subject.as_str()).ok()?, read(&f.success().ok()?.text())?)))
         .collect()
+}
+
+/// Files that root may not write; names that jailferry cannot handle are left out.
+#[must_use]
+pub fn unwritable(frames: &Frames) -> BTreeSet<RemotePath> {
+    let text = frames.get("unwritable").map(super::frames::Frame::text).unwrap_or_default();
+    text.lines().filter_map(|path| RemotePath::new(path).ok()).collect()
 }
 
 /// What boot does.

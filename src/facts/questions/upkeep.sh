@@ -3,6 +3,13 @@ room() {
 	if [ -w "$1" ]; then echo writable; else echo read-only; fi
 	df -kP "$1"
 }
+# Which files that a move may change are not even root's to write: chflags(1) (eaccess(2)).
+unwritable() {
+	for file in /etc/rc.conf /etc/pf.conf /etc/jail.conf /etc/jail.conf.d/*.conf /etc/jail.*.conf /etc/jail.*.fstab \
+		/etc/fstab.* /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do
+		if [ -e "$file" ] && [ ! -w "$file" ]; then echo "$file"; fi
+	done
+}
 # Numbers that loader.conf(5) and sysctl.conf(5) set; nothing else of these files leaves the host.
 boot_settings() {
 	for file in /boot/loader.conf /boot/loader.conf.d/*.conf /boot/loader.conf.local /etc/sysctl.conf /etc/sysctl.conf.local; do
@@ -40,6 +47,7 @@ for folder in /etc /usr/local/etc /var/db /var/run /tmp; do
 	[ -d "$folder" ] || continue
 	ask room "$folder" room "$folder"
 done
+ask unwritable '' unwritable
 ask boot-settings '' boot_settings
 ask boot-tools '' boot_tools
 ask arp '' arp --libxo json -an

@@ -152,6 +152,20 @@ fn a_tunnel_without_an_ipv6_address_takes_no_route_on_14() {
 }
 
 #[test]
+fn a_file_that_the_move_changes_and_root_may_not() {
+    let of = |on: &'static str, file: &'static str| {
+        severity("file-immutable", move |e| {
+            host(e, on).unwritable.insert(path(file));
+        })
+    };
+    assert_eq!(of("small", "/usr/local/etc/wireguard/wg0.conf"), ERROR);
+    assert_eq!(of("spare", "/etc/jail.conf.d/web.conf"), ERROR);
+    assert_eq!(of("big", "/etc/rc.conf"), ERROR);
+    assert_eq!(of("spare", "/etc/jail.conf.d/db.conf"), None);
+    assert_eq!(of("small", "/etc/pf.conf"), None);
+}
+
+#[test]
 fn what_a_jail_has_from_above_its_datasets_is_compared_with_what_it_would_get() {
     let of = |property: &'static str, here: (&'static str, &'static str), there: &'static str| {
         severity(&format!("given-{property}"), move |e| {

@@ -557,11 +557,39 @@ pf_gone() {
 	pfctl -q -F all
 }
 
+# What moves have written into rc.conf and beside wg0.conf: their own variables, and those of what the testbed made.
+moves_gone() {
+	for variable in $(sysrc -a 2>/dev/null | sed -n 's/^\([A-Za-z0-9_]*\): .*/\1/p'); do
+		case $variable in
+		jailferry_* | route_jailferry_* | ipv6_route_jailferry_* | ifconfig_bridge0_aliases) sysrc -q -x "$variable" || : ;;
+		arpproxy_all)
+			if ! grep -q '^arpproxy_all=' "$ST/before_etc_rc.conf" 2>/dev/null; then
+				sysrc -q -x arpproxy_all || :
+				sysctl net.link.ether.inet.proxyall=0 >/dev/null
+			fi
+			;;
+		jail_list)
+			listed_old=$(sysrc -n jail_list)
+			listed_new=
+			for name in $listed_old; do
+				case " $JAILS " in *" $name "*) ;; *) listed_new="$listed_new${listed_new:+ }$name" ;; esac
+			done
+			if [ "$listed_old" != "$listed_new" ]; then sysrc -q "jail_list=$listed_new" >/dev/null || :; fi
+			# Where nothing is listed any more and the host had no such line, moves have switched jails on or off.
+			if [ -z "$listed_new" ] && ! grep -q '^jail_enable=' "$ST/before_etc_rc.conf" 2>/dev/null; then
+				sysrc -q -x jail_enable jail_list 2>/dev/null || :
+			fi
+			;;
+		esac
+	done
+	rm -f "$WG"/wg0.conf.jailferry-*
+}
+
 undo() {
 	if [ ! -e "$ST" ]; then echo "nothing to undo"; return 0; fi
 	: >"$ST/left"
 	# The jails first of all, while their configuration is there (the list holds this too, for a second try).
-	if [ -e "$ST/name" ]; then (jails_gone) </dev/null; fi
+	if [ -e "$ST/name" ]; then (jails_gone && moves_gone) </dev/null; fi
 	# Last change first.
 	if [ -e "$ST/undo" ]; then sed -n '1!G;h;$p' "$ST/undo"; fi >"$ST/undo.reversed"
 	while IFS= read -r line; do

@@ -277,9 +277,8 @@ fn undrawn_as(order: &Order, undrawn: Undrawn, events: &dyn Fn(Event)) -> Done {
 /// Bytes that can be written where the jail goes.
 fn free(drawn: &Drawn) -> u64 {
     let target = &drawn.situation.target;
-    let parent = target.dataset.as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
     let facts = drawn.evidence.hosts.get(&target.node);
-    let found = facts.and_then(|f| f.datasets.iter().find(|d| d.name.as_str() == parent));
+    let found = target.dataset.parent().and_then(|parent| facts?.dataset(&parent));
     found.map_or(u64::MAX, |d| d.available)
 }
 

@@ -119,9 +119,7 @@ fn uses(cast: &Cast<'_>) -> Vec<KeyUse> {
         let Some((file, root)) = &moving.key else { continue };
         let dataset = moving.target.dataset.clone();
         // Of a dataset above it that has the same key at the source.
-        let inherits = uses.iter().any(|(of, above)| {
-            of == root && dataset.as_str().rsplit_once('/').is_some_and(|(parent, _)| parent == above.dataset.as_str())
-        });
+        let inherits = uses.iter().any(|(of, above)| of == root && dataset.parent().as_ref() == Some(&above.dataset));
         uses.push((root.clone(), KeyUse { dataset, file: file.clone(), inherits }));
     }
     uses.into_iter().map(|(_, key)| key).collect()

@@ -71,8 +71,7 @@ impl Host {
             if let Some(value) = self.storage.get(&name).and_then(|d| d.own(property)) {
                 return Some(value.clone());
             }
-            let (parent, _) = name.as_str().rsplit_once('/')?;
-            name = DatasetName::new(parent).ok()?;
+            name = name.parent()?;
         }
     }
 

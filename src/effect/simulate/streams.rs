@@ -170,8 +170,7 @@ impl World {
                 dataset.snapshots.push(arrived);
                 return Ok(());
             }
-            let parent = into.as_str().rsplit_once('/').and_then(|(p, _)| DatasetName::new(p).ok());
-            if parent.is_none_or(|p| !host.storage.contains_key(&p)) {
+            if into.parent().is_none_or(|p| !host.storage.contains_key(&p)) {
                 return refused(format!("parent of {into} does not exist"));
             }
             let mut received = source.received.clone();

@@ -134,6 +134,20 @@ impl CopyError {
         CopyError { cause, besides: None, bytes: 0 }
     }
 
+    /// What the end at which it broke has said; `None` where no host had to do with it.
+    #[must_use]
+    pub fn remote(&self) -> Option<&RemoteError> {
+        match &self.cause {
+            Cause::Source(error) | Cause::Target(error) => Some(error),
+            Cause::TargetLeft(_)
+            | Cause::Stalled { .. }
+            | Cause::Unended { .. }
+            | Cause::Late(..)
+            | Cause::Local(_)
+            | Cause::ScriptAsTarget => None,
+        }
+    }
+
     /// The target cannot be asked what it has of a stream: nothing went through now.
     #[must_use]
     pub fn of_target(error: RemoteError) -> CopyError {

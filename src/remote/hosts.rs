@@ -25,6 +25,7 @@ use crate::remote::failure::Kind;
 use crate::remote::failure::RemoteError;
 use crate::remote::log::CommandLog;
 use crate::remote::log::NoLog;
+use crate::remote::log::WherePossible;
 use crate::remote::master::ConnectError;
 use crate::remote::master::Master;
 use crate::remote::master::Reason;
@@ -217,6 +218,12 @@ impl Hosts {
     /// From now on every command is written to `log`.
     pub fn log_to(&self, log: Arc<dyn CommandLog>) {
         *self.log.write().unwrap_or_else(PoisonError::into_inner) = log;
+    }
+
+    /// From now on a command counts as what it did, even where it cannot be written down.
+    pub fn log_where_possible(&self) {
+        let log = self.log();
+        self.log_to(Arc::new(WherePossible(log)));
     }
 
     /// The names of the connected hosts.

@@ -1,6 +1,7 @@
 //! Where every executed command is written down, exactly as it was executed.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::NodeName;
@@ -33,6 +34,16 @@ pub trait CommandLog: Send + Sync {
     /// # Errors
     /// When it cannot be stored.
     fn command(&self, entry: &CommandEntry<'_>) -> io::Result<()>;
+}
+
+/// Writes down what it can: for the way back, which is the right way without a record, too.
+pub(crate) struct WherePossible(pub(crate) Arc<dyn CommandLog>);
+
+impl CommandLog for WherePossible {
+    fn command(&self, entry: &CommandEntry<'_>) -> io::Result<()> {
+        let _ = self.0.command(entry);
+        Ok(())
+    }
 }
 
 /// Keeps nothing: for `facts` and `plan`, which change nothing and leave no run behind.

@@ -74,20 +74,27 @@ pub enum JournalError {
     /// Neither variable is set.
     #[error("no place for the journal: set HOME, XDG_STATE_HOME or JAILFERRY_STATE to an absolute path")]
     NoPlace,
+    /// The place that was asked for depends on the current folder.
+    #[error("JAILFERRY_STATE is {}, which is no absolute path: runs would be looked for elsewhere from another folder", .0.display())]
+    Relative(PathBuf),
 }
 
 /// The folder of all runs: `$JAILFERRY_STATE/runs`, else `$XDG_STATE_HOME/jailferry/runs`, else
 /// `~/.local/state/jailferry/runs`.
 ///
 /// # Errors
-/// [`JournalError::NoPlace`] when none of them is an absolute path.
+/// [`JournalError::NoPlace`] when none of them is an absolute path, [`JournalError::Relative`] when the first is none. (Of
+/// the second, whoever does not follow its specification is passed over, as that says.)
 pub fn runs_directory() -> Result<PathBuf, JournalError> {
     runs_directory_from(|name| std::env::var_os(name).map(PathBuf::from))
 }
 
 fn runs_directory_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, JournalError> {
     let absolute = |name: &str| variable(name).filter(|p| p.is_absolute());
-    let ours = absolute("JAILFERRY_STATE");
+    let ours = variable("JAILFERRY_STATE").filter(|p| !p.as_os_str().is_empty());
+    if let Some(relative) = ours.clone().filter(|p| !p.is_absolute()) {
+        return Err(JournalError::Relative(relative));
+    }
     let xdg = || absolute("XDG_STATE_HOME").map(|p| p.join("jailferry"));
     let home = || absolute("HOME").map(|p| p.join(".local/state/jailferry"));
     ours.or_else(xdg).or_else(home).map(|p| p.join("runs")).ok_or(JournalError::NoPlace)
@@ -113,6 +120,8 @@ struct Tail {
     length: u64,
     /// Is there a part of a line behind them that could not be taken away?
     torn: bool,
+    /// What could not be written about steps: it comes before the next line, since no step's events may have a gap.
+    owed: Vec<u8>,
 }
 
 impl Journal {
@@ -127,7 +136,8 @@ impl Journal {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(no_folder)?;
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
         lock(&file, &path)?;
-        let journal = Journal { path: path.clone(), file: Mutex::new(Tail { file, length: 0, torn: false }) };
+        let journal =
+            Journal { path: path.clone(), file: Mutex::new(Tail { file, length: 0, torn: false, owed: Vec::new() }) };
         journal.write(&Entry { format: Some(FORMAT), at: Timestamp::now(), what: Record::Header(header) })?;
         // The name itself, too, has to survive a power loss.
         File::open(directory).and_then(|d| d.sync_all()).map_err(no_folder)?;
@@ -147,7 +157,7 @@ impl Journal {
             // The next line must not be glued to the torn one.
             file.set_len(run.length).and_then(|()| file.sync_data()).map_err(failed)?;
         }
-        let tail = Tail { file, length: run.length, torn: false };
+        let tail = Tail { file, length: run.length, torn: false, owed: Vec::new() };
         Ok((Journal { path: path.to_owned(), file: Mutex::new(tail) }, run))
     }
 
@@ -185,20 +195,34 @@ impl Journal {
         let failed = |error| JournalError::File { path: self.path.clone(), error };
         let mut line = serde_json::to_vec(entry).map_err(|e| failed(e.into()))?;
         line.push(b'\n');
-        let mut tail = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if tail.torn {
-            tail.file.set_len(tail.length).map_err(failed)?;
-            tail.torn = false;
-        }
         let durable = matches!(entry.what, Record::Header(_) | Record::Plan(_) | Record::Step(_) | Record::Finished(_));
-        let written = tail.file.write_all(&line).and_then(|()| if durable { tail.file.sync_data() } else { Ok(()) });
-        if let Err(error) = written {
-            // A part of the line may be there (a full disk). Take it away, so that what was acknowledged stays
-            // readable; if not even that works, the part has no line end and readers ignore it.
-            tail.torn = tail.file.set_len(tail.length).is_err();
-            return Err(failed(error));
+        let mut tail = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = tail.write(&line, durable);
+        if written.is_err() && matches!(entry.what, Record::Step(_)) {
+            tail.owed.extend_from_slice(&line);
         }
-        tail.length += line.len() as u64;
+        written.map_err(failed)
+    }
+}
+
+impl Tail {
+    /// Writes whole lines, what is owed before them, or nothing.
+    fn write(&mut self, line: &[u8], durable: bool) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.length)?;
+            self.torn = false;
+        }
+        let lines = [&self.owed, line].concat();
+        let durable = durable || !self.owed.is_empty();
+        let written = self.file.write_all(&lines).and_then(|()| if durable { self.file.sync_data() } else { Ok(()) });
+        if let Err(error) = written {
+            // A part of a line may be there (a full disk). Take it away, so that what was acknowledged stays
+            // readable; if not even that works, the part has no line end and readers ignore it.
+            self.torn = self.file.set_len(self.length).is_err();
+            return Err(error);
+        }
+        self.length += lines.len() as u64;
+        self.owed.clear();
         Ok(())
     }
 }
@@ -226,6 +250,45 @@ impl CommandLog for Journal {
 pub fn replay(path: &Path) -> Result<RunRecord, JournalError> {
     let mut file = File::open(path).map_err(|error| JournalError::File { path: path.to_owned(), error })?;
     read_file(&mut file, path)
+}
+
+impl JournalError {
+    /// Is the journal ours to read, and its content no journal's? A newer jailferry's is whole.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            JournalError::Content { error, .. } => !matches!(error, BadJournal::Newer(_)),
+            JournalError::File { .. } | JournalError::InUse(_) | JournalError::NoPlace | JournalError::Relative(_) => {
+                false
+            }
+        }
+    }
+}
+
+/// Makes room for a new journal of a run whose own here is damaged, or ended when another machine took the run over: it
+/// stays beside it, for people. Nothing is done where there is none.
+///
+/// # Errors
+/// When another process has it, when it is neither, or when the file system says no.
+pub fn put_aside(directory: &Path, run: &RunId) -> Result<Option<PathBuf>, JournalError> {
+    let path = path_of(directory, run);
+    let failed = |error| JournalError::File { path: path.clone(), error };
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(failed)?,
+    };
+    lock(&file, &path)?;
+    let why = match replay(&path) {
+        Err(error) if error.is_damage() => "damaged",
+        Err(error) => return Err(error),
+        Ok(record) if record.finished.is_some() => "ended",
+        Ok(_) => return Err(failed(io::ErrorKind::AlreadyExists.into())),
+    };
+    let names = std::iter::once(String::new()).chain((1..100).map(|n| format!(".{n}")));
+    let mut places = names.map(|end| directory.join(format!("{run}{SUFFIX}.{why}{end}")));
+    let free = places.find(|p| !p.exists()).ok_or_else(|| failed(io::ErrorKind::AlreadyExists.into()))?;
+    fs::rename(&path, &free).map_err(failed)?;
+    Ok(Some(free))
 }
 
 /// One journal of a folder.
@@ -309,120 +372,5 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::model::JailName;
-    use crate::model::NodeName;
-    use crate::saga::record::FinishedRecord;
-    use crate::saga::state::StepState;
-
-    fn header(run: &str) -> Header {
-        Header {
-            begun: None,
-            run: RunId::new(run).unwrap(),
-            jail: JailName::new("web").unwrap(),
-            from: NodeName::new("spare").unwrap(),
-            to: NodeName::new("big").unwrap(),
-            plan: serde_json::json!({"steps": [1, 2]}),
-        }
-    }
-
-    #[test]
-    fn a_run_is_written_and_read_back() {
-        let folder = TempDir::new().unwrap();
-        let runs = folder.path().join("state/runs");
-        let journal = Journal::create(&runs, header("web-00000001")).unwrap();
-        assert_eq!(fs::metadata(journal.path()).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(&runs).unwrap().permissions().mode() & 0o777, 0o700);
-        journal.step(1, StepEvent::Intended, None).unwrap();
-        let entry = CommandEntry {
-            host: &NodeName::new("big").unwrap(),
-            line: "exec timeout --foreground -k 10 60 /bin/sh -s",
-            stdin: Some("set -eu\n"),
-            status: Some(1),
-            duration: Duration::from_millis(1500),
-            stdout: b"\x1b[2J\xff",
-            stderr: b"",
-            problem: None,
-        };
-        journal.command(&entry).unwrap();
-        journal.step(1, StepEvent::Failed, Some("cannot open".into())).unwrap();
-        assert!(list_runs(&runs).unwrap()[0].active);
-        journal
-            .append(Record::Finished(FinishedRecord {
-                outcome: "rolled-back".into(),
-                blackout_milliseconds: None,
-                measured: None,
-            }))
-            .unwrap();
-        let path = journal.path().to_owned();
-        drop(journal);
-        let run = replay(&path).unwrap();
-        assert_eq!(run.header, header("web-00000001"));
-        assert_eq!((run.state(1), run.entries.len()), (StepState::Failed, 5));
-        let Record::Command(command) = &run.entries[2].what else { panic!("{:?}", run.entries[2]) };
-        assert_eq!((command.milliseconds, command.stdout.as_str()), (1500, "\\u{1b}[2J\u{fffd}"));
-        assert_eq!(run.finished.unwrap().outcome, "rolled-back");
-        let listed = list_runs(&runs).unwrap();
-        assert_eq!((listed.len(), listed[0].active, listed[0].run.as_str()), (1, false, "web-00000001"));
-    }
-
-    #[test]
-    fn one_process_drives_a_run() {
-        let folder = TempDir::new().unwrap();
-        let journal = Journal::create(folder.path(), header("web-00000001")).unwrap();
-        assert!(matches!(Journal::open(journal.path()), Err(JournalError::InUse(_))));
-        assert!(matches!(Journal::create(folder.path(), header("web-00000001")), Err(JournalError::File { .. })));
-        replay(journal.path()).unwrap();
-        let path = journal.path().to_owned();
-        drop(journal);
-        Journal::open(&path).unwrap();
-    }
-
-    #[test]
-    fn a_torn_line_is_dropped_before_the_run_goes_on() {
-        let folder = TempDir::new().unwrap();
-        let journal = Journal::create(folder.path(), header("web-00000001")).unwrap();
-        journal.step(1, StepEvent::Intended, None).unwrap();
-        let path = journal.path().to_owned();
-        drop(journal);
-        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(br#"{"at":"2026-11-22T20:00:01Z","what":{"st"#).unwrap();
-        let (journal, run) = Journal::open(&path).unwrap();
-        assert_eq!((run.torn, run.state(1)), (true, StepState::Intended));
-        journal.step(1, StepEvent::Undoing, None).unwrap();
-        let run = replay(&path).unwrap();
-        assert_eq!((run.torn, run.state(1)), (false, StepState::Undoing));
-    }
-
-    #[test]
-    fn a_full_disk_is_an_error_and_what_was_acknowledged_stays() {
-        let folder = TempDir::new().unwrap();
-        // /dev/full exists on Linux and FreeBSD: every write fails with ENOSPC.
-        let file = OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let journal =
-            Journal { path: folder.path().join("x"), file: Mutex::new(Tail { file, length: 0, torn: false }) };
-        let error = journal.step(1, StepEvent::Intended, None).unwrap_err();
-        assert!(matches!(error, JournalError::File { error, .. } if error.kind() == io::ErrorKind::StorageFull));
-    }
-
-    #[test]
-    fn the_place_follows_the_documented_order() {
-        let with = |set: &[(&str, &str)]| {
-            let set: Vec<(String, String)> = set.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            runs_directory_from(move |name| set.iter().find(|(k, _)| k == name).map(|(_, v)| PathBuf::from(v)))
-        };
-        let all = [("HOME", "/h"), ("XDG_STATE_HOME", "/x"), ("JAILFERRY_STATE", "/j")];
-        assert_eq!(with(&all).unwrap(), Path::new("/j/runs"));
-        assert_eq!(with(&all[..2]).unwrap(), Path::new("/x/jailferry/runs"));
-        assert_eq!(
-            with(&[all[0], ("XDG_STATE_HOME", "relative")]).unwrap(),
-            Path::new("/h/.local/state/jailferry/runs")
-        );
-        assert!(matches!(with(&[]), Err(JournalError::NoPlace)));
-    }
-}
+#[path = "journal_tests.rs"]
+mod tests;

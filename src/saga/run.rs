@@ -8,6 +8,7 @@ mod contents;
 mod forward;
 mod rounds;
 mod shells;
+mod step_error;
 mod stream;
 mod terms;
 mod turning;
@@ -15,6 +16,8 @@ mod turning;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -27,8 +30,6 @@ use crate::plan::checks;
 use crate::plan::forecast::Term;
 use crate::plan::refresh;
 use crate::playbook::batch::Edge;
-use crate::remote::CopyError;
-use crate::remote::DirectError;
 use crate::remote::Hosts;
 use crate::remote::Kind;
 use crate::remote::RemoteError;
@@ -41,10 +42,10 @@ use crate::saga::interrupt::Interrupts;
 use crate::saga::interrupt::RECOVERED;
 use crate::saga::interrupt::TURNS_ROUND;
 use crate::saga::journal::Journal;
-use crate::saga::journal::JournalError;
 use crate::saga::lanes;
 use crate::saga::record::Measured;
 use crate::saga::run::rounds::Rounds;
+use crate::saga::run::step_error::StepError;
 use crate::saga::run::terms::Watch;
 use crate::saga::state::StepEvent;
 use crate::saga::state::StepState;
@@ -87,39 +88,6 @@ pub enum Outcome {
     },
 }
 
-/// Why a step did not succeed.
-#[derive(Debug, thiserror::Error)]
-enum StepError {
-    #[error("{0}")]
-    Remote(#[from] RemoteError),
-    #[error("{0}")]
-    Copy(#[from] CopyError),
-    #[error("{error}\nit could not go on: {why}")]
-    Broken { error: CopyError, why: String },
-    #[error("{error}\nit could not go on: {why}")]
-    Away { error: CopyError, why: String },
-    #[error("{0}")]
-    Key(#[from] DirectError),
-    #[error("{error}\n{why}")]
-    Explained { error: RemoteError, why: String },
-    #[error("the two hosts differ: {0}")]
-    Differs(String),
-    #[error("{0} answered {1:?}")]
-    Unclear(NodeName, String),
-    #[error("{0}")]
-    Contents(String),
-    #[error("{INTERRUPTED}")]
-    TurnedRound,
-    #[error("the journal cannot be written: {0}")]
-    Journal(#[from] JournalError),
-    #[error("the plan cannot be written as JSON: {0}")]
-    Plan(#[from] serde_json::Error),
-    #[error("stopped at once, as asked")]
-    Stopped,
-    #[error("whether it happened is not known: nothing was heard of the step before it")]
-    Unheard,
-}
-
 /// What came of an effect.
 #[derive(Debug, Default)]
 struct Yield {
@@ -159,6 +127,8 @@ pub struct Run<'a> {
     hooked: usize,
     /// When it began, or went on.
     begun: Instant,
+    /// Is it on its way back? Whoever asks it to turn round has what he asked for.
+    going_back: AtomicBool,
 }
 
 impl std::fmt::Debug for Run<'_> {
@@ -193,6 +163,7 @@ impl<'a> Run<'a> {
             turn: None,
             hooked: 0,
             begun: Instant::now(),
+            going_back: AtomicBool::new(false),
         }
     }
 
@@ -227,6 +198,11 @@ impl<'a> Run<'a> {
             self.hooked = self.plan.hooks.iter().filter(|call| call.place() <= (Phase::Copy, Edge::Before)).count();
         }
         self
+    }
+
+    /// Has somebody asked it to turn round, and it has not yet?
+    fn is_to_turn_round(&self) -> bool {
+        self.interrupts.asked() && !self.going_back.load(Ordering::Relaxed)
     }
 
     /// Forward to the end, or back to the beginning, heard by the hosts all the time.

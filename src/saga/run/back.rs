@@ -1,6 +1,7 @@
 //! The way back: the undo effects of what was done, last step first, and what is left for a person where that fails.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use crate::plan::Phase;
 use crate::plan::Step;
 use crate::remote::Kind;
 use crate::remote::READY_SHELLS;
+use crate::remote::RemoteError;
 use crate::saga::interrupt::INTERRUPTED;
 use crate::saga::state::StepEvent;
 use crate::saga::undo;
@@ -60,7 +62,9 @@ impl Run<'_> {
     /// The undo effects of these steps, in this order. What could not be undone since its host was away is tried once more
     /// when all else is: those effects that wait for a host ([`undo::PATIENCE`]) may have seen it come back.
     pub(super) async fn go_back(&self, indexes: &[usize], reason: String) -> Outcome {
+        self.going_back.store(true, Ordering::Relaxed);
         (self.events)(Event::Unwinding { reason: reason.clone() });
+        self.hosts.log_where_possible();
         // Without a journal nothing more can be recorded, but the way back is still the right way.
         let _ = self.journal.note(format!("unwinding: {reason}"));
         let first = match self.undo_in_order(indexes, Pass::First, &reason).await {
@@ -133,10 +137,7 @@ impl Run<'_> {
                     if let Some(outcome) = self.taken_over() {
                         return Err(outcome);
                     }
-                    let gone = match &error {
-                        StepError::Remote(error) if error.is_away() => Some(error.host.clone()),
-                        _ => None,
-                    };
+                    let gone = error.remote().filter(|error| error.is_away()).map(|error| error.host.clone());
                     let error = error.to_string();
                     (self.events)(Event::StepFailed { number, error: error.clone(), undo: true });
                     if undo::guards_the_source(effect) {
@@ -186,15 +187,15 @@ impl Run<'_> {
         loop {
             match self.perform(number, &step.undo_work(effect)).await {
                 Ok(_) => return Ok(()),
-                Err(StepError::Remote(error))
-                    if matches!(error.kind, Kind::ConnectionLost | Kind::NoFreshConnection(_))
-                        && started.elapsed() < patience =>
-                {
+                Err(error) => {
+                    let lost = |e: &&RemoteError| matches!(e.kind, Kind::ConnectionLost | Kind::NoFreshConnection(_));
+                    let Some(lost) = error.remote().filter(lost).filter(|_| started.elapsed() < patience) else {
+                        return Err(error);
+                    };
                     tokio::time::sleep(undo::PAUSE).await;
                     // Whether the host is back is seen by the next try.
-                    let _ = self.hosts.reconnect(&error.host).await;
+                    let _ = self.hosts.reconnect(&lost.host).await;
                 }
-                Err(error) => return Err(error),
             }
         }
     }

@@ -150,7 +150,7 @@ impl Run<'_> {
         let patient = resume.tries.saturating_add(self.more_tries(number.saturating_sub(1)));
         let mut away: Option<RemoteError> = None;
         loop {
-            if self.interrupts.asked() || self.beats.superseded().is_some() {
+            if self.is_to_turn_round() || self.beats.superseded().is_some() {
                 return Err(GivenUp::Plainly);
             }
             let attempts = if away.is_some() { patient } else { resume.tries };
@@ -219,7 +219,7 @@ impl Run<'_> {
     /// A while, in which somebody may ask the run to turn round.
     pub(super) async fn wait(&self, seconds: u64) -> Result<(), GivenUp> {
         for _ in 0..seconds * 5 {
-            if self.interrupts.asked() {
+            if self.is_to_turn_round() {
                 return Err(GivenUp::Plainly);
             }
             tokio::time::sleep(Duration::from_millis(200)).await;

@@ -94,7 +94,7 @@ pub(super) async fn decide(global: &Global, replan: &Replan<'_>, consent: Consen
         return plan::show(global, the_plan);
     }
     if the_plan.refused() {
-        output::error(&plan_view::findings(&the_plan.findings, output::paint()));
+        output::error(&plan_view::findings(&the_plan.findings, output::error_paint()));
         output::complain(&format!("jail {} is not moved; nothing was changed", the_plan.jail));
         return Exit::Refused;
     }
@@ -105,7 +105,8 @@ pub(super) async fn decide(global: &Global, replan: &Replan<'_>, consent: Consen
     if consent.yes {
         tell_warnings(renderer, the_plan);
     }
-    let turn = Alone::new(*replan);
+    // A question may stand there for hours: what the hosts said before it is old.
+    let turn = if consent.yes { Alone::new(*replan) } else { Alone::after_a_while(*replan) };
     execute::in_turn(the_plan, replan.begun, hosts, renderer, &turn, None).await.exit
 }
 

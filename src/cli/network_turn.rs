@@ -8,12 +8,16 @@ use futures_util::future::BoxFuture;
 
 use crate::cli::replan::Replan;
 use crate::cli::takeover::LONGEST_BEAT;
+use crate::cli::takeover::MARGIN;
 use crate::effect::Effect;
 use crate::effect::command::Command;
 use crate::effect::commands::hub_turn;
 use crate::effect::commands::hub_turn::HELD;
 use crate::effect::commands::hub_turn::Holder;
+use crate::effect::commands::lock;
 use crate::effect::lease::Stage;
+use crate::model::NodeName;
+use crate::model::RunId;
 use crate::plan::Plan;
 use crate::plan::Step;
 use crate::remote::Hosts;
@@ -28,6 +32,9 @@ use crate::ui::sanitize;
 /// How often a run that waits asks again.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// Seconds of the longest lease that can be asked for (docs/reference.md).
+const LONGEST_LEASE: u32 = 600;
+
 /// How long others were waited for, in questions. No clock is asked.
 #[derive(Debug, Default)]
 struct Silence {
@@ -36,16 +43,32 @@ struct Silence {
 }
 
 impl Silence {
-    /// Is the holder silent for so long by now that it can be taken for gone?
-    fn hears(&mut self, holder: &Holder) -> bool {
+    /// Seconds for which the holder has been silent by now.
+    fn hears(&mut self, holder: &Holder) -> u64 {
         if self.last.as_ref() == Some(holder) {
             self.questions += 1;
         } else {
             self.last = Some(holder.clone());
             self.questions = 0;
         }
-        self.questions * EVERY.as_secs() > LONGEST_BEAT
+        self.questions * EVERY.as_secs()
     }
+}
+
+/// Seconds of silence after which a run is gone and its hosts have gone back by themselves, as its plan on the hub says.
+async fn patience(hosts: &Hosts, hub: &NodeName, holder: &Holder) -> u64 {
+    if holder.stage.is_none() {
+        // It has told nobody its plan, and so has armed no host.
+        return LONGEST_BEAT;
+    }
+    let said = hosts.run_repeatable(&lock::plan_of(hub, &holder.run)).await;
+    let plan = said.ok().and_then(|said| serde_json::from_slice::<Plan>(&said.stdout).ok());
+    patience_of(plan.map(|plan| plan.lease))
+}
+
+/// The same by its lease; the longest there may be where that is not known.
+fn patience_of(lease: Option<u32>) -> u64 {
+    LONGEST_BEAT.max(u64::from(lease.unwrap_or(LONGEST_LEASE)) * 2 + MARGIN)
 }
 
 /// The step that takes the turn. A plan that an older version made has none.
@@ -73,6 +96,7 @@ pub(super) async fn take(plan: &Plan, hosts: &Hosts, tell: &(dyn Fn(String) + Sy
     let Some(step) = step(plan) else { return Ok(false) };
     let question = hub_turn::ask(&plan.hub);
     let mut silence = Silence::default();
+    let mut patience_for: Option<(RunId, u64)> = None;
     let mut waited = false;
     loop {
         match carried_out(step, hosts).await {
@@ -92,7 +116,18 @@ pub(super) async fn take(plan: &Plan, hosts: &Hosts, tell: &(dyn Fn(String) + Sy
             ));
         }
         waited = true;
-        if silence.hears(&holder) {
+        let silent = silence.hears(&holder);
+        let patience = match &patience_for {
+            Some((run, seconds)) if *run == holder.run => *seconds,
+            // Asked once for each run, when it is of interest.
+            _ if silent > LONGEST_BEAT => {
+                let seconds = patience(hosts, &plan.hub, &holder).await;
+                patience_for = Some((holder.run.clone(), seconds));
+                seconds
+            }
+            _ => LONGEST_BEAT,
+        };
+        if silent > patience {
             if holder.stage == Some(Stage::Accepted) {
                 return Err(NoTurn::Never(format!(
                     "run {} of {} has moved its jail and was interrupted before it had made that last on {}: nothing else is switched there until `jailferry recover {}` has finished it",
@@ -100,7 +135,7 @@ pub(super) async fn take(plan: &Plan, hosts: &Hosts, tell: &(dyn Fn(String) + Sy
                 )));
             }
             tell(format!(
-                "{} has not been heard for {LONGEST_BEAT} s, so it is no longer run {}'s turn on {}; what that run left is for `jailferry recover {}`",
+                "{} has not been heard for {silent} s, so it is no longer run {}'s turn on {}; what that run left is for `jailferry recover {}`",
                 holder.owner, holder.run, plan.hub, holder.run
             ));
             // Refused when it was heard after all, or another run was faster: asked again.
@@ -153,7 +188,7 @@ impl<'a> Alone<'a> {
         Alone { replan, always: false, fresh: OnceLock::new() }
     }
 
-    /// Of a run that was interrupted: who knows what has happened meanwhile.
+    /// Of a run that was interrupted, or waited for a person's word: who knows what has happened meanwhile.
     pub(super) fn after_a_while(replan: Replan<'a>) -> Alone<'a> {
         Alone { always: true, ..Alone::new(replan) }
     }
@@ -184,7 +219,6 @@ impl Turn for Alone<'_> {
 mod tests {
     use super::*;
     use crate::model::Owner;
-    use crate::model::RunId;
 
     #[test]
     fn only_who_is_silent_all_the_time_is_taken_for_gone() {
@@ -197,9 +231,15 @@ mod tests {
         };
         let mut silence = Silence::default();
         let questions = LONGEST_BEAT / EVERY.as_secs();
-        assert!((0..=questions).all(|_| !silence.hears(&holder(1))));
-        assert!(!silence.hears(&holder(2)), "heard at the last moment");
-        assert!((0..questions).all(|_| !silence.hears(&holder(2))));
-        assert!(silence.hears(&holder(2)));
+        assert!((0..=questions).all(|_| silence.hears(&holder(1)) <= LONGEST_BEAT));
+        assert_eq!(silence.hears(&holder(2)), 0, "heard at the last moment");
+        assert!((0..questions).all(|_| silence.hears(&holder(2)) <= LONGEST_BEAT));
+        assert!(silence.hears(&holder(2)) > LONGEST_BEAT);
+    }
+
+    /// The source of a run with a long lease starts its jail again after twice that: no earlier is it gone.
+    #[test]
+    fn a_long_lease_is_waited_for() {
+        assert_eq!([Some(30), Some(300), None].map(patience_of), [LONGEST_BEAT, 610, 1210]);
     }
 }

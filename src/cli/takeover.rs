@@ -29,7 +29,7 @@ use crate::saga::journal;
 use crate::ui::sanitize;
 
 /// Seconds beyond the longest lease, until the hosts have surely noticed.
-const MARGIN: u64 = 10;
+pub(super) const MARGIN: u64 = 10;
 
 /// Seconds after which an owner with the longest lease there is has surely given a sign of life.
 pub(super) const LONGEST_BEAT: u64 = 100 + MARGIN;
@@ -190,6 +190,19 @@ impl Found {
     pub(super) async fn take_over(self, hosts: &Hosts) -> Result<(Plan, Journal, Direction), Exit> {
         let owner = prepare::owner()?;
         let (jail, run) = (self.plan.jail.clone(), self.plan.run.clone());
+        // A journal here that is damaged, or of before another machine took the run over: its name is needed before any host
+        // is changed.
+        let aside = journal::runs_directory().and_then(|folder| journal::put_aside(&folder, &run));
+        match aside {
+            Ok(None) => {}
+            Ok(Some(path)) => {
+                output::error(&format!("The journal that was here of run {run} is kept as {}", path.display()))
+            }
+            Err(error) => {
+                output::complain(&format!("{error}; nothing was changed now"));
+                return Err(Exit::NeedsHuman);
+            }
+        }
         hosts.run(&lock::take_over(&self.plan.hub, &jail, &self.held, &owner)).await.map_err(|e| failed(&e))?;
         // Every host that is armed and so knows an owner: source, target, and those with peers of their own.
         let armed = leases::beats(&self.plan.steps).into_keys();

@@ -28,6 +28,8 @@ pub enum Probe {
     Within { jail: JailName, asked: Box<Probe> },
     /// Something that the canary, or the jail itself, tries on its way; tells the likely reason when it fails.
     Trial(Box<Trial>),
+    /// The jail runs with this root.
+    Runs { jail: JailName, root: RemotePath },
     /// Nobody but the jail, with this root, has anything of these datasets, so that they can be unmounted when it has stopped.
     Unused { jail: JailName, root: RemotePath, datasets: Vec<DatasetName> },
     /// Echo requests from inside the jail.

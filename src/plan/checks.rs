@@ -109,7 +109,11 @@ pub fn beforehand(
 pub fn advice(step: &Step) -> &'static str {
     let asked = |probe: &Probe| match probe {
         Probe::Ping { .. } | Probe::Tcp { .. } | Probe::Http { .. } | Probe::Inside { .. } => true,
-        Probe::Within { .. } | Probe::Trial(_) | Probe::Unused { .. } | Probe::PingFromInside { .. } => false,
+        Probe::Within { .. }
+        | Probe::Trial(_)
+        | Probe::Runs { .. }
+        | Probe::Unused { .. }
+        | Probe::PingFromInside { .. } => false,
     };
     match &step.effect {
         Effect::Probe { probe, .. } if step.phase == Phase::Copy && asked(probe) => {
@@ -290,7 +294,7 @@ mod tests {
         assert!(matches!(with.steps[0].effect, Effect::Lock { .. }));
         let expected = ["192.168.123.50 answers small", "2001:db8:1:1::50 answers small"];
         let expected =
-            expected.iter().enumerate().map(|(n, title)| (n + 2, format!("{title}, with the jail on spare")));
+            expected.iter().enumerate().map(|(n, title)| (n + 3, format!("{title}, with the jail on spare")));
         assert_eq!(titles(&with), expected.collect::<Vec<_>>());
         // And before the jail stops, who else uses its datasets.
         let unused = |step: &&Step| matches!(&step.effect, Effect::Probe { probe: Probe::Unused { .. }, .. });

@@ -99,3 +99,25 @@ fn the_turn_of_a_machine_that_is_gone_passes_to_the_next() {
     fleet.answers_from("web", "spare");
     assert_eq!(fleet.sh("small", "ls -A /var/db/jailferry 2>/dev/null || :"), "");
 }
+
+/// Between the plan and the lock somebody else moves the jail: what stands at its old place is a copy, and stays one.
+#[test]
+fn a_jail_that_was_moved_before_the_lock_was_there_is_left_alone() {
+    let Some(fleet) = Fleet::lab("a_jail_that_was_moved_before_the_lock") else { return };
+    let lab = fleet.in_lab();
+    let (anna, berta) = (Other::new(), Other::new());
+    fs::create_dir(anna.state.path().join("jailferry")).expect("a folder for Anna's number");
+    fs::write(anna.state.path().join("jailferry/machine"), "a11aa11a\n").expect("Anna's number");
+    let fault = lab.fault("small", &["--match", "a11aa11a"], "hang");
+    let mut slow = anna.moves(&fleet, "web", "big");
+    wait_until("Anna's run asks for the lock", || lab.fired(&fault) > 0);
+    ends(berta.moves(&fleet, "web", "big"), &|| berta.said());
+    let before = fleet.states();
+    lab.clear_faults("small");
+    let status = slow.wait().expect("it ends");
+    let said = anna.said();
+    assert_eq!(status.code(), Some(4), "{said}");
+    assert!(said.contains("it was stopped or moved since this was planned"), "{said}");
+    assert_eq!(fleet.runs_on("web"), ["big"], "{said}");
+    before.same(&fleet.states(), "after the run that came too late");
+}

@@ -12,6 +12,7 @@ use crate::effect::commands::users;
 use crate::effect::shell;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::RemotePath;
 
 /// `-D -s` takes the payload: the packet less the IP and ICMP headers. `-u` on IPv6, since ping6 would otherwise
 /// fragment at 1280 and the test would always pass.
@@ -96,6 +97,12 @@ fn inside(jail: &JailName, argv: &[String], seconds: u32) -> String {
     )
 }
 
+fn runs(jail: &JailName, root: &RemotePath) -> String {
+    let why = format!("jail {jail} does not run from {root}: it was stopped or moved since this was planned");
+    let (root, why) = (shell::word(root.as_str()), shell::word(&why));
+    format!("[ \"$(jls -j {jail} path 2>/dev/null)\" = {root} ] || {{ echo {why} >&2; exit 21; }}")
+}
+
 pub(super) fn probe(host: &NodeName, probe: &Probe) -> Work {
     ask(host, "", probe)
 }
@@ -127,11 +134,12 @@ fn ask(host: &NodeName, at: &str, probe: &Probe) -> Work {
             http(at, url, *status, body.as_deref(), *source, *seconds)
         }
         Probe::Inside { jail, argv, seconds } => inside(jail, argv, *seconds),
+        Probe::Runs { jail, root } => runs(jail, root),
         Probe::Unused { jail, root, datasets } => users::none(jail, root.as_str(), datasets),
     };
     let timeout = match probe {
         Probe::Trial(trial) => trial.seconds,
-        Probe::Within { .. } => SHORT,
+        Probe::Within { .. } | Probe::Runs { .. } => SHORT,
         Probe::Unused { .. } => JAIL,
         Probe::Ping { seconds, .. }
         | Probe::PingFromInside { seconds, .. }

@@ -357,6 +357,10 @@ impl World {
             // What runs on a host besides jails is no part of a world.
             Probe::Http { .. } | Probe::Unused { .. } => self.host(host).map(|_| ()),
             Probe::Trial(trial) => self.try_way(host, trial),
+            Probe::Runs { jail, root } => match self.host(host)?.facts.jail(jail) {
+                Some(running) if running.path == root.as_str() => Ok(()),
+                _ => refused(format!("jail {jail} does not run from {root} on {host}")),
+            },
             Probe::Inside { jail, .. } | Probe::PingFromInside { jail, .. } | Probe::Within { jail, .. } => {
                 if self.host(host)?.facts.jail(jail).is_none() {
                     return refused(format!("jexec: jail {jail} not found on {host}"));

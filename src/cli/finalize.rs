@@ -19,6 +19,7 @@ use crate::plan::finalize;
 use crate::plan::rollback::LaterMove;
 use crate::remote::Hosts;
 use crate::saga::Journal;
+use crate::saga::interrupt::Interrupts;
 use crate::saga::journal;
 
 /// How it is done.
@@ -39,8 +40,13 @@ pub(super) async fn finalize(global: &Global, run: &str, wish: Wish) -> Exit {
         Err(exit) => return exit,
     };
     if finalized {
-        output::say(&format!("Run {} is finalized already: nothing of it is kept.", plan.run));
-        return Exit::Done;
+        let text = format!("Run {} is finalized already: nothing of it is kept.", plan.run);
+        if !global.json {
+            output::say(&text);
+            return Exit::Done;
+        }
+        output::error(&text);
+        return machine(&plan, &[], 0);
     }
     let fleet = match dry_run {
         true => None,
@@ -53,26 +59,18 @@ pub(super) async fn finalize(global: &Global, run: &str, wish: Wish) -> Exit {
     let gone = |node: &NodeName| fleet.as_ref().is_some_and(|f| !f.fleet.nodes.contains_key(node));
     later.iter_mut().filter(|l| gone(&l.to)).for_each(|l| l.dataset = None);
     let list = finalize::finalize(&plan, &later, discard);
-    output::say(&format!("Run {}: jail {} moved from {} to {}", plan.run, plan.jail, plan.source, plan.target));
-    for (title, effect) in &list {
-        output::say(&format!("  {title}"));
-        if dry_run {
-            for command in effect.work().commands() {
-                for line in command.text().lines() {
-                    output::say(&format!("      {}: {line}", command.host));
-                }
-            }
-        }
+    if !global.json {
+        people(&plan, &list, dry_run);
     }
-    let Some(mut fleet) = fleet else { return Exit::Done };
-    if !yes && !agreed(&plan) {
+    let Some(mut fleet) = fleet else { return if global.json { machine(&plan, &list, 0) } else { Exit::Done } };
+    if !yes && !agreed(global, &plan) {
         return Exit::Refused;
     }
     let mut needed: BTreeSet<NodeName> = finalize::hosts(&plan);
     needed.extend(later.last().map(|l| l.to.clone()));
     needed.extend(list.iter().map(|(_, effect)| effect.host().clone()));
     if let Some(missing) = needed.iter().find(|name| !fleet.fleet.nodes.contains_key(*name)) {
-        output::complain(&format!("fleet.yml has no node {missing}, on which the run kept something"));
+        output::complain(&format!("{}; the run kept something on it", prepare::unknown(&fleet, missing.as_str())));
         return Exit::BadInput;
     }
     fleet.fleet.nodes.retain(|name, _| needed.contains(name));
@@ -89,16 +87,53 @@ pub(super) async fn finalize(global: &Global, run: &str, wish: Wish) -> Exit {
         output::complain(&format!("{why}: the copy on {} is not let go, nothing was changed", plan.source));
         return Exit::Refused;
     }
-    let exit = carry_out(&list, &hosts).await;
+    // What is begun is finished: Ctrl-C or a closed terminal would leave half a copy, and the jail's lock on the hub.
+    if let Err(error) = Interrupts::listen() {
+        output::complain(&format!("signals cannot be handled: {error}; nothing was changed"));
+        return Exit::Internal;
+    }
+    let mut done = 0;
+    let exit = carry_out(&list, &hosts, &mut |title| match global.json {
+        true => done += 1,
+        false => output::say(&format!("done: {title}")),
+    })
+    .await;
     if exit == Exit::Done
         && let Err(error) = journal.note(known::FINALIZED)
     {
         output::complain(&format!("the journal cannot be written: {error}"));
     }
-    exit
+    match global.json {
+        true if machine(&plan, &list, done) != Exit::Done => Exit::Internal,
+        _ => exit,
+    }
 }
 
-async fn carry_out(list: &[(String, Effect)], hosts: &Hosts) -> Exit {
+/// What is to be done, for reading; with every command where nothing will be.
+fn people(plan: &Plan, list: &[(String, Effect)], commands: bool) {
+    output::say(&format!("Run {}: jail {} moved from {} to {}", plan.run, plan.jail, plan.source, plan.target));
+    for (title, effect) in list {
+        output::say(&format!("  {title}"));
+        for command in effect.work().commands().into_iter().filter(|_| commands) {
+            for line in command.text().lines() {
+                output::say(&format!("      {}: {line}", command.host));
+            }
+        }
+    }
+}
+
+/// The same for machines, with how many of its steps have been done.
+fn machine(plan: &Plan, list: &[(String, Effect)], done: usize) -> Exit {
+    let steps = list.iter().enumerate().map(|(index, (title, effect))| {
+        let work = effect.work();
+        let commands = work.commands().into_iter().map(|c| serde_json::json!({ "host": c.host, "command": c.text() }));
+        serde_json::json!({ "title": title, "done": index < done, "commands": commands.collect::<Vec<_>>() })
+    });
+    let value = serde_json::json!({ "run": plan.run, "steps": steps.collect::<Vec<_>>() });
+    if output::json(&value).is_ok() { Exit::Done } else { Exit::Internal }
+}
+
+async fn carry_out(list: &[(String, Effect)], hosts: &Hosts, done: &mut (dyn FnMut(&str) + Send)) -> Exit {
     for (index, (title, effect)) in list.iter().enumerate() {
         for command in effect.work().commands() {
             let Err(error) = hosts.run(command).await else { continue };
@@ -114,7 +149,7 @@ async fn carry_out(list: &[(String, Effect)], hosts: &Hosts) -> Exit {
             }
             return Exit::NeedsHuman;
         }
-        output::say(&format!("done: {title}"));
+        done(title);
     }
     Exit::Done
 }
@@ -148,8 +183,8 @@ async fn is_in_use_elsewhere(
     }
 }
 
-fn agreed(plan: &Plan) -> bool {
-    if !std::io::stdin().is_terminal() {
+fn agreed(global: &Global, plan: &Plan) -> bool {
+    if global.json || !std::io::stdin().is_terminal() {
         output::complain("nobody is here to answer: add --yes to go ahead, or --dry-run to see the commands");
         return false;
     }

@@ -8,6 +8,7 @@ use crate::cli::network_turn::Alone;
 use crate::cli::output;
 use crate::cli::prepare;
 use crate::cli::recover;
+use crate::cli::recover::Looked;
 use crate::cli::replan::Replan;
 use crate::plan::Plan;
 use crate::plan::refresh::Begun;
@@ -17,8 +18,14 @@ use crate::ui::renderer::Renderer;
 
 pub(super) async fn go_on(global: &Global, wanted: Option<&str>, dry_run: bool) -> Exit {
     let found = match recover::find(wanted) {
-        Ok(Some(found)) => found,
-        Ok(None) => {
+        Ok(Looked::Here(found)) => found,
+        Ok(Looked::Damaged(run)) => {
+            output::complain(&format!(
+                "without its journal nobody knows how far run {run} was; `jailferry recover {run}` without --continue takes it back"
+            ));
+            return Exit::NeedsHuman;
+        }
+        Ok(Looked::Nowhere) => {
             output::complain(
                 "no such run was begun on this machine, and only the machine that began it knows how far it was; without --continue any machine takes it back",
             );
@@ -33,7 +40,12 @@ pub(super) async fn go_on(global: &Global, wanted: Option<&str>, dry_run: bool) 
     let outcome = record.finished.as_ref().map(|f| f.outcome.as_str());
     let left = match direction::onward(&plan, &record.steps, outcome) {
         Ok(left) => left,
-        Err(why) => return refused(&plan, &why),
+        Err(why) => {
+            let exit = refused(&plan, &why);
+            let ended = outcome.is_some_and(|outcome| outcome != "needs-human");
+            // Behind its first copy the jail need not run where it ran.
+            return if ended { exit } else { Exit::NeedsHuman };
+        }
     };
     let begun: Begun = match record.header.begun.clone().map(serde_json::from_value) {
         Some(Ok(begun)) => begun,
@@ -58,8 +70,7 @@ pub(super) async fn go_on(global: &Global, wanted: Option<&str>, dry_run: bool) 
         plan.steps.len()
     ));
     if dry_run {
-        recover::remaining(&plan, &left);
-        return Exit::Done;
+        return recover::remaining(global, &plan, &left);
     }
     let Ok(fleet) = input::fleet(global) else { return Exit::BadInput };
     let hosts = match prepare::connect(&fleet).await {

@@ -27,6 +27,7 @@ mod network_turn;
 mod notify;
 mod plan;
 mod playbook;
+mod reached;
 mod rebalance;
 mod recover;
 mod replan;
@@ -371,9 +372,37 @@ Examples:
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page (mdoc troff)
+    /// Print the manual page, as man(7) describes
     #[command(hide = true)]
     Man,
+}
+
+impl Verb {
+    /// Is it there to change something? Then its exit code tells what came of that, whatever was read of its output.
+    fn acts(&self) -> bool {
+        match self {
+            Verb::Migrate { dry_run, .. }
+            | Verb::Apply { dry_run, .. }
+            | Verb::Run { dry_run, .. }
+            | Verb::Drain { dry_run, .. }
+            | Verb::Undrain { dry_run, .. }
+            | Verb::Rebalance { dry_run, .. }
+            | Verb::Recover { dry_run, .. }
+            | Verb::Rollback { dry_run, .. }
+            | Verb::Finalize { dry_run, .. } => !dry_run,
+            Verb::Schedule(arguments) => arguments.runs(),
+            Verb::Plan { .. }
+            | Verb::Check { .. }
+            | Verb::Doctor { .. }
+            | Verb::Facts { .. }
+            | Verb::Leftovers
+            | Verb::Runs
+            | Verb::Show { .. }
+            | Verb::Report { .. }
+            | Verb::Completions { .. }
+            | Verb::Man => false,
+        }
+    }
 }
 
 /// Parses the command line and runs it.
@@ -387,6 +416,15 @@ pub async fn main() -> Exit {
             return if wrong { Exit::BadInput } else { Exit::Done };
         }
     };
+    let acts = cli.verb.acts();
+    let exit = carry_out(cli).await;
+    let Some(error) = output::failure() else { return exit };
+    output::complain(&format!("standard output could not be written: {error}"));
+    // What was done is done; of a question nothing else is left.
+    if exit == Exit::Done && !acts { Exit::Internal } else { exit }
+}
+
+async fn carry_out(cli: Cli) -> Exit {
     let global = cli.global;
     match cli.verb {
         Verb::Migrate { words, dry_run, yes, how } => {

@@ -1,7 +1,9 @@
 //! Standard output and standard error. Nothing else in the program writes there.
 
+use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
+use std::sync::OnceLock;
 
 use crate::ui::paint::Paint;
 
@@ -18,11 +20,31 @@ pub fn paint() -> Paint {
     Paint::new(colour(std::io::stdout().is_terminal()))
 }
 
-/// Writes to standard output; a reader that has gone away is no failure.
+/// Paint for what goes to standard error.
+#[must_use]
+pub fn error_paint() -> Paint {
+    Paint::new(colour(std::io::stderr().is_terminal()))
+}
+
+/// Why standard output could not be written.
+static FAILURE: OnceLock<io::Error> = OnceLock::new();
+
+/// What kept standard output from being written whole; a reader that has gone away is no failure.
+#[must_use]
+pub fn failure() -> Option<&'static io::Error> {
+    FAILURE.get()
+}
+
+/// Writes to standard output; whether that worked is asked at the end ([`failure`]).
 pub fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ =
-        out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+    let end: &[u8] = if text.ends_with('\n') { b"" } else { b"\n" };
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(end)).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = FAILURE.set(error);
+    }
 }
 
 /// Writes to standard error as it is.
@@ -34,8 +56,7 @@ pub fn error(text: &str) {
 
 /// `error: …` on standard error.
 pub fn complain(message: &str) {
-    let paint = Paint::new(colour(std::io::stderr().is_terminal()));
-    error(&format!("{} {message}", paint.red("error:")));
+    error(&format!("{} {message}", error_paint().red("error:")));
 }
 
 /// A value as indented JSON on standard output.

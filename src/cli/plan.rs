@@ -65,7 +65,7 @@ pub(super) async fn plan(global: &Global, words: &[String], options: &Options, s
     }
     let exit = match (shown.as_script || shown.out.is_some(), drawn.plan.refused()) {
         (true, true) => {
-            output::error(&plan_view::findings(&drawn.plan.findings, output::paint()));
+            output::error(&plan_view::findings(&drawn.plan.findings, output::error_paint()));
             output::complain(&format!("jail {jail} would not be moved: see the errors above"));
             Exit::Refused
         }

@@ -25,6 +25,7 @@ use crate::saga::journal;
 use crate::saga::owner;
 use crate::ui::event::Event;
 use crate::ui::plan_view;
+use crate::ui::sanitize;
 
 /// A plan with what it was made from.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ pub async fn draw(
             if global.json {
                 let _ = output::json(&serde_json::json!({ "findings": findings }));
             } else {
-                output::error(&plan_view::findings(&findings, output::paint()));
+                output::error(&plan_view::findings(&findings, output::error_paint()));
                 output::complain(&format!("jail {} is not moved; nothing was changed", there.0));
             }
             Exit::Refused
@@ -130,9 +131,14 @@ pub fn known(fleet: &FleetFile, target: &NodeName) -> Result<(), Exit> {
     if fleet.fleet.nodes.contains_key(target) {
         return Ok(());
     }
-    let known: Vec<&str> = fleet.fleet.nodes.keys().map(NodeName::as_str).collect();
-    output::complain(&format!("fleet.yml has no node {target}; it has {}", known.join(", ")));
+    output::complain(&unknown(fleet, target.as_str()));
     Err(Exit::BadInput)
+}
+
+/// What is said of a node that the fleet does not have.
+pub(super) fn unknown(fleet: &FleetFile, node: &str) -> String {
+    let known: Vec<&str> = fleet.fleet.nodes.keys().map(NodeName::as_str).collect();
+    format!("{} has no node {}; it has {}", fleet.path.display(), sanitize::line(node), known.join(", "))
 }
 
 /// Connects to the fleet, or says why not.

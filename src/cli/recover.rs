@@ -11,9 +11,11 @@ use crate::cli::leftovers;
 use crate::cli::network_turn;
 use crate::cli::output;
 use crate::cli::prepare;
+use crate::cli::reached;
 use crate::cli::takeover;
 use crate::cli::takeover::Known;
 use crate::effect::Effect;
+use crate::effect::command::Command;
 use crate::effect::commands::lock;
 use crate::model::NodeName;
 use crate::model::RunId;
@@ -28,6 +30,7 @@ use crate::saga::direction::direction;
 use crate::saga::direction::onward;
 use crate::saga::journal;
 use crate::saga::journal::FoundRun;
+use crate::saga::journal::JournalError;
 use crate::saga::record::FinishedRecord;
 use crate::saga::turn::NoTurn;
 use crate::ui::event::Event;
@@ -36,8 +39,12 @@ use crate::ui::sanitize;
 
 pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool) -> Exit {
     let found = match find(wanted) {
-        Ok(Some(found)) => found,
-        Ok(None) => return from_the_hub(global, wanted, dry_run).await,
+        Ok(Looked::Here(found)) => found,
+        Ok(Looked::Damaged(run)) => {
+            output::error(&format!("Run {run} goes by what the hub and the jail's hosts know of it instead."));
+            return from_the_hub(global, Some(run.as_str()), dry_run).await;
+        }
+        Ok(Looked::Nowhere) => return from_the_hub(global, wanted, dry_run).await,
         Err(exit) => return exit,
     };
     let (journal, record, plan) = match opened(&found) {
@@ -57,28 +64,31 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
                     return Exit::Internal;
                 }
             }
-            return Exit::Done;
+            return shown(global, &plan, &way, &[]);
         }
         Direction::Forward(indexes) | Direction::Back(indexes) => indexes,
     };
     if dry_run {
-        commands(&plan, &way, indexes);
+        let exit = shown(global, &plan, &way, indexes);
         if onward(&plan, &record.steps, outcome).is_ok() {
             output::error(&format!("Or it goes on with what has arrived: jailferry recover {} --continue", plan.run));
         }
-        return Exit::Done;
+        return exit;
     }
     let Ok(mut fleet) = input::fleet(global) else { return Exit::BadInput };
+    let (way, gone) = reached::without_gone(&plan, way.clone(), &fleet);
+    reached::tell_gone(&gone);
     let needed: BTreeSet<NodeName> = indexes
         .iter()
         .filter_map(|i| plan.steps.get(*i))
         .flat_map(|s| s.commands().into_iter().chain(s.undo_commands()))
         .map(|c| c.host)
+        .filter(|host| !gone.contains(host))
         .collect();
     fleet.fleet.nodes.retain(|name, _| needed.contains(name) || *name == plan.hub);
-    let hosts = match prepare::connect(&fleet).await {
+    let hosts = match reached::connect(&fleet, &plan).await {
         Ok(hosts) => hosts,
-        Err(_) => {
+        Err(()) => {
             output::complain(&format!(
                 "run {} needs {}; what remains is below. Nothing was changed now: try again when they can be reached.",
                 plan.run,
@@ -103,8 +113,8 @@ pub(super) async fn recover(global: &Global, wanted: Option<&str>, dry_run: bool
 /// The exit code to end with.
 pub(super) fn opened(found: &FoundRun) -> Result<(Journal, RunRecord, Plan), Exit> {
     let (journal, record) = Journal::open(&found.path).map_err(|error| {
-        output::complain(&format!("{}: {error}", found.path.display()));
-        Exit::Refused
+        output::complain(&error.to_string());
+        if matches!(error, JournalError::InUse(_)) { Exit::Refused } else { Exit::NeedsHuman }
     })?;
     match serde_json::from_value(record.header.plan.clone()) {
         Ok(plan) => Ok((journal, record, plan)),
@@ -164,7 +174,8 @@ async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> E
             fleet.fleet.nodes = everyone;
             fleet.fleet.nodes.retain(|name, _| *name != hub);
             let _ = noted_elsewhere(&fleet, wanted).await;
-            return exit;
+            // Whether a run was interrupted is not known then, nor where its jail runs.
+            return if exit == Exit::Refused { Exit::NeedsHuman } else { exit };
         }
     };
     let mut found = match takeover::find(&fleet, &hosts, wanted).await {
@@ -176,6 +187,10 @@ async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> E
                 return Exit::NeedsHuman;
             }
             return match wanted {
+                Some(run) if has_journal(run) => {
+                    let run = sanitize::line(run);
+                    nothing(global, &format!("{hub} knows nothing of run {run} any more: nothing to recover."))
+                }
                 Some(run) => {
                     let run = sanitize::line(run);
                     output::complain(&format!(
@@ -183,10 +198,10 @@ async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> E
                     ));
                     Exit::BadInput
                 }
-                None => {
-                    output::say(&format!("No run was interrupted, here or by what {hub} knows: nothing to recover."));
-                    Exit::Done
-                }
+                None => nothing(
+                    global,
+                    &format!("No run was interrupted, here or by what {hub} knows: nothing to recover."),
+                ),
             };
         }
         Err(exit) => return exit,
@@ -205,9 +220,9 @@ async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> E
     let touched: BTreeSet<NodeName> =
         plan.steps.iter().flat_map(|s| s.commands().into_iter().chain(s.undo_commands())).map(|c| c.host).collect();
     fleet.fleet.nodes.retain(|name, _| needed.contains(&name) || touched.contains(name));
-    let hosts = match prepare::connect(&fleet).await {
+    let hosts = match reached::connect(&fleet, &plan).await {
         Ok(hosts) => hosts,
-        Err(_) => {
+        Err(()) => {
             output::complain(&format!(
                 "run {} needs them; nothing was changed now: try again when they can be reached",
                 plan.run
@@ -219,10 +234,10 @@ async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> E
         return match found.direction(&hosts).await {
             Ok((_, way)) => {
                 tell(&plan, &way);
-                if let Direction::Forward(indexes) | Direction::Back(indexes) = &way {
-                    commands(&plan, &way, indexes);
+                match &way {
+                    Direction::Nothing => shown(global, &plan, &way, &[]),
+                    Direction::Forward(indexes) | Direction::Back(indexes) => shown(global, &plan, &way, indexes),
                 }
-                Exit::Done
             }
             Err(exit) => exit,
         };
@@ -235,8 +250,16 @@ async fn from_the_hub(global: &Global, wanted: Option<&str>, dry_run: bool) -> E
         Err(exit) => return exit,
     };
     tell(&plan, &way);
+    let (way, gone) = reached::without_gone(&plan, way, &fleet);
+    reached::tell_gone(&gone);
     let renderer = Renderer::choose(global.json, output::colour(std::io::IsTerminal::is_terminal(&std::io::stdout())));
     in_turn(&plan, &hosts, &renderer, journal, &way).await
+}
+
+/// Is there a journal of that run here, whatever it says?
+fn has_journal(run: &str) -> bool {
+    let path = |run| journal::runs_directory().map(|folder| journal::path_of(&folder, &run));
+    RunId::new(run).is_ok_and(|run| path(run).is_ok_and(|path| path.exists()))
 }
 
 /// The hub knows of no run, or does not answer: tells what is written on the jails' datasets of runs that have not ended.
@@ -269,10 +292,12 @@ fn superseded(plan: &Plan, journal: &Journal, holder: &str, way: &Direction) -> 
     let only_the_lock = match way {
         Direction::Back(indexes) | Direction::Forward(indexes) => {
             indexes.iter().filter_map(|i| plan.steps.get(*i)).all(|s| {
-                matches!(
-                    s.effect,
-                    Effect::Lock { .. } | Effect::StorePlan { .. } | Effect::Mark { .. } | Effect::Unlock { .. }
-                )
+                let nothing = matches!(way, Direction::Back(_)) && s.undo.is_empty();
+                nothing
+                    || matches!(
+                        s.effect,
+                        Effect::Lock { .. } | Effect::StorePlan { .. } | Effect::Mark { .. } | Effect::Unlock { .. }
+                    )
             })
         }
         Direction::Nothing => true,
@@ -280,7 +305,7 @@ fn superseded(plan: &Plan, journal: &Journal, holder: &str, way: &Direction) -> 
     let word = match (only_the_lock, way) {
         (true, Direction::Forward(_)) => "moved",
         (true, _) => "rolled-back",
-        (false, _) => "superseded",
+        (false, _) => SUPERSEDED,
     };
     let finished = FinishedRecord { outcome: word.into(), blackout_milliseconds: None, measured: None };
     if let Err(error) = journal.append(Record::Finished(finished)) {
@@ -302,8 +327,24 @@ fn superseded(plan: &Plan, journal: &Journal, holder: &str, way: &Direction) -> 
     Exit::NeedsHuman
 }
 
-/// The run that is named, else the only one that did not end by itself.
-pub(super) fn find(wanted: Option<&str>) -> Result<Option<FoundRun>, Exit> {
+/// How a run ended here whose jail's lock another run has, or another machine for this one.
+const SUPERSEDED: &str = "superseded";
+
+/// What the journals of this machine have for `recover`.
+pub(super) enum Looked {
+    /// The run that is named, else the only one that did not end by itself.
+    Here(FoundRun),
+    /// The run is named, and its journal here is no journal any more; that has been said.
+    Damaged(RunId),
+    /// Perhaps the hub knows it.
+    Nowhere,
+}
+
+/// Looks for the run. Journals that are damaged are named: any of them may be that of an interrupted run.
+///
+/// # Errors
+/// The exit code to end with.
+pub(super) fn find(wanted: Option<&str>) -> Result<Looked, Exit> {
     let listed = journal::runs_directory().and_then(|folder| journal::list_runs(&folder));
     let runs = listed.map_err(|error| {
         output::complain(&error.to_string());
@@ -314,11 +355,22 @@ pub(super) fn find(wanted: Option<&str>) -> Result<Option<FoundRun>, Exit> {
             output::complain(&error.to_string());
             Exit::BadInput
         })?;
-        return match runs.into_iter().find(|r| r.run == id) {
-            Some(found) => Ok(Some(found)),
-            // Perhaps the hub knows it.
-            None => Ok(None),
-        };
+        let Some(found) = runs.into_iter().find(|r| r.run == id) else { return Ok(Looked::Nowhere) };
+        return Ok(match &found.record {
+            // Another machine took it over; whoever has it now is known to the hub.
+            Ok(record) if record.finished.as_ref().is_some_and(|f| f.outcome == SUPERSEDED) => Looked::Nowhere,
+            Err(error) if error.is_damage() && !found.active => {
+                output::complain(&error.to_string());
+                Looked::Damaged(id)
+            }
+            _ => Looked::Here(found),
+        });
+    }
+    for found in &runs {
+        if let Err(error) = &found.record {
+            let run = &found.run;
+            output::complain(&format!("{error}\nif this run was interrupted, `jailferry recover {run}` puts it right"));
+        }
     }
     let open = |r: &FoundRun| {
         r.record.as_ref().is_ok_and(|record| record.finished.as_ref().is_none_or(|f| f.outcome == "needs-human"))
@@ -329,7 +381,7 @@ pub(super) fn find(wanted: Option<&str>) -> Result<Option<FoundRun>, Exit> {
         output::complain(&format!("several runs were interrupted: {}; name one", names.join(", ")));
         return Err(Exit::BadInput);
     }
-    Ok(waiting.pop())
+    Ok(waiting.pop().map_or(Looked::Nowhere, Looked::Here))
 }
 
 fn describe(plan: &Plan, record: &RunRecord, way: &Direction) {
@@ -358,19 +410,51 @@ fn tell(plan: &Plan, way: &Direction) {
 }
 
 /// What is left to do, for reading.
-pub(super) fn remaining(plan: &Plan, left: &[usize]) {
-    commands(plan, &Direction::Forward(left.to_vec()), left);
+pub(super) fn remaining(global: &Global, plan: &Plan, left: &[usize]) -> Exit {
+    shown(global, plan, &Direction::Forward(left.to_vec()), left)
+}
+
+/// There is no run to recover.
+fn nothing(global: &Global, why: &str) -> Exit {
+    if !global.json {
+        output::say(why);
+        return Exit::Done;
+    }
+    output::error(why);
+    json(&serde_json::json!({ "run": null, "way": "nothing", "commands": [] }))
+}
+
+fn json(value: &serde_json::Value) -> Exit {
+    if output::json(value).is_ok() { Exit::Done } else { Exit::Internal }
+}
+
+/// What remains, for reading or for machines.
+fn shown(global: &Global, plan: &Plan, way: &Direction, indexes: &[usize]) -> Exit {
+    if !global.json {
+        commands(plan, way, indexes);
+        return Exit::Done;
+    }
+    let word = match way {
+        Direction::Nothing => "nothing",
+        Direction::Forward(_) => "forward",
+        Direction::Back(_) => "back",
+    };
+    let list: Vec<_> = commands_of(plan, way, indexes)
+        .map(|command| serde_json::json!({ "host": command.host, "command": command.text() }))
+        .collect();
+    json(&serde_json::json!({ "run": plan.run, "way": word, "commands": list }))
+}
+
+fn commands_of<'a>(plan: &'a Plan, way: &'a Direction, indexes: &'a [usize]) -> impl Iterator<Item = Command> + 'a {
+    indexes.iter().filter_map(|i| plan.steps.get(*i)).flat_map(move |step| match way {
+        Direction::Forward(_) => step.commands(),
+        Direction::Back(_) | Direction::Nothing => step.undo_commands(),
+    })
 }
 
 /// What remains, for reading: hosts and exact commands, in order.
 fn commands(plan: &Plan, way: &Direction, indexes: &[usize]) {
-    for step in indexes.iter().filter_map(|i| plan.steps.get(*i)) {
-        let list = match way {
-            Direction::Forward(_) => step.commands(),
-            Direction::Back(_) | Direction::Nothing => step.undo_commands(),
-        };
-        for command in list {
-            output::say(&format!("{}: {}", command.host, command.text()));
-        }
+    for command in commands_of(plan, way, indexes) {
+        output::say(&format!("{}: {}", command.host, command.text()));
     }
 }

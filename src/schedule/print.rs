@@ -21,6 +21,8 @@ pub struct Job<'a> {
     pub fleet: &'a str,
     /// The ssh_config that was named, absolute.
     pub ssh_config: Option<&'a str>,
+    /// Who prints it: the user whose keys and journals are meant. `None` when that is not known.
+    pub user: Option<&'a str>,
     /// When.
     pub schedule: &'a Schedule,
 }
@@ -102,8 +104,9 @@ pub fn periodic(job: Job<'_>) -> Result<String, String> {
         "#!/bin/sh\n\
          # /usr/local/etc/periodic/{folder}/500.jailferry-{name}, mode 755. On with, in /etc/periodic.conf:\n\
          #     {folder}_jailferry_{variable}_enable=\"YES\"\n\
-         # periodic(8) says when (crontab(5) in /etc): the playbook's own time, its time zone, windows, jitter and catch_up\n\
-         # do not count here. Two at a time are kept apart by lockf(1).\n\
+         # periodic(8) says when (crontab(5) in /etc), as root: the playbook's own time, its time zone, its windows, jitter and\n\
+         # catch_up do not count here, and nothing is finalized by itself. Two at a time are kept apart by lockf(1): the second is\n\
+         # left out, whatever skip_if_running says.\n\
          if [ -r /etc/defaults/periodic.conf ]; then\n\
          \t. /etc/defaults/periodic.conf\n\
          \tsource_periodic_confs\n\
@@ -144,6 +147,8 @@ pub fn systemd(job: Job<'_>) -> String {
          After=network-online.target\n\n\
          [Service]\n\
          Type=oneshot\n\
+         # Its keys, its ~/.ssh and its journals; systemd sets HOME only with it.\n\
+         User={user}\n\
          ExecStart={program} {words}\n\
          # A run that is asked to stop turns round first; only the scheduler is asked, it asks the run.\n\
          KillMode=mixed\n\
@@ -159,6 +164,7 @@ pub fn systemd(job: Job<'_>) -> String {
          WantedBy=timers.target\n",
         name = job.name,
         program = unit_word(job.program),
+        user = job.user.unwrap_or("root"),
         words = job.words("schedule --once", unit_word),
     )
 }
@@ -210,6 +216,7 @@ mod tests {
             program: "/usr/local/bin/jailferry",
             fleet: "/etc/jailferry/fleet.yml",
             ssh_config: Some("/etc/jailferry/ssh config"),
+            user: Some("operator"),
             schedule,
         }
     }
@@ -249,6 +256,8 @@ mod tests {
 
         [Service]
         Type=oneshot
+        # Its keys, its ~/.ssh and its journals; systemd sets HOME only with it.
+        User=operator
         ExecStart="/usr/local/bin/jailferry" schedule --once "/etc/jailferry/100%% sure.yml" --fleet "/etc/jailferry/fleet.yml" --ssh-config "/etc/jailferry/ssh config"
         # A run that is asked to stop turns round first; only the scheduler is asked, it asks the run.
         KillMode=mixed
@@ -278,8 +287,9 @@ mod tests {
         #!/bin/sh
         # /usr/local/etc/periodic/daily/500.jailferry-nightly, mode 755. On with, in /etc/periodic.conf:
         #     daily_jailferry_nightly_enable="YES"
-        # periodic(8) says when (crontab(5) in /etc): the playbook's own time, its time zone, windows, jitter and catch_up
-        # do not count here. Two at a time are kept apart by lockf(1).
+        # periodic(8) says when (crontab(5) in /etc), as root: the playbook's own time, its time zone, its windows, jitter and
+        # catch_up do not count here, and nothing is finalized by itself. Two at a time are kept apart by lockf(1): the second is
+        # left out, whatever skip_if_running says.
         if [ -r /etc/defaults/periodic.conf ]; then
         	. /etc/defaults/periodic.conf
         	source_periodic_confs

@@ -40,7 +40,7 @@ fn completions_know_every_verb() {
 fn the_manual_page_is_one() {
     let page = Tool::new().run(&["man"]);
     assert!(page.starts_with("exit 0\n--- stdout\n"), "{page}");
-    for part in [".TH jailferry 1", ".SH NAME", ".SH SYNOPSIS", "migrate", "Exit codes"] {
+    for part in [".TH jailferry 8", ".SH NAME", ".SH SYNOPSIS", ".SH \"MIGRATE\"", "Exit codes"] {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
 }

@@ -33,8 +33,6 @@ use log::Log;
 use serve::Scheduler;
 use serve::Task;
 
-pub(super) use job::zone;
-
 /// For whom a schedule is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum For {
@@ -72,6 +70,13 @@ pub(super) struct Arguments {
     /// A clock for tests: START*RATE
     #[arg(long, hide = true)]
     clock: Option<String>,
+}
+
+impl Arguments {
+    /// Does it run playbooks, and not only say something?
+    pub(super) fn runs(&self) -> bool {
+        !self.status && self.print.is_none()
+    }
 }
 
 pub(super) async fn schedule(global: &Global, arguments: &Arguments) -> Exit {
@@ -124,7 +129,7 @@ async fn serve(global: &Global, arguments: &Arguments, jobs: Vec<Job>, clock: Cl
         Err(error) => return internal(&format!("where this program lies is not known: {error}")),
     };
     let log = Log { json: global.json };
-    let mut tasks = Vec::new();
+    let mut taken = Vec::new();
     for job in jobs {
         let keeper = match Keeper::take(&folder, &job.key) {
             Ok(Some(keeper)) => keeper,
@@ -139,10 +144,7 @@ async fn serve(global: &Global, arguments: &Arguments, jobs: Vec<Job>, clock: Cl
             }
             Err(message) => return internal(&message),
         };
-        match begin(job, keeper, &clock, arguments.once) {
-            Ok(task) => tasks.push(task),
-            Err(message) => return internal(&message),
-        }
+        taken.push((job, keeper));
     }
     let stop = match listen_for_stop() {
         Ok(stop) => stop,
@@ -153,6 +155,14 @@ async fn serve(global: &Global, arguments: &Arguments, jobs: Vec<Job>, clock: Cl
         match http::listen(address, board.clone()).await {
             Ok(bound) => log.say(clock.now(), "scheduler", &format!("http://{bound}/metrics and /healthz")),
             Err(message) => return bad(&message),
+        }
+    }
+    // Only what really begins is remembered.
+    let mut tasks = Vec::new();
+    for (job, keeper) in taken {
+        match begin(job, keeper, &clock, arguments.once) {
+            Ok(task) => tasks.push(task),
+            Err(message) => return internal(&message),
         }
     }
     if !arguments.once {
@@ -207,6 +217,7 @@ fn printed(global: &Global, jobs: &[Job], form: For) -> Exit {
         Ok(path) => path.map(|p| p.display().to_string()),
         Err(error) => return internal(&format!("--ssh-config: {error}")),
     };
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok().filter(|user| !user.trim().is_empty());
     for job in jobs {
         let (playbook, fleet) = (job.path.display().to_string(), job.fleet_file.display().to_string());
         let one = print::Job {
@@ -215,6 +226,7 @@ fn printed(global: &Global, jobs: &[Job], form: For) -> Exit {
             program: &program,
             fleet: &fleet,
             ssh_config: ssh_config.as_deref(),
+            user: user.as_deref(),
             schedule: job.schedule(),
         };
         match form {
@@ -232,11 +244,16 @@ fn printed(global: &Global, jobs: &[Job], form: For) -> Exit {
 /// Those that are named, else all that this machine knows.
 fn status(global: &Global, arguments: &Arguments, clock: &Clock) -> Exit {
     let now = clock.now();
-    let all = match standings(arguments) {
-        Ok(all) => all,
+    let (all, absent) = match standings(arguments) {
+        Ok(found) => found,
         Err(message) => return internal(&message),
     };
-    let problems: Vec<String> = all.iter().flat_map(|s| s.problems(now)).collect();
+    if let Some(path) = absent.iter().find(|path| !path.exists()) {
+        return bad(&format!("there is no playbook {}", path.display()));
+    }
+    let mut problems: Vec<String> = all.iter().flat_map(|s| s.problems(now)).collect();
+    let never = |path: &PathBuf| format!("no scheduler has looked after {} on this machine", path.display());
+    problems.extend(absent.iter().map(never));
     if global.json {
         if output::json(&serde_json::json!({ "schedules": all, "problems": problems })).is_err() {
             return Exit::Internal;
@@ -245,7 +262,7 @@ fn status(global: &Global, arguments: &Arguments, clock: &Clock) -> Exit {
         for standing in &all {
             output::say(&standing.text(now));
         }
-        if all.is_empty() {
+        if all.is_empty() && absent.is_empty() {
             output::say("No schedule has been looked after on this machine.");
         }
         for problem in &problems {
@@ -255,27 +272,27 @@ fn status(global: &Global, arguments: &Arguments, clock: &Clock) -> Exit {
     if problems.is_empty() { Exit::Done } else { Exit::NeedsHuman }
 }
 
-fn standings(arguments: &Arguments) -> Result<Vec<Standing>, String> {
+/// What is remembered of those that are named, and which of them nothing is remembered of; of all where none is named.
+fn standings(arguments: &Arguments) -> Result<(Vec<Standing>, Vec<PathBuf>), String> {
     let folder = keeper::folder()?;
     let entries = match std::fs::read_dir(&folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(|e| format!("{}: {e}", folder.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        other => Some(other.map_err(|e| format!("{}: {e}", folder.display()))?),
     };
-    let mut wanted = Vec::new();
-    for path in &arguments.playbooks {
-        wanted.push(std::path::absolute(path).map_err(|e| format!("{}: {e}", path.display()))?.display().to_string());
-    }
     let mut all = Vec::new();
-    for entry in entries {
+    for entry in entries.into_iter().flatten() {
         let path = entry.map_err(|e| format!("{}: {e}", folder.display()))?.path();
         if path.extension().is_some_and(|e| e == "json") {
             all.extend(keeper::read(&path)?);
         }
     }
-    if let Some(absent) = wanted.iter().find(|w| !all.iter().any(|s| s.playbook == **w)) {
-        return Err(format!("no scheduler has looked after {absent} on this machine"));
+    let mut wanted = Vec::new();
+    for path in &arguments.playbooks {
+        wanted.push(job::one_spelling(path).map_err(|e| format!("{}: {e}", path.display()))?);
     }
-    all.retain(|s| wanted.is_empty() || wanted.contains(&s.playbook));
+    let of = |standing: &Standing, path: &PathBuf| standing.playbook == path.display().to_string();
+    let absent = wanted.iter().filter(|path| !all.iter().any(|s| of(s, path))).cloned().collect();
+    all.retain(|s| wanted.is_empty() || wanted.iter().any(|path| of(s, path)));
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(all)
+    Ok((all, absent))
 }

@@ -24,6 +24,7 @@ use crate::cli::Exit;
 use crate::cli::Global;
 use crate::cli::execute;
 use crate::cli::gather;
+use crate::cli::input;
 use crate::cli::input::FleetFile;
 use crate::cli::migrate::Consent;
 use crate::cli::notify;
@@ -185,8 +186,8 @@ pub(super) fn worst(all: &[Done]) -> Exit {
 
 fn time_zone(batch: &Batch) -> Result<TimeZone, Exit> {
     let Some(name) = &batch.time_zone else { return Ok(TimeZone::system()) };
-    TimeZone::get(name).map_err(|error| {
-        output::complain(&format!("time_zone {name}: {error}; nothing was changed"));
+    input::zone(name).map_err(|error| {
+        output::complain(&format!("{error}; nothing was changed"));
         Exit::BadInput
     })
 }

@@ -7,7 +7,6 @@ use crate::cli::Exit;
 use crate::cli::Global;
 use crate::cli::input;
 use crate::cli::output;
-use crate::cli::schedule;
 use crate::playbook::Fleet;
 use crate::playbook::Kind;
 use crate::playbook::Report;
@@ -53,8 +52,11 @@ fn check_all(named: Option<&Path>, files: &[PathBuf]) -> Vec<Checked> {
             Ok(bytes) if kind_of(&bytes) == Kind::Playbook => playbooks.push((path, name, bytes)),
             Ok(bytes) => {
                 let reading = read_fleet(&name, &bytes);
+                let named = reading.value.as_ref().and_then(|fleet| fleet.ssh_config.as_ref());
+                let problem = named.and_then(|named| input::unreadable(&input::beside(path, named)));
+                let problem = problem.map(|problem| format!("{name}: {problem}"));
                 beside = reading.value.or(beside);
-                all.push(Checked { name, report: Some(reading.report), problem: None });
+                all.push(Checked { name, report: Some(reading.report), problem });
             }
         }
     }
@@ -71,8 +73,7 @@ fn check_all(named: Option<&Path>, files: &[PathBuf]) -> Vec<Checked> {
             Err(problem) => (None, Some(format!("{name}: its jails and nodes cannot be checked: {problem}"))),
         };
         let reading = read_playbook(&name, &bytes, fleet.as_ref());
-        let zone = reading.value.as_ref().and_then(|p| p.schedule.as_ref()).and_then(|s| s.time_zone.as_ref());
-        let unknown = zone.and_then(|z| schedule::zone(Some(z)).err()).map(|error| format!("{name}: {error}"));
+        let unknown = reading.value.as_ref().and_then(input::unknown_zone).map(|error| format!("{name}: {error}"));
         all.push(Checked { report: Some(reading.report), name, problem: problem.or(unknown) });
     }
     all

@@ -111,6 +111,7 @@ async fn emptied(
 ) -> Result<Exit, Exit> {
     let node = &wish.drain.node;
     let facts = ask(hosts).await?;
+    stays_are_known(fleet, wish.drain, &facts)?;
     let outlook = outlook(fleet, hosts, wish, &facts).await?;
     let stuck = outlook.stays.iter().any(|s| !s.expected);
     if global.json && consent.dry_run {
@@ -148,6 +149,28 @@ async fn ask(hosts: &Hosts) -> Result<BTreeMap<NodeName, HostFacts>, Exit> {
         output::complain(&format!("the fleet cannot be asked; nothing was changed\n{error}"));
         Exit::Refused
     })
+}
+
+/// A name that nobody knows is a mistake in writing, and the jail that was meant would be moved. One that is elsewhere is
+/// fine: a playbook may be older than its last move.
+fn stays_are_known(fleet: &FleetFile, drain: &Drain, facts: &BTreeMap<NodeName, HostFacts>) -> Result<(), Exit> {
+    let somewhere = |jail: &JailName| {
+        let name = jail.as_str();
+        fleet.fleet.jails.contains_key(jail)
+            || facts.values().any(|host| {
+                host.jails.iter().any(|j| j.name == name) || host.jail_configurations.iter().any(|c| c.name == name)
+            })
+    };
+    let unknown: Vec<String> = drain.stay.iter().filter(|jail| !somewhere(jail)).map(ToString::to_string).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    output::complain(&format!(
+        "no node has or configures {}, which should stay on {}; nothing was changed",
+        unknown.join(", "),
+        drain.node
+    ));
+    Err(Exit::Refused)
 }
 
 /// Which jails leave to where, and which stay and why: every one of them is planned, so that what forbids its move is known

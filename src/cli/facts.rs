@@ -18,7 +18,7 @@ pub(super) async fn facts(global: &Global, node: Option<&str>) -> Exit {
     let Ok(mut fleet) = input::fleet(global) else { return Exit::BadInput };
     if let Some(node) = node {
         if !fleet.fleet.nodes.keys().any(|n| n.as_str() == node) {
-            output::complain(&format!("fleet.yml has no node {}", sanitize::line(node)));
+            output::complain(&prepare::unknown(&fleet, node));
             return Exit::BadInput;
         }
         fleet.fleet.nodes.retain(|name, _| name.as_str() == node);

@@ -1,9 +1,12 @@
 //! Finds and reads fleet.yml and playbooks.
 
+use std::io::ErrorKind;
 use std::io::IsTerminal;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
 
 use crate::cli::Global;
 use crate::cli::output;
@@ -49,7 +52,11 @@ pub fn fleet_path(named: Option<&Path>) -> Result<PathBuf, String> {
         return Ok(path.to_owned());
     }
     let places = places();
-    places.iter().find(|p| p.exists()).cloned().ok_or_else(|| {
+    // One that is there and cannot be read is the one that is meant: no other takes its place without a word.
+    let absent = |p: &PathBuf| {
+        std::fs::symlink_metadata(p).is_err_and(|e| matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+    };
+    places.iter().find(|p| !absent(p)).cloned().ok_or_else(|| {
         format!(
             "no fleet.yml found; looked for {}\nwrite one (see playbooks/fleet.example.yml) or name it with --fleet",
             places.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
@@ -107,7 +114,17 @@ pub(super) fn fleet_at(global: &Global, path: &Path) -> Result<FleetFile, ()> {
     let bytes = read(path).map_err(|message| output::complain(&message))?;
     let fleet = said(read_fleet(&path.display().to_string(), &bytes)).ok_or(())?;
     let ssh_config = global.ssh_config.clone().or_else(|| fleet.ssh_config.as_ref().map(|named| beside(path, named)));
+    if let Some(problem) = ssh_config.as_deref().and_then(unreadable) {
+        output::complain(&problem);
+        return Err(());
+    }
     Ok(FleetFile { fleet, path: path.to_owned(), ssh_config })
+}
+
+/// Why ssh(1) would not read that configuration, on every host anew; `None` when it would.
+pub(super) fn unreadable(ssh_config: &Path) -> Option<String> {
+    let error = std::fs::File::open(ssh_config).err()?;
+    Some(format!("ssh_config {} cannot be read: {error}", ssh_config.display()))
 }
 
 /// Reads a playbook and the fleet it names.
@@ -125,7 +142,28 @@ pub(super) fn playbook(global: &Global, path: &Path) -> Result<(Playbook, FleetF
     };
     let fleet = fleet_at(global, &fleet_path)?;
     let playbook = said(read_playbook(&name, &bytes, Some(&fleet.fleet))).ok_or(())?;
+    if let Some(problem) = unknown_zone(&playbook) {
+        output::complain(&format!("{name}: {problem}"));
+        return Err(());
+    }
     Ok((playbook, fleet))
+}
+
+/// What is wrong with the time zones that a playbook names: only the machine that runs it knows which there are.
+pub(super) fn unknown_zone(playbook: &Playbook) -> Option<String> {
+    let schedule = playbook.schedule.as_ref().and_then(|s| s.time_zone.as_ref()).map(ToString::to_string);
+    let all = playbook.batch.time_zone.clone().into_iter().chain(schedule);
+    all.into_iter().find_map(|name| zone(&name).err())
+}
+
+/// The time zone of that name.
+///
+/// # Errors
+/// A message for people.
+pub(super) fn zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| {
+        format!("this machine knows no time zone {name} (is its name right? are the files of tzdata here?)")
+    })
 }
 
 fn said<T>(reading: Reading<T>) -> Option<T> {
@@ -149,6 +187,20 @@ mod tests {
         assert_eq!(beside(file, Path::new("~/.ssh/lab")), home.join(".ssh/lab"));
         // ~other is a shell's business; as a name it is just a file.
         assert_eq!(beside(file, Path::new("~other/c")), Path::new("/etc/jailferry/~other/c"));
+    }
+
+    #[test]
+    fn a_zone_that_is_not_known_is_said() {
+        let error = zone("Europe/Atlantis").unwrap_err();
+        assert!(error.contains("Europe/Atlantis"), "{error}");
+        assert!(zone("UTC").is_ok());
+        let read = |text: &str| read_playbook("p.yml", text.as_bytes(), None).value.unwrap();
+        let moves = "moves: [{jail: web, to: big}]\nwindows: [\"02:00-03:00\"]\n";
+        for wrong in ["time_zone: Europe/Atlantis", "schedule: {cron: \"@daily\", time_zone: Europe/Atlantis}"] {
+            let error = unknown_zone(&read(&format!("{moves}{wrong}\n"))).unwrap();
+            assert!(error.contains("Europe/Atlantis"), "{error}");
+        }
+        assert_eq!(unknown_zone(&read(&format!("{moves}time_zone: UTC\n"))), None);
     }
 
     #[test]

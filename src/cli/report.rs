@@ -1,6 +1,7 @@
 //! `jailferry report`: a run as one page, or as JSON.
 
 use std::io;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
@@ -11,6 +12,7 @@ use crate::cli::known;
 use crate::cli::output;
 use crate::model::RunId;
 use crate::report::Report;
+use crate::report::page::is_page;
 use crate::report::page::page;
 use crate::saga::journal::FoundRun;
 use crate::ui::sanitize;
@@ -33,8 +35,8 @@ pub(super) fn report(global: &Global, wanted: &str, html: Option<&Path>, open: b
     };
     let report = Report::of(record, found.active);
     if let Some(path) = html {
-        if let Err(error) = std::fs::write(path, page(&report)) {
-            output::complain(&format!("{}: {error}", path.display()));
+        if let Err(message) = write(path, &page(&report)) {
+            output::complain(&format!("the page cannot be written to {}: {message}", path.display()));
             return Exit::Internal;
         }
         // With --json nothing but JSON goes to standard output.
@@ -50,6 +52,26 @@ pub(super) fn report(global: &Global, wanted: &str, html: Option<&Path>, open: b
         return Exit::Internal;
     }
     Exit::Done
+}
+
+/// Writes the page, for its owner only: it has every command of the run with its output. Only an earlier page is replaced,
+/// and at once as a whole.
+fn write(path: &Path, page: &str) -> Result<(), String> {
+    let text = |error: io::Error| error.to_string();
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(text(error)),
+        // A pipe or a terminal.
+        Ok(there) if !there.is_file() => return std::fs::write(path, page).map_err(text),
+        Ok(_) if is_page(&std::fs::read(path).map_err(text)?) => {}
+        Ok(_) => return Err("there is a file that is no report; name another, or remove it".to_owned()),
+    }
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A temporary file is its owner's alone (mode 0600), and stays so.
+    let mut new = tempfile::NamedTempFile::new_in(folder).map_err(text)?;
+    new.write_all(page.as_bytes()).map_err(text)?;
+    new.persist(&path).map(|_| ()).map_err(|e| text(e.error))
 }
 
 fn find(wanted: &str) -> Result<FoundRun, Exit> {

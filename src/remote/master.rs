@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -15,6 +16,7 @@ use openssh::Session;
 use tokio::net::UnixStream;
 use tokio::process;
 
+use crate::effect::shell;
 use crate::model::NodeName;
 use crate::model::SshDestination;
 use crate::ui::sanitize;
@@ -92,7 +94,7 @@ impl Master {
         ciphers: Option<&str>,
         socket: PathBuf,
     ) -> Result<Master, ConnectError> {
-        let fail = |said: &str| explain(host, destination, said);
+        let fail = |said: &str| explain(host, destination, config, said);
         let log = socket.with_extension("l");
         let stderr = File::create(&log).map_err(|e| fail(&format!("{}: {e}", log.display())))?;
         let mut ssh = process::Command::new("ssh");
@@ -120,6 +122,7 @@ impl Master {
         let said = || fs::read(&log).map(|bytes| sanitize::tail(&bytes, 6)).unwrap_or_default();
         match attempt {
             Err(_) => return Err(fail(&format!("{} Operation timed out after {ATTEMPT_SECONDS} s", said()))),
+            Ok(Err(error)) if error.kind() == ErrorKind::NotFound => return Err(fail(NO_SSH)),
             Ok(Err(error)) => return Err(fail(&format!("cannot start ssh(1): {error}"))),
             Ok(Ok(status)) if !status.success() => {
                 let said = said();
@@ -145,8 +148,14 @@ impl Drop for Master {
     }
 }
 
+/// Said where the program is missing.
+const NO_SSH: &str = "this machine has no ssh(1) in its PATH";
+
 /// Turns ssh's message into what it means and what to do.
-fn explain(host: &NodeName, destination: &SshDestination, said: &str) -> ConnectError {
+fn explain(host: &NodeName, destination: &SshDestination, config: Option<&Path>, said: &str) -> ConnectError {
+    let ssh =
+        config.map_or_else(|| "ssh".to_owned(), |file| format!("ssh -F {}", shell::word(&file.to_string_lossy())));
+    let file = config.map_or_else(|| "~/.ssh/config".to_owned(), |file| file.display().to_string());
     let said = said.trim().trim_end_matches('.').replace('\n', " / ");
     let has = |needles: &[&str]| needles.iter().any(|n| said.contains(n));
     let (reason, next) = if has(&["REMOTE HOST IDENTIFICATION HAS CHANGED", "has changed and you have requested"]) {
@@ -154,32 +163,36 @@ fn explain(host: &NodeName, destination: &SshDestination, said: &str) -> Connect
             Reason::HostKey,
             format!(
                 "The host answers with another key than known_hosts holds. Find out why before anything else; \
-                 if the host was reinstalled: ssh-keygen -R its name, then ssh {destination}"
+                 if the host was reinstalled: ssh-keygen -R its name, then {ssh} {destination}"
             ),
         )
     } else if has(&["Host key verification failed", "host key is known for"]) {
-        (Reason::HostKey, format!("Log in once by hand and compare the fingerprint: ssh {destination}"))
+        (Reason::HostKey, format!("Log in once by hand and compare the fingerprint: {ssh} {destination}"))
     } else if has(&["Permission denied (", "Too many authentication failures"]) {
         (
             Reason::Login,
             format!(
-                "Load the key into the agent (ssh-add) or name it in ~/.ssh/config; this must work without any \
-                 question: ssh -o BatchMode=yes {destination} true"
+                "Load the key into the agent (ssh-add) or name it in {file}; this must work without any \
+                 question: {ssh} -o BatchMode=yes {destination} true"
             ),
         )
     } else if has(&["Could not resolve hostname"]) {
-        (Reason::Name, "Check `ssh:` of this host in fleet.yml, and Host in ~/.ssh/config".to_owned())
+        (Reason::Name, format!("Check `ssh:` of this host in the fleet's file, and Host in {file}"))
+    } else if has(&[NO_SSH]) {
+        (Reason::Ssh, "Install OpenSSH's client here, or put its folder into PATH".to_owned())
     } else if has(&["timed out", "timeout"]) {
-        (Reason::Timeout, format!("Is the host up, and does the way there work? Try: ssh -v {destination} true"))
+        (Reason::Timeout, format!("Is the host up, and does the way there work? Try: {ssh} -v {destination} true"))
     } else if has(&["Connection refused", "No route to host", "Network is unreachable", "Host is down"]) {
-        (Reason::Unreachable, format!("Is sshd running there, and is the port right? Try: ssh -v {destination} true"))
+        (Reason::Unreachable, format!("Is sshd running there, and is the port right? Try: {ssh} -v {destination} true"))
     } else if has(&["Connection closed by", "Connection reset by", "kex_exchange_identification"]) {
         (
             Reason::Closed,
-            format!("sshd may be refusing new connections (MaxStartups), or a jump host is: ssh -v {destination} true"),
+            format!(
+                "sshd may be refusing new connections (MaxStartups), or a jump host is: {ssh} -v {destination} true"
+            ),
         )
     } else {
-        (Reason::Ssh, format!("Try: ssh -v {destination} true"))
+        (Reason::Ssh, format!("Try: {ssh} -v {destination} true"))
     };
     ConnectError { host: host.clone(), destination: destination.clone(), reason, said, next }
 }
@@ -192,7 +205,7 @@ mod tests {
     fn every_refusal_of_ssh_has_its_advice() {
         let host = NodeName::new("big").unwrap();
         let destination = SshDestination::new("root@big").unwrap();
-        let reason = |said: &str| explain(&host, &destination, said).reason;
+        let reason = |said: &str| explain(&host, &destination, None, said).reason;
         assert_eq!(reason("root@big: Permission denied (publickey)."), Reason::Login);
         assert_eq!(reason("Host key verification failed."), Reason::HostKey);
         assert_eq!(
@@ -205,10 +218,17 @@ mod tests {
         assert_eq!(reason("ssh: connect to host big port 22: Connection refused"), Reason::Unreachable);
         assert_eq!(reason("kex_exchange_identification: Connection closed by remote host"), Reason::Closed);
         assert_eq!(reason("/root/.ssh/config: line 3: Bad configuration option: hots"), Reason::Ssh);
-        let text = explain(&host, &destination, "root@big: Permission denied (publickey).\n").to_string();
+        let text = explain(&host, &destination, None, "root@big: Permission denied (publickey).\n").to_string();
         assert!(
             text.starts_with("big (root@big): login refused: root@big: Permission denied (publickey). Load"),
             "{text}"
         );
+        // What is to be typed uses the configuration that was used.
+        let named = Some(Path::new("/etc/jail ferry/ssh"));
+        let text = explain(&host, &destination, named, "connect to host big port 22: Connection refused").to_string();
+        assert!(text.contains("Try: ssh -F '/etc/jail ferry/ssh' -v root@big true"), "{text}");
+        let text = explain(&host, &destination, named, "Could not resolve hostname big").to_string();
+        assert!(text.ends_with("Host in /etc/jail ferry/ssh"), "{text}");
+        assert!(explain(&host, &destination, None, NO_SSH).to_string().contains("Install OpenSSH"));
     }
 }

@@ -42,22 +42,26 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// How every page begins.
+const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n\
+     <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\" />\n\
+     <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n\
+     <meta name=\"referrer\" content=\"no-referrer\" />\n\
+     <link rel=\"icon\" href=\"data:,\" />\n";
+
+/// Is that a page of ours?
+#[must_use]
+pub fn is_page(bytes: &[u8]) -> bool {
+    bytes.starts_with(HEAD.as_bytes())
+}
+
 /// The whole page.
 #[must_use]
 pub fn page(report: &Report) -> String {
     let mut out = String::new();
     let title = format!("{}: jail {} from {} to {}", report.run, report.jail, report.source, report.target);
     // Writing to a String cannot fail.
-    let _ = write!(
-        out,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\" />\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n\
-         <meta name=\"referrer\" content=\"no-referrer\" />\n\
-         <link rel=\"icon\" href=\"data:,\" />\n\
-         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
-        Text(&title)
-    );
+    let _ = write!(out, "{HEAD}<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n", Text(&title));
     head(&mut out, report);
     blackout(&mut out, report);
     terms(&mut out, report);

@@ -180,7 +180,9 @@ impl<'t> Fields<'t> {
 
     /// The value of an optional key; a key without a value counts as absent.
     pub(crate) fn get(&mut self, key: &'static str) -> Option<&'t Located> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.entries.iter().find(|e| e.key == key).map(|e| &e.value).filter(|v| v.value != Value::Null)
     }
 

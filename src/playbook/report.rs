@@ -13,6 +13,7 @@ use crate::playbook::render::Look;
 use crate::playbook::render::render;
 use crate::playbook::source::Source;
 use crate::playbook::yaml;
+use crate::playbook::yaml::Entry;
 use crate::playbook::yaml::Located;
 use crate::playbook::yaml::Value;
 use crate::ui::sanitize;
@@ -139,8 +140,29 @@ pub fn read_playbook(name: &str, bytes: &[u8], fleet: Option<&Fleet>) -> Reading
             findings.push(finding.hint("it needs `moves:`, a list of items with `jail:` and `to:`"));
             return None;
         }
+        if let Value::Map(entries) = &root.value
+            && keys_of(entries) == Some(Kind::Fleet)
+        {
+            let at = entries.first().map_or(0..0, |e| e.at.clone());
+            let finding = Diagnostic::error("this is a fleet, not a playbook", at).label("a key of a fleet");
+            findings.push(finding.hint("a playbook has `moves:`, `drain:` or `rebalance:`"));
+            return None;
+        }
         read::playbook::playbook(root, fleet, findings)
     })
+}
+
+/// What a file is by the keys that only the one or the other has; `None` when it has neither's.
+fn keys_of(entries: &[Entry]) -> Option<Kind> {
+    let is_there = |wanted: &[&str]| entries.iter().any(|e| wanted.contains(&e.key.as_str()));
+    if is_there(&["moves", "drain", "rebalance"]) {
+        // With `hub:` as well it is called a fleet, whose reader says which keys are none of its.
+        return if is_there(&["hub", "nodes"]) { None } else { Some(Kind::Playbook) };
+    }
+    if is_there(&["hub", "nodes"]) {
+        return Some(Kind::Fleet);
+    }
+    is_there(&["fleet", "schedule"]).then_some(Kind::Playbook)
 }
 
 /// Is this a fleet or a playbook? By its keys, misspelt ones included; a file with neither is read as a fleet.
@@ -150,15 +172,10 @@ pub fn kind_of(bytes: &[u8]) -> Kind {
     let source = Source::new("", bytes, &mut findings);
     let root = if findings.refuse() { None } else { yaml::parse(source.text(), &mut findings) };
     let Some(Located { value: Value::Map(entries), .. }) = root else { return Kind::Fleet };
-    let is_there = |wanted: &str| entries.iter().any(|e| e.key == wanted);
     let near = |wanted: &str| entries.iter().take(100).any(|e| nearest(&e.key, [wanted]).is_some());
-    if is_there("hub") || is_there("nodes") {
-        Kind::Fleet
-    } else if is_there("moves") || is_there("drain") || is_there("rebalance") || (near("moves") && !near("hub")) {
-        Kind::Playbook
-    } else {
-        Kind::Fleet
-    }
+    let misspelt = || if near("moves") && !near("hub") { Kind::Playbook } else { Kind::Fleet };
+    let is_there = |wanted: &str| entries.iter().any(|e| e.key == wanted);
+    keys_of(&entries).unwrap_or_else(|| if is_there("hub") || is_there("nodes") { Kind::Fleet } else { misspelt() })
 }
 
 fn read_with<T>(name: &str, bytes: &[u8], walk: impl FnOnce(&Located, &mut Findings) -> Option<T>) -> Reading<T> {

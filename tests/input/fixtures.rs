@@ -75,6 +75,7 @@ fn files_tell_what_they_are() {
         ("hbu: a\nnodse: {a: , b: }\n", Kind::Fleet),
         ("fleet: f.yml\nmoves: []\n", Kind::Playbook),
         ("move: []\n", Kind::Playbook),
+        ("fleet: f.yml\n", Kind::Playbook),
         ("", Kind::Fleet),
         ("[", Kind::Fleet),
     ] {

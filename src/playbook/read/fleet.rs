@@ -64,13 +64,14 @@ pub(crate) fn fleet(root: &Located, findings: &mut Findings) -> Option<Fleet> {
         }
         None => Default::default(),
     };
-    let nodes = match fields.require("nodes", "which hosts are there?", findings) {
-        Some(node) => nodes(node, &defaults, findings),
-        None => None,
-    };
-    if let Some(nodes) = &nodes {
+    let nodes_at = fields.require("nodes", "which hosts are there?", findings);
+    let nodes = nodes_at.and_then(|node| nodes(node, &defaults, findings));
+    // A node that is written wrong is a node all the same.
+    if let Some(Located { value: Value::Map(written), .. }) = nodes_at
+        && !written.is_empty()
+    {
         for (hub, at) in &hubs {
-            known(hub.as_str(), at, "the hub", "nodes", nodes.keys().map(NodeName::as_str), findings);
+            known(hub.as_str(), at, "the hub", "nodes", written.iter().map(|e| e.key.as_str()), findings);
         }
     }
     let jails_at = fields.get("jails");

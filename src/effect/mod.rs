@@ -23,7 +23,7 @@ pub mod shell;
 pub mod simulate;
 pub mod size;
 pub mod understudy;
-mod work;
+pub mod work;
 
 use std::net::IpAddr;
 

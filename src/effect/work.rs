@@ -89,7 +89,17 @@ pub enum Work {
     Contents(Box<Comparison>),
     /// Several of these in order.
     Sequence(Vec<Work>),
+    /// What is not to be done twice: only unless the question prints [`DONE`].
+    Unless {
+        /// The question, which changes nothing.
+        done: Command,
+        /// What else is done.
+        work: Box<Work>,
+    },
 }
+
+/// What the question of [`Work::Unless`] prints.
+pub const DONE: &str = "done";
 
 /// What two listings are compared by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +143,9 @@ impl Work {
             // It only reads, beside what its hosts do next.
             Work::Compare { left, right } => Work::Compare { left: left.guarded(guard), right: right.guarded(guard) },
             Work::Sequence(parts) => Work::Sequence(parts.into_iter().map(|p| p.guarded(guard)).collect()),
+            Work::Unless { done, work } => {
+                Work::Unless { done: done.exclusive(guard), work: Box::new(work.guarded(guard)) }
+            }
             Work::Long(command) => Work::Long(command.guarded(guard)),
             // Programs with arguments and keys; they change nothing that another owner could care for.
             Work::AdmitKey { .. } | Work::Fresh(_) | Work::Contents(_) => self,
@@ -156,6 +169,7 @@ impl Work {
             Work::Long(command) => vec![command],
             Work::Contents(both) => vec![&both.left, &both.right, &both.left_part, &both.right_part],
             Work::Sequence(parts) => parts.iter().flat_map(Work::commands).collect(),
+            Work::Unless { done, work } => std::iter::once(done).chain(work.commands()).collect(),
         }
     }
 
@@ -177,6 +191,7 @@ impl Work {
                 vec![(size.as_ref(), resume.as_deref())]
             }
             Work::Sequence(parts) => parts.iter().flat_map(Work::streams).collect(),
+            Work::Unless { work, .. } => work.streams(),
             Work::Nothing
             | Work::Run(_)
             | Work::AdmitKey { .. }

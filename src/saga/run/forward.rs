@@ -18,6 +18,7 @@ use crate::effect::command::Command;
 use crate::effect::commands::lease;
 use crate::effect::commands::watch;
 use crate::effect::direct::SshPublicKey;
+use crate::effect::work::DONE;
 use crate::plan::Phase;
 use crate::remote::DirectError;
 use crate::remote::Kind;
@@ -233,6 +234,10 @@ impl Run<'_> {
                 self.command(&direct.admit(&key, receives)).await?;
                 Ok(Yield::default())
             }
+            Work::Unless { done, work } => match self.command(done).await?.trim() {
+                DONE => Ok(Yield::default()),
+                _ => Box::pin(self.perform(number, work)).await,
+            },
             Work::Sequence(parts) => {
                 let mut all = Yield::default();
                 for part in parts {

@@ -7,6 +7,7 @@ use crate::facts::JailConfiguration;
 use crate::facts::Route;
 use crate::facts::RunningJail;
 use crate::facts::WireGuard;
+use crate::facts::WireGuardFile;
 use crate::model::DatasetName;
 use crate::model::Family;
 use crate::model::InterfaceName;
@@ -71,6 +72,20 @@ impl Dataset {
     #[must_use]
     pub fn on_the_host(&self) -> Option<&str> {
         (self.mounted && !self.jailed && self.mountpoint.starts_with('/')).then_some(self.mountpoint.as_str())
+    }
+}
+
+impl WireGuardFile {
+    /// The FIB in which wg-quick(8) makes a route of each of the AllowedIPs, unless `Table = off` keeps it from that.
+    /// Where it makes them by itself is FIB 0, the one that rc(8) runs in.
+    #[must_use]
+    pub fn routed_fib(&self) -> Option<u16> {
+        match self.table.as_deref() {
+            _ if !self.wg_quick => None,
+            Some("off") => None,
+            None | Some("auto") => Some(0),
+            Some(number) => number.parse().ok(),
+        }
     }
 }
 

@@ -115,7 +115,7 @@ pub fn plan_as(
     let dress = settings.dress_rehearsal.then(|| dress::prepare(&subject, &mut findings)).flatten();
     let verify = verify::prepare(settings.verify, situation, &moving, run, &mut findings);
     let prints = evidence_of(&evidence.hosts);
-    let steps = migrate::story(&Cast {
+    let cast = Cast {
         situation,
         hosts: &evidence.hosts,
         hub,
@@ -137,7 +137,9 @@ pub fn plan_as(
         run,
         owner,
         wireguard_files: &wireguard_files,
-    });
+    };
+    let steps = migrate::story(&cast);
+    persist::made_in_vain(&cast, &mut findings);
     immutable::examine(&steps, &evidence.hosts, &mut findings);
     routable::examine(&steps, &evidence.hosts, &mut findings);
     let total: u64 = moving.iter().map(|m| m.estimate).sum();

@@ -5,20 +5,14 @@
 //! `jailferry_BRIDGE_aliases`.
 
 mod routes;
+mod wireguard;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::configuration::rc_conf::Variable;
-use crate::configuration::wireguard_conf::PeerPrefixes;
-use crate::configuration::wireguard_conf::Target;
-use crate::configuration::wireguard_conf::set_allowed_ips;
 use crate::effect::Effect;
-use crate::effect::hand_over::HandOver;
 use crate::effect::meaning::Meaning;
-use crate::facts::HostFacts;
 use crate::facts::RcConf;
-use crate::facts::WireGuardFile;
 use crate::model::DatasetName;
 use crate::model::Family;
 use crate::model::InterfaceName;
@@ -28,68 +22,21 @@ use crate::plan::Change;
 use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
-use crate::plan::finding::Findings;
 use crate::plan::leases;
 use crate::plan::manager;
-use crate::plan::mesh;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
 use crate::plan::nat;
 use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
-use crate::plan::upkeep;
-use crate::playbook::Fleet;
 pub(super) use routes::is_kept;
 use routes::routes;
-
-/// The WireGuard configuration file of each host's tunnel.
-pub type WireGuardFiles = BTreeMap<NodeName, WireGuardFile>;
-
-/// Finds them. The hub must have one, since its AllowedIPs would otherwise be forgotten at the next reboot; a move on one
-/// segment changes none of them.
-#[must_use]
-pub fn wireguard_files(
-    situation: &Situation,
-    fleet: &Fleet,
-    hosts: &BTreeMap<NodeName, HostFacts>,
-    findings: &mut Findings,
-) -> WireGuardFiles {
-    let mut files = WireGuardFiles::new();
-    if situation.is_bridged() {
-        return files;
-    }
-    for (node, facts) in hosts {
-        let named = fleet.nodes.get(node).and_then(|n| n.wireguard_config.as_ref());
-        let tunnel = if let Some(tunnel) = situation.tunnel_of_hub(node) {
-            Some(tunnel)
-        } else if *node == situation.target.node {
-            Some(&situation.target.wireguard)
-        } else if *node == situation.source.node {
-            Some(&situation.source.wireguard)
-        } else {
-            facts.wireguard.first().map(|w| &w.interface)
-        };
-        let found = facts.wireguard_files.iter().find(|f| match named {
-            Some(path) => f.path == *path,
-            None => Some(&f.interface) == tunnel,
-        });
-        if let Some(file) = found {
-            if *node == situation.hub {
-                refuse_save_config(node, file, findings);
-            }
-            files.insert(node.clone(), file.clone());
-        } else if *node == situation.hub {
-            findings.error(
-                "no-wireguard-file",
-                node,
-                format!("no configuration file of {} was found on {node}: the new AllowedIPs would be forgotten at the next reboot", situation.hub_wireguard),
-                format!("say where it is: `wireguard_config: /path/wg0.conf` for {node} in fleet.yml"),
-            );
-        }
-    }
-    files
-}
+pub use wireguard::WireGuardFiles;
+use wireguard::allowed_ips;
+pub use wireguard::made_in_vain;
+pub(super) use wireguard::refuse_save_config;
+pub use wireguard::wireguard_files;
 
 /// The file and the name it is put aside under at the source, so that no tool starts the jail by it; not a file that
 /// other jails share, nor one that goes with the datasets.
@@ -165,57 +112,6 @@ fn still_so(before: &[Step]) -> Vec<Step> {
     };
     let once_more = |step: &Step| Step::new(Phase::Persist, format!("still so: {}", step.title), step.effect.clone());
     before.iter().filter(again).filter(|step| !put_away(step) && !made_ready(step)).map(once_more).collect()
-}
-
-/// A file that the interface itself rewrites is none to keep anything in (wg-quick(8), SaveConfig).
-pub(super) fn refuse_save_config(node: &NodeName, file: &WireGuardFile, findings: &mut Findings) {
-    if file.save_config {
-        findings.error(
-            "save-config",
-            node,
-            format!(
-                "{} has SaveConfig = true: wg-quick rewrites it at down, and runtime and file would fight",
-                file.path
-            ),
-            upkeep::without_save_config(&file.path),
-        );
-    }
-}
-
-/// The files of the hub, and of hosts with peers of their own, say what the hosts do.
-fn allowed_ips(cast: &Cast<'_>) -> Vec<Step> {
-    let hub = cast.wireguard_files.get(&cast.situation.hub).and_then(|file| allowed_ips_of(cast, cast.hand_over, file));
-    let mesh = cast.mesh.iter().filter_map(|hand_over| {
-        let kept = cast.wireguard_files.get(&hand_over.host).filter(|f| f.interface == hand_over.interface);
-        let file = kept.or_else(|| mesh::file(cast.hosts.get(&hand_over.host)?, &hand_over.interface))?;
-        allowed_ips_of(cast, hand_over, file)
-    });
-    hub.into_iter().chain(mesh).collect()
-}
-
-/// The peers' lists in the file may hold more than the interface; only what changed is changed.
-fn allowed_ips_of(cast: &Cast<'_>, hand_over: &HandOver, file: &WireGuardFile) -> Option<Step> {
-    let host = hand_over.host.clone();
-    let peers: Vec<PeerPrefixes> = hand_over
-        .peers
-        .iter()
-        .filter_map(|change| {
-            let (_, listed) = file.peers.iter().find(|(key, _)| *key == change.public_key)?;
-            let mut prefixes = listed.clone();
-            prefixes.retain(|p| !change.before.contains(p) || change.after.contains(p));
-            prefixes.extend(change.after.difference(&change.before));
-            Some(PeerPrefixes { peer: change.public_key.clone(), prefixes })
-        })
-        .collect();
-    if peers.is_empty() {
-        return None;
-    }
-    let target = Target { path: file.path.clone(), sha256: file.sha256.clone(), run: cast.run.clone() };
-    let what = format!("{host} keeps the new AllowedIPs in {}", file.path);
-    let script = set_allowed_ips(&target, &peers);
-    let peers = peers.into_iter().map(|p| (p.peer, p.prefixes)).collect();
-    let meaning = Meaning::AllowedIps { path: target.path, sha256: target.sha256, run: target.run, peers };
-    Some(Step::new(Phase::Persist, what.clone(), Effect::Edit { host, what, script, meaning }))
 }
 
 /// Gateway addresses of ours on the source that no jail there needs any more.

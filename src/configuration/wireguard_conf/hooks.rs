@@ -3,9 +3,14 @@
 use crate::configuration::wireguard_conf::frame;
 use crate::configuration::wireguard_conf::frame::Edit;
 use crate::configuration::wireguard_conf::frame::Target;
+use crate::model::Family;
 use crate::model::JailName;
 
 const PROGRAM: &str = include_str!("hooks.awk");
+
+const ROUTE: &str = "PostUp = route -q -n add ";
+const NEVER_FAILS: &str = " || :";
+const OURS: &str = " # jailferry ";
 
 /// When wg-quick(8) runs the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +43,15 @@ impl HookLine {
             Hook::PostUp => "PostUp",
             Hook::PostDown => "PostDown",
         };
-        Ok(HookLine(format!("{name} = {} # jailferry {jail}", command.trim())))
+        Ok(HookLine(format!("{name} = {}{OURS}{jail}", command.trim())))
+    }
+
+    /// The line that makes a route when the interface is up; `arguments` are those of route(8) behind the family.
+    /// wg-quick(8) takes the interface away again when a hook
+    /// fails, so this one never does: a route that is there already, by whatever made it, is as good.
+    #[must_use]
+    pub fn route(family: Family, arguments: &str, jail: &JailName) -> HookLine {
+        HookLine(format!("{ROUTE}-{family} {arguments}{NEVER_FAILS}{OURS}{jail}"))
     }
 
     /// The line as it stands in the file.
@@ -46,6 +59,21 @@ impl HookLine {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Do two lines do the same: are they equal, or lines of ours for the same route, in whatever form and for whichever
+/// jail? What `deed` in hooks.awk is for.
+#[must_use]
+pub fn same(one: &str, other: &str) -> bool {
+    one == other || route_of(one).is_some_and(|route| route_of(other) == Some(route))
+}
+
+/// The arguments of the route that a line of ours makes.
+fn route_of(line: &str) -> Option<&str> {
+    let (command, jail) = line.strip_prefix(ROUTE)?.rsplit_once(OURS)?;
+    let command = command.strip_suffix(NEVER_FAILS).unwrap_or(command);
+    let bare = command.strip_prefix("-inet6 ").or_else(|| command.strip_prefix("-inet "));
+    (!jail.contains(' ')).then_some(bare.unwrap_or(command))
 }
 
 /// The script that removes and adds lines of the `[Interface]` section; a line that is there already stays where it is.

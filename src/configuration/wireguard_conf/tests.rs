@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::configuration::sh;
 use crate::configuration::sh::Ran;
+use crate::model::Family;
 use crate::model::JailName;
 use crate::model::PublicKey;
 use crate::model::RemotePath;
@@ -241,4 +242,32 @@ fn hook_lines_come_behind_their_kind_and_go_again() {
     }
     assert!(HookLine::new(Hook::PostUp, "a\nb", &JailName::new("web").unwrap()).is_err());
     assert!(HookLine::new(Hook::PostUp, "a # b", &JailName::new("web").unwrap()).is_err());
+}
+
+#[test]
+fn a_route_is_known_in_every_form_that_its_line_has_had() {
+    let before = fixture("odd");
+    let anchor = "::/1 -interface %i -fib 1 # v6\n";
+    let arguments = "-host 2001:db8:1:1::50 -interface wg0 -fib 0";
+    let earlier = format!("PostUp = route -q -n add {arguments} # jailferry sib\n");
+    let other = "PostUp = route -q -n add -host 2001:db8:1:1::51 -interface wg0 -fib 0 # jailferry sib\n";
+    let somebodys = format!("PostUp = route -q -n add {arguments} # not jailferry s\n");
+    let text = before.replace(anchor, &format!("{anchor}{earlier}{other}{somebodys}"));
+    let line = HookLine::route(Family::Inet6, arguments, &JailName::new("web").unwrap());
+    assert_eq!(
+        line.as_str(),
+        "PostUp = route -q -n add -inet6 -host 2001:db8:1:1::50 -interface wg0 -fib 0 || : # jailferry web"
+    );
+    // In the place of the one that could fail.
+    let host = Host::with(&text);
+    host.succeeds(&edit_hooks(&host.target(), &[], std::slice::from_ref(&line)));
+    assert_eq!(host.text(), text.replace(&earlier, &format!("{}\n", line.as_str())));
+    for text in [&text, &host.text()] {
+        let host = Host::with(text);
+        host.succeeds(&edit_hooks(&host.target(), std::slice::from_ref(&line), &[]));
+        assert_eq!(host.text(), before.replace(anchor, &format!("{anchor}{other}{somebodys}")));
+    }
+    for (one, is) in [(earlier.as_str(), true), (other, false), (somebodys.as_str(), false)] {
+        assert_eq!(hooks::same(one.trim_end(), line.as_str()), is, "{one}");
+    }
 }

@@ -1,5 +1,6 @@
 //! rc.conf(5) and WireGuard files: what library.sh and the edit frame do.
 
+use crate::configuration::wireguard_conf::hooks::same;
 use crate::effect::commands::sha256;
 use crate::effect::meaning::Meaning;
 use crate::effect::simulate::Host;
@@ -54,8 +55,13 @@ impl Host {
                 Ok(())
             }),
             Meaning::Hooks { path, sha256, run, remove, add } => self.edit_wireguard(path, sha256, run, |_, hooks| {
-                hooks.retain(|line| !remove.contains(line));
-                hooks.extend(add.iter().filter(|line| !hooks.contains(line)).cloned().collect::<Vec<_>>());
+                hooks.retain(|line| !remove.iter().any(|gone| same(gone, line)));
+                for line in add {
+                    match hooks.iter_mut().find(|there| same(there, line)) {
+                        Some(there) => there.clone_from(line),
+                        None => hooks.push(line.clone()),
+                    }
+                }
                 Ok(())
             }),
             Meaning::TableFile { path, sha256, add, remove } => self.edit_table_file(path, sha256, add, remove),

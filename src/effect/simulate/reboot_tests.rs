@@ -6,11 +6,15 @@ use crate::effect::JailPlace;
 use crate::effect::RouteSpec;
 use crate::effect::simulate::Host;
 use crate::effect::simulate::World;
+use crate::effect::simulate::tests;
 use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::plan::Plan;
+use crate::plan::fixture::Shape;
+use crate::plan::fixture::jail;
+use crate::plan::fixture::node;
 
 type Checked<T> = Result<T, String>;
 
@@ -33,7 +37,8 @@ pub(super) fn reboot(world: &mut World, pristine: &World, plan: &Plan, name: &No
         }
     }
     aliases_of_rc(host)?;
-    for route in kept_routes(name, host) {
+    routes_of_wg_quick(name, host)?;
+    for route in kept_routes(name, host)? {
         host.add_route(&route).map_err(|e| format!("{name} boots: {e}"))?;
     }
     let own = |d: &crate::effect::simulate::Dataset| d.own("canmount").is_none_or(|v| v == "on");
@@ -56,8 +61,25 @@ fn aliases_of_rc(host: &mut Host) -> Checked<()> {
     Ok(())
 }
 
-/// The routes of ours in rc.conf and in the hooks of wg-quick(8) files.
-fn kept_routes(name: &NodeName, host: &Host) -> Vec<RouteSpec> {
+/// wg-quick(8) makes a route of each of the AllowedIPs, and takes the interface away when it cannot.
+fn routes_of_wg_quick(name: &NodeName, host: &mut Host) -> Checked<()> {
+    for file in host.facts.wireguard_files.clone() {
+        let Some(fib) = file.routed_fib() else { continue };
+        for prefix in file.peers.iter().flat_map(|(_, listed)| listed).filter(|p| p.length() > 0) {
+            let there = host.facts.routes(fib, prefix.family()).find(|r| r.destination == *prefix);
+            if let Some(there) = there.filter(|r| r.interface != file.interface) {
+                return Err(format!("{name} boots without {}: {prefix} is on {}", file.interface, there.interface));
+            }
+            let route = RouteSpec { host: name.clone(), prefix: *prefix, interface: file.interface.clone(), fib };
+            host.add_route(&route).map_err(|e| format!("{name} boots: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The routes of ours in rc.conf and in the hooks of wg-quick(8) files. Those of a hook have their family with them, which
+/// rc.d/routing tells route(8) by itself, and never fail.
+fn kept_routes(name: &NodeName, host: &Host) -> Checked<Vec<RouteSpec>> {
     let variables = &host.facts.rc.variables;
     let mut all: Vec<String> = Vec::new();
     for (list, start) in [("static_routes", "route_"), ("ipv6_static_routes", "ipv6_route_")] {
@@ -65,11 +87,16 @@ fn kept_routes(name: &NodeName, host: &Host) -> Vec<RouteSpec> {
         let ours = names.into_iter().filter(|n| n.starts_with("jailferry_"));
         all.extend(ours.filter_map(|n| variables.get(&format!("{start}{n}"))).cloned());
     }
+    let mut found: Vec<RouteSpec> = all.iter().filter_map(|arguments| route(name, arguments)).collect();
     for line in host.hooks.values().flatten() {
-        let command = line.split(" add ").nth(1).and_then(|l| l.split(" #").next());
-        all.extend(command.map(str::to_owned));
+        let command = line.strip_prefix("PostUp = route -q -n add ").and_then(|l| l.split(" || : # jailferry ").next());
+        let spec = command.and_then(|c| Some((c, route(name, c)?)));
+        match spec {
+            Some((command, spec)) if command.starts_with(&format!("-{} ", spec.prefix.family())) => found.push(spec),
+            _ => return Err(format!("{name} boots without its tunnel: {line}")),
+        }
     }
-    all.iter().filter_map(|arguments| route(name, arguments)).collect()
+    Ok(found)
 }
 
 fn route(host: &NodeName, arguments: &str) -> Option<RouteSpec> {
@@ -131,4 +158,53 @@ pub(super) fn persistent(world: &World) -> BTreeMap<NodeName, Host> {
         host.storage.values_mut().for_each(|d| d.mounted = false);
     }
     hosts
+}
+
+fn moved(shape: &Shape, world: &mut World, jail: &JailName, to: &NodeName) -> Plan {
+    let plan = tests::plan(world, shape, jail, to, 1);
+    plan.steps.iter().for_each(|s| world.apply(&s.effect).unwrap_or_else(|e| panic!("{}: {e}", s.title)));
+    plan
+}
+
+#[test]
+fn tunnels_of_wg_quick_come_up_again_with_the_routes_of_a_move() {
+    for table in [Some("off"), Some("auto"), None] {
+        let mut shape = Shape::testbed();
+        shape.nodes.iter_mut().for_each(|n| n.quick = true);
+        let mut pristine = shape.world();
+        let hub = pristine.hosts.get_mut(&node("small")).unwrap();
+        hub.facts.wireguard_files.iter_mut().for_each(|f| f.table = table.map(str::to_owned));
+        for (name, from) in [("web", "spare"), ("mail", "small")] {
+            let mut world = pristine.clone();
+            let plan = moved(&shape, &mut world, &jail(name), &node("big"));
+            let hooks =
+                world.hosts[&node(from)].hooks.values().flatten().filter(|l| l.contains("-inet6 -host")).count();
+            // What wg-quick(8) makes of the AllowedIPs needs no hook.
+            assert_eq!(hooks, usize::from(from == "spare" || table == Some("off")), "{name} {table:?}");
+            for host in ["small", "spare", "big"] {
+                reboot(&mut world, &pristine, &plan, &node(host)).unwrap_or_else(|e| panic!("{name} {table:?}: {e}"));
+            }
+            let routes = world.hosts[&node(from)].facts.routes[&0].iter();
+            let tunnel: Prefix = "10.77.0.0/24".parse().unwrap();
+            let own = |r: &&crate::facts::Route| r.destination.is_host() && !tunnel.covers(r.destination);
+            let away = routes.filter(own).filter(|r| r.interface.as_str() == "wg0").count();
+            assert_eq!(away, 2, "{name} {table:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hub_whose_own_network_leaves_makes_no_route_of_it_by_wg_quick() {
+    for (table, refused) in [(Some("off"), false), (None, true)] {
+        let mut shape = Shape::testbed();
+        shape.nodes[0].quick = true;
+        shape.jails[2].home = 0;
+        let mut world = shape.world();
+        let hub = world.hosts.get_mut(&node("small")).unwrap();
+        hub.facts.wireguard_files.iter_mut().for_each(|f| f.table = table.map(str::to_owned));
+        let plan = tests::try_plan(&world, &shape, &jail("db"), &node("big"), 1);
+        let told: Vec<_> = plan.findings.iter().filter(|f| f.code == "table-not-off").collect();
+        assert_eq!((plan.refused(), !told.is_empty()), (refused, refused), "{:#?}", plan.findings);
+        assert!(told.iter().all(|f| f.what.contains("stays on bridge0") && f.lines.len() > 2), "{told:#?}");
+    }
 }

@@ -1,7 +1,6 @@
 //! Routes that a host shall have after its next boot, and those that it shall not.
 
 use crate::configuration::rc_conf::StaticRoute;
-use crate::configuration::wireguard_conf::Hook;
 use crate::configuration::wireguard_conf::HookLine;
 use crate::configuration::wireguard_conf::Target;
 use crate::configuration::wireguard_conf::edit_hooks;
@@ -10,6 +9,7 @@ use crate::effect::RouteSpec;
 use crate::effect::meaning::Meaning;
 use crate::facts::HostFacts;
 use crate::facts::RcConf;
+use crate::facts::WireGuardFile;
 use crate::model::Family;
 use crate::model::JailName;
 use crate::model::NodeName;
@@ -19,6 +19,7 @@ use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::network;
 use crate::plan::network::RouteChange;
+use crate::plan::persist::wireguard::allowed_after;
 use crate::plan::siblings;
 
 /// Routes as the host keeps its own: PostUp lines of wg-quick(8) for the tunnel where the host uses them, static
@@ -50,13 +51,12 @@ pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec
     fresh.retain(|route| !is_kept(&facts.rc, route));
     let quick = cast.wireguard_files.get(node).filter(|f| f.wg_quick);
     let by_hook = |r: &RouteSpec| quick.is_some_and(|f| f.interface == r.interface);
+    fresh.retain(|route| !quick.is_some_and(|file| by_wg_quick(cast, node, file, route)));
     let mut steps = Vec::new();
     if let Some(file) = quick {
-        let line = |r: &RouteSpec| {
-            HookLine::new(Hook::PostUp, &format!("route -q -n add {}", arguments(r)), &situation.jail).ok()
-        };
-        let remove: Vec<_> = gone.iter().filter(|r| by_hook(r)).filter_map(line).collect();
-        let add: Vec<_> = fresh.iter().filter(|r| by_hook(r)).filter_map(line).collect();
+        let line = |r: &RouteSpec| HookLine::route(r.prefix.family(), &arguments(r), &situation.jail);
+        let remove: Vec<_> = gone.iter().filter(|r| by_hook(r)).map(line).collect();
+        let add: Vec<_> = fresh.iter().filter(|r| by_hook(r)).map(line).collect();
         if !remove.is_empty() || !add.is_empty() {
             let target = Target { path: file.path.clone(), sha256: file.sha256.clone(), run: cast.run.clone() };
             let what = format!("{node} keeps its routes through {} in {}", file.interface, file.path);
@@ -106,6 +106,13 @@ pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec
         }
     }
     steps
+}
+
+/// Does wg-quick(8) make the route by itself, of the AllowedIPs that the file will have?
+fn by_wg_quick(cast: &Cast<'_>, node: &NodeName, file: &WireGuardFile, route: &RouteSpec) -> bool {
+    file.interface == route.interface
+        && file.routed_fib() == Some(route.fib)
+        && allowed_after(cast, node, file).contains(&route.prefix)
 }
 
 /// The arguments of route(8) behind `add`, without family: rc.d/routing puts `-inet6` before those of IPv6 itself.

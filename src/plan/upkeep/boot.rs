@@ -148,9 +148,7 @@ pub(super) fn routes(host: &Host<'_>, findings: &mut Findings) {
             let destination = route.destination;
             // wg-quick(8) makes a route of each AllowedIP in FIB 0, and two halves of a default route.
             let by_quick = file.is_some_and(|f| {
-                *fib == 0
-                    && f.wg_quick
-                    && f.table.as_deref() != Some("off")
+                f.routed_fib() == Some(*fib)
                     && f.peers.iter().any(|(_, allowed)| allowed.iter().any(|p| p.covers(destination)))
             });
             if by_quick || is_kept(host, *fib, destination, tunnel) {

@@ -282,6 +282,33 @@ pub struct RcConf {
     /// Every `static_routes`, `ipv6_static_routes`, `route_*`, `ipv6_route_*`, `ifconfig_*`, `cloned_interfaces`,
     /// `wireguard_*`, `pf_*`, `gateway_enable`, `arpproxy_all` variable with its value.
     pub variables: BTreeMap<String, String>,
+    /// Assignments of what a move may edit that are not one line of /etc/rc.conf with everything in it, in the order in
+    /// which rc(8) reads the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assignments: Vec<RcAssignment>,
+}
+
+/// How a file of rc.conf(5) sets a variable, by the last assignment in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RcAssignment {
+    /// The variable.
+    pub variable: String,
+    /// The file.
+    pub file: RemotePath,
+    /// How.
+    pub form: RcForm,
+}
+
+/// What an assignment of rc.conf(5) looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RcForm {
+    /// One line that says all.
+    Plain,
+    /// It refers to another variable or command, or to what another file has put into the same one.
+    Refers,
+    /// It goes on in the next line.
+    Continued,
 }
 
 /// Filesystem or volume.

@@ -15,6 +15,7 @@ use crate::model::PublicKey;
 use crate::model::RunId;
 use crate::plan::Finding;
 use crate::plan::Plan;
+use crate::plan::assigned;
 use crate::plan::cast::Cast;
 use crate::plan::datasets;
 use crate::plan::direct;
@@ -140,6 +141,7 @@ pub fn plan_as(
     };
     let steps = migrate::story(&cast);
     persist::made_in_vain(&cast, &mut findings);
+    assigned::examine(&steps, &evidence.hosts, &mut findings);
     immutable::examine(&steps, &evidence.hosts, &mut findings);
     routable::examine(&steps, &evidence.hosts, &mut findings);
     let total: u64 = moving.iter().map(|m| m.estimate).sum();

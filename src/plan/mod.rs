@@ -4,6 +4,7 @@
 //! [`situation`] what fleet.yml leaves out and the hosts told.
 
 pub mod assemble;
+pub mod assigned;
 #[cfg(test)]
 mod blackout_tests;
 pub mod cast;

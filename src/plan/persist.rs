@@ -10,6 +10,8 @@ mod wireguard;
 use std::net::IpAddr;
 
 use crate::configuration::rc_conf::Variable;
+use crate::configuration::rc_conf::default_file;
+use crate::configuration::rc_conf::or_refuse;
 use crate::effect::Effect;
 use crate::effect::meaning::Meaning;
 use crate::facts::RcConf;
@@ -150,8 +152,13 @@ pub fn departing_link_local(cast: &Cast<'_>, gateways: &[(IpAddr, u8)]) -> Optio
     link_local.first().copied().filter(|_| leaves)
 }
 
+/// An interface as part of a variable's name (get_if_var of network.subr).
+fn in_names(interface: &InterfaceName) -> String {
+    interface.as_str().replace(['.', '-', '/', '+'], "_")
+}
+
 fn mark_name(bridge: &InterfaceName) -> String {
-    format!("jailferry_{}_aliases", bridge.as_str().replace('.', "_"))
+    format!("jailferry_{}_aliases", in_names(bridge))
 }
 
 /// The addresses that jailferry put on a bridge, as `ADDRESS/LENGTH`.
@@ -173,7 +180,7 @@ fn gateways(cast: &Cast<'_>) -> Vec<Step> {
         if added.is_empty() && removed.is_empty() {
             continue;
         }
-        let variable = format!("ifconfig_{}_aliases", bridge.as_str().replace('.', "_"));
+        let variable = format!("ifconfig_{}_aliases", in_names(bridge));
         let spelled = |(address, length): &(IpAddr, u8)| format!("{} {address}/{length}", Family::of(*address));
         steps.extend(ipv6_at_boot(node, &facts.rc, bridge, &added, &removed));
         let bare = |(address, length): &(IpAddr, u8)| format!("{address}/{length}");
@@ -205,7 +212,7 @@ fn ipv6_at_boot(
     added: &[(IpAddr, u8)],
     removed: &[(IpAddr, u8)],
 ) -> Vec<Step> {
-    let interface = bridge.as_str().replace('.', "_");
+    let interface = in_names(bridge);
     let (variable, mark) = (format!("ifconfig_{interface}_ipv6"), format!("jailferry_{interface}_ipv6"));
     let gone: Vec<String> = removed.iter().map(|(address, length)| format!("{address}/{length}")).collect();
     let (old, new) = if added.iter().any(|(address, _)| address.is_ipv6()) {
@@ -223,21 +230,18 @@ fn ipv6_at_boot(
     };
     [(variable, old.0, new.0), (mark, old.1, new.1)]
         .into_iter()
-        .filter_map(|(name, old, new)| edit_variable(node, &name, old, new))
+        .map(|(name, old, new)| edit_variable(node, &name, old, new))
         .collect()
 }
 
 /// One variable of /etc/rc.conf from one value to another.
-pub(super) fn edit_variable(node: &NodeName, variable: &str, old: Option<&str>, new: Option<&str>) -> Option<Step> {
-    let file = RemotePath::new("/etc/rc.conf").ok()?;
-    let script = Variable::new(&file, variable).ok()?.change(old, new).ok()?;
+pub(super) fn edit_variable(node: &NodeName, variable: &str, old: Option<&str>, new: Option<&str>) -> Step {
+    let script = or_refuse(Variable::new(&default_file(), variable).and_then(|v| v.change(old, new)));
     let what = format!("rc.conf of {node} remembers {variable}");
     let own = |value: Option<&str>| value.map(str::to_owned);
     let meaning = Meaning::Variable { name: variable.to_owned(), old: own(old), new: own(new) };
-    Some(
-        Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script, meaning })
-            .change(Change::new(format!("{variable} on {node}"), old.unwrap_or_default(), new.unwrap_or_default())),
-    )
+    Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script, meaning })
+        .change(Change::new(format!("{variable} on {node}"), old.unwrap_or_default(), new.unwrap_or_default()))
 }
 
 /// `inet A/L inet6 B/M` as its entries.
@@ -277,7 +281,7 @@ fn edit_list(
     if old == value.as_deref() {
         return None;
     }
-    edit_variable(node, variable, old, value.as_deref())
+    Some(edit_variable(node, variable, old, value.as_deref()))
 }
 
 /// The target's copy is the live one; the last common snapshot is held on both sides, the others of ours go, but for those

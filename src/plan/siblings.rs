@@ -271,7 +271,7 @@ pub(super) fn persist(cast: &Cast<'_>) -> Vec<Step> {
         let new = (!subnets.is_empty()).then(|| subnets.into_iter().collect::<Vec<_>>().join(" "));
         let old = facts.rc.variables.get(SUBNETS);
         if old != new.as_ref() {
-            steps.extend(persist::edit_variable(node, SUBNETS, old.map(String::as_str), new.as_deref()));
+            steps.push(persist::edit_variable(node, SUBNETS, old.map(String::as_str), new.as_deref()));
         }
         let Proxy { before, after, .. } = proxy(cast, node, facts, needed.contains(node));
         if before == after {
@@ -281,11 +281,11 @@ pub(super) fn persist(cast: &Cast<'_>) -> Vec<Step> {
         let old = facts.rc.variables.get(PROXY).map(String::as_str);
         // A value of somebody else's stays, whatever it says.
         if before.is_empty() && old.is_none() {
-            steps.extend(persist::edit_variable(node, PROXY, None, Some("YES")));
+            steps.push(persist::edit_variable(node, PROXY, None, Some("YES")));
         } else if after.is_empty() && old == Some("YES") {
-            steps.extend(persist::edit_variable(node, PROXY, Some("YES"), None));
+            steps.push(persist::edit_variable(node, PROXY, Some("YES"), None));
         }
-        steps.extend(persist::edit_variable(
+        steps.push(persist::edit_variable(
             node,
             MARK,
             facts.rc.variables.get(MARK).map(String::as_str),

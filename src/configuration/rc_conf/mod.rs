@@ -2,7 +2,8 @@
 //!
 //! sysrc's own `+=` and `-=` are left alone: they drop repeated words, which is wrong for addresses, and `-=` of the
 //! last jail makes every jail start at boot (contract 2.5). The scripts compute the list themselves and assign it.
-//! Exit 20: a value is not what the plan knows; 21: it does not read back; 22: it would start other jails.
+//! Exit 20: a value is not what the plan knows; 21: it does not read back; 22: it would start other jails, or cannot be
+//! written.
 
 pub mod jail_list;
 pub mod static_route;
@@ -69,6 +70,28 @@ impl Variable {
     }
 }
 
+/// The file that variables are in unless the host says otherwise.
+#[must_use]
+pub fn default_file() -> RemotePath {
+    RemotePath::new("/etc/rc.conf").unwrap_or_else(|_| unreachable!("an absolute path without anything odd"))
+}
+
+/// Can the variable be given that value, or be found with it?
+///
+/// # Errors
+/// [`InvalidRc`] says why not.
+pub fn writable(name: &str, text: Option<&str>) -> Result<(), InvalidRc> {
+    Variable::new(&default_file(), name)?;
+    value(text).map(|_| ())
+}
+
+/// The script, or one that changes nothing and says why there is none. A plan with such a step is refused; without the
+/// step nobody would know.
+#[must_use]
+pub fn or_refuse(script: Result<String, InvalidRc>) -> String {
+    script.unwrap_or_else(|error| format!("echo {} >&2\nexit 22\n", shell::word(&error.to_string())))
+}
+
 fn script(body: &str) -> String {
     format!("{LIBRARY}{body}")
 }
@@ -76,7 +99,7 @@ fn script(body: &str) -> String {
 /// The library's form of a value, quoted: `=text`, or an empty word when unset.
 fn value(value: Option<&str>) -> Result<String, InvalidRc> {
     let Some(text) = value else { return Ok("''".to_owned()) };
-    if text.contains(['"', '\'', '$', '`', '\\']) || text.contains(char::is_control) {
+    if text.contains(['"', '\'', '$', '`', '\\']) || text.contains(|c: char| c.is_control() && c != '\t') {
         return Err(InvalidRc::Value(text.chars().take(80).collect()));
     }
     Ok(shell::word(&format!("={text}")))

@@ -6,7 +6,9 @@ use super::error;
 use super::error::FactsError;
 use super::frames::Frame;
 use super::frames::Frames;
+use crate::facts::RcAssignment;
 use crate::facts::RcConf;
+use crate::facts::RcForm;
 use crate::model::RemotePath;
 
 /// What rc.d/jail reads jail_list from when no file sets it.
@@ -32,7 +34,29 @@ pub fn rc_conf(frames: &Frames) -> Result<RcConf, FactsError> {
         jail_enable_file: RemotePath::new(enable_path).map_err(|e| error::file(enable_path, e))?,
         jail_list_file: RemotePath::new(path).map_err(|e| error::file(path, e))?,
         variables,
+        assignments: assignments(frames)?,
     })
+}
+
+/// `FORM VARIABLE FILE` lines; a host that was not asked has none.
+fn assignments(frames: &Frames) -> Result<Vec<RcAssignment>, FactsError> {
+    let Some(frame) = frames.all("rc-assignments").last() else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (index, row) in frame.success()?.text().lines().enumerate() {
+        let mut words = row.splitn(3, ' ');
+        let form = match words.next() {
+            Some("plain") => RcForm::Plain,
+            Some("refers") => RcForm::Refers,
+            Some("continued") => RcForm::Continued,
+            _ => return Err(error::line("rc-assignments", index, row, "no form of an assignment")),
+        };
+        let (Some(variable), Some(file)) = (words.next().filter(|name| is_name(name)), words.next()) else {
+            return Err(error::line("rc-assignments", index, row, "no variable and file"));
+        };
+        let file = RemotePath::new(file).map_err(|e| error::file(file, e))?;
+        found.push(RcAssignment { variable: variable.to_owned(), file, form });
+    }
+    Ok(found)
 }
 
 /// `checkyesno` of rc.subr(8).
@@ -89,6 +113,28 @@ mod tests {
         assert_eq!(all["route_web"], "-host 192.168.123.50 -interface bridge0\n-fib 1");
         assert_eq!(all["jail_list"], "");
         assert_eq!(all["x"], "a: b");
+    }
+
+    #[test]
+    fn assignments_with_their_files() {
+        let frames = |output: &str| {
+            let text =
+                format!("jailferry facts 1\nrc-assignments 0 0 {}\n{output}\n0\n\nend 0 0 0\n\n0\n\n", output.len());
+            Frames::parse(text.as_bytes()).unwrap()
+        };
+        let told =
+            assignments(&frames("refers jail_list /etc/rc.conf.d/jail/list\ncontinued x /etc/rc.conf\n")).unwrap();
+        let first = RcAssignment {
+            variable: "jail_list".into(),
+            file: RemotePath::new("/etc/rc.conf.d/jail/list").unwrap(),
+            form: RcForm::Refers,
+        };
+        assert_eq!((&told[0], told[1].form, told.len()), (&first, RcForm::Continued, 2));
+        for wrong in ["odd x /etc/rc.conf\n", "plain x\n", "plain 'x /etc/rc.conf\n", "plain x etc\n"] {
+            assert!(assignments(&frames(wrong)).is_err(), "{wrong}");
+        }
+        let nothing = Frames::parse(b"jailferry facts 1\nend 0 0 0\n\n0\n\n").unwrap();
+        assert_eq!(assignments(&nothing), Ok(vec![]));
     }
 
     #[test]

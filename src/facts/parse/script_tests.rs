@@ -246,6 +246,31 @@ fn keys_of_wireguard_never_leave_the_host() {
 }
 
 #[test]
+fn assignments_of_rc_conf_that_are_not_one_plain_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rc.conf.local");
+    let text = "jail_list=\"web \\\n    db\"\n\tjail_enable=YES # $x\nroute_a='-net $1'; x=1\nroute_b=\"$b c\"\n\
+                route_c=\"a\nroute=\"\nroute_d=a\\ b\nroute_e=$(cat /x)\nroute_f=\"a\\\"$x\"\nroute_g=$x\nroute_g=\"x 'y' y\"\n\
+                #route_h=\"$x\"\nroutes=\"$x\"\nroute_i=`x`\n";
+    fs::write(&file, text).unwrap();
+    let script = format!("{}rc_forms '^(jail_.*|route_.)$' /nowhere {} | sort", questions::RC, path(&file));
+    let told = String::from_utf8(run(&script)).unwrap().replace(&format!(" {}", file.display()), "");
+    let wanted = [
+        "continued jail_list",
+        "continued route_c",
+        "plain jail_enable",
+        "plain route_a",
+        "plain route_d",
+        "plain route_g",
+        "refers route_b",
+        "refers route_e",
+        "refers route_f",
+        "refers route_i",
+    ];
+    assert_eq!(told.lines().collect::<Vec<_>>(), wanted);
+}
+
+#[test]
 fn no_question_asks_for_a_key() {
     for script in [questions::host_questions()] {
         let commands: Vec<&str> = script.lines().filter(|l| !l.trim_start().starts_with('#')).collect();

@@ -97,8 +97,10 @@ for file in /var/db/jailferry/*.lock; do
 done
 
 ask sysrc '' rc_variables
+ask rc-assignments '' rc_assignments
 # In the order in which rc.d/jail reads them: the last one wins.
-for file in /etc/rc.conf /etc/rc.conf.local /etc/rc.conf.d/jail /usr/local/etc/rc.conf.d/jail; do
+for file in /etc/rc.conf /etc/rc.conf.local /etc/rc.conf.d/jail /etc/rc.conf.d/jail/* \
+	/usr/local/etc/rc.conf.d/jail /usr/local/etc/rc.conf.d/jail/*; do
 	[ -f "$file" ] || continue
 	for name in jail_enable jail_list; do
 		if grep -q "^[[:space:]]*$name=" "$file"; then ask "rc-$name" "$file" sysrc -f "$file" -n "$name"; fi

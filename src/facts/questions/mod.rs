@@ -19,7 +19,7 @@ use crate::model::RemotePath;
 
 const ASK: &str = include_str!("ask.sh");
 pub(super) const WIREGUARD: &str = include_str!("wireguard.sh");
-const RC: &str = include_str!("rc.sh");
+pub(super) const RC: &str = include_str!("rc.sh");
 const PF: &str = include_str!("pf.sh");
 const UPKEEP: &str = include_str!("upkeep.sh");
 const HOST: &str = include_str!("host.sh");

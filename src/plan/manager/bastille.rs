@@ -54,7 +54,7 @@ impl Bastille<'_> {
     }
 
     /// `bastille_list` of a host from one text to another.
-    fn list(node: &NodeName, rc: &RcConf, new: &[&str]) -> Option<Step> {
+    fn list(node: &NodeName, rc: &RcConf, new: &[&str]) -> Step {
         persist::edit_variable(node, LIST, rc.variables.get(LIST).map(String::as_str), Some(&new.join(" ")))
     }
 }
@@ -112,12 +112,12 @@ impl Manages for Bastille<'_> {
             listed(&cast.target.rc).filter(|names| cast.situation.autostart && !names.contains(&jail))
         {
             names.push(jail);
-            steps.extend(Self::list(&cast.target(), &cast.target.rc, &names));
+            steps.push(Self::list(&cast.target(), &cast.target.rc, &names));
         }
         // An empty list would stand for all.
         if let Some(names) = listed(&cast.source.rc).filter(|names| names.contains(&jail) && names.len() > 1) {
             let left: Vec<&str> = names.into_iter().filter(|n| *n != jail).collect();
-            steps.extend(Self::list(&cast.source(), &cast.source.rc, &left));
+            steps.push(Self::list(&cast.source(), &cast.source.rc, &left));
         }
         steps
     }

@@ -2,6 +2,7 @@
 
 use crate::configuration::rc_conf::InvalidRc;
 use crate::configuration::rc_conf::JailList;
+use crate::configuration::rc_conf::or_refuse;
 use crate::effect::Effect;
 use crate::effect::meaning::Meaning;
 use crate::facts::HostFacts;
@@ -12,6 +13,7 @@ use crate::model::RemotePath;
 use crate::plan::Change;
 use crate::plan::Phase;
 use crate::plan::Step;
+use crate::plan::assigned;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
@@ -54,8 +56,8 @@ impl Manages for Plain {
             return Vec::new();
         }
         let host = situation.source.node.clone();
-        let Ok(list) = jail_list(&cast.source.rc) else { return Vec::new() };
-        let Ok(undo) = list.undo_remove(&situation.jail) else { return Vec::new() };
+        let list = jail_list(&cast.source.rc);
+        let undo = or_refuse(list.clone().and_then(|list| list.undo_remove(&situation.jail)));
         let what = format!("jail {} no longer starts at boot on {host}", situation.jail);
         vec![
             Step::new(
@@ -64,7 +66,7 @@ impl Manages for Plain {
                 Effect::Edit {
                     host: host.clone(),
                     what,
-                    script: list.remove(&situation.jail),
+                    script: or_refuse(list.map(|list| list.remove(&situation.jail))),
                     meaning: Meaning::JailListRemove { jail: situation.jail.clone() },
                 },
             )
@@ -100,7 +102,7 @@ impl Manages for Plain {
             .filter(|c| c.file.as_str() == SHARED)
             .filter_map(|c| JailName::new(c.name.as_str()).ok())
             .collect();
-        let Ok(list) = jail_list(rc) else { return Vec::new() };
+        let script = or_refuse(jail_list(rc).map(|list| list.add(&situation.jail, &all)));
         let what = format!("jail {} starts at boot on {host}", situation.jail);
         let before = rc.jail_list.join(" ");
         let mut after =
@@ -115,7 +117,7 @@ impl Manages for Plain {
                 Effect::Edit {
                     host: host.clone(),
                     what,
-                    script: list.add(&situation.jail, &all),
+                    script,
                     meaning: Meaning::JailListAdd { jail: situation.jail.clone(), all },
                 },
             )
@@ -125,6 +127,8 @@ impl Manages for Plain {
 
     /// The traps of jail_list (contract 0.14).
     fn examine(&self, s: &Subject<'_>, findings: &mut Findings) {
+        // Without the whole list nobody knows whether the source would start it.
+        assigned::whole_jail_list(&s.situation.source.node, s.source, findings);
         if !s.situation.autostart {
             return;
         }

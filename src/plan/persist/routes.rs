@@ -1,6 +1,8 @@
 //! Routes that a host shall have after its next boot, and those that it shall not.
 
 use crate::configuration::rc_conf::StaticRoute;
+use crate::configuration::rc_conf::default_file;
+use crate::configuration::rc_conf::or_refuse;
 use crate::configuration::wireguard_conf::HookLine;
 use crate::configuration::wireguard_conf::Target;
 use crate::configuration::wireguard_conf::edit_hooks;
@@ -13,7 +15,6 @@ use crate::facts::WireGuardFile;
 use crate::model::Family;
 use crate::model::JailName;
 use crate::model::NodeName;
-use crate::model::RemotePath;
 use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
@@ -71,39 +72,35 @@ pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec
             ));
         }
     }
-    let Ok(rc_conf) = RemotePath::new("/etc/rc.conf") else { return steps };
-    for route in gone.iter().filter(|r| !by_hook(r)) {
+    let rc_conf = default_file();
+    // Where hooks make them now, an earlier run may have written them into rc.conf.
+    for route in &gone {
         for (name, old) in named_routes(&facts.rc, route) {
-            let script = StaticRoute::new(&rc_conf, route.prefix.family(), &name, &old).and_then(|s| s.remove());
+            let script =
+                or_refuse(StaticRoute::new(&rc_conf, route.prefix.family(), &name, &old).and_then(|s| s.remove()));
             let what = format!("{node} forgets the static route {name} to {}", route.prefix);
             let meaning = Meaning::StaticRouteRemove {
                 family: route.prefix.family(),
                 name: name.clone(),
                 arguments: old.clone(),
             };
-            if let Ok(script) = script {
-                steps.push(Step::new(
-                    Phase::Persist,
-                    what.clone(),
-                    Effect::Edit { host: node.clone(), what, script, meaning },
-                ));
-            }
-        }
-    }
-    let mut taken: Vec<String> = facts.rc.variables.keys().cloned().collect();
-    for route in fresh.iter().filter(|r| !by_hook(r)) {
-        let name = free_name(&situation.jail, &mut taken);
-        let script = StaticRoute::new(&rc_conf, route.prefix.family(), &name, &arguments(route)).and_then(|s| s.add());
-        let what =
-            format!("{node} keeps the route {} to {} (FIB {}) as {name}", route.prefix, route.interface, route.fib);
-        let meaning = Meaning::StaticRouteAdd { family: route.prefix.family(), name, arguments: arguments(route) };
-        if let Ok(script) = script {
             steps.push(Step::new(
                 Phase::Persist,
                 what.clone(),
                 Effect::Edit { host: node.clone(), what, script, meaning },
             ));
         }
+    }
+    let mut taken: Vec<String> = facts.rc.variables.keys().cloned().collect();
+    for route in fresh.iter().filter(|r| !by_hook(r)) {
+        let name = free_name(&situation.jail, &mut taken);
+        let script = or_refuse(
+            StaticRoute::new(&rc_conf, route.prefix.family(), &name, &arguments(route)).and_then(|s| s.add()),
+        );
+        let what =
+            format!("{node} keeps the route {} to {} (FIB {}) as {name}", route.prefix, route.interface, route.fib);
+        let meaning = Meaning::StaticRouteAdd { family: route.prefix.family(), name, arguments: arguments(route) };
+        steps.push(Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script, meaning }));
     }
     steps
 }

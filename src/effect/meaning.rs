@@ -55,6 +55,9 @@ pub enum Meaning {
         name: String,
         /// Arguments of route(8) after `add`.
         arguments: String,
+        /// In front of all others?
+        #[serde(default)]
+        first: bool,
     },
     /// Such a route goes.
     StaticRouteRemove {

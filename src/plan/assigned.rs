@@ -50,7 +50,7 @@ fn edited<'a>(meaning: &'a Meaning, rc: &'a RcConf) -> Vec<Edited<'a>> {
             jails(rc).into()
         }
         Meaning::Variable { name, old, new } => vec![variable(name.clone(), vec![old.as_deref(), new.as_deref()])],
-        Meaning::StaticRouteAdd { family, name, arguments }
+        Meaning::StaticRouteAdd { family, name, arguments, .. }
         | Meaning::StaticRouteRemove { family, name, arguments } => {
             let (list, start) = match family {
                 Family::Inet => ("static_routes", "route_"),

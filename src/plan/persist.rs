@@ -5,6 +5,8 @@
 //! `jailferry_BRIDGE_aliases`.
 
 mod routes;
+#[cfg(test)]
+mod tests;
 mod wireguard;
 
 use std::net::IpAddr;
@@ -32,6 +34,7 @@ use crate::plan::nat;
 use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
+pub(super) use routes::is_for;
 pub(super) use routes::is_kept;
 use routes::routes;
 pub use wireguard::WireGuardFiles;

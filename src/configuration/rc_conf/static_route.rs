@@ -47,6 +47,19 @@ impl StaticRoute {
         Ok(script(&format!("{}put {list} \"$(with \"$(held {list})\" {})\"\n", self.define()?, self.name)))
     }
 
+    /// The script that adds it in front of all others: where another of them is for the same prefix, the first is made,
+    /// and the other cannot be.
+    ///
+    /// # Errors
+    /// [`InvalidRc::Value`] for values that cannot be written safely.
+    pub fn add_first(&self) -> Result<String, InvalidRc> {
+        let (list, name) = (self.list.words(), &self.name);
+        Ok(script(&format!(
+            "{}list=$(held {list})\ncase $list in\n={name} | \"={name} \"*) ;;\n*) rest=$(without \"$list\" {name}); rest=${{rest#=}}; put {list} \"={name}${{rest:+ $rest}}\" ;;\nesac\n",
+            self.define()?
+        )))
+    }
+
     /// The script that takes [`add`](StaticRoute::add) back; `old_list` is the list from before (`None`: not set). It
     /// returns exactly, unless somebody has changed it since; then only the name goes.
     ///

@@ -175,6 +175,20 @@ fn routes_come_and_go_with_their_place_in_the_list() {
 }
 
 #[test]
+fn a_route_in_front_of_the_owners_goes_and_leaves_the_list_as_it_was() {
+    let own = "static_routes=\"own  b\"\nroute_own=\"-host 192.168.123.50 -interface wg0 -fib 0\"\n";
+    for (before, list) in [(own, "jf_web own  b"), ("", "jf_web"), ("static_routes=\"\"\n", "jf_web")] {
+        let host = Host::with(before);
+        let arguments = "-host 192.168.123.50 -interface bridge0 -fib 0";
+        let route = StaticRoute::new(&host.file(), Family::Inet, "jf_web", arguments).unwrap();
+        host.succeeds(&route.add_first().unwrap());
+        assert!(host.text().contains(&format!("static_routes=\"{list}\"\n")), "{}", host.text());
+        host.succeeds(&route.remove().unwrap());
+        assert_eq!(host.text(), if before == own { own.replace("  ", " ") } else { String::new() });
+    }
+}
+
+#[test]
 fn a_route_of_another_meaning_is_not_overwritten() {
     let before = "static_routes=\"jf_web\"\nroute_jf_web=\"-net 10.0.0.0/8 10.1.1.1\"\n";
     let host = Host::with(before);

@@ -28,10 +28,14 @@ impl Host {
             }
             Meaning::JailListAdd { jail, all } => add(&mut self.facts.rc, jail, all),
             Meaning::Variable { name, old, new } => self.change(name, old.as_deref(), new.as_deref()),
-            Meaning::StaticRouteAdd { family, name, arguments } => {
+            Meaning::StaticRouteAdd { family, name, arguments, first } => {
                 let (list, route) = names(*family, name);
                 self.change(&route, None, Some(arguments))?;
-                let new = with(self.facts.rc.variables.get(list).map(String::as_str), name);
+                let old = self.facts.rc.variables.get(list).map(String::as_str);
+                let new = match old.map(|old| without(old, name)).filter(|rest| *first && !rest.is_empty()) {
+                    Some(rest) => format!("{name} {rest}"),
+                    None => with(old, name),
+                };
                 self.facts.rc.variables.insert(list.to_owned(), new);
                 Ok(())
             }

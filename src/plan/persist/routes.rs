@@ -13,8 +13,10 @@ use crate::facts::HostFacts;
 use crate::facts::RcConf;
 use crate::facts::WireGuardFile;
 use crate::model::Family;
+use crate::model::InterfaceName;
 use crate::model::JailName;
 use crate::model::NodeName;
+use crate::model::Prefix;
 use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
@@ -48,6 +50,24 @@ pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec
                 fresh.push(route);
             }
         }
+    }
+    if *node == situation.target.node {
+        // What the owner's own route would lead away at the next boot.
+        let bridge = &situation.target.bridge;
+        let own = |r: &&RouteSpec| r.interface != *bridge && situation.prefixes.iter().any(|p| p.covers(r.prefix));
+        let here = gone.iter().filter(own).filter(|r| rival(&facts.rc, r, bridge));
+        let here: Vec<_> = here.map(|r| RouteSpec { interface: bridge.clone(), ..r.clone() }).collect();
+        fresh.extend(here.into_iter().filter(|r| !fresh.contains(r)).collect::<Vec<_>>());
+    } else if *node == situation.source.node {
+        // Perhaps only rc.conf has it: while the jail was here, the bridge's network led to it.
+        let here = facts.routes.keys().flat_map(|fib| situation.prefixes.iter().map(|prefix| (*fib, *prefix)));
+        let here = here.map(|(fib, prefix)| RouteSpec {
+            host: node.clone(),
+            prefix,
+            interface: situation.source.bridge.clone(),
+            fib,
+        });
+        gone.extend(here.filter(|r| !gone.contains(r)).collect::<Vec<_>>());
     }
     fresh.retain(|route| !is_kept(&facts.rc, route));
     let quick = cast.wireguard_files.get(node).filter(|f| f.wg_quick);
@@ -94,12 +114,13 @@ pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec
     let mut taken: Vec<String> = facts.rc.variables.keys().cloned().collect();
     for route in fresh.iter().filter(|r| !by_hook(r)) {
         let name = free_name(&situation.jail, &mut taken);
-        let script = or_refuse(
-            StaticRoute::new(&rc_conf, route.prefix.family(), &name, &arguments(route)).and_then(|s| s.add()),
-        );
+        let first = rival(&facts.rc, route, &route.interface);
+        let made = StaticRoute::new(&rc_conf, route.prefix.family(), &name, &arguments(route));
+        let script = or_refuse(made.and_then(|s| if first { s.add_first() } else { s.add() }));
         let what =
             format!("{node} keeps the route {} to {} (FIB {}) as {name}", route.prefix, route.interface, route.fib);
-        let meaning = Meaning::StaticRouteAdd { family: route.prefix.family(), name, arguments: arguments(route) };
+        let meaning =
+            Meaning::StaticRouteAdd { family: route.prefix.family(), name, arguments: arguments(route), first };
         steps.push(Step::new(Phase::Persist, what.clone(), Effect::Edit { host: node.clone(), what, script, meaning }));
     }
     steps
@@ -136,20 +157,48 @@ fn named_routes(rc: &RcConf, route: &RouteSpec) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Does rc.conf have the route already, under whatever name its owner gave it?
-pub(in crate::plan) fn is_kept(rc: &RcConf, route: &RouteSpec) -> bool {
-    let (list, start) = match route.prefix.family() {
+/// The routes that rc.conf makes in that family, in their order, with their names.
+fn listed<'a>(rc: &'a RcConf, family: Family) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let (list, start) = match family {
         Family::Inet => ("static_routes", "route_"),
         Family::Inet6 => ("ipv6_static_routes", "ipv6_route_"),
     };
-    let wanted = arguments(route);
-    let names = rc.variables.get(list).map(|l| l.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
+    let names = rc.variables.get(list).map(String::as_str).unwrap_or_default().split_whitespace();
     // `NAME:INTERFACE` is added when that interface comes up (rc.conf(5)).
-    let names = names.iter().map(|name| name.split(':').next().unwrap_or_default());
-    names.filter_map(|name| rc.variables.get(&format!("{start}{name}"))).any(|value| {
+    let names = names.map(|name| name.split(':').next().unwrap_or_default());
+    names.filter_map(move |name| Some((name, rc.variables.get(&format!("{start}{name}"))?.as_str())))
+}
+
+/// Does rc.conf have the route already, under whatever name its owner gave it?
+pub(in crate::plan) fn is_kept(rc: &RcConf, route: &RouteSpec) -> bool {
+    let wanted = arguments(route);
+    listed(rc, route.prefix.family()).any(|(_, value)| {
         let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
         value == wanted || route.fib == 0 && format!("{value} -fib 0") == wanted
     })
+}
+
+/// Does the owner's own rc.conf lead that very prefix elsewhere than to `interface`?
+fn rival(rc: &RcConf, route: &RouteSpec, interface: &InterfaceName) -> bool {
+    listed(rc, route.prefix.family()).any(|(name, value)| {
+        let elsewhere = !value.split_whitespace().any(|word| word == interface.as_str());
+        elsewhere && !name.starts_with("jailferry_") && is_for(value, route.prefix, route.fib)
+    })
+}
+
+/// Do these arguments of route(8) make a route to that very prefix in that FIB?
+pub(in crate::plan) fn is_for(arguments: &str, destination: Prefix, fib: u16) -> bool {
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let is_it = |word: &&str| {
+        let prefix = word.parse::<ipnet::IpNet>().map(Prefix::truncate);
+        let single = word.parse::<std::net::IpAddr>().map(Prefix::host);
+        prefix.or(single).is_ok_and(|p| p == destination) || *word == "default" && destination.length() == 0
+    };
+    let there = words.windows(2).find_map(|w| match w {
+        ["-fib", n] => Some(n.split(',').any(|n| n.parse() == Ok(fib)) || *n == "all"),
+        _ => None,
+    });
+    words.iter().any(is_it) && there.unwrap_or(fib == 0)
 }
 
 /// `jailferry_web_0`, the first that rc.conf does not use in either family.

@@ -9,6 +9,7 @@ use crate::model::InterfaceName;
 use crate::model::Prefix;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
+use crate::plan::persist::is_for;
 use crate::plan::upkeep::Host;
 
 impl Host<'_> {
@@ -202,19 +203,9 @@ fn is_kept(host: &Host<'_>, fib: u16, destination: Prefix, tunnel: &InterfaceNam
     };
     let names = host.variable(list).unwrap_or_default().split_whitespace();
     let values = names.filter_map(|name| host.variable(&format!("{start}{}", name.split(':').next()?)));
-    values.into_iter().any(|value| {
-        let words: Vec<&str> = value.split_whitespace().collect();
-        let is_it = |word: &&str| {
-            let prefix = word.parse::<ipnet::IpNet>().map(Prefix::truncate);
-            let single = word.parse::<std::net::IpAddr>().map(Prefix::host);
-            prefix.or(single).is_ok_and(|p| p == destination) || *word == "default" && destination.length() == 0
-        };
-        let there = words.windows(2).find_map(|w| match w {
-            ["-fib", n] => Some(n.split(',').any(|n| n.parse() == Ok(fib)) || *n == "all"),
-            _ => None,
-        });
-        words.iter().any(is_it) && words.contains(&tunnel.as_str()) && there.unwrap_or(fib == 0)
-    })
+    values
+        .into_iter()
+        .any(|value| value.split_whitespace().any(|word| word == tunnel.as_str()) && is_for(value, destination, fib))
 }
 
 /// Jails that run and are listed, while rc(8) starts none.

@@ -4,6 +4,7 @@
 //! into rc.conf is recognisable: static routes are named `jailferry_JAIL_N`, gateway addresses are listed once more in
 //! `jailferry_BRIDGE_aliases`.
 
+mod guests;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::model::DatasetName;
 use crate::model::Family;
 use crate::model::InterfaceName;
 use crate::model::NodeName;
+use crate::model::Prefix;
 use crate::model::RemotePath;
 use crate::plan::Change;
 use crate::plan::Phase;
@@ -34,6 +36,7 @@ use crate::plan::nat;
 use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
+pub(super) use guests::stopped;
 pub(super) use routes::is_for;
 pub(super) use routes::is_kept;
 use routes::routes;
@@ -128,8 +131,18 @@ pub fn departing_gateways(cast: &Cast<'_>) -> Vec<(IpAddr, u8)> {
     }
     let bridge = &situation.source.bridge;
     let ours = our_aliases(&cast.source.rc, bridge);
+    let stopped = guests::stopped(cast.source, bridge, &situation.jail);
+    let networks = || cast.source.jail(&situation.jail).into_iter().flat_map(|j| &j.addresses);
+    // A jail that is stopped tells no gateway: one in the same network has the same, and where networks are single
+    // addresses it may have.
+    let may_need = |address: &IpAddr, prefix: &Prefix| {
+        let mut near = networks().filter(|net| Family::of(net.addr()) == Family::of(*address)).peekable();
+        let single = near.peek().is_none_or(|net| net.prefix_len() == net.max_prefix_len());
+        prefix.family() == Family::of(*address) && (single || near.any(|net| net.contains(&prefix.network())))
+    };
     let needed = |address: &IpAddr| {
         cast.source.jails.iter().any(|j| j.name != situation.jail.as_str() && j.gateways.contains(address))
+            || stopped.iter().any(|prefix| may_need(address, prefix))
     };
     cast.source
         .interface(bridge)

@@ -173,6 +173,7 @@ pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec
             continue;
         }
         // Ours, and no other jail here looks for that subnet.
+        let stopped = persist::stopped(facts, &situation.source.bridge, &situation.jail);
         for own in &situation.addresses {
             let known = marked(facts, SUBNETS);
             let ours = |r: &&crate::facts::Route| {
@@ -181,7 +182,7 @@ pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec
             let used = |network: Prefix| {
                 facts.jails.iter().any(|j| {
                     j.name != situation.jail.as_str() && j.addresses.iter().any(|a| network.contains(a.addr()))
-                })
+                }) || stopped.iter().any(|prefix| network.covers(*prefix))
             };
             for route in facts.routes(fib, Family::of(*own)).filter(ours).filter(|r| !used(r.destination)) {
                 let (host, prefix) = (node.clone(), route.destination);

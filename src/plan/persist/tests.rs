@@ -9,6 +9,7 @@ use crate::facts::Route;
 use crate::model::InterfaceName;
 use crate::plan::Plan;
 use crate::plan::assemble;
+use crate::plan::fixture::JailShape;
 use crate::plan::fixture::Shape;
 use crate::plan::fixture::jail;
 use crate::plan::fixture::node;
@@ -17,7 +18,11 @@ use crate::playbook::Options;
 
 /// Moves a jail, and says how.
 fn moved(world: &mut World, name: &str, to: &str, salt: &str) -> Plan {
-    let (evidence, situation, findings) = world.evidence(&Shape::testbed().fleet(), &jail(name), &node(to));
+    moved_in(world, &Shape::testbed(), name, to, salt)
+}
+
+fn moved_in(world: &mut World, shape: &Shape, name: &str, to: &str, salt: &str) -> Plan {
+    let (evidence, situation, findings) = world.evidence(&shape.fleet(), &jail(name), &node(to));
     let settings = Options::default().settle();
     let plan = assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), salt, findings).unwrap();
     assert!(!plan.refused(), "{:#?}", plan.findings);
@@ -75,4 +80,28 @@ fn a_route_of_the_owner_that_would_lead_the_jail_away_at_the_next_boot_comes_sec
     assert_eq!(ours(&world), 1);
     moved(&mut world, "web", "big", "3");
     assert_eq!((ours(&world), &rc(&world, "spare")["static_routes"]), (0, &before["static_routes"]));
+}
+
+#[test]
+fn a_guest_that_is_stopped_keeps_its_gateway_and_the_way_to_its_siblings() {
+    let of_big = |stopped: bool| {
+        let mut shape = Shape::testbed();
+        let third = JailShape { name: "third", unit: 7, ..shape.jails[1].clone() };
+        shape.jails.push(third);
+        let mut world = shape.world();
+        for (name, salt) in [("web", "1"), ("sib", "2")] {
+            moved_in(&mut world, &shape, name, "big", salt);
+        }
+        if stopped {
+            world.hosts.get_mut(&node("big")).unwrap().facts.jails.retain(|j| j.name != "sib");
+        }
+        moved_in(&mut world, &shape, "web", "spare", "3");
+        let facts = &world.hosts[&node("big")].facts;
+        let bridge = facts.interface(&InterfaceName::new("bridge0").unwrap()).unwrap();
+        let gateways = bridge.addresses.iter().filter(|a| a.prefix_len() == a.max_prefix_len()).count();
+        let subnets = facts.routes[&0].iter().filter(|r| r.destination.to_string() == "192.168.123.0/24").count();
+        (gateways, bridge.link_local, subnets, rc(&world, "big").contains_key("jailferry_subnets"))
+    };
+    assert_eq!(of_big(false), (2, true, 1, true));
+    assert_eq!(of_big(true), of_big(false));
 }

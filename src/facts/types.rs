@@ -181,6 +181,9 @@ pub struct WireGuardFile {
     /// wg-quick(8)'s `Table`: `off` keeps it from making routes of the AllowedIPs.
     #[serde(default)]
     pub table: Option<String>,
+    /// The PostUp lines of it that jailferry has written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
     /// SHA-256 of the whole file, computed on the host.
     pub sha256: String,
     /// Public key and AllowedIPs of each [Peer] section.

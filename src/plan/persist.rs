@@ -44,6 +44,7 @@ pub use wireguard::WireGuardFiles;
 use wireguard::allowed_ips;
 pub use wireguard::made_in_vain;
 pub(super) use wireguard::refuse_save_config;
+pub use wireguard::unknown_hooks;
 pub use wireguard::wireguard_files;
 
 /// The file and the name it is put aside under at the source, so that no tool starts the jail by it; not a file that

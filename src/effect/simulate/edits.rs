@@ -99,6 +99,7 @@ impl Host {
         let hooks = self.hooks.get(path).cloned().unwrap_or_default();
         let (mut edited, mut new_hooks) = (file.clone(), hooks.clone());
         edit(&mut edited, &mut new_hooks)?;
+        edited.hooks.clone_from(&new_hooks);
         if edited == *file && new_hooks == hooks {
             return Ok(());
         }

@@ -228,9 +228,10 @@ fn keys_of_wireguard_never_leave_the_host() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let secret = "SECRETSECRETSECRETSECRETSECRETSECRETSECRETS=";
     let key = "2gk18S9cYHKOIkhpOdTAQ2vkmP9KXAY8orx3/7wmjQc=";
+    let ours = "route -q -n add -inet6 -host 2001:db8::50 -interface wg0 -fib 0 || : # jailferry web-1";
     let text = format!(
         "# PrivateKey = {secret}\n[Interface]\nPrivateKey = {secret}\nprivatekey={secret}\nAddress = 10.77.0.1/24 # x\nSaveConfig = True\n\
-         PostUp = wg set %i private-key <(echo {secret})\nPublicKey {secret}\n[Interface] PrivateKey = {secret}\n[Peer]\r\nPublicKey = {key} # {secret}\r\nPresharedKey = {secret}\n \
+         PostUp = wg set %i private-key <(echo {secret})\nPublicKey {secret}\nPostUp = {ours}\r\nPostUp = {ours} {secret}\n[Interface] PrivateKey = {secret}\n[Peer]\r\nPublicKey = {key} # {secret}\r\nPresharedKey = {secret}\n \
          AllowedIPs = 10.77.0.2/32, 192.168.123.0/24\nAllowedIPs = {secret}\nEndpoint = 1.2.3.4:5\n"
     );
     fs::write(file.path(), text).unwrap();
@@ -240,7 +241,7 @@ fn keys_of_wireguard_never_leave_the_host() {
     assert_eq!(
         answer,
         format!(
-            "[interface]\naddress\nsaveconfig=true\npostup\n[peer]\npublickey={key}\nallowedips=10.77.0.2/32,192.168.123.0/24\n"
+            "[interface]\naddress\nsaveconfig=true\npostup\nours={ours}\npostup\npostup\n[peer]\npublickey={key}\nallowedips=10.77.0.2/32,192.168.123.0/24\n"
         )
     );
 }

@@ -88,6 +88,7 @@ pub fn file(path: &str, text: &str, sha256: &str) -> Result<WireGuardFile, Facts
         save_config: false,
         wg_quick: false,
         table: None,
+        hooks: Vec::new(),
         sha256: super::files::digest(path, sha256)?,
         peers: Vec::new(),
     };
@@ -105,6 +106,10 @@ pub fn file(path: &str, text: &str, sha256: &str) -> Result<WireGuardFile, Facts
                 if let Some((_, allowed)) = &mut open {
                     allowed.extend(more);
                 }
+            }
+            Some(("ours", line)) => {
+                found.hooks.push(format!("PostUp = {line}"));
+                found.wg_quick = true;
             }
             Some(("saveconfig", value)) => {
                 found.save_config = value == "true";
@@ -189,6 +194,14 @@ mod tests {
         assert_eq!(file.peers[0].0.as_str(), A);
         assert_eq!(show(&file.peers[0].1), ["10.77.0.2/32", "192.168.123.0/24", "2001:db8:1::/72"]);
         assert_eq!((file.peers[1].0.as_str(), file.peers[1].1.len()), (B, 0));
+    }
+
+    #[test]
+    fn lines_of_ours() {
+        let digest = "f9ebfe703ec20793f9c642c5c1ba8773b9f2cc5ac3e4d1b4c420a3f2c9d53db9";
+        let route = "route -q -n add -host 192.168.123.50 -interface wg0 -fib 0 # jailferry web";
+        let file = file("/etc/wireguard/wg0.conf", &format!("[interface]\nours={route}\npostup\n"), digest).unwrap();
+        assert_eq!((file.hooks, file.wg_quick), (vec![format!("PostUp = {route}")], true));
     }
 
     #[test]

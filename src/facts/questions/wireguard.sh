@@ -1,6 +1,10 @@
-# Only public keys, prefixes and the names of harmless keys leave the host, and only when they look like it.
+# Only public keys, prefixes and the names of harmless keys leave the host, and only when they look like it;
+# and lines of ours, whole.
 public_part() {
 	awk '
+		/^PostUp = route -q -n add [0-9A-Za-z:.\/ -]*( [|][|] :)? # jailferry [A-Za-z0-9_-]+\r?$/ {
+			line = $0; sub(/\r$/, "", line); sub(/^PostUp = /, "", line); print "ours=" line
+		}
 		{ sub(/\r$/, ""); sub(/[ \t]*#.*$/, ""); gsub(/^[ \t]+|[ \t]+$/, "") }
 		/^\[/ { section = tolower($0); if (section == "[interface]" || section == "[peer]") print section; next }
 		{

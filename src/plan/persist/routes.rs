@@ -134,7 +134,7 @@ fn by_wg_quick(cast: &Cast<'_>, node: &NodeName, file: &WireGuardFile, route: &R
 }
 
 /// The arguments of route(8) behind `add`, without family: rc.d/routing puts `-inet6` before those of IPv6 itself.
-fn arguments(route: &RouteSpec) -> String {
+pub(super) fn arguments(route: &RouteSpec) -> String {
     let destination = if route.prefix.is_host() {
         format!("-host {}", route.prefix.network())
     } else {
@@ -158,7 +158,7 @@ fn named_routes(rc: &RcConf, route: &RouteSpec) -> Vec<(String, String)> {
 }
 
 /// The routes that rc.conf makes in that family, in their order, with their names.
-fn listed<'a>(rc: &'a RcConf, family: Family) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn listed(rc: &RcConf, family: Family) -> impl Iterator<Item = (&str, &str)> {
     let (list, start) = match family {
         Family::Inet => ("static_routes", "route_"),
         Family::Inet6 => ("ipv6_static_routes", "ipv6_route_"),
@@ -176,6 +176,12 @@ pub(in crate::plan) fn is_kept(rc: &RcConf, route: &RouteSpec) -> bool {
         let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
         value == wanted || route.fib == 0 && format!("{value} -fib 0") == wanted
     })
+}
+
+/// Does rc.conf make it, in whatever words?
+pub(super) fn is_made(rc: &RcConf, route: &RouteSpec) -> bool {
+    let through = |value: &str| value.split_whitespace().any(|word| word == route.interface.as_str());
+    listed(rc, route.prefix.family()).any(|(_, value)| through(value) && is_for(value, route.prefix, route.fib))
 }
 
 /// Does the owner's own rc.conf lead that very prefix elsewhere than to `interface`?

@@ -105,3 +105,32 @@ fn a_guest_that_is_stopped_keeps_its_gateway_and_the_way_to_its_siblings() {
     assert_eq!(of_big(false), (2, true, 1, true));
     assert_eq!(of_big(true), of_big(false));
 }
+
+#[test]
+fn a_line_of_the_owners_that_would_take_the_tunnel_down_is_told() {
+    let told = |made_by: &str| {
+        let mut shape = Shape::testbed();
+        shape.nodes[2].quick = true;
+        let mut world = shape.world();
+        own_route(&mut world, "big", "192.168.123.50");
+        let facts = &mut world.hosts.get_mut(&node("big")).unwrap().facts;
+        if made_by != "rc.conf" {
+            facts.rc.variables.remove("static_routes");
+        }
+        match made_by {
+            "jailferry" => {
+                facts.wireguard_files[0].hooks =
+                    vec!["PostUp = route -q -n add -host 192.168.123.50 -interface wg0 -fib 0 # jailferry sib".into()]
+            }
+            "nobody" => _ = facts.boot.tools.remove("route"),
+            _ => {}
+        }
+        let (evidence, situation, findings) = world.evidence(&shape.fleet(), &jail("web"), &node("big"));
+        let settings = Options::default().settle();
+        let plan = assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), "", findings).unwrap();
+        plan.findings.iter().filter(|f| f.code == "route-unknown").count()
+    };
+    for (made_by, warnings) in [("somebody", 1), ("rc.conf", 0), ("jailferry", 0), ("nobody", 0)] {
+        assert_eq!(told(made_by), warnings, "{made_by}");
+    }
+}

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::configuration::wireguard_conf::HookLine;
 use crate::configuration::wireguard_conf::PeerPrefixes;
 use crate::configuration::wireguard_conf::Target;
+use crate::configuration::wireguard_conf::hooks::same;
 use crate::configuration::wireguard_conf::set_allowed_ips;
 use crate::effect::Effect;
+use crate::effect::RouteSpec;
 use crate::effect::hand_over::HandOver;
 use crate::effect::meaning::Meaning;
 use crate::facts::HostFacts;
@@ -19,6 +22,8 @@ use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::mesh;
+use crate::plan::network::RouteChange;
+use crate::plan::persist::routes;
 use crate::plan::situation::Situation;
 use crate::plan::upkeep;
 use crate::playbook::Fleet;
@@ -172,5 +177,39 @@ pub fn made_in_vain(cast: &Cast<'_>, findings: &mut Findings) {
                 );
             }
         }
+    }
+}
+
+/// A route of the target into its tunnel that goes, and that nobody knows to make: at the next boot a PostUp line of the
+/// owner's would come behind the move's own route, fail, and take the interface with it.
+pub fn unknown_hooks(cast: &Cast<'_>, findings: &mut Findings) {
+    let (target, jail) = (&cast.situation.target, &cast.situation.jail);
+    let Some(file) = cast.wireguard_files.get(&target.node).filter(|f| f.wg_quick) else { return };
+    for change in cast.routes_on(&target.node, &target.bridge) {
+        let gone = match change {
+            RouteChange::Delete(route) => route,
+            RouteChange::Add { route, instead_of: Some(interface) } => RouteSpec { interface, ..route },
+            RouteChange::Add { .. } => continue,
+        };
+        let by_allowed =
+            file.routed_fib() == Some(gone.fib) && file.peers.iter().any(|(_, allowed)| allowed.contains(&gone.prefix));
+        let line = HookLine::route(gone.prefix.family(), &routes::arguments(&gone), jail);
+        let known = by_allowed
+            || file.hooks.iter().any(|hook| same(hook, line.as_str()))
+            || routes::is_made(&cast.target.rc, &gone)
+            || !cast.target.boot.tools.contains("route");
+        if gone.interface != file.interface || known {
+            continue;
+        }
+        let (node, path, interface, prefix) = (&target.node, &file.path, &file.interface, gone.prefix);
+        findings.warning(
+            "route-unknown",
+            node,
+            format!(
+                "FIB {} of {node} leads {prefix} into {interface} by a route that is neither jailferry's nor rc.conf(5)'s: where a PostUp line of {path} makes it, that line fails at the next boot while the jail is there, and wg-quick(8) takes {interface} down",
+                gone.fib
+            ),
+            Fix::new("let such a line end in `|| :`; these are the lines").run(format!("grep -n PostUp {path}")),
+        );
     }
 }

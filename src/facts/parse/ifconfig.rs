@@ -65,10 +65,12 @@ fn detail(interface: &mut Interface, row: &str) -> Result<(), String> {
 }
 
 /// The address with its length, in any of the forms of ifconfig's -f: `A/24`, `A netmask 0xffffff00`, `A prefixlen 64`.
+/// A point-to-point interface has the length behind the other end's address: `A --> B/32` (af_inet.c, `in_status_nl`).
 /// `None` for one that is bound to a scope.
 fn address(word: &str, row: &str) -> Result<Option<IpNet>, String> {
     let wrong = || format!("{word:?} is not an address");
-    let (plain, length) = match word.split_once('/') {
+    let far = after(row, "-->").and_then(|far| far.split_once('/')).map(|(_, length)| (word, length));
+    let (plain, length) = match word.split_once('/').or(far) {
         Some((plain, length)) => (plain, Some(length.parse::<u8>().map_err(|_| wrong())?)),
         None => (word, None),
     };
@@ -157,6 +159,22 @@ mod tests {
         let text = "lo0: flags=8049<UP,LOOPBACK,RUNNING,MULTICAST> metric 0 mtu 16384\n\tinet6 ::1/128\n\tinet6 fe80::1%lo0/64 scopeid 0x3\n\tinet6 fe80::2/64\n\tinet6 2001:db8::1 prefixlen 72\n\tinet 10.5.0.1 --> 10.5.0.2 netmask 0xffffffff\n\ttunnelfib: 1\n\tnonsense: of a later release\n";
         let lo0 = interfaces("ifconfig", text).unwrap().remove(0);
         assert_eq!(show(&lo0), "lo0 up=true mtu=16384 fib=0 [::1/128 2001:db8::1/72 10.5.0.1/32] members[] groups[]");
+    }
+
+    /// tun, gif and gre in the form that the question asks for, of sbin/ifconfig/af_inet.c and af_inet6.c.
+    #[test]
+    fn the_other_end_of_a_point_to_point_interface_has_the_length() {
+        let text = "tun0: flags=8051<UP,POINTOPOINT,RUNNING,MULTICAST> metric 0 mtu 1500\n\toptions=80000<LINKSTATE>\n\tinet 10.5.0.1 --> 10.5.0.2/32\n\tinet 10.6.0.1 --> 10.6.0.1/24 vhid 7\n\tgroups: tun\n\tOpened by PID 812\ngif0: flags=8051<UP,POINTOPOINT,RUNNING,MULTICAST> metric 0 mtu 1280\n\ttunnel inet 203.0.113.1 --> 203.0.113.2\n\tinet6 2001:db8:5::1 --> 2001:db8:5::2/128 tentative\n\tinet6 fe80::1%gif0 --> fe80::2%gif0/128 scopeid 0x4\n\tinet6 fe80::5054:ff:fe12:3456%gif0/64 scopeid 0x4\n\tinet6 2001:db8:6::1/64 deprecated pltime 0 vltime 60\n\tgroups: gif\n";
+        let found = interfaces("ifconfig", text).unwrap();
+        assert_eq!(
+            found.iter().map(show).collect::<Vec<_>>(),
+            [
+                "tun0 up=true mtu=1500 fib=0 [10.5.0.1/32 10.6.0.1/24] members[] groups[tun]",
+                "gif0 up=true mtu=1280 fib=0 [2001:db8:5::1/128 2001:db8:6::1/64] members[] groups[gif]"
+            ]
+        );
+        let wrong = "tun0: flags=0<> metric 0 mtu 1500\n\tinet 10.5.0.1 --> 10.5.0.2/33\n";
+        assert!(interfaces("ifconfig", wrong).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use crate::facts::HostFacts;
+use crate::facts::RunningJail;
 
 /// SHA-256 of each part of the facts that matters to a plan, by name. The order in which a host lists things does not
 /// count, nor does what changes by itself: clocks, handshakes, endpoints, jids, bytes used and free, snapshots.
@@ -94,7 +95,8 @@ fn wireguard(facts: &HostFacts) -> BTreeSet<String> {
 /// A dying jail is on its way out; its name is free already.
 fn jails(facts: &HostFacts) -> BTreeSet<String> {
     let live = facts.jails.iter().filter(|j| !j.dying);
-    sorted(live.map(|j| (&j.name, &j.path, j.vnet, sorted(&j.addresses), sorted(&j.gateways))))
+    let inside = |j: &RunningJail| (sorted(&j.addresses), sorted(&j.gateways), j.mtu, j.smallest_mtu);
+    sorted(live.map(|j| (&j.name, &j.path, j.vnet, inside(j))))
 }
 
 fn datasets(facts: &HostFacts) -> BTreeSet<String> {

@@ -254,6 +254,9 @@ pub struct RunningJail {
     /// The largest MTU of the interfaces with addresses inside.
     #[serde(default)]
     pub mtu: Option<u32>,
+    /// The smallest of them.
+    #[serde(default)]
+    pub smallest_mtu: Option<u32>,
 }
 
 /// A jail as configured on a host, read through `jail -e` (contract 2.1).

@@ -275,6 +275,29 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_jail_is_asked_with_packets_that_it_can_answer() {
+        let shape = Shape::testbed();
+        let size = |in_fleet: Option<u32>, inside: Option<u32>| {
+            let mut fleet = shape.fleet();
+            fleet.nodes.values_mut().for_each(|n| n.mtu = in_fleet);
+            let mut world = shape.world();
+            let web = &mut world.hosts.get_mut(&node("spare")).unwrap().facts.jails;
+            web.iter_mut().filter(|j| j.name == "web").for_each(|j| j.smallest_mtu = inside);
+            world.evidence(&fleet, &jail("web"), &node("big")).1.unwrap().mtu
+        };
+        assert_eq!(size(None, Some(1280)), 1280);
+        assert_eq!(size(Some(1420), Some(1380)), 1380);
+        assert_eq!(size(None, Some(1500)), 1380, "an epair's own, which the tunnel does not take");
+        assert_eq!((size(None, None), size(Some(1300), None)), (1380, 1300));
+        let mut narrow = shape.world();
+        let interfaces = &mut narrow.hosts.get_mut(&node("big")).unwrap().facts.interfaces;
+        interfaces.iter_mut().filter(|i| i.name.as_str() == "wg0").for_each(|i| i.mtu = 1280);
+        let mut fleet = shape.fleet();
+        fleet.nodes.values_mut().for_each(|n| n.mtu = None);
+        assert_eq!(narrow.evidence(&fleet, &jail("web"), &node("big")).1.unwrap().mtu, 1280, "the tunnel's");
+    }
+
+    #[test]
     fn the_checks_are_asked_where_the_jail_is_before_anything_is_copied() {
         let shape = Shape::testbed();
         let (mut evidence, situation, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));

@@ -101,7 +101,7 @@ pub struct Situation {
     pub addresses: Vec<IpAddr>,
     /// The jail's default gateways.
     pub gateways: Vec<IpAddr>,
-    /// MTU inside the jail in bytes.
+    /// MTU inside the jail in bytes, as far as packets of that size are asked for.
     pub mtu: u32,
     /// Addresses the hub must ask the jail from, one a family; empty where its usual ones will do.
     pub hub_sources: Vec<IpAddr>,
@@ -315,7 +315,14 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     let target_egress = if bridged { source_egress.clone() } else { egress(target_node, target, &near_hub) };
     let bridges = [source_facts.interface(&source_bridge), target_facts.interface(&target_bridge)];
     let on_the_segment = || bridges.into_iter().flatten().map(|b| b.mtu).chain(running.mtu).min().filter(|_| bridged);
-    let target_mtu = target_node.mtu.or(source_node.mtu).or_else(on_the_segment);
+    let ends = [hub_wireguard.as_ref().map(|w| (hub_facts, w)), Some((target_facts, &target_wireguard))];
+    let in_the_tunnel = || {
+        let ends = ends.into_iter().flatten().filter_map(|(facts, name)| facts.interface(name)).map(|i| i.mtu);
+        ends.filter(|_| !bridged).chain([1380]).min().unwrap_or(1380)
+    };
+    let meant = target_node.mtu.or(source_node.mtu).or_else(on_the_segment).unwrap_or_else(in_the_tunnel);
+    // Nothing answers a packet that its own answer does not fit into (contract 10.10), whatever fleet.yml says.
+    let mtu = running.smallest_mtu.map_or(meant, |inside| inside.min(meant));
     let own_gateways: &[IpAddr] = if bridged { &[] } else { &running.gateways };
     let more_hubs = evidence.fleet.more_hubs.iter().map(|other| OtherHub {
         node: other.clone(),
@@ -341,7 +348,7 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
         addresses,
         hub_sources: hub_sources(hub_facts, target_facts, own_gateways, target == hub),
         gateways: running.gateways.clone(),
-        mtu: target_mtu.unwrap_or(1380),
+        mtu,
         epair,
         autostart,
         manager: manager.clone(),

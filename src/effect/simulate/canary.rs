@@ -55,6 +55,7 @@ impl Host {
             addresses: canary.ends.iter().filter_map(|e| IpNet::new(e.address, e.length).ok()).collect(),
             gateways: canary.ends.iter().map(|e| e.gateway).collect(),
             mtu: Some(canary.mtu),
+            smallest_mtu: Some(canary.mtu),
         });
         self.facts.jails.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(())

@@ -115,6 +115,7 @@ impl Host {
             addresses: Vec::new(),
             gateways: Vec::new(),
             mtu: None,
+            smallest_mtu: None,
         });
         self.facts.jails.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(())

@@ -261,6 +261,7 @@ fn running_jails(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<Run
         // An address of lo0 goes nowhere by itself.
         let outward = |i: &&Interface| !i.groups.iter().any(|g| g == "lo") && !i.addresses.is_empty();
         jail.mtu = interfaces.iter().filter(outward).map(|i| i.mtu).max();
+        jail.smallest_mtu = interfaces.iter().filter(outward).map(|i| i.mtu).min();
         let usable = interfaces.into_iter().flat_map(|i| i.addresses).filter(|a| !a.addr().is_loopback());
         jail.addresses = usable.collect();
         for family in ["inet", "inet6"] {

@@ -39,6 +39,7 @@ fn one(jail: &Value) -> Option<RunningJail> {
         addresses: Vec::new(),
         gateways: Vec::new(),
         mtu: None,
+        smallest_mtu: None,
     })
 }
 
@@ -97,6 +98,7 @@ mod tests {
             addresses: vec![],
             gateways: vec![],
             mtu: None,
+            smallest_mtu: None,
         };
         assert_eq!(jails, [web]);
     }

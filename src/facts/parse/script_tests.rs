@@ -145,6 +145,7 @@ fn a_node_is_understood() {
     let web = &facts.jails[0];
     assert_eq!(web.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.123.50/24"]);
     assert_eq!(web.gateways.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.123.1"]);
+    assert_eq!((web.mtu, web.smallest_mtu), (Some(1380), Some(1380)));
     assert_eq!(facts.rc.variables["gateway_enable"], "YES");
     assert_eq!(facts.rc.variables.get("sshd_enable"), None, "what is of no interest stays on the host");
     assert_eq!(facts.datasets[0].run.as_deref(), Some("web-00000001"));

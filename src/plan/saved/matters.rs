@@ -239,11 +239,12 @@ fn jails(node: &NodeName, facts: &HostFacts, situation: &Situation, fields: &mut
         Some(jail) => {
             let join = |items: Vec<String>| items.join(" ");
             format!(
-                "runs in {}{}, addresses {}, gateways {}",
+                "runs in {}{}, addresses {}, gateways {}{}",
                 jail.path,
                 if jail.vnet { " with its own network" } else { "" },
                 join(jail.addresses.iter().map(ToString::to_string).collect()),
                 join(jail.gateways.iter().map(ToString::to_string).collect()),
+                jail.smallest_mtu.map(|mtu| format!(", MTU {mtu}")).unwrap_or_default(),
             )
         }
     };

@@ -195,7 +195,7 @@ pub struct WireGuardFile {
 pub struct Pf {
     /// `None` when /dev/pf is absent.
     pub enabled: Option<bool>,
-    /// `pfctl -sn` lines, canonical.
+    /// `pfctl -P -sn` lines, canonical.
     pub nat: Vec<String>,
     /// `pfctl -sr` lines that reference an anchor.
     pub anchors: Vec<String>,
@@ -204,6 +204,9 @@ pub struct Pf {
     pub blocks: bool,
     /// Tables with their entries (negated entries left out).
     pub tables: BTreeMap<TableName, BTreeSet<Prefix>>,
+    /// The negated entries of those tables that have some.
+    #[serde(default)]
+    pub negated: BTreeMap<TableName, BTreeSet<Prefix>>,
     /// Translation rules of our anchors `jailferry/JAIL` by jail (`pfctl -P -a … -sn`); anchors without any left out.
     pub of_jails: BTreeMap<JailName, Vec<String>>,
     /// The file of its rules, `pf_rules` of rc.conf(5).

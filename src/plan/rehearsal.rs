@@ -228,7 +228,7 @@ fn unlike(
 ) -> Vec<Family> {
     let egress = Some(&situation.target.egress).filter(|node| situation.is_hub(node));
     let (name, hub) = egress.and_then(|n| evidence.hosts.get_key_value(n)).unwrap_or((&situation.hub, first));
-    let by = |rules: &[String], prefix| rules.iter().any(|rule| nat::rules::covers(rule, prefix, &hub.pf.tables));
+    let by = |rules: &[String], prefix| rules.iter().any(|rule| nat::covers(hub, 0, rule, prefix));
     let covers = |prefix: Prefix| by(&hub.pf.nat, prefix);
     // Covered now, perhaps by its own anchor, or by a table or an anchor that the move fills.
     let anchor = hub.pf.of_jails.get(&situation.jail).map(Vec::as_slice).unwrap_or_default();

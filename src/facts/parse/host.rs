@@ -34,7 +34,6 @@ use crate::facts::WireGuardFile;
 use crate::facts::ZfsVersion;
 use crate::model::InterfaceName;
 use crate::model::Notice;
-use crate::model::Prefix;
 use crate::model::PublicKey;
 use crate::model::RemotePath;
 use crate::model::TableName;
@@ -227,11 +226,15 @@ fn packet_filter(frames: &Frames) -> Result<Pf, FactsError> {
         return Ok(Pf::default());
     }
     let text = |label: &str| Ok(frames.get(label)?.success()?.text());
-    let mut tables = BTreeMap::new();
+    let (mut tables, mut negated) = (BTreeMap::new(), BTreeMap::new());
     for name in pf::table_names(&text("pf-tables")?) {
         // Only tables with such a name can be named in fleet.yml; pf's own (`__automatic_…`) are of no interest.
         let Ok(table) = TableName::new(name.as_str()) else { continue };
-        tables.insert(table, table_entries(frames, &name)?);
+        let entries = pf::entries(&name, &frames.about("pf-table", &name)?.success()?.text())?;
+        if !entries.negated.is_empty() {
+            negated.insert(table.clone(), entries.negated);
+        }
+        tables.insert(table, entries.listed);
     }
     let of_jails = frames.all("pf-anchor").filter_map(pf::of_jail).collect();
     Ok(Pf {
@@ -240,13 +243,10 @@ fn packet_filter(frames: &Frames) -> Result<Pf, FactsError> {
         anchors: pf::anchors(&text("pf-rules")?),
         blocks: pf::rules(&text("pf-rules")?).iter().any(|r| r.starts_with("block ")),
         tables,
+        negated,
         of_jails,
         file: pf::file(frames),
     })
-}
-
-fn table_entries(frames: &Frames, name: &str) -> Result<BTreeSet<Prefix>, FactsError> {
-    pf::entries(name, &frames.about("pf-table", name)?.success()?.text())
 }
 
 fn running_jails(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<RunningJail>, FactsError> {

@@ -44,19 +44,32 @@ pub fn table_names(text: &str) -> Vec<String> {
     text.lines().map(str::trim).filter(|row| !row.is_empty()).map(str::to_owned).collect()
 }
 
-/// A table's entries; negated ones (`!10.0.0.1`) are left out.
+/// A table's entries, and those that are negated (`!10.0.0.1`).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// What is in it.
+    pub listed: BTreeSet<Prefix>,
+    /// What is taken out of it.
+    pub negated: BTreeSet<Prefix>,
+}
+
+/// A table's entries.
 ///
 /// # Errors
 /// An entry that is not an address or a prefix.
-pub fn entries(table: &str, text: &str) -> Result<BTreeSet<Prefix>, FactsError> {
-    let mut entries = BTreeSet::new();
+pub fn entries(table: &str, text: &str) -> Result<Entries, FactsError> {
+    let mut entries = Entries::default();
     for (index, row) in text.lines().enumerate() {
         let entry = row.trim();
-        if entry.is_empty() || entry.starts_with('!') {
+        if entry.is_empty() {
             continue;
         }
-        let prefix = prefix(entry);
-        entries.insert(prefix.ok_or_else(|| line(&format!("pfctl -t {table} -T show"), index, row, "not an address"))?);
+        let (all, plain) = match entry.strip_prefix('!') {
+            Some(plain) => (&mut entries.negated, plain.trim_start()),
+            None => (&mut entries.listed, entry),
+        };
+        let prefix = prefix(plain);
+        all.insert(prefix.ok_or_else(|| line(&format!("pfctl -t {table} -T show"), index, row, "not an address"))?);
     }
     Ok(entries)
 }
@@ -129,9 +142,11 @@ mod tests {
     fn tables_and_their_entries() {
         assert_eq!(table_names(&stdout("pf-sT")), ["jailferry_nat", "private"]);
         let shown = entries("jailferry_nat", &stdout("pf-table-show")).unwrap();
-        assert_eq!(shown.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.200.0/24"]);
+        let spelled = |set: &BTreeSet<Prefix>| set.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(spelled(&shown.listed), ["192.168.200.0/24"]);
         let mixed = entries("t", "   192.168.123.50\n   !10.0.0.1\n   2001:db8::/32\n").unwrap();
-        assert_eq!(mixed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.123.50/32", "2001:db8::/32"]);
+        assert_eq!(spelled(&mixed.listed), ["192.168.123.50/32", "2001:db8::/32"]);
+        assert_eq!(spelled(&mixed.negated), ["10.0.0.1/32"]);
         assert_eq!(
             entries("t", "   x y\n").unwrap_err().to_string(),
             "pfctl -t t -T show, line 1: not an address: \"   x y\""

@@ -93,7 +93,7 @@ fn node() -> FakeHost {
         .answers("wg", "'show wg0 endpoints'", &lines(5, 7), 0)
         .answers("wg", "'show wg0 allowed-ips'", &stdout("wg-show-allowed"), 0)
         .answers("pfctl", "'-s Running'", &stdout("pf-running"), 0)
-        .answers("pfctl", "-sn", &stdout("pf-sn"), 0)
+        .answers("pfctl", "'-P -sn'", &stdout("pf-sn"), 0)
         .answers("pfctl", "-sr", &stdout("pf-sr"), 0)
         .answers("pfctl", "-sT", &stdout("pf-sT"), 0)
         .answers("pfctl", "'-t jailferry_nat -T show'", &stdout("pf-table-show"), 0)

@@ -43,13 +43,13 @@ for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do
 done
 
 ask pf-status '' pfctl -s Running
-ask pf-nat '' pfctl -sn
+# Ports as numbers (-P), so that the rules read like those that a plan writes.
+ask pf-nat '' pfctl -P -sn
 ask pf-rules '' pfctl -sr
 ask pf-tables '' pfctl -sT
 pfctl -sT 2>/dev/null | while read -r table; do
 	ask pf-table "$table" pfctl -t "$table" -T show
 done
-# Ports as numbers (-P), so that the rules read like those that a plan writes.
 pfctl -a jailferry -sA 2>/dev/null | while read -r anchor; do
 	ask pf-anchor "$anchor" pfctl -P -a "$anchor" -sn
 done

@@ -130,8 +130,9 @@ fn arrive(s: &Subject<'_>, nat: &mut Nat, findings: &mut Findings) {
     let kept: &[String] = if stays && s.publish.is_empty() { &before } else { &[] };
     let mut wanted = kept.to_vec();
     let mut added = Vec::new();
+    let fib = fib_of(host, &s.situation.target);
     for prefix in s.prefixes() {
-        let covers = |rule: &&String| rules::covers(rule, prefix, &facts.pf.tables);
+        let covers = |rule: &&String| covers(facts, fib, rule, prefix);
         if let Some(rule) = facts.pf.nat.iter().find(covers) {
             findings.note("nat-covers", host, format!("NAT: nothing to do, `{rule}` covers {prefix}"));
         } else if let Some(rule) = kept.iter().find(covers) {
@@ -142,7 +143,9 @@ fn arrive(s: &Subject<'_>, nat: &mut Nat, findings: &mut Findings) {
                 format!("NAT: nothing to do, `{rule}` of anchor {anchor} covers {prefix}"),
             );
         } else if let Some(table) = s.table_of(host) {
-            if table_is_used(facts, host, table, findings) {
+            let left_out = rules::left_out(&facts.pf, table, prefix);
+            left_out.iter().for_each(|entry| negated(s, host, facts, table, *entry, findings));
+            if left_out.is_empty() && table_is_used(facts, host, table, findings) {
                 added.push(prefix);
             }
         } else if own || rules::references(&facts.pf.nat, "nat", &s.anchor) {
@@ -218,6 +221,29 @@ fn change_of_table(
     TableChange { host: host.clone(), table: table.clone(), add, remove, file }
 }
 
+/// An entry that leaves the jail out. In csh(1) no quotes keep `!` from its history, so no line is said that has one.
+fn negated(
+    s: &Subject<'_>,
+    host: &NodeName,
+    facts: &HostFacts,
+    table: &TableName,
+    entry: Prefix,
+    findings: &mut Findings,
+) {
+    let entry = if entry.is_host() { entry.network().to_string() } else { entry.to_string() };
+    let fix = match facts.pf.file.as_ref().and_then(|f| f.table_files.get(table)) {
+        Some(file) => Fix::new(format!("take it out of {}, and load that", file.path))
+            .run(format!("pfctl -t {table} -T replace -f {}", file.path)),
+        None => Fix::new(format!("take it out where {table} is filled, and load that")),
+    };
+    findings.error(
+        "table-negates",
+        host,
+        format!("pf table {table} has !{entry}: what jail {} sends from there is not translated, whatever else the table has", s.situation.jail),
+        fix,
+    );
+}
+
 /// A table that is not there would be made by pfctl(8) without a word, and one that no rule uses changes nothing.
 fn table_is_used(facts: &HostFacts, host: &NodeName, table: &TableName, findings: &mut Findings) -> bool {
     let main = main_file(facts);
@@ -253,7 +279,7 @@ fn table_is_used(facts: &HostFacts, host: &NodeName, table: &TableName, findings
 /// one; else that of the default route, in the FIB of the jail's interfaces where it runs, in FIB 0 where its packets
 /// come out of the tunnel (contract 1.7).
 fn way_out(facts: &HostFacts, host: &NodeName, place: &Place, findings: &mut Findings) -> Option<InterfaceName> {
-    let fib = if place.node == *host { place.fib } else { 0 };
+    let fib = fib_of(host, place);
     let found = likely_way_out(facts, fib);
     if found.is_none() {
         findings.error(
@@ -264,6 +290,18 @@ fn way_out(facts: &HostFacts, host: &NodeName, place: &Place, findings: &mut Fin
         );
     }
     found
+}
+
+/// The FIB in which a host looks up what a jail at that place sends.
+fn fib_of(host: &NodeName, place: &Place) -> u16 {
+    if place.node == *host { place.fib } else { 0 }
+}
+
+/// Does a rule of that host translate all of the prefix on its way out from that FIB?
+#[must_use]
+pub fn covers(facts: &HostFacts, fib: u16, rule: &str, prefix: Prefix) -> bool {
+    let out = likely_way_out(facts, fib);
+    rules::covers(rule, prefix, &facts.pf, out.as_ref().and_then(|name| facts.interface(name)))
 }
 
 fn likely_way_out(facts: &HostFacts, fib: u16) -> Option<InterfaceName> {

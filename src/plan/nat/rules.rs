@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::facts::Interface;
+use crate::facts::Pf;
 use crate::model::Family;
 use crate::model::InterfaceName;
 use crate::model::Prefix;
@@ -15,42 +17,77 @@ use crate::playbook::Proto;
 
 type Tables = BTreeMap<TableName, BTreeSet<Prefix>>;
 
-/// The table that a rule `nat … from <T> …` translates.
+/// The table that a rule `nat … from <T> …` translates on the way to everywhere.
 #[must_use]
 pub fn translated_table(rule: &str) -> Option<&str> {
-    let mut words = rule.split_whitespace();
-    if words.next() != Some("nat") {
-        return None;
-    }
-    words.skip_while(|w| *w != "from").nth(1)?.strip_prefix('<')?.strip_suffix('>')
+    let words = general(rule)?;
+    words.iter().skip_while(|w| **w != "from").nth(1)?.strip_prefix('<')?.strip_suffix('>')
 }
 
-/// The interface of a rule `nat on IF …`.
+/// The interface of a rule `nat on IF …` for packets to everywhere.
 #[must_use]
 pub fn translates_on(rule: &str) -> Option<&str> {
-    let mut words = rule.split_whitespace();
-    if words.next() != Some("nat") {
-        return None;
-    }
-    words.skip_while(|w| *w != "on").nth(1)
+    let words = general(rule)?;
+    words.iter().skip_while(|w| **w != "on").nth(1).copied()
 }
 
-/// Does `nat on IF inet from X to Y -> Z` translate the prefix? X is any, a prefix, an address or a table.
+/// The conditions of a `nat` rule for packets to everywhere, or to everywhere but some (`to ! X`). None for any other: what
+/// is translated only on the way to some place, in one protocol or for some ports is a way out for nothing else, such as a
+/// rule that lets jails reach each other by a public address.
+fn general(rule: &str) -> Option<Vec<&str>> {
+    let words: Vec<&str> = rule.split(" -> ").next()?.split_whitespace().collect();
+    let narrow = ["proto", "port", "os", "tagged", "probability", "user", "group"];
+    if words.first() != Some(&"nat") || words.iter().any(|w| narrow.contains(w)) {
+        return None;
+    }
+    let to = words.iter().skip_while(|w| **w != "to").nth(1);
+    (to.is_some_and(|to| ["any", "!"].contains(to)) || words.contains(&"all")).then_some(words)
+}
+
+/// Does `nat on IF inet from X to Y -> Z` translate all of the prefix on its way out by that interface? X is any, a prefix,
+/// an address or a table. Where the way out is not known, every interface counts.
 #[must_use]
-pub fn covers(rule: &str, prefix: Prefix, tables: &Tables) -> bool {
-    let mut words = rule.split_whitespace();
-    if words.next() != Some("nat") {
+pub fn covers(rule: &str, prefix: Prefix, pf: &Pf, out: Option<&Interface>) -> bool {
+    let Some(words) = general(rule) else { return false };
+    let after = |key: &str| words.iter().position(|w| *w == key).and_then(|at| words.get(at + 1..)).unwrap_or_default();
+    let is_out = |name: &str| out.is_none_or(|out| out.name.as_str() == name || out.groups.iter().any(|g| g == name));
+    let leaves = match after("on") {
+        ["!", name, ..] => out.is_none() || !is_out(name),
+        [name, ..] => is_out(name),
+        [] => true,
+    };
+    let other = if prefix.family() == Family::Inet { "inet6" } else { "inet" };
+    if !leaves || words.contains(&other) {
         return false;
     }
-    if let Some(table) = translated_table(rule) {
-        return tables.iter().any(|(name, entries)| name.as_str() == table && entries.iter().any(|e| e.covers(prefix)));
+    match after("from") {
+        [] | ["any", ..] => true,
+        ["!", from, ..] => spelled(from).is_some_and(|p| !p.overlaps(prefix)),
+        [from, ..] => match from.strip_prefix('<').and_then(|t| t.strip_suffix('>')) {
+            Some(table) => in_table(pf, table, prefix),
+            None => spelled(from).is_some_and(|p| p.covers(prefix)),
+        },
     }
-    let Some(from) = words.skip_while(|w| *w != "from").nth(1) else {
-        return rule.contains(" all ");
-    };
-    from == "any"
-        || from.parse::<Prefix>().is_ok_and(|p| p.covers(prefix))
-        || from.parse().is_ok_and(|a| Prefix::host(a).covers(prefix))
+}
+
+/// A prefix or a bare address.
+fn spelled(text: &str) -> Option<Prefix> {
+    text.parse().ok().or_else(|| text.parse().ok().map(Prefix::host))
+}
+
+/// By longest match: a negated entry takes its part out of a wider one (pf.conf(5), TABLES).
+fn in_table(pf: &Pf, table: &str, prefix: Prefix) -> bool {
+    let of = |all: &Tables| all.iter().find(|(name, _)| name.as_str() == table).map(|(_, entries)| entries.clone());
+    let covering =
+        of(&pf.tables).unwrap_or_default().into_iter().filter(|e| e.covers(prefix)).map(Prefix::length).max();
+    let negated = of(&pf.negated).unwrap_or_default();
+    covering.is_some_and(|length| !negated.iter().any(|n| prefix.covers(*n) || n.covers(prefix) && n.length() > length))
+}
+
+/// The entries by which a table leaves out a part of the prefix, even when the prefix itself is put into it.
+#[must_use]
+pub fn left_out(pf: &Pf, table: &TableName, prefix: Prefix) -> Vec<Prefix> {
+    pf.negated.get(table).into_iter().flatten().copied().filter(|n| prefix.covers(*n)).collect()
 }
 
 /// Does the main ruleset evaluate the anchors `jailferry/*` of that kind (`nat` or `rdr`)?
@@ -100,8 +137,8 @@ impl Forward {
         format!("rdr on {interface} {family} proto {proto} from any to {on} port = {port} -> {address} port {to}")
     }
 
-    /// Would that rule take this forward's packets? `rdr on IF inet proto P from X to Y port = N -> A port M`, with
-    /// names for ports that pfctl(8) knows by name, in any order of conditions that it prints.
+    /// Would that rule take this forward's packets? `rdr on IF inet proto P from X to Y port = N -> A port M`, in
+    /// any order of conditions that pfctl(8) prints.
     #[must_use]
     pub fn taken_by(&self, rule: &str) -> bool {
         let words: Vec<&str> = rule.split_whitespace().collect();
@@ -122,7 +159,7 @@ impl Forward {
         let to = to.unwrap_or_default().split(|w| *w == "->").next().unwrap_or_default();
         let port = match to.iter().position(|w| *w == "port").map(|at| to.get(at + 1..).unwrap_or_default()) {
             None | Some([]) => true,
-            Some(["=", name, ..]) => self.is_port(name),
+            Some(["=", port, ..]) => port.parse() == Ok(self.port),
             Some([range, ..]) => match range.split_once(':') {
                 Some((low, high)) => {
                     low.parse().is_ok_and(|low: u16| low <= self.port)
@@ -148,27 +185,10 @@ impl Forward {
         let words: Vec<&str> = target.split_whitespace().collect();
         let [address, rest @ ..] = words.as_slice() else { return false };
         let port = match rest {
-            ["port", port, ..] => port.parse() == Ok(self.to) || (*port == "http" && self.to == 80),
+            ["port", port, ..] => port.parse() == Ok(self.to),
             _ => self.to == self.port,
         };
         address.parse() == Ok(self.address) && port
-    }
-
-    /// The number, or the name of services(5) for a few that are often forwarded: only pfctl(8) without -P prints those.
-    fn is_port(&self, text: &str) -> bool {
-        const NAMES: [(&str, u16); 10] = [
-            ("ssh", 22),
-            ("smtp", 25),
-            ("domain", 53),
-            ("http", 80),
-            ("imap", 143),
-            ("https", 443),
-            ("submission", 587),
-            ("imaps", 993),
-            ("http-alt", 8080),
-            ("https-alt", 8443),
-        ];
-        text.parse() == Ok(self.port) || NAMES.contains(&(text, self.port))
     }
 }
 
@@ -211,7 +231,7 @@ mod tests {
     #[test]
     fn a_port_is_taken_by_whatever_takes_its_packets() {
         let taken = [
-            "rdr on vtnet0 inet proto tcp from any to any port = http-alt -> 192.168.123.51 port 80",
+            "rdr on vtnet0 inet proto tcp from any to any port = 8080 -> 192.168.123.51 port 80",
             "rdr on vtnet0 inet proto tcp from any to 203.0.113.1 port = 8080 -> 192.168.123.51 port 80",
             "rdr on vtnet0 inet proto tcp from any to (vtnet0) port 8000:8100 -> 192.168.123.51",
             "rdr inet from any to any -> 10.0.0.1",
@@ -235,10 +255,72 @@ mod tests {
         for rule in free {
             assert!(!forward("vtnet0", 8080).taken_by(rule), "{rule}");
         }
-        let other = "rdr on vtnet0 inet proto tcp from any to 203.0.113.2 port = 8080 -> 192.168.123.50 port http";
+        let other = "rdr on vtnet0 inet proto tcp from any to 203.0.113.2 port = 8080 -> 192.168.123.50 port 80";
         assert!(forward("vtnet0", 8080).same_place(other) && !forward("203.0.113.1", 8080).taken_by(other));
         let own = forward("203.0.113.1", 8080);
         assert!(own.taken_by(&own.rule()) && own.same_place(&own.rule()));
+    }
+
+    #[test]
+    fn a_rule_covers_what_it_translates_on_the_way_out_and_to_everywhere() {
+        let out = |name: &str, groups: &[&str]| Interface {
+            name: InterfaceName::new(name).unwrap(),
+            up: true,
+            mtu: 1500,
+            fib: 0,
+            addresses: vec![],
+            link_local: false,
+            members: vec![],
+            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        };
+        let vtnet0 = out("vtnet0", &["egress"]);
+        let (jail, pf) = ("192.168.122.25/32".parse().unwrap(), Pf::default());
+        let whole = [
+            "nat on vtnet0 inet from 192.168.0.0/16 to any -> (vtnet0:0)",
+            "nat on vtnet0 inet from 192.168.122.25 to ! <private> -> 10.0.2.15",
+            "nat on egress inet from any to ! 10.0.0.0/8 -> (egress:0) round-robin",
+            "nat on ! wg0 inet from 192.168.0.0/16 to any -> 203.0.113.1",
+            "nat pass log on vtnet0 inet all -> 203.0.113.1",
+            "nat on vtnet0 inet from ! 10.0.0.0/8 to any -> 203.0.113.1",
+            "nat inet from 192.168.0.0/16 to any -> 203.0.113.1",
+        ];
+        for rule in whole {
+            assert!(covers(rule, jail, &pf, Some(&vtnet0)), "{rule}");
+        }
+        let in_part = [
+            "nat on wg0 inet from 192.168.0.0/16 to 192.168.122.25 -> 10.77.0.1",
+            "nat on vtnet0 inet from 192.168.0.0/16 to 10.0.0.0/8 -> (vtnet0:0)",
+            "nat on vtnet0 inet from 192.168.0.0/16 to <peers> -> (vtnet0:0)",
+            "nat on vtnet0 inet proto udp from 192.168.0.0/16 to any -> (vtnet0:0)",
+            "nat on vtnet0 inet proto tcp from 192.168.0.0/16 to any port = 25 -> (vtnet0:0)",
+            "nat on vtnet0 inet from 192.168.0.0/16 to any tagged JAIL -> (vtnet0:0)",
+            "nat on vtnet1 inet from 192.168.0.0/16 to any -> (vtnet1:0)",
+            "nat on ! vtnet0 inet from 192.168.0.0/16 to any -> 10.77.0.1",
+            "nat on vtnet0 inet6 from any to any -> 2001:db8::1",
+            "nat on vtnet0 inet from ! 192.168.0.0/16 to any -> 203.0.113.1",
+            "no nat on vtnet0 inet from 192.168.0.0/16 to any",
+        ];
+        for rule in in_part {
+            assert!(!covers(rule, jail, &pf, Some(&vtnet0)), "{rule}");
+        }
+        assert_eq!((translates_on(in_part[0]), translates_on(whole[0])), (None, Some("vtnet0")));
+    }
+
+    #[test]
+    fn a_negated_entry_of_a_table_takes_its_part_out_of_a_wider_one() {
+        let table = TableName::new("jails").unwrap();
+        let of = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect::<BTreeSet<Prefix>>();
+        let mut pf = Pf { tables: Tables::from([(table.clone(), of(&["192.168.0.0/16"]))]), ..Pf::default() };
+        let rule = "nat on vtnet0 inet from <jails> to any -> (vtnet0:0)";
+        let translated = |pf: &Pf, prefix: &str| covers(rule, prefix.parse().unwrap(), pf, None);
+        assert!(translated(&pf, "192.168.122.25/32"));
+        pf.negated.insert(table.clone(), of(&["192.168.122.25/32", "192.168.130.0/24"]));
+        assert!(!translated(&pf, "192.168.122.25/32") && !translated(&pf, "192.168.122.0/24"));
+        assert!(!translated(&pf, "192.168.130.7/32") && translated(&pf, "192.168.122.26/32"));
+        pf.tables.insert(table.clone(), of(&["192.168.0.0/16", "192.168.130.7/32"]));
+        assert!(translated(&pf, "192.168.130.7/32"));
+        assert_eq!(left_out(&pf, &table, "192.168.130.7/32".parse().unwrap()), []);
+        assert_eq!(left_out(&pf, &table, "192.168.122.0/24".parse().unwrap()).len(), 1);
     }
 
     #[test]

@@ -128,6 +128,28 @@ fn a_table_gains_the_prefix_and_its_file_too() {
 }
 
 #[test]
+fn an_entry_that_leaves_the_jail_out_is_named() {
+    let mut case = Case::new().rules("small", &[BY_TABLE]).table("small", &["192.168.0.0/16"]);
+    let without: BTreeSet<Prefix> = ["192.168.123.50/32".parse().unwrap()].into();
+    case.pf("small").negated.insert(TableName::new("jailferry_nat").unwrap(), without);
+    let (nat, findings) = case.decide("big");
+    assert_eq!((nat, case.codes("big")), (Nat::default(), vec!["table-negates".to_owned()]));
+    assert_eq!(findings[0].commands[0].command, "pfctl -t jailferry_nat -T replace -f /etc/nat.table");
+}
+
+/// A rule that lets jails reach one of them by a public address is nobody's way out.
+#[test]
+fn a_rule_to_one_place_neither_covers_nor_tells_the_way_out() {
+    const REFLECTED: &str = "nat on wg0 inet from 192.168.0.0/16 to 192.168.122.25 -> 10.77.0.1";
+    let (nat, _) = Case::new().rules("small", &[REFLECTED]).decide("big");
+    assert_eq!(nat.anchors[0].after, [OWN]);
+    let (nat, _) = Case::new().rules("small", &[REFLECTED, BY_TABLE]).table("small", &[]).decide("big");
+    assert_eq!(nat.tables[0].add, ["192.168.123.50/32".parse().unwrap()]);
+    let only = "nat on wg0 inet from <jailferry_nat> to 192.168.122.25 -> 10.77.0.1";
+    assert_eq!(Case::new().rules("small", &[only]).table("small", &[]).codes("big"), ["table-unused"]);
+}
+
+#[test]
 fn a_table_that_is_not_there_or_not_used_is_named() {
     let mut case = Case::new().rules("small", &[BY_TABLE]).table("small", &[]);
     case.pf("small").tables.clear();
@@ -183,10 +205,10 @@ fn rules_move_from_one_node_s_pf_to_the_other_s() {
 
 #[test]
 fn a_port_leads_to_one_place() {
-    let other = "rdr on vtnet0 inet proto tcp from any to any port = http-alt -> 192.168.123.51 port 80";
+    let other = "rdr on vtnet0 inet proto tcp from any to any port = 8080 -> 192.168.123.51 port 80";
     let case = |rules: &[&str]| Case::new().rules("small", &[&[WIDE], rules].concat()).publishes("web", &[8080]);
     assert_eq!(case(&[other]).codes("big"), ["port-taken"]);
-    let same = "rdr on vtnet0 inet proto tcp from any to 203.0.113.1 port = http-alt -> 192.168.123.50 port 80";
+    let same = "rdr on vtnet0 inet proto tcp from any to 203.0.113.1 port = 8080 -> 192.168.123.50 port 80";
     assert_eq!(case(&[same]).decide("big").0, Nat::default());
     let mut anchored = case(&[]);
     anchored.pf("small").of_jails.insert(jail("db"), vec![other.into()]);

@@ -69,7 +69,7 @@ pub(super) fn road(cast: &Cast<'_>, end: Option<InterfaceName>, landmark: Option
 fn no_nat(cast: &Cast<'_>, landmark: &Landmark) -> Option<String> {
     let canary = cast.rehearsal.addresses().into_iter().find(|p| p.family() == Family::Inet)?;
     let (name, hub) = cast.translating_hub();
-    let covered = hub.pf.nat.iter().any(|rule| nat::rules::covers(rule, canary, &hub.pf.tables));
+    let covered = hub.pf.nat.iter().any(|rule| nat::covers(hub, 0, rule, canary));
     (landmark.address().is_ipv4() && !covered)
         .then(|| format!("{name}: no nat rule covers {} (pfctl -sn)", canary.network()))
 }
@@ -155,7 +155,7 @@ pub(super) fn from_the_host(cast: &Cast<'_>) -> Vec<Step> {
         return Vec::new();
     }
     let peers = cast.near_hub().wireguard(situation.near_tunnel()).map(|w| w.peers.as_slice()).unwrap_or_default();
-    let pf = &cast.translating_hub().1.pf;
+    let hub = cast.translating_hub().1;
     let key = cast.target_facts().wireguard(&target.wireguard).map(|w| &w.public_key);
     let bridge = cast.target_facts().interface(&target.bridge);
     let mut steps = Vec::new();
@@ -167,7 +167,7 @@ pub(super) fn from_the_host(cast: &Cast<'_>) -> Vec<Step> {
         let fit = |address: &IpAddr| {
             let prefix = Prefix::host(*address);
             let owned = network::owner(peers, prefix).is_some_and(|(owner, _)| Some(owner) == key);
-            let translated = || pf.nat.iter().any(|rule| nat::rules::covers(rule, prefix, &pf.tables));
+            let translated = || hub.pf.nat.iter().any(|rule| nat::covers(hub, 0, rule, prefix));
             Family::of(*address) == family && owned && (family == Family::Inet6 || translated())
         };
         let addresses = bridge.iter().flat_map(|i| &i.addresses).map(ipnet::IpNet::addr);

@@ -217,8 +217,10 @@ fn packet_filter(node: &NodeName, facts: &HostFacts, evidence: &Evidence, situat
     fields.set(format!("{node}/pf anchor of {}", situation.jail), if rules.is_empty() { "empty" } else { &rules });
     let named = evidence.fleet.nodes.get(node).and_then(|n| n.pf_table.as_ref());
     for (table, entries) in &pf.tables {
-        let ours: Vec<&Prefix> =
-            entries.iter().filter(|p| situation.prefixes.iter().any(|own| own.overlaps(**p))).collect();
+        let near = |p: &&Prefix| situation.prefixes.iter().any(|own| own.overlaps(**p));
+        let mut ours: Vec<String> = entries.iter().filter(near).map(ToString::to_string).collect();
+        let negated = pf.negated.get(table).into_iter().flatten().filter(near);
+        ours.extend(negated.map(|p| format!("!{p}")));
         // Tables come and go by themselves (overload, blocklists).
         if !ours.is_empty() || named == Some(table) {
             fields.list(format!("{node}/pf table <{table}>"), ours, " ");

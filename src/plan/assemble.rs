@@ -28,6 +28,7 @@ use crate::plan::mesh;
 use crate::plan::migrate;
 use crate::plan::nat;
 use crate::plan::network;
+use crate::plan::next_hops;
 use crate::plan::persist;
 use crate::plan::preflight;
 use crate::plan::preflight::bytes;
@@ -145,6 +146,7 @@ pub fn plan_as(
     assigned::examine(&steps, &evidence.hosts, &mut findings);
     immutable::examine(&steps, &evidence.hosts, &mut findings);
     routable::examine(&steps, &evidence.hosts, &mut findings);
+    next_hops::examine(&steps, &evidence.hosts, &mut findings);
     let total: u64 = moving.iter().map(|m| m.estimate).sum();
     let count = u64::try_from(moving.len()).unwrap_or(u64::MAX);
     let (source, target) = (&situation.source.node, &situation.target.node);

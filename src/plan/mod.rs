@@ -37,6 +37,7 @@ pub mod migrate;
 pub mod naming;
 pub mod nat;
 pub mod network;
+mod next_hops;
 pub mod notices;
 pub mod persist;
 pub mod preflight;

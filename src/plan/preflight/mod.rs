@@ -15,6 +15,7 @@ mod storage;
 #[cfg(test)]
 mod sure_tests;
 mod tunnel;
+mod unheard;
 mod way;
 
 use std::collections::BTreeMap;
@@ -101,6 +102,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     jail::tls(subject, findings);
     jail::users(subject, findings);
     siblings::examine(subject, findings);
+    unheard::network(subject, findings);
     way::neighbours(subject, findings);
     way::twice(subject, findings);
     way::gateway(subject, findings);

@@ -75,7 +75,10 @@ fn sorted<T: Serialize>(items: impl IntoIterator<Item = T>) -> BTreeSet<String> 
 
 fn interfaces(facts: &HostFacts) -> BTreeSet<String> {
     sorted(facts.interfaces.iter().map(|i| {
-        let of_family = (sorted(&i.addresses), i.link_local);
+        // Those of an epair differ from one start of its jail to the next.
+        let fixed = i.groups.iter().any(|g| g == "bridge");
+        let link_locals = i.link_locals.iter().map(|a| fixed.then_some(a));
+        let of_family = (sorted(&i.addresses), sorted(link_locals));
         (&i.name, i.up, i.mtu, i.fib, of_family, sorted(&i.members), sorted(&i.groups))
     }))
 }

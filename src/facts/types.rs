@@ -116,9 +116,9 @@ pub struct Interface {
     pub fib: u16,
     /// Addresses with their prefix length; link-local ones left out.
     pub addresses: Vec<IpNet>,
-    /// Has it a link-local IPv6 address? Bridges have none by themselves (ifconfig(8), auto_linklocal).
+    /// Its link-local IPv6 addresses. Bridges have none by themselves (ifconfig(8), auto_linklocal).
     #[serde(default)]
-    pub link_local: bool,
+    pub link_locals: Vec<IpNet>,
     /// Bridge members.
     pub members: Vec<InterfaceName>,
     /// Interface groups.

@@ -174,13 +174,16 @@ impl Cast<'_> {
         if self.situation.is_bridged() {
             return Vec::new();
         }
-        network::missing_gateways(&self.situation.gateways, &self.situation.prefixes, self.target)
+        let bridge = &self.situation.target.bridge;
+        network::missing_gateways(&self.situation.gateways, &self.situation.prefixes, self.target, bridge)
     }
 
     /// A link-local address for the target's bridge, if it gets a gateway with IPv6 beside what it has. Where the jail's
-    /// gateway is at home, the host is left as it is.
+    /// gateway is at home, the host is left as it is; a gateway that is link-local itself serves as well.
     pub(super) fn missing_link_local(&self) -> Option<(std::net::IpAddr, u8)> {
-        let guest = self.missing_gateways().iter().any(|(gateway, _)| gateway.is_ipv6());
+        let missing = self.missing_gateways();
+        let guest = missing.iter().any(|(gateway, _)| gateway.is_ipv6())
+            && !missing.iter().any(|(gateway, _)| network::is_link_local(*gateway));
         guest.then(|| network::missing_link_local(self.target, &self.situation.target.bridge)).flatten()
     }
 

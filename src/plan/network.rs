@@ -251,17 +251,33 @@ pub fn owner(peers: &[Peer], prefix: Prefix) -> Option<(&PublicKey, Prefix)> {
 ///
 /// Inside a network that moves as a whole the bridge gets that network connected, so that address resolution works for
 /// all of it; otherwise /32 or /128, so that the siblings that stay elsewhere keep being reached through the tunnel
-/// (contract 10.1).
+/// (contract 10.1). A link-local one is of the bridge alone, and its network is on every link.
 #[must_use]
-pub fn missing_gateways(gateways: &[IpAddr], prefixes: &[Prefix], target: &HostFacts) -> Vec<(IpAddr, u8)> {
+pub fn missing_gateways(
+    gateways: &[IpAddr],
+    prefixes: &[Prefix],
+    target: &HostFacts,
+    bridge: &InterfaceName,
+) -> Vec<(IpAddr, u8)> {
+    let there = |gateway: IpAddr| match is_link_local(gateway) {
+        true => target.interface(bridge).is_some_and(|i| i.link_locals.iter().any(|a| a.addr() == gateway)),
+        false => target.interfaces.iter().flat_map(|i| &i.addresses).any(|a| a.addr() == gateway),
+    };
     gateways
         .iter()
-        .filter(|g| !target.interfaces.iter().flat_map(|i| &i.addresses).any(|a| a.addr() == **g))
+        .filter(|g| !there(**g))
         .map(|gateway| {
             let whole = prefixes.iter().filter(|p| !p.is_host() && p.contains(*gateway)).map(|p| p.length()).max();
-            (*gateway, whole.unwrap_or_else(|| Prefix::host(*gateway).length()))
+            let alone = || if is_link_local(*gateway) { 64 } else { Prefix::host(*gateway).length() };
+            (*gateway, whole.unwrap_or_else(alone))
         })
         .collect()
+}
+
+/// Is that an address of one link only, fe80::/10?
+#[must_use]
+pub fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(a) if a.is_unicast_link_local())
 }
 
 /// A link-local address for a bridge that has none and shall have jails of several networks.
@@ -272,7 +288,7 @@ pub fn missing_gateways(gateways: &[IpAddr], prefixes: &[Prefix], target: &HostF
 /// Its own, not the EUI-64 one of auto_linklocal, so that it is known when the move is planned and can be taken away.
 #[must_use]
 pub fn missing_link_local(target: &HostFacts, bridge: &InterfaceName) -> Option<(IpAddr, u8)> {
-    let there = target.interface(bridge).is_none_or(|i| i.link_local);
+    let there = target.interface(bridge).is_none_or(|i| !i.link_locals.is_empty());
     (!there).then(|| (IpAddr::V6(link_local(&target.identity.hostname, bridge)), 64))
 }
 

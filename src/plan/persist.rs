@@ -33,6 +33,7 @@ use crate::plan::manager;
 use crate::plan::naming::bookmark;
 use crate::plan::naming::label;
 use crate::plan::nat;
+use crate::plan::network;
 use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
@@ -123,50 +124,63 @@ fn still_so(before: &[Step]) -> Vec<Step> {
     before.iter().filter(again).filter(|step| !put_away(step) && !made_ready(step)).map(once_more).collect()
 }
 
-/// Gateway addresses of ours on the source that no jail there needs any more.
+/// Gateway addresses of ours on the source that no jail there needs any more. A link-local one stays as long as it is the
+/// only such address of a bridge with others of ours (see [`network::missing_link_local`]).
 #[must_use]
 pub fn departing_gateways(cast: &Cast<'_>) -> Vec<(IpAddr, u8)> {
     let situation = cast.situation;
     if situation.is_bridged() {
         return Vec::new();
     }
-    let bridge = &situation.source.bridge;
-    let ours = our_aliases(&cast.source.rc, bridge);
-    let stopped = guests::stopped(cast.source, bridge, &situation.jail);
-    let networks = || cast.source.jail(&situation.jail).into_iter().flat_map(|j| &j.addresses);
-    // A jail that is stopped tells no gateway: one in the same network has the same, and where networks are single
-    // addresses it may have.
-    let may_need = |address: &IpAddr, prefix: &Prefix| {
-        let mut near = networks().filter(|net| Family::of(net.addr()) == Family::of(*address)).peekable();
-        let single = near.peek().is_none_or(|net| net.prefix_len() == net.max_prefix_len());
-        prefix.family() == Family::of(*address) && (single || near.any(|net| net.contains(&prefix.network())))
+    let Some(bridge) = cast.source.interface(&situation.source.bridge) else { return Vec::new() };
+    let ours = our_aliases(&cast.source.rc, &bridge.name);
+    let leaves = |a: &&ipnet::IpNet| {
+        situation.gateways.contains(&a.addr())
+            && !needed_elsewhere(cast, a.addr())
+            && ours.contains(&format!("{}/{}", a.addr(), a.prefix_len()))
     };
-    let needed = |address: &IpAddr| {
-        cast.source.jails.iter().any(|j| j.name != situation.jail.as_str() && j.gateways.contains(address))
-            || stopped.iter().any(|prefix| may_need(address, prefix))
-    };
-    cast.source
-        .interface(bridge)
-        .into_iter()
-        .flat_map(|i| &i.addresses)
-        .filter(|a| situation.gateways.contains(&a.addr()) && !needed(&a.addr()))
-        .filter(|a| ours.contains(&format!("{}/{}", a.addr(), a.prefix_len())))
-        .map(|a| (a.addr(), a.prefix_len()))
-        .collect()
+    let (own, link_locals) = (bridge.addresses.iter().filter(leaves), bridge.link_locals.iter().filter(leaves));
+    let mut departing: Vec<(IpAddr, u8)> = own.map(|a| (a.addr(), a.prefix_len())).collect();
+    let stays = |(address, length): &(IpAddr, u8)| address.is_ipv6() && !departing.contains(&(*address, *length));
+    let serves = our_ipv6(cast).iter().filter(|(a, _)| !network::is_link_local(*a)).any(stays);
+    if !serves || bridge.link_locals.len() > 1 {
+        departing.extend(link_locals.map(|a| (a.addr(), a.prefix_len())));
+    }
+    departing
 }
 
 /// The link-local address that we gave the source's bridge, when the last gateway with IPv6 of ours leaves it.
 #[must_use]
 pub fn departing_link_local(cast: &Cast<'_>, gateways: &[(IpAddr, u8)]) -> Option<(IpAddr, u8)> {
-    let ours: Vec<(IpAddr, u8)> = our_aliases(&cast.source.rc, &cast.situation.source.bridge)
+    let (link_local, others): (Vec<_>, Vec<_>) =
+        our_ipv6(cast).into_iter().filter(|one| !gateways.contains(one)).partition(|(a, _)| network::is_link_local(*a));
+    let leaves = gateways.iter().any(|(a, _)| a.is_ipv6()) && others.is_empty();
+    link_local.into_iter().find(|(a, _)| !needed_elsewhere(cast, *a)).filter(|_| leaves)
+}
+
+/// Does another jail of the source need that gateway? One that is stopped tells none: in the same network it has the same,
+/// and where networks are single addresses, or the gateway has none, it may have.
+fn needed_elsewhere(cast: &Cast<'_>, gateway: IpAddr) -> bool {
+    let (source, jail) = (cast.source, &cast.situation.jail);
+    let family = Family::of(gateway);
+    let networks = || source.jail(jail).into_iter().flat_map(|j| &j.addresses).filter(|n| Family::of(n.addr()) == family);
+    let may_need = |prefix: &Prefix| {
+        let mut near = networks().peekable();
+        let single = near.peek().is_none_or(|net| net.prefix_len() == net.max_prefix_len());
+        prefix.family() == family
+            && (single || network::is_link_local(gateway) || near.any(|net| net.contains(&prefix.network())))
+    };
+    source.jails.iter().any(|j| j.name != jail.as_str() && j.gateways.contains(&gateway))
+        || guests::stopped(source, &cast.situation.source.bridge, jail).iter().any(may_need)
+}
+
+/// The IPv6 addresses that jailferry put on the source's bridge.
+fn our_ipv6(cast: &Cast<'_>) -> Vec<(IpAddr, u8)> {
+    our_aliases(&cast.source.rc, &cast.situation.source.bridge)
         .iter()
         .filter_map(|alias| alias.parse::<ipnet::Ipv6Net>().ok())
         .map(|net| (IpAddr::V6(net.addr()), net.prefix_len()))
-        .collect();
-    let (link_local, others): (Vec<_>, Vec<_>) =
-        ours.into_iter().partition(|(a, _)| matches!(a, IpAddr::V6(a) if a.is_unicast_link_local()));
-    let leaves = gateways.iter().any(|(a, _)| a.is_ipv6()) && others.iter().all(|one| gateways.contains(one));
-    link_local.first().copied().filter(|_| leaves)
+        .collect()
 }
 
 /// An interface as part of a variable's name (get_if_var of network.subr).

@@ -30,7 +30,8 @@ pub fn examine(steps: &[Step], hosts: &BTreeMap<NodeName, HostFacts>, findings: 
                     continue;
                 };
                 let known = facts.interface(interface);
-                let has_address = known.is_none_or(|i| i.link_local || i.addresses.iter().any(|a| a.addr().is_ipv6()));
+                let has_address =
+                    known.is_none_or(|i| !i.link_locals.is_empty() || i.addresses.iter().any(|a| a.addr().is_ipv6()));
                 let mut routes = facts.routes.values().flatten();
                 // What it took once it takes again.
                 if has_address || routes.any(|r| r.interface == *interface && r.destination.family() == Family::Inet6) {

@@ -21,6 +21,7 @@ use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
+use crate::plan::network;
 use crate::plan::situation::Situation;
 use crate::playbook::Fleet;
 use crate::playbook::Node;
@@ -107,7 +108,9 @@ fn neighbours(cast: &Cast<'_>) -> BTreeSet<IpAddr> {
     let of_hosts = hosts().flat_map(|f| &f.interfaces).flat_map(|i| &i.addresses);
     let of_jails = hosts().flat_map(|f| &f.jails).filter(|j| j.vnet && !j.dying).flat_map(|j| &j.addresses);
     let known = of_hosts.chain(of_jails).map(ipnet::IpNet::addr).filter(near);
-    known.chain(situation.gateways.iter().copied().filter(|g| !g.is_unspecified())).collect()
+    // The zone of a link-local one is the jail's own to name; it asks that one whenever it sends something.
+    let asked = |gateway: &IpAddr| !gateway.is_unspecified() && !network::is_link_local(*gateway);
+    known.chain(situation.gateways.iter().copied().filter(asked)).collect()
 }
 
 /// The jail tells its neighbours where it is, from `host`; nothing to tell where it is routed. One IPv4 neighbour is

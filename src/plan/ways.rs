@@ -23,8 +23,12 @@ use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
+use crate::plan::network;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
+
+/// Why a route is not made at each start.
+const LINKED: &str = "its gateway is a link-local address, which is told with the interface inside the jail";
 
 /// Facts of every host.
 type Hosts = BTreeMap<NodeName, HostFacts>;
@@ -57,7 +61,9 @@ pub fn of_the_moved(situation: &Situation, hosts: &Hosts, text: &str) -> Vec<Way
         return ways;
     }
     ways.retain(|way| !here.contains(&way.to));
-    let Some(gateway) = situation.gateways.iter().copied().find(IpAddr::is_ipv6) else { return ways };
+    // The name of the interface that a link-local one needs is the jail's own, and another after each renumbering.
+    let gateway = situation.gateways.iter().copied().find(IpAddr::is_ipv6).filter(|g| !network::is_link_local(*g));
+    let Some(gateway) = gateway else { return ways };
     for (_, facts) in hosts.iter().filter(|(node, _)| **node != situation.target.node) {
         for pair in siblings::pairs(situation, facts).into_iter().filter(|p| p.own.is_ipv6()) {
             let way = Way { to: pair.address, gateway, of: pair.jail };
@@ -93,10 +99,15 @@ fn neighbours<'a>(
         let jails: BTreeSet<JailName> = configured.chain(pairs.iter().map(|p| p.jail.clone())).collect();
         for jail in jails.into_iter().filter(|j| *j != situation.jail) {
             let mine = || pairs.iter().filter(|p| p.jail == jail);
-            let wanted = mine()
+            let (linked, led): (Vec<_>, Vec<_>) = mine()
                 .filter(|_| away)
-                .filter_map(|pair| Some(Way { to: pair.own, gateway: pair.gateway?, of: situation.jail.clone() }));
-            let wanted: Vec<Way> = wanted.collect();
+                .filter_map(|pair| Some((pair.own, pair.gateway?)))
+                .partition(|(_, gateway)| network::is_link_local(*gateway));
+            if !linked.is_empty() {
+                lost.push((host, jail.clone(), LINKED.to_owned()));
+            }
+            let way = |(to, gateway)| Way { to, gateway, of: situation.jail.clone() };
+            let wanted: Vec<Way> = led.into_iter().map(way).collect();
             let Some((file, text)) = file_of(facts, &jail) else {
                 if !wanted.is_empty() {
                     lost.push((host, jail, "the file that configures it could not be read".to_owned()));
@@ -163,6 +174,9 @@ pub(super) fn examine(situation: &Situation, hosts: &Hosts, findings: &mut Findi
     for (host, jail, why) in lost {
         warn(host, &jail, &why, findings);
     }
+    if situation.gateways.iter().copied().find(IpAddr::is_ipv6).is_some_and(network::is_link_local) {
+        warn(&situation.target.node, &situation.jail, LINKED, findings);
+    }
 }
 
 pub(super) fn warn(host: &NodeName, jail: &JailName, why: &str, findings: &mut Findings) {
@@ -170,6 +184,6 @@ pub(super) fn warn(host: &NodeName, jail: &JailName, why: &str, findings: &mut F
         "siblings-inet6",
         host,
         format!("the IPv6 routes of jail {jail} on {host} last only until it starts again: {why}"),
-        "give it a block of its own in a file of /etc/jail.conf.d with nothing behind it that sets exec.poststart, or use /128 addresses with a default route",
+        "give it a block of its own in a file of /etc/jail.conf.d with nothing behind it that sets exec.poststart, and a gateway that is not link-local; or use /128 addresses with a default route",
     );
 }

@@ -55,12 +55,16 @@ pub(super) fn make(canary: &Canary) -> Work {
     for end in ends {
         let (address, gateway, length) = (end.address, end.gateway, end.length);
         let family = Family::of(address);
+        let zone = match gateway {
+            IpAddr::V6(a) if a.is_unicast_link_local() => format!("%epair{unit}b"),
+            _ => String::new(),
+        };
         let flags = match family {
             Family::Inet => String::new(),
             Family::Inet6 => format!("jexec -l {jail} ifconfig epair{unit}b inet6 -ifdisabled no_dad\n"),
         };
         script.push_str(&format!(
-            "{flags}jexec -l {jail} ifconfig epair{unit}b {family} {address}/{length} up\njexec -l {jail} route -q -n add -{family} default {gateway}\n"
+            "{flags}jexec -l {jail} ifconfig epair{unit}b {family} {address}/{length} up\njexec -l {jail} route -q -n add -{family} default {gateway}{zone}\n"
         ));
     }
     for end in ends {

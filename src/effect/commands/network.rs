@@ -137,6 +137,9 @@ pub(super) fn proxy_arp(host: &NodeName, on: bool) -> Work {
 /// Contract 10.9. A jail that does not run has no routes; with the tools of the jail itself, as at its own start.
 pub(super) fn jail_route(host: &NodeName, jail: &JailName, to: IpAddr, gateway: IpAddr, there: bool) -> Work {
     let family = Family::of(to);
+    if matches!(gateway, IpAddr::V6(a) if a.is_unicast_link_local()) {
+        return link_local_route(host, jail, to, gateway, there);
+    }
     let seen = format!(
         "jls -j {jail} jid >/dev/null 2>&1 || exit 0\nseen() {{ jexec -l {jail} netstat --libxo json -rnW -f {family} | {}; }}\n",
         entry(&to.to_string(), "gateway")
@@ -151,6 +154,25 @@ pub(super) fn jail_route(host: &NodeName, jail: &JailName, to: IpAddr, gateway: 
         )
     };
     run(host, format!("{seen}{change}"))
+}
+
+/// The same by a link-local gateway, whose zone is the interface that the jail's default route has it on.
+fn link_local_route(host: &NodeName, jail: &JailName, to: IpAddr, gateway: IpAddr, there: bool) -> Work {
+    let mut script = format!(
+        "jls -j {jail} jid >/dev/null 2>&1 || exit 0\ntable() {{ jexec -l {jail} netstat --libxo json -rnW -f inet6; }}\nseen() {{ table | {}; }}\n",
+        entry(&to.to_string(), "gateway")
+    );
+    script += &if there {
+        format!(
+            "via=$(table | {default})\ncase \"$via\" in {gateway}%*) ;; *) echo 'jail {jail} has no default route by {gateway}' >&2; exit 21 ;; esac\n[ \"$(seen)\" != \"$via\" ] || exit 0\njexec -l {jail} route -q -n add -inet6 -host {to} \"$via\" || :\n[ \"$(seen)\" = \"$via\" ] || {{ echo 'the route to {to} in jail {jail} did not take' >&2; exit 21; }}",
+            default = entry("default", "gateway"),
+        )
+    } else {
+        format!(
+            "via=$(seen)\ncase \"$via\" in {gateway}%*) ;; *) exit 0 ;; esac\njexec -l {jail} route -q -n delete -inet6 -host {to} \"$via\" || :\n[ \"$(seen)\" != \"$via\" ] || {{ echo 'the route to {to} in jail {jail} is still there' >&2; exit 21; }}"
+        )
+    };
+    run(host, script)
 }
 
 /// After the switch, both directions, only this jail's addresses (contract 4.3). pf disabled or absent: nothing to kill.
@@ -227,5 +249,43 @@ mod tests {
         }
         let at_once = as_listed("0.0.0.0/0".parse().unwrap());
         assert_eq!(said("netstat-json-setfib1", &at_once, "interface-name"), "wg0\n");
+    }
+
+    /// With a jail whose table is a file, and whose route(8) takes a link-local gateway with its interface only.
+    #[test]
+    fn a_route_by_a_link_local_gateway_is_made_with_its_interface() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let stub = |name: &str, text: &str| {
+            std::fs::write(path(name), format!("#!/bin/sh\ncd {}\n{text}", folder.path().display())).unwrap();
+            std::fs::set_permissions(path(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        };
+        let entry =
+            |to: &str, by: &str| format!("{{\"destination\":\"{to}\",\"gateway\":\"{by}\",\"flags\":\"UGS\"}}\n");
+        stub("jls", "");
+        stub(
+            "jexec",
+            "shift 2\ncase \"$*\" in\nnetstat*) cat table ;;\n*add*%epair7b) echo '{\"destination\":\"2001:db8::7\",\"gateway\":\"fe80::1%epair7b\"}' >>table ;;\n*delete*%epair7b) grep -v 2001:db8::7 table >rest; mv rest table ;;\n*) exit 1 ;;\nesac\n",
+        );
+        let (host, jail) = (NodeName::new("big").unwrap(), JailName::new("web").unwrap());
+        let change = |there| {
+            let work = jail_route(&host, &jail, "2001:db8::7".parse().unwrap(), "fe80::1".parse().unwrap(), there);
+            let script = work.commands()[0].text();
+            let line = format!("set -eu\nPATH={}:$PATH\n{script}", folder.path().display());
+            let output = Process::new("/bin/sh").args(["-c", &line]).output().unwrap();
+            (output.status.success(), std::fs::read_to_string(path("table")).unwrap())
+        };
+        let alone = entry("default", "fe80::1%epair7b");
+        std::fs::write(path("table"), &alone).unwrap();
+        for _ in 0..2 {
+            let (well, table) = change(true);
+            assert!(well && table.lines().count() == 2 && table.contains("2001:db8::7"), "{table}");
+        }
+        for _ in 0..2 {
+            assert_eq!(change(false), (true, alone.clone()));
+        }
+        let other = entry("default", "fe80::9%epair7b");
+        std::fs::write(path("table"), &other).unwrap();
+        assert_eq!(change(true), (false, other));
     }
 }

@@ -41,7 +41,7 @@ impl Host {
             mtu: 1500,
             fib: canary.fib,
             addresses: Vec::new(),
-            link_local: false,
+            link_locals: vec![],
             members: Vec::new(),
             groups: vec!["epair".into()],
         });

@@ -131,7 +131,7 @@ fn interfaces_of(configuration: &JailConfiguration) -> Vec<Interface> {
                 up: true,
                 mtu: 1500,
                 addresses: Vec::new(),
-                link_local: false,
+                link_locals: vec![],
                 groups: vec!["epair".into()],
             }
         })

@@ -82,7 +82,12 @@ impl Host {
         let Ok(net) = IpNet::new(address, length) else { return refused(format!("ifconfig: {address}/{length}")) };
         let found = self.interface_mut(interface)?;
         if is_link_local(address) {
-            found.link_local = true;
+            if found.link_locals.iter().any(|a| a.addr() == address && *a != net) {
+                return refused(format!("ifconfig: ioctl (SIOCAIFADDR): the length of {address} may not change"));
+            }
+            found.link_locals.retain(|a| *a != net);
+            found.link_locals.push(net);
+            found.link_locals.sort();
             return Ok(());
         }
         if found.addresses.contains(&net) {
@@ -107,7 +112,7 @@ impl Host {
         let Ok(net) = IpNet::new(address, length) else { return refused(format!("ifconfig: {address}/{length}")) };
         let found = self.interface_mut(interface)?;
         if is_link_local(address) {
-            found.link_local = false;
+            found.link_locals.retain(|a| *a != net);
             return Ok(());
         }
         if !found.addresses.contains(&net) {

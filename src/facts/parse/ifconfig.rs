@@ -40,8 +40,8 @@ fn head(row: &str) -> Result<Option<Interface>, String> {
     let mtu = after(rest, "mtu").and_then(|w| w.parse().ok()).ok_or("no mtu")?;
     let Ok(name) = InterfaceName::new(name) else { return Ok(None) };
     let up = flags.split(',').any(|f| f == "UP");
-    let (addresses, members, groups) = (vec![], vec![], vec![]);
-    Ok(Some(Interface { name, up, mtu, fib: 0, addresses, link_local: false, members, groups }))
+    let (addresses, link_locals, members, groups) = (vec![], vec![], vec![], vec![]);
+    Ok(Some(Interface { name, up, mtu, fib: 0, addresses, link_locals, members, groups }))
 }
 
 fn detail(interface: &mut Interface, row: &str) -> Result<(), String> {
@@ -49,9 +49,11 @@ fn detail(interface: &mut Interface, row: &str) -> Result<(), String> {
     match words.next() {
         Some("inet" | "inet6") => {
             let word = words.next().ok_or("no address")?;
-            let plain = word.split(['%', '/']).next().and_then(|plain| plain.parse().ok());
-            if matches!(plain, Some(IpAddr::V6(a)) if a.is_unicast_link_local()) {
-                interface.link_local = true;
+            let (plain, length) = word.split_at(word.find('/').unwrap_or(word.len()));
+            let plain = plain.split('%').next().unwrap_or_default();
+            if matches!(plain.parse(), Ok(IpAddr::V6(a)) if a.is_unicast_link_local()) {
+                // Its zone is this interface.
+                interface.link_locals.extend(address(&format!("{plain}{length}"), row)?);
             } else {
                 interface.addresses.extend(address(word, row)?);
             }
@@ -158,6 +160,7 @@ mod tests {
     fn every_form_of_an_address() {
         let text = "lo0: flags=8049<UP,LOOPBACK,RUNNING,MULTICAST> metric 0 mtu 16384\n\tinet6 ::1/128\n\tinet6 fe80::1%lo0/64 scopeid 0x3\n\tinet6 fe80::2/64\n\tinet6 2001:db8::1 prefixlen 72\n\tinet 10.5.0.1 --> 10.5.0.2 netmask 0xffffffff\n\ttunnelfib: 1\n\tnonsense: of a later release\n";
         let lo0 = interfaces("ifconfig", text).unwrap().remove(0);
+        assert_eq!(lo0.link_locals, ["fe80::1/64".parse().unwrap(), "fe80::2/64".parse().unwrap()]);
         assert_eq!(show(&lo0), "lo0 up=true mtu=16384 fib=0 [::1/128 2001:db8::1/72 10.5.0.1/32] members[] groups[]");
     }
 
@@ -173,6 +176,8 @@ mod tests {
                 "gif0 up=true mtu=1280 fib=0 [2001:db8:5::1/128 2001:db8:6::1/64] members[] groups[gif]"
             ]
         );
+        let link_locals: Vec<String> = found[1].link_locals.iter().map(ToString::to_string).collect();
+        assert_eq!(link_locals, ["fe80::1/128", "fe80::5054:ff:fe12:3456/64"]);
         let wrong = "tun0: flags=0<> metric 0 mtu 1500\n\tinet 10.5.0.1 --> 10.5.0.2/33\n";
         assert!(interfaces("ifconfig", wrong).is_err());
     }

@@ -269,7 +269,7 @@ mod tests {
             mtu: 1500,
             fib: 0,
             addresses: vec![],
-            link_local: false,
+            link_locals: vec![],
             members: vec![],
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
         };

@@ -139,7 +139,7 @@ fn a_tunnel_without_an_ipv6_address_takes_no_route_on_14() {
             spare.routes.values_mut().for_each(|routes| routes.retain(|r| r.interface.as_str() != "wg0"));
             let wg0 = spare.interfaces.iter_mut().find(|i| i.name.as_str() == "wg0").unwrap();
             wg0.addresses.retain(|a| a.addr().is_ipv4());
-            wg0.link_local = address;
+            wg0.link_locals = address.then(|| "fe80::1/64".parse().unwrap()).into_iter().collect();
         })
     };
     assert_eq!(of("13.2-RELEASE", false), None);

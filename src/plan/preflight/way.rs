@@ -11,6 +11,7 @@ use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
+use crate::plan::network;
 use crate::plan::preflight::Subject;
 
 /// Parameters whose commands run on the host's side before the jail answers (jail(8)).
@@ -106,8 +107,18 @@ pub(super) fn gateway(s: &Subject<'_>, findings: &mut Findings) {
     };
     let source = &s.situation.source;
     let running = s.source.jail(&s.situation.jail);
+    // A link-local one counts on the jail's own link only; lo0 has one as well.
+    let on_the_link = |address: IpAddr| {
+        let bridged = s.situation.segment.iter().filter_map(|node| s.hosts.get(node)).flat_map(|f| &f.interfaces);
+        let all = bridged.filter(|i| !i.groups.iter().any(|g| g == "lo")).chain(s.source.interface(&source.bridge));
+        all.flat_map(|i| &i.link_locals).any(|a| a.addr() == address)
+    };
     for gateway in &s.situation.gateways {
-        if gateway.is_unspecified() || s.hosts.values().any(|facts| has(facts, *gateway)) {
+        let there = match network::is_link_local(*gateway) {
+            true => on_the_link(*gateway),
+            false => s.hosts.values().any(|facts| has(facts, *gateway)),
+        };
+        if gateway.is_unspecified() || there {
             continue;
         }
         // A jail of the fleet may itself be the gateway of others.
@@ -115,7 +126,8 @@ pub(super) fn gateway(s: &Subject<'_>, findings: &mut Findings) {
             continue;
         }
         let net = running.and_then(|j| j.addresses.iter().find(|n| n.contains(gateway)));
-        let length = net.map_or_else(|| Prefix::host(*gateway).length(), ipnet::IpNet::prefix_len);
+        let alone = if network::is_link_local(*gateway) { 64 } else { Prefix::host(*gateway).length() };
+        let length = net.map_or(alone, ipnet::IpNet::prefix_len);
         let family = Family::of(*gateway);
         findings.warning(
             "no-gateway",

@@ -148,8 +148,11 @@ fn network(node: &NodeName, facts: &HostFacts, evidence: &Evidence, situation: &
         let up = if interface.up { "up" } else { "down" };
         fields.set(&what, format!("{up}, mtu {}, FIB {}", interface.mtu, interface.fib));
         // A bridge has addresses of every network whose jails it carries; only the jail's own matter.
-        let addresses =
-            interface.addresses.iter().filter(|a| tunnel || concerns(evidence, situation, Prefix::truncate(**a)));
+        let addresses = interface
+            .addresses
+            .iter()
+            .chain(&interface.link_locals)
+            .filter(|a| tunnel || concerns(evidence, situation, Prefix::truncate(**a)));
         fields.list(format!("{what}/addresses"), addresses, " ");
     }
     for place in

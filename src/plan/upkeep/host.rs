@@ -107,7 +107,7 @@ pub(super) fn links(host: &Host<'_>, findings: &mut Findings) {
 /// for neighbours from the address that comes first, and a jail in another network does not answer that (see
 /// [`network::missing_link_local`](crate::plan::network::missing_link_local), which moves add by themselves).
 pub(super) fn neighbours(host: &Host<'_>, findings: &mut Findings) {
-    let bridge = host.bridge.and_then(|name| host.facts.interface(name)).filter(|bridge| !bridge.link_local);
+    let bridge = host.bridge.and_then(|name| host.facts.interface(name)).filter(|bridge| bridge.link_locals.is_empty());
     let Some(bridge) = bridge else { return };
     let mut networks = bridge.addresses.iter().filter(|address| address.addr().is_ipv6());
     let Some(first) = networks.next() else { return };

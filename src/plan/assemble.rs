@@ -39,6 +39,7 @@ use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
 use crate::plan::snapshots;
 use crate::plan::staging;
+use crate::plan::tunnels::with_peer;
 use crate::plan::verify;
 use crate::playbook::Settings;
 
@@ -288,7 +289,10 @@ fn summary(
     if situation.is_bridged() {
         lines.push(segment::summary(situation));
     }
-    let peers = hub.wireguard(&situation.hub_wireguard).map(|w| w.peers.as_slice()).unwrap_or_default();
+    // The hub may have a tunnel a node.
+    let source_key = hosts.get(&source.node).and_then(|f| f.wireguard(&source.wireguard)).map(|w| &w.public_key);
+    let tunnel = with_peer(hub, source_key, &situation.hub_wireguard);
+    let peers = tunnel.map(|w| w.peers.as_slice()).unwrap_or_default();
     for prefix in situation.prefixes.iter().filter(|_| !situation.is_bridged()) {
         lines.push(match network::owner(peers, *prefix) {
             Some((key, by)) => {

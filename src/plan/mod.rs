@@ -39,6 +39,8 @@ pub mod nat;
 pub mod network;
 mod next_hops;
 pub mod notices;
+#[cfg(test)]
+mod own_tunnels_tests;
 pub mod persist;
 pub mod preflight;
 pub mod properties;

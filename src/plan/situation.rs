@@ -239,10 +239,12 @@ pub fn resolve(evidence: &Evidence, jail: &JailName, target: &NodeName, findings
     let target_bridge = named_bridge(target_node, target_facts, target, findings)
         .or_else(|| only_bridge(target_facts, target, findings));
     let tunnels = Tunnels::new(&evidence.hosts, evidence.fleet.hubs());
-    // What leads from a hub to the jail's place; on the target to where the jail is now.
+    // What leads from a hub to the jail's place; on the target to where the jail is now. A hub may have a tunnel a node.
+    let several = hub_node.wireguard.is_none() && hub_facts.wireguard.len() > 1;
+    let chosen = several || !evidence.fleet.more_hubs.is_empty();
     let towards = |hub: &NodeName| {
         let hop = tunnels.next(hub, if hub == target { &source } else { target });
-        hop.map(|hop| hop.interface).filter(|_| !evidence.fleet.more_hubs.is_empty())
+        hop.map(|hop| hop.interface).filter(|_| chosen)
     };
     let of_place = |node: &Node, facts: &HostFacts, name: &NodeName, findings: &mut Findings| {
         let led = evidence.fleet.is_hub(name).then(|| towards(name)).flatten();

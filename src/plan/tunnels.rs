@@ -133,6 +133,14 @@ impl<'a> Tunnels<'a> {
     }
 }
 
+/// A host's interface that has that key as a peer, the one that is meant before others; where none has, that one.
+#[must_use]
+pub fn with_peer<'a>(host: &'a HostFacts, key: Option<&PublicKey>, meant: &InterfaceName) -> Option<&'a WireGuard> {
+    let knows = |w: &&WireGuard| w.peers.iter().any(|p| Some(&p.public_key) == key);
+    let meant = host.wireguard(meant);
+    meant.filter(knows).or_else(|| host.wireguard.iter().find(knows)).or(meant)
+}
+
 /// Has each of the two interfaces the other as a peer?
 #[must_use]
 pub fn are_peers(a: &WireGuard, b: &WireGuard) -> bool {

@@ -21,6 +21,7 @@ use crate::plan::preflight::hubs;
 use crate::plan::preflight::network::families;
 use crate::plan::situation::Place;
 use crate::plan::tunnels::Tunnels;
+use crate::plan::tunnels::with_peer;
 
 /// Seconds after which a handshake is too old: WireGuard renews it every two minutes of traffic (contract 3.4).
 const HANDSHAKE_FRESH: i64 = 180;
@@ -40,7 +41,8 @@ struct Link<'a> {
 fn links<'a>(s: &Subject<'a>, place: &Place, facts: &'a HostFacts) -> Vec<Link<'a>> {
     let (first, of_first) = (&s.situation.hub, s.hub);
     let meant = || {
-        let (far, own) = (of_first.wireguard(&s.situation.hub_wireguard)?, facts.wireguard(&place.wireguard)?);
+        let own = facts.wireguard(&place.wireguard)?;
+        let far = with_peer(of_first, Some(&own.public_key), &s.situation.hub_wireguard)?;
         Some(Link { hub: first, of_hub: of_first, far, own }).filter(|_| place.node != *first)
     };
     if s.situation.more_hubs.is_empty() {
@@ -259,10 +261,10 @@ fn leads(facts: &HostFacts, address: IpAddr, interface: &InterfaceName) -> Optio
 /// The source owns the prefixes now at every hub, and nobody else's lie inside them.
 pub(super) fn ownership(s: &Subject<'_>, findings: &mut Findings) {
     let hub = &s.situation.hub;
-    let Some(interface) = s.hub.wireguard(&s.situation.hub_wireguard) else { return };
     let source_key = s.source.wireguard(&s.situation.source.wireguard).map(|w| &w.public_key);
+    let Some(interface) = with_peer(s.hub, source_key, &s.situation.hub_wireguard) else { return };
     let several = !s.situation.more_hubs.is_empty();
-    let give = |prefix| give(s.hub, &s.situation.hub_wireguard, source_key, &s.situation.source.node, prefix);
+    let give = |prefix| give(s.hub, &interface.interface, source_key, &s.situation.source.node, prefix);
     let of_tunnels: Vec<ipnet::IpNet> = s
         .hosts
         .values()

@@ -3,6 +3,7 @@
 //! the jail's file must say the same either way, and nothing for other jails.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::configuration::jail_conf::include;
 use crate::facts::HostFacts;
@@ -10,6 +11,7 @@ use crate::facts::JailFacts;
 use crate::model::NodeName;
 use crate::model::RemotePath;
 use crate::plan::finding::Findings;
+use crate::plan::persist;
 use crate::plan::situation::Situation;
 
 const SHARED: &str = "/etc/jail.conf";
@@ -21,6 +23,18 @@ fn including<'a>(facts: Option<&'a HostFacts>, file: &RemotePath) -> Option<&'a 
     include::patterns(text).iter().any(|pattern| include::covers(pattern, file.as_str())).then_some(text.as_str())
 }
 
+/// What no file that jail.conf includes says for all jails but this one.
+fn lost_with(facts: Option<&HostFacts>, file: &RemotePath, shared: &str) -> BTreeSet<String> {
+    let patterns = include::patterns(shared);
+    let included = |path: &RemotePath| patterns.iter().any(|pattern| include::covers(pattern, path.as_str()));
+    let Some(facts) = facts else { return BTreeSet::new() };
+    let others = facts.jail_files.iter().filter(|(path, _)| *path != file && included(path));
+    let mut said: BTreeSet<String> = others.flat_map(|(_, text)| include::for_all(text)).collect();
+    said.extend(include::for_all(shared));
+    let own = facts.jail_files.get(file).map(|text| include::for_all(text)).unwrap_or_default();
+    own.difference(&said).cloned().collect()
+}
+
 /// `there` is the jail's file as the target gets it.
 pub(super) fn examine(
     situation: &Situation,
@@ -30,11 +44,11 @@ pub(super) fn examine(
     findings: &mut Findings,
 ) {
     let (source, target, name) = (&situation.source.node, &situation.target.node, &situation.jail);
-    let list = |names: std::collections::BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
+    let list = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
     // What it includes itself stays behind.
     for pattern in include::patterns(&jail.configuration.text) {
         let files = hosts.get(source).into_iter().flat_map(|facts| &facts.jail_files);
-        let all: std::collections::BTreeSet<String> = files
+        let all: BTreeSet<String> = files
             .filter(|(path, _)| **path != jail.configuration_file && include::covers(&pattern, path.as_str()))
             .flat_map(|(_, text)| include::for_all(text))
             .collect();
@@ -62,6 +76,20 @@ pub(super) fn examine(
                     list(taken)
                 ),
                 format!("set them by `=` in the jail's own block in {}", jail.configuration_file),
+            );
+        }
+        let lost = lost_with(hosts.get(source), &jail.configuration_file, shared);
+        let put_aside = persist::files_aside(situation).iter().any(|(file, _)| *file == jail.configuration_file);
+        if put_aside && !lost.is_empty() {
+            findings.warning(
+                "included",
+                source,
+                format!(
+                    "{SHARED} includes {}, so what that says for all jails holds for the others on {source} too, until it is put aside: {}",
+                    jail.configuration_file,
+                    list(lost)
+                ),
+                format!("write it into {SHARED}, if they need it"),
             );
         }
     }
@@ -113,6 +141,7 @@ mod tests {
         let (mut hosts, mut facts) = (evidence.hosts, evidence.jail.unwrap());
         for (name, shared) in ["spare", "big"].into_iter().zip(shared) {
             let files = &mut hosts.get_mut(&node(name)).unwrap().jail_files;
+            files.insert(RemotePath::new("/etc/jail.conf.d/web.conf").unwrap(), text.to_owned());
             files.insert(RemotePath::new(SHARED).unwrap(), shared.to_owned());
         }
         facts.configuration_file = RemotePath::new("/etc/jail.conf.d/web.conf").unwrap();
@@ -137,7 +166,10 @@ mod tests {
         let [leaks, takes] = told(["", &shared], own).try_into().unwrap();
         assert!(leaks.ends_with("would hold for the others there: exec.clean"), "{leaks}");
         assert!(takes.ends_with("would give jail web more than it has now: exec.start"), "{takes}");
-        let [stays] = told([&shared, ""], own).try_into().unwrap();
+        let [stays, goes] = told([&shared, ""], own).try_into().unwrap();
         assert!(stays.ends_with("may give jail web its own exec.start; that would stay behind"), "{stays}");
+        assert!(goes.ends_with("holds for the others on spare too, until it is put aside: exec.clean"), "{goes}");
+        let [stays] = told([&format!("exec.clean;\n{shared}"), ""], own).try_into().unwrap();
+        assert!(stays.contains("exec.clean, exec.start; that would stay behind"), "{stays}");
     }
 }

@@ -8,6 +8,7 @@ mod hubs;
 mod identity;
 mod jail;
 mod network;
+mod own_files;
 mod place;
 pub(super) mod segment;
 mod software;
@@ -97,6 +98,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     keys::examine(subject, findings);
     software::encryption(subject, findings);
     notices::examine(subject.situation, subject.source, subject.target, findings);
+    own_files::examine(subject, findings);
     jail::surroundings(subject, findings);
     jail::boot(subject, findings);
     jail::tls(subject, findings);

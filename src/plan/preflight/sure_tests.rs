@@ -323,3 +323,24 @@ fn boot_lists_of_the_target() {
     assert_eq!(severity("jails-off", list(true, "old")), None);
     assert_eq!(severity("empty-jail-list", list(true, "")), WARNING);
 }
+
+/// Files that are put aside behind the stop, and in the end removed.
+#[test]
+fn a_file_that_others_need_does_not_go_with_the_jail() {
+    let with = |text: &'static str| {
+        severity("shared-file", move |e| e.jail.as_mut().unwrap().configuration.text.push_str(text))
+    };
+    assert_eq!(with("* { exec.clean; }\nmount.devfs;\n"), None);
+    assert_eq!(with("web_db { path = /jf/jails/web_db; }\n"), ERROR);
+    let fstab_of = |name: &'static str, file: &'static str| {
+        severity("shared-file", move |e| {
+            host(e, "spare").jail_configurations.push(JailConfiguration {
+                name: name.into(),
+                file: path("/etc/jail.conf.d/other.conf"),
+                parameters: vec![("mount.fstab".into(), Some(file.into()))],
+            });
+        })
+    };
+    assert_eq!(fstab_of("web_db", "/etc/jail.web.fstab"), ERROR);
+    assert_eq!(fstab_of("web_db", "/etc/jail.web_db.fstab"), None);
+}

@@ -9,7 +9,6 @@ use futures_util::future::join_all;
 
 use crate::cli::known;
 use crate::cli::link;
-use crate::configuration::fstab;
 use crate::effect::command::Command;
 use crate::facts::HostFacts;
 use crate::facts::JailFacts;
@@ -21,6 +20,7 @@ use crate::model::NodeName;
 use crate::model::RemotePath;
 use crate::plan::finding::Findings;
 use crate::plan::keys;
+use crate::plan::mounts;
 use crate::plan::preflight;
 use crate::plan::situation;
 use crate::plan::situation::Evidence;
@@ -253,19 +253,13 @@ pub async fn about_target(
     let (source, target) = (&situation.source.node, &situation.target.node);
     let configuration = evidence.hosts.get(source).and_then(|f| f.jail_configuration(&situation.jail)).cloned();
     let mut paths: Vec<RemotePath> = Vec::new();
-    if let Some((_, file)) = &jail.fstab {
-        let sources = fstab::nullfs_sources(&file.text, &situation.path).unwrap_or_else(|error| {
-            findings.error(
-                "fstab",
-                source,
-                format!("the jail's fstab: {error}"),
-                "correct it; mount(8) would refuse it",
-            );
-            Vec::new()
-        });
-        let needed = sources.into_iter().flat_map(|path| situation.manager.needs(path));
-        paths.extend(needed.filter_map(|path| RemotePath::new(path).ok()));
-    }
+    let mounts = mounts::of(jail, configuration.as_ref()).unwrap_or_else(|error| {
+        findings.error("fstab", source, error.to_string(), "correct it; jail(8) would refuse it");
+        Vec::new()
+    });
+    // Those with other characters are told of (see `preflight`).
+    let shown = mounts::directories(&mounts, situation).into_iter().flat_map(|path| situation.manager.needs(path));
+    paths.extend(shown.filter_map(|path| RemotePath::new(path).ok()));
     if let Some(facts) = evidence.hosts.get(source) {
         paths.extend(keys::files(jail, &facts.datasets));
     }

@@ -1,4 +1,5 @@
-//! fstab(5) of a jail (`mount.fstab`): what it mounts, and the same below another root.
+//! fstab(5) of a jail (`mount.fstab`) as jail(8) reads it, which mounts every line (usr.sbin/jail/config.c and command.c):
+//! what it mounts, and the same below another root.
 
 use std::ops::Range;
 
@@ -16,21 +17,34 @@ pub struct Mount {
     pub target: String,
     /// File system type: nullfs, tmpfs, zfs …
     pub kind: String,
-    /// Options: ro, noauto …
+    /// Options: ro, size=1m …; may be none.
     pub options: Vec<String>,
 }
 
 impl Mount {
-    /// Does mount(8) leave it alone unless asked?
+    /// Does it show a directory of the host that can be written to by it (mount_nullfs(8), mount_unionfs(8))?
     #[must_use]
-    pub fn is_noauto(&self) -> bool {
-        self.options.iter().any(|o| o == "noauto")
+    pub fn writes_to_the_host(&self) -> bool {
+        let has = |option: &str| self.options.iter().any(|o| o == option);
+        let readonly = has("ro") || has("rdonly");
+        match self.kind.as_str() {
+            "nullfs" => !readonly,
+            // With `below` what is written goes to the mount point.
+            "unionfs" => !readonly && !has("below"),
+            _ => false,
+        }
+    }
+
+    /// Does it show a directory of the host?
+    #[must_use]
+    pub fn shows_a_directory(&self) -> bool {
+        matches!(self.kind.as_str(), "nullfs" | "unionfs")
     }
 }
 
-/// A line that getfsent(3) would not take.
+/// A line that jail(8) would not take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: a mount needs a source, a mount point, a type and options")]
+#[error("line {line}: a mount needs a source, a mount point and a type")]
 pub struct InvalidMount {
     /// Line, from 1.
     pub line: usize,
@@ -46,32 +60,17 @@ pub fn mounts(text: &str) -> Result<Vec<Mount>, InvalidMount> {
         let fields: Vec<String> = fields(line).into_iter().filter_map(|r| line.get(r)).map(unvis).collect();
         match fields.as_slice() {
             [] => {}
-            [source, target, kind, options, ..] => found.push(Mount {
+            [source, target, kind, options @ ..] => found.push(Mount {
                 line: number + 1,
                 source: source.clone(),
                 target: target.clone(),
                 kind: kind.clone(),
-                options: options.split(',').map(str::to_owned).collect(),
+                options: options.first().map(|o| o.split(',').map(str::to_owned).collect()).unwrap_or_default(),
             }),
             _ => return Err(InvalidMount { line: number + 1 }),
         }
     }
     Ok(found)
-}
-
-/// The directories outside `root` that nullfs mounts need: they must exist on the target too.
-///
-/// # Errors
-/// [`InvalidMount`] for a line with too few fields.
-pub fn nullfs_sources(text: &str, root: &RemotePath) -> Result<Vec<String>, InvalidMount> {
-    let mut sources: Vec<String> = mounts(text)?
-        .into_iter()
-        .filter(|m| m.kind == "nullfs" && !m.is_noauto() && below(&m.source, root.as_str()).is_none())
-        .map(|m| m.source)
-        .collect();
-    sources.sort();
-    sources.dedup();
-    Ok(sources)
 }
 
 /// The text with mount points and sources at or below `from` moved to `to`; every other byte stays.
@@ -102,19 +101,18 @@ fn below<'p>(path: &'p str, root: &str) -> Option<&'p str> {
     path.strip_prefix(root.trim_end_matches('/')).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The fields of a line; none in a comment (lib/libc/gen/fstab.c takes '#' only at a line's first field).
+/// The fields of a line up to a comment, which jail(8) sees in every '#'.
 fn fields(line: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let mut open = false;
     for (at, c) in line.char_indices() {
-        if " \t\r".contains(c) {
+        if c == '#' {
+            break;
+        } else if " \t\r".contains(c) {
             open = false;
         } else if let Some(last) = found.last_mut().filter(|_| open) {
             last.end = at + c.len_utf8();
         } else {
-            if found.is_empty() && c == '#' {
-                return Vec::new();
-            }
             found.push(at..at + c.len_utf8());
             open = true;
         }
@@ -122,7 +120,7 @@ fn fields(line: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Octal escapes such as `\040` for a blank (strunvis(3) in getfsent(3)).
+/// Octal escapes such as `\040` for a blank (strunvis(3)).
 fn unvis(field: &str) -> String {
     let mut result = String::new();
     let mut rest = field;
@@ -162,12 +160,23 @@ mod tests {
         let mounts = mounts(TEXT).unwrap();
         assert_eq!(mounts.iter().map(|m| m.line).collect::<Vec<_>>(), [2, 4, 5, 6]);
         assert_eq!(mounts.get(1).map(|m| m.source.as_str()), Some("/usr/my ports"));
-        assert_eq!(super::mounts("/bin /x nullfs\n"), Err(InvalidMount { line: 1 }));
+        assert_eq!(super::mounts("/bin /x\n"), Err(InvalidMount { line: 1 }));
     }
 
     #[test]
-    fn only_foreign_nullfs_sources_must_exist_on_the_target() {
-        assert_eq!(nullfs_sources(TEXT, &path("/usr/jails/web")).unwrap(), ["/bin"]);
+    fn jail_8_needs_no_options_and_takes_every_hash_for_a_comment() {
+        let mounts = mounts("/bin /x nullfs\n/a /b nullfs ro # 0 0\n /c#d\n# all\n").unwrap_err();
+        assert_eq!(mounts, InvalidMount { line: 3 });
+        let mounts = super::mounts("/bin /x nullfs\n/a /b nullfs ro#,rw 0 0\n").unwrap();
+        assert_eq!(mounts.iter().map(|m| m.options.join(",")).collect::<Vec<_>>(), ["", "ro"]);
+    }
+
+    #[test]
+    fn what_can_be_written_to_the_host() {
+        let writes = |line: &str| mounts(line).unwrap().iter().all(Mount::writes_to_the_host);
+        assert!(writes("/data /x nullfs") && writes("/data /x nullfs rw,noauto") && writes("/data /x unionfs rw"));
+        assert!(!writes("/data /x nullfs ro") && !writes("/data /x nullfs noatime,rdonly 0 0"));
+        assert!(!writes("/data /x unionfs below") && !writes("tmpfs /x tmpfs rw") && !writes("z/d /x zfs rw"));
     }
 
     #[test]

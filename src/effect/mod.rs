@@ -278,6 +278,9 @@ pub struct JailPlace {
     /// Datasets whose file systems and those below it mounts itself.
     #[serde(default)]
     pub delegated: Vec<DatasetName>,
+    /// Datasets that jail(8) mounts for it (`mountpoint=legacy`, zfsprops(7)).
+    #[serde(default)]
+    pub legacy: Vec<DatasetName>,
 }
 
 /// A route out of an interface in one FIB. Never a next hop: an added next hop silently makes a second path (contract 0.4).

@@ -73,6 +73,12 @@ impl Dataset {
     pub fn on_the_host(&self) -> Option<&str> {
         (self.mounted && !self.jailed && self.mountpoint.starts_with('/')).then_some(self.mountpoint.as_str())
     }
+
+    /// Is it mount(8)'s to mount, not that of zfs(8) (zfsprops(7), mountpoint)?
+    #[must_use]
+    pub fn is_legacy(&self) -> bool {
+        self.mountpoint == "legacy"
+    }
 }
 
 impl WireGuardFile {

@@ -146,6 +146,7 @@ impl Cast<'_> {
             bridge: Some(place.bridge.clone()),
             fib: place.fib,
             delegated: self.delegated(|moving| &moving.source),
+            legacy: self.legacy(|moving| &moving.source),
         }
     }
 
@@ -160,12 +161,20 @@ impl Cast<'_> {
             bridge: Some(place.bridge.clone()),
             fib: place.fib,
             delegated: self.delegated(|moving| &moving.target),
+            legacy: self.legacy(|moving| &moving.target),
         }
     }
 
     /// Those that are the jail's own to mount.
     fn delegated(&self, side: impl Fn(&DatasetMove) -> &Parked) -> Vec<DatasetName> {
         self.datasets.iter().map(side).filter(|d| d.delegation == Delegation::Own).map(|d| d.dataset.clone()).collect()
+    }
+
+    /// Those that jail(8) mounts.
+    fn legacy(&self, side: impl Fn(&DatasetMove) -> &Parked) -> Vec<DatasetName> {
+        let facts = |d: &&DatasetMove| self.source.dataset(&d.source.dataset);
+        let legacy = |d: &&DatasetMove| facts(d).is_some_and(|f| f.mounted && !f.jailed && f.is_legacy());
+        self.datasets.iter().filter(legacy).map(|d| side(d).dataset.clone()).collect()
     }
 
     /// Gateways of the jail that the target's bridge does not answer for yet, with the length to give them. On a segment

@@ -78,7 +78,8 @@ pub fn moves(
             canmount: state(dataset, "canmount"),
             readonly: state(dataset, "readonly"),
             mountpoint: state(dataset, "mountpoint"),
-            mounted: facts.mounted,
+            // jail(8) mounts it from the jail's fstab, and unmounts it.
+            mounted: facts.mounted && !facts.is_legacy(),
             volume,
             delegation: delegation(dataset, facts),
         };
@@ -312,12 +313,13 @@ fn base_of(
         );
         return (Base::Nothing, None);
     };
-    if target.dataset(into).is_some_and(|d| d.mounted) {
+    if let Some(copy) = target.dataset(into).filter(|d| d.mounted) {
+        let unmount = if copy.is_legacy() { "umount" } else { "zfs unmount" };
         findings.error(
             "copy-mounted",
             node,
             format!("{into}, an older copy left by run {mark}, is mounted on {node}"),
-            Fix::new("unmount it").run(format!("zfs unmount {into}")),
+            Fix::new("unmount it").run(format!("{unmount} {into}")),
         );
     }
     if target.dataset(into).is_some_and(|d| !d.readonly) {

@@ -244,10 +244,10 @@ fn mounts(own: &str, more: &[String], moved: &Moved, left_out: &mut Vec<String>)
     for text in all {
         let mounts = fstab::mounts(text).map_err(|e| format!("the jail's fstab: {e}"))?;
         let lines: Vec<&str> = text.lines().collect();
-        for mount in mounts.iter().filter(|m| !m.is_noauto()) {
+        for mount in &mounts {
             let inside = |path: &str| moved.path(path).is_some();
             let harmless = match mount.kind.as_str() {
-                "nullfs" => mount.options.iter().any(|o| o == "ro") || inside(&mount.source),
+                "nullfs" => !mount.writes_to_the_host() || inside(&mount.source),
                 kind => OWN_KINDS.contains(&kind),
             };
             if harmless && inside(&mount.target) {

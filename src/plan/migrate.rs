@@ -22,6 +22,7 @@ use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::checks;
+use crate::plan::datasets::DatasetMove;
 use crate::plan::direct;
 use crate::plan::dress;
 use crate::plan::keys;
@@ -139,7 +140,8 @@ fn pass_the_checks_here(cast: &Cast<'_>) -> Vec<Step> {
 /// dataset from being unmounted, and the move would be taken back with the jail down all the while.
 fn nobody_else_uses_it(cast: &Cast<'_>) -> Option<Step> {
     let (host, jail) = (cast.source(), cast.situation.jail.clone());
-    let datasets = cast.datasets.iter().filter(|d| d.source.mounted || d.source.delegation != Delegation::None);
+    let mounted = |d: &&DatasetMove| cast.source.dataset(&d.source.dataset).is_some_and(|facts| facts.mounted);
+    let datasets = cast.datasets.iter().filter(|d| mounted(d) || d.source.delegation != Delegation::None);
     let datasets: Vec<_> = datasets.map(|d| d.source.dataset.clone()).collect();
     if !cast.settings.check_first || datasets.is_empty() {
         return None;

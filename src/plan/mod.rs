@@ -34,6 +34,7 @@ mod link_local_tests;
 pub mod manager;
 pub mod mesh;
 pub mod migrate;
+pub mod mounts;
 pub mod naming;
 pub mod nat;
 pub mod network;

@@ -42,11 +42,19 @@ fn unmount_delegated(place: &JailPlace, or: &str) -> String {
 }
 
 /// What `jail -r` leaves when it was cut short: interfaces, and mounts below the root, the youngest first (mount(8) prints
-/// them in their order); never a ZFS one. The shell takes the lines apart itself: the jail is down meanwhile.
+/// them in their order); of ZFS only what jail(8) mounts. The shell takes the lines apart itself: the jail is down
+/// meanwhile.
 fn clean_up(place: &JailPlace) -> String {
     let path = &place.path;
+    let not_its_own = match place.legacy.as_slice() {
+        [] => "case $kind in zfs) continue ;; esac".to_owned(),
+        names => {
+            let names: Vec<String> = names.iter().map(|name| format!("'zfs {name}'")).collect();
+            format!("case \"$kind $what\" in {}) ;; 'zfs '*) continue ;; esac", names.join(" | "))
+        }
+    };
     let mut script = format!(
-        "left=\nwhile read -r what at kind options; do\n  case $kind in zfs) continue ;; esac\n  case $at in {path}/*) left=\"$at $left\" ;; esac\ndone <<JAILFERRY_MOUNTS\n$(mount -p)\nJAILFERRY_MOUNTS\nfor m in $left; do umount \"$m\"; done\n"
+        "left=\nwhile read -r what at kind options; do\n  {not_its_own}\n  case $at in {path}/*) left=\"$at $left\" ;; esac\ndone <<JAILFERRY_MOUNTS\n$(mount -p)\nJAILFERRY_MOUNTS\nfor m in $left; do umount \"$m\"; done\n"
     );
     for interface in &place.interfaces {
         script.push_str(&format!("if ifconfig {interface} >/dev/null 2>&1; then ifconfig {interface} destroy; fi\n"));
@@ -159,6 +167,18 @@ mod tests {
             assert_eq!(ran.stdout, behind, "{or}: {ran:?}");
             assert_eq!(ran.stderr, "what jail web had mounted cannot be unmounted: /jails/web/data/own\n");
         }
+    }
+
+    #[test]
+    fn of_zfs_only_what_jail_8_mounts_is_unmounted_for_it() {
+        let json = r#"{"host":"big","jail":"web","path":"/jails/web","file":"/etc/jail.conf.d/web.conf","interfaces":[],"bridge":null,"fib":0,"legacy":["zroot/web/data"]}"#;
+        let place: JailPlace = serde_json::from_str(json).unwrap();
+        let host = "mount() { printf '%s\\n' 'zroot/web /jails/web zfs rw 0 0' 'zroot/web/own /jails/web/own zfs rw 0 0' 'zroot/web/data /jails/web/data zfs rw 0 0' '/ports /jails/web/data/ports nullfs ro 0 0'; }\numount() { echo \"umount $*\"; }\n";
+        let told = |place: &JailPlace| {
+            sh::run(tempfile::tempdir().unwrap().path(), &format!("set -eu\n{host}{}", clean_up(place))).stdout
+        };
+        assert_eq!(told(&place), "umount /jails/web/data/ports\numount /jails/web/data\n");
+        assert_eq!(told(&JailPlace { legacy: vec![], ..place }), "umount /jails/web/data/ports\n");
     }
 
     #[test]

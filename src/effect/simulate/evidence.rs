@@ -123,8 +123,8 @@ impl Host {
                 local.insert(STATE_PROPERTY.into(), notice.state());
                 local.extend(notice.owner.as_ref().map(|owner| (OWNER_PROPERTY.to_owned(), owner.to_string())));
             }
-            // What the jail mounts comes and goes with it.
-            let (mounted, name) = (like.mounted && !like.jailed, like.name.clone());
+            // What the jail, or jail(8), mounts comes and goes with it.
+            let (mounted, name) = (like.mounted && !like.jailed && !like.is_legacy(), like.name.clone());
             let (received, bookmarks) = (BTreeMap::new(), BTreeMap::new());
             let (snapshots, partial) = (vec![], None);
             storage.insert(name, Dataset { like, local, received, mounted, content: 0, snapshots, bookmarks, partial });

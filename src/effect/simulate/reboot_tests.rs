@@ -136,6 +136,7 @@ fn boot_jails(world: &mut World, plan: &Plan, name: &NodeName) -> Checked<()> {
             bridge: None,
             fib: 0,
             delegated: vec![],
+            legacy: vec![],
         };
         if world.start(&place).is_err() && jail != plan.jail {
             return Err(format!("jail {jail} does not come up again on {name}"));

@@ -69,13 +69,7 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
     let log_folder = s.source.jail_configuration(&s.situation.jail).and_then(log_folder);
     let of_keys = |path: &RemotePath| s.datasets.iter().any(|d| d.key.as_ref().is_some_and(|(file, _)| file == path));
     // What arrives with the jail is not there yet.
-    let arrives = |path: &RemotePath| {
-        let mut roots = s.datasets.iter().filter_map(|d| s.source.dataset(&d.source.dataset));
-        path.is_within(&s.situation.path)
-            || roots
-                .any(|d| !d.jailed && RemotePath::new(d.mountpoint.as_str()).is_ok_and(|root| path.is_within(&root)))
-    };
-    for (path, kind) in s.there.paths.iter().filter(|(path, _)| !of_keys(path) && !arrives(path)) {
+    for (path, kind) in s.there.paths.iter().filter(|(path, _)| !of_keys(path) && !s.arrives(path)) {
         if Some(path) == log_folder.as_ref() {
             if *kind == PathKind::Absent {
                 findings.error(

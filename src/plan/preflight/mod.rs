@@ -7,6 +7,7 @@ mod given;
 mod hubs;
 mod identity;
 mod jail;
+mod mounts;
 mod network;
 mod own_files;
 mod place;
@@ -25,6 +26,7 @@ use crate::facts::HostFacts;
 use crate::facts::JailFacts;
 use crate::facts::TargetFacts;
 use crate::model::NodeName;
+use crate::model::RemotePath;
 use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
 use crate::plan::keys;
@@ -72,6 +74,14 @@ impl<'a> Subject<'a> {
         std::iter::once((&self.situation.hub, self.hub)).chain(more).collect()
     }
 
+    /// Does what is at that path come with the jail's datasets?
+    fn arrives(&self, path: &RemotePath) -> bool {
+        let mut roots = self.datasets.iter().filter_map(|d| self.source.dataset(&d.source.dataset));
+        path.is_within(&self.situation.path)
+            || roots
+                .any(|d| !d.jailed && RemotePath::new(d.mountpoint.as_str()).is_ok_and(|root| path.is_within(&root)))
+    }
+
     /// The hub that the target's tunnel leads to.
     fn near_hub(&self) -> &'a HostFacts {
         self.hosts.get(&self.situation.near_hub).unwrap_or(self.hub)
@@ -99,6 +109,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     software::encryption(subject, findings);
     notices::examine(subject.situation, subject.source, subject.target, findings);
     own_files::examine(subject, findings);
+    mounts::examine(subject, findings);
     jail::surroundings(subject, findings);
     jail::boot(subject, findings);
     jail::tls(subject, findings);

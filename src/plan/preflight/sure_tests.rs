@@ -7,6 +7,8 @@ use crate::facts::PathKind;
 use crate::facts::PropertyValue;
 use crate::facts::User;
 use crate::model::InterfaceName;
+use crate::plan::Finding;
+use crate::plan::Plan;
 use crate::plan::Severity;
 use crate::plan::assemble;
 use crate::plan::finding::Findings;
@@ -19,19 +21,23 @@ use crate::plan::situation::Evidence;
 use crate::plan::situation::resolve;
 use crate::playbook::Options;
 
-/// How bad it is, of all findings with that code; `None`: there is none.
-fn severity(code: &str, change: impl FnOnce(&mut Evidence)) -> Option<Severity> {
+/// The plan of web's move to big, or what speaks against it.
+pub(super) fn found(change: impl FnOnce(&mut Evidence)) -> Result<Plan, Vec<Finding>> {
     let shape = Shape::testbed();
     let (mut evidence, _, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
     change(&mut evidence);
     let mut findings = Findings::default();
     let situation = resolve(&evidence, &jail("web"), &node("big"), &mut findings).unwrap();
-    let plan = assemble::plan(&evidence, &situation, &Options::default().settle(), &tester(), "0", findings);
-    let found = plan.map_or_else(|findings| findings, |plan| plan.findings);
+    assemble::plan(&evidence, &situation, &Options::default().settle(), &tester(), "0", findings)
+}
+
+/// How bad it is, of all findings with that code; `None`: there is none.
+pub(super) fn severity(code: &str, change: impl FnOnce(&mut Evidence)) -> Option<Severity> {
+    let found = found(change).map_or_else(|findings| findings, |plan| plan.findings);
     found.into_iter().filter(|f| f.code == code).map(|f| f.severity).max()
 }
 
-fn host<'a>(evidence: &'a mut Evidence, name: &str) -> &'a mut HostFacts {
+pub(super) fn host<'a>(evidence: &'a mut Evidence, name: &str) -> &'a mut HostFacts {
     evidence.hosts.get_mut(&node(name)).unwrap()
 }
 

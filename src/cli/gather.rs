@@ -262,6 +262,7 @@ pub async fn about_target(
     paths.extend(shown.filter_map(|path| RemotePath::new(path).ok()));
     if let Some(facts) = evidence.hosts.get(source) {
         paths.extend(keys::files(jail, &facts.datasets));
+        paths.extend(preflight::needed_places(situation, facts));
     }
     paths.extend(configuration.as_ref().and_then(preflight::log_folder));
     paths.push(situation.path.clone());

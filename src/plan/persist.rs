@@ -49,14 +49,17 @@ pub use wireguard::unknown_hooks;
 pub use wireguard::wireguard_files;
 
 /// The file and the name it is put aside under at the source, so that no tool starts the jail by it; not a file that
-/// other jails share, nor one that goes with the datasets.
+/// other jails share, nor one that goes with the datasets and is unmounted with them.
 #[must_use]
 pub fn files_aside(situation: &Situation) -> Vec<(RemotePath, RemotePath)> {
     if situation.manager.says().travels() {
         return Vec::new();
     }
-    let own =
-        |file: &&RemotePath| file.as_str() != manager::SHARED && file.file_name().contains(situation.jail.as_str());
+    let own = |file: &&RemotePath| {
+        file.as_str() != manager::SHARED
+            && file.file_name().contains(situation.jail.as_str())
+            && !file.is_within(&situation.path)
+    };
     std::iter::once(&situation.configuration_file)
         .chain(&situation.fstab)
         .filter(own)
@@ -367,7 +370,7 @@ fn forgotten_files(cast: &Cast<'_>) -> Vec<Step> {
     }
     std::iter::once(&cast.situation.target_file)
         .filter(|file| file.as_str() != manager::SHARED)
-        .chain(&cast.situation.fstab)
+        .chain(cast.situation.fstab.iter().filter(|file| !file.is_within(&cast.situation.path)))
         .filter_map(aside)
         .map(|path| {
             Step::new(

@@ -6,6 +6,7 @@ use crate::configuration::jail_conf;
 use crate::configuration::jail_conf::Edit;
 use crate::configuration::jail_conf::Rewrite;
 use crate::facts::HostFacts;
+use crate::facts::JailConfiguration;
 use crate::facts::JailFacts;
 use crate::facts::TargetFacts;
 use crate::model::NodeName;
@@ -92,9 +93,12 @@ pub fn stage(
 ) -> Staged {
     let mut staged = Staged::default();
     let source = &situation.source.node;
+    let configuration = hosts.get(source).and_then(|facts| facts.jail_configuration(&situation.jail));
     let travels = situation.manager.says().travels();
     let folder = situation.target_file.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
-    let arrives = |path: &RemotePath| travels && path.as_str().starts_with(&format!("{folder}/"));
+    let arrives = |path: &RemotePath| {
+        path.is_within(&situation.path) || travels && path.as_str().starts_with(&format!("{folder}/"))
+    };
     if let Some((path, file)) = jail.fstab.as_ref().filter(|(path, _)| !arrives(path)) {
         match there.files.get(path) {
             Some(existing) if existing.sha256 != file.sha256 => findings.error(
@@ -189,7 +193,7 @@ pub fn stage(
     let wanted = ways::of_the_moved(situation, hosts, &jail.configuration.text);
     if situation.target_file.as_str() == manager::SHARED {
         staged.in_place = shared::stage(situation, there, &rewritten.text, &wanted, findings);
-        expect(situation, &mut staged);
+        expect(configuration, situation, &mut staged);
         return staged;
     }
     let text = match jail_conf::ways::change(&rewritten.text, &situation.jail, &wanted) {
@@ -217,7 +221,7 @@ pub fn stage(
         })
         .chain(ways::changes(&to.node, &situation.target_file, &situation.jail, &routes, &wanted))
         .collect();
-    expect(situation, &mut staged);
+    expect(configuration, situation, &mut staged);
     let (path, mode) = (situation.target_file.clone(), jail.configuration.mode.clone());
     if travels {
         let before = jail.configuration.text.clone();
@@ -228,18 +232,19 @@ pub fn stage(
     staged
 }
 
-/// What `jail -e` must print.
-fn expect(situation: &Situation, staged: &mut Staged) {
-    staged.expected.push(("path".into(), situation.path.to_string()));
-    let vnet: Vec<String> = situation
-        .target
-        .interfaces
-        .iter()
-        .filter_map(|i| i.as_str().strip_suffix('a').map(|stem| format!("{stem}b")))
-        .collect();
-    if let [only] = vnet.as_slice() {
-        staged.expected.push(("vnet.interface".into(), only.clone()));
-    }
+/// What `jail -e` must print: what it prints at the source, but for the unit of the epair. jail(8) prints a path as it is
+/// written, with links and slashes at its end.
+fn expect(configuration: Option<&JailConfiguration>, situation: &Situation, staged: &mut Staged) {
+    let value = |parameter: &str| {
+        // What it prints in quotes is not looked for.
+        configuration.and_then(|c| c.value(parameter)).filter(|v| !v.contains([' ', '\t', '\n', '"', '\'']))
+    };
+    staged.expected.extend(value("path").map(|path| ("path".to_owned(), path)));
+    let inside = |name: String| match situation.epair {
+        Some((from, to)) if name == format!("epair{from}b") => format!("epair{to}b"),
+        _ => name,
+    };
+    staged.expected.extend(value("vnet.interface").map(|name| ("vnet.interface".to_owned(), inside(name))));
 }
 
 /// The text without the ways that the jail had at the source, which the target's take the place of, and those ways.

@@ -8,6 +8,7 @@ use crate::model::RemotePath;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
+use crate::plan::preflight::own_files;
 use crate::playbook;
 
 /// fetch(1) tells success or failure, no status.
@@ -68,8 +69,10 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
     }
     let log_folder = s.source.jail_configuration(&s.situation.jail).and_then(log_folder);
     let of_keys = |path: &RemotePath| s.datasets.iter().any(|d| d.key.as_ref().is_some_and(|(file, _)| file == path));
+    let places = own_files::needed_places(s.situation, s.source);
     // What arrives with the jail is not there yet.
-    for (path, kind) in s.there.paths.iter().filter(|(path, _)| !of_keys(path) && !s.arrives(path)) {
+    let of_mounts = |path: &RemotePath| !of_keys(path) && !places.contains(path) && !s.arrives(path);
+    for (path, kind) in s.there.paths.iter().filter(|(path, _)| of_mounts(path)) {
         if Some(path) == log_folder.as_ref() {
             if *kind == PathKind::Absent {
                 findings.error(

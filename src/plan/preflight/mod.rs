@@ -40,6 +40,7 @@ use crate::playbook;
 pub use identity::hosts;
 pub use jail::log_folder;
 pub(super) use network::families;
+pub use own_files::needed_places;
 pub use storage::bytes;
 pub use tunnel::Silent;
 pub use tunnel::silent;
@@ -109,6 +110,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     software::encryption(subject, findings);
     notices::examine(subject.situation, subject.source, subject.target, findings);
     own_files::examine(subject, findings);
+    own_files::places(subject, findings);
     mounts::examine(subject, findings);
     jail::surroundings(subject, findings);
     jail::boot(subject, findings);

@@ -271,12 +271,7 @@ pub async fn about_target(
     let there = questions::TargetQuestions {
         paths,
         files,
-        rulesets: configuration
-            .as_ref()
-            .and_then(|c| c.value("devfs_ruleset"))
-            .and_then(|v| v.parse().ok())
-            .into_iter()
-            .collect(),
+        rulesets: configuration.as_ref().and_then(questions::ruleset).into_iter().collect(),
         parameters: configuration.as_ref().map(questions::kernel_parameters).unwrap_or_default(),
         dataset: situation.target.dataset.clone(),
         origins: jail.origins.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),

@@ -1,5 +1,7 @@
 //! Questions that the facts can answer about themselves.
 
+use crate::configuration::jail_conf::include;
+use crate::configuration::jail_conf::tree::Document;
 use crate::facts::Dataset;
 use crate::facts::HostFacts;
 use crate::facts::Interface;
@@ -12,6 +14,7 @@ use crate::model::DatasetName;
 use crate::model::Family;
 use crate::model::InterfaceName;
 use crate::model::JailName;
+use crate::model::RemotePath;
 
 impl HostFacts {
     /// The WireGuard interface of that name.
@@ -50,13 +53,18 @@ impl HostFacts {
     }
 
     /// The configuration that rc(8) would use for that jail: `/etc/jail.NAME.conf`, else `/etc/jail.conf.d/NAME.conf`,
-    /// else whatever else defines it, `/etc/jail.conf` first (contract 2.2).
+    /// else whatever else defines it, `/etc/jail.conf` first (contract 2.2). A file that only includes the one with the
+    /// jail's block (`.include`, 14.0 and later) comes behind that one.
     #[must_use]
     pub fn jail_configuration(&self, name: &JailName) -> Option<&JailConfiguration> {
         let own = [format!("/etc/jail.{name}.conf"), format!("/etc/jail.conf.d/{name}.conf")];
         let rank =
             |file: &str| own.iter().position(|o| o == file).unwrap_or(if file == "/etc/jail.conf" { 2 } else { 3 });
-        self.jail_configurations.iter().filter(|c| c.name == name.as_str()).min_by_key(|c| rank(c.file.as_str()))
+        let includes = |file: &RemotePath| {
+            self.jail_files.get(file).is_some_and(|text| !include::patterns(text).is_empty() && !defines(text, name))
+        };
+        let of_jail = self.jail_configurations.iter().filter(|c| c.name == name.as_str());
+        of_jail.min_by_key(|c| (includes(&c.file), rank(c.file.as_str())))
     }
 
     /// The mounted filesystem whose mountpoint is exactly that path.
@@ -65,6 +73,11 @@ impl HostFacts {
         let path = path.trim_end_matches('/');
         self.datasets.iter().find(|d| d.on_the_host().is_some_and(|point| point.trim_end_matches('/') == path))
     }
+}
+
+/// Has the text a block of that jail?
+fn defines(text: &str, jail: &JailName) -> bool {
+    Document::parse(text).is_ok_and(|document| document.own_block(jail).is_some())
 }
 
 impl Dataset {
@@ -140,7 +153,6 @@ fn split_list(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RemotePath;
 
     fn configuration(file: &str, parameters: &[(&str, Option<&str>)]) -> JailConfiguration {
         JailConfiguration {
@@ -148,6 +160,30 @@ mod tests {
             file: RemotePath::new(file).unwrap(),
             parameters: parameters.iter().map(|(n, v)| ((*n).to_owned(), v.map(str::to_owned))).collect(),
         }
+    }
+
+    /// `jail -e` of a file tells the jails of those that it includes as well.
+    #[test]
+    fn a_jail_is_configured_where_its_block_is() {
+        let shape = crate::plan::fixture::Shape::testbed();
+        let world = shape.world();
+        let name = JailName::new("web").unwrap();
+        let mut spare = world.hosts[&crate::plan::fixture::node("spare")].first_round();
+        let (shared, own) = ("/etc/jail.conf", "/etc/jail.conf.d/10-web.conf");
+        spare.jail_configurations = [own, shared].map(|file| configuration(file, &[])).to_vec();
+        let file = |spare: &HostFacts| spare.jail_configuration(&name).unwrap().file.to_string();
+        assert_eq!(file(&spare), shared, "as long as nothing tells otherwise");
+        let mut write = |file: &str, text: &str| {
+            spare.jail_files.insert(RemotePath::new(file).unwrap(), text.to_owned());
+        };
+        write(own, "web { path = /j; }\n");
+        write(shared, "exec.clean;\n.include \"/etc/jail.conf.d/*.conf\";\n");
+        assert_eq!(file(&spare), own);
+        spare.jail_files.insert(
+            RemotePath::new(shared).unwrap(),
+            ".include \"/etc/jail.conf.d/*.conf\";\nweb { path = /j; }\n".to_owned(),
+        );
+        assert_eq!(file(&spare), shared);
     }
 
     #[test]

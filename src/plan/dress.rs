@@ -141,9 +141,7 @@ fn made(subject: &Subject<'_>) -> Result<(Dress, Vec<String>), String> {
     if datasets.iter().any(|d| d.source.delegation != Delegation::None) {
         return Err("a dress rehearsal of a jail that mounts datasets of its own is not made".into());
     }
-    let of_jail = |c: &&JailConfiguration| c.name == situation.jail.as_str();
-    let configuration =
-        source.jail_configurations.iter().find(of_jail).ok_or("nothing tells what jail -e says of it")?;
+    let configuration = source.jail_configuration(&situation.jail).ok_or("nothing tells what jail -e says of it")?;
     let mut left_out = Vec::new();
     let place = RemotePath::new(format!("/var/db/jailferry-dress-{run}")).map_err(|e| e.to_string())?;
     let moved = moved(subject, &place).ok_or("the jail's root is on none of its datasets")?;

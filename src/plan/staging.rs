@@ -127,11 +127,19 @@ pub fn stage(
     let own = match jail_conf::extract(&jail.configuration.text, &situation.jail) {
         Ok(extracted) if extracted.defined => extracted.text,
         Ok(_) => {
+            let fix = match jail_conf::include::patterns(&jail.configuration.text).as_slice() {
+                [] => "write the jail's block there under its own name".to_owned(),
+                patterns => format!(
+                    "move the file with the jail's block (it includes {}) to /etc/jail.conf.d/{}.conf",
+                    patterns.join(", "),
+                    situation.jail
+                ),
+            };
             findings.error(
                 "no-block",
                 source,
                 format!("{} has no block for jail {}", jail.configuration_file, situation.jail),
-                "write the jail's block there under its own name",
+                fix,
             );
             return staged;
         }

@@ -149,6 +149,9 @@ pub fn target_questions(questions: &TargetQuestions) -> String {
             let node = shell::word(&format!("security.jail.param.{name}"));
             script += &format!("ask parameter {} sysctl -N {node}\n", shell::word(parameter));
         }
+        if OF_JAIL_8.contains(&parameter.as_str()) {
+            script += &format!("ask parameter {parameter} grep -qF {parameter} /usr/sbin/jail\n");
+        }
     }
     let pool = shell::word(questions.dataset.pool());
     for guid in &questions.origins {
@@ -182,8 +185,12 @@ fn spellings(parameter: &str) -> Vec<String> {
     names
 }
 
-/// The parameters of a configuration that the kernel must know, without those that jail(8) itself interprets
-/// (jail(8) "Pseudo-parameters", contract 2.7), each once.
+/// Parameters that jail(8) itself interprets, but not that of every release: its program has their names (15.0 has
+/// `zfs.dataset`, 14.0 not: usr.sbin/jail/config.c).
+pub const OF_JAIL_8: [&str; 1] = ["zfs.dataset"];
+
+/// The parameters of a configuration that the target must know, without those that jail(8) of every release interprets
+/// itself (PF_INTERNAL in usr.sbin/jail/config.c of 13.2 to 15.0, contract 2.7), each once.
 #[must_use]
 pub fn kernel_parameters(configuration: &JailConfiguration) -> Vec<String> {
     const PSEUDO: [&str; 11] = [
@@ -208,4 +215,52 @@ pub fn kernel_parameters(configuration: &JailConfiguration) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// The devfs ruleset that a jail's /dev gets; 0 is none, so nothing needs to be defined for it (jail(8)).
+#[must_use]
+pub fn ruleset(configuration: &JailConfiguration) -> Option<u32> {
+    configuration.value("devfs_ruleset")?.parse().ok().filter(|ruleset| *ruleset != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configuration(parameters: &[(&str, &str)]) -> JailConfiguration {
+        JailConfiguration {
+            name: "web".into(),
+            file: RemotePath::new("/etc/jail.conf.d/web.conf").unwrap(),
+            parameters: parameters.iter().map(|(n, v)| ((*n).to_owned(), Some((*v).to_owned()))).collect(),
+        }
+    }
+
+    #[test]
+    fn ruleset_0_is_none() {
+        let of = |value: &str| ruleset(&configuration(&[("devfs_ruleset", value)]));
+        assert_eq!((of("5"), of("0"), of("x")), (Some(5), None, None));
+        assert_eq!(ruleset(&configuration(&[])), None);
+    }
+
+    /// PF_INTERNAL in usr.sbin/jail/config.c; of what is not so in every release, jail(8) of the target is asked.
+    #[test]
+    fn what_jail_8_interprets_itself_is_not_the_kernels() {
+        let own = ["allow.dying", "command", "depend", "exec.release", "interface", "ip_hostname", "mount"];
+        let more = ["mount.fdescfs", "mount.fstab", "stop.timeout", "vnet.interface"];
+        let asked = ["vnet", "zfs.dataset", "allow.mount", "mount"];
+        let all: Vec<(&str, &str)> = own.into_iter().chain(more).chain(asked).map(|name| (name, "x")).collect();
+        let names = kernel_parameters(&configuration(&all));
+        assert_eq!(names, ["allow.mount", "vnet", "zfs.dataset"]);
+        let questions = TargetQuestions {
+            paths: vec![],
+            files: vec![],
+            rulesets: vec![],
+            parameters: names,
+            dataset: DatasetName::new("zroot/jails/web").unwrap(),
+            origins: vec![],
+        };
+        let script = target_questions(&questions);
+        assert!(script.contains("ask parameter zfs.dataset grep -qF zfs.dataset /usr/sbin/jail\n"), "{script}");
+        assert!(!script.contains("grep -qF vnet"), "{script}");
+    }
 }

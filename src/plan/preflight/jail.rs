@@ -4,6 +4,7 @@ use crate::configuration::jail_conf::matching;
 use crate::facts::JailConfiguration;
 use crate::facts::PathKind;
 use crate::facts::User;
+use crate::facts::questions::OF_JAIL_8;
 use crate::model::RemotePath;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
@@ -123,7 +124,8 @@ fn parameters(s: &Subject<'_>, findings: &mut Findings) {
     let node = &s.situation.target.node;
     let may_load = s.target.sysctl("kern.securelevel").is_none_or(|level| level <= 0);
     for parameter in &s.there.unknown_parameters {
-        let what = format!("the kernel of {node} does not know the jail parameter {parameter}");
+        let who = if OF_JAIL_8.contains(&parameter.as_str()) { "jail(8)" } else { "the kernel" };
+        let what = format!("{who} of {node} does not know the jail parameter {parameter}");
         match module_of(parameter) {
             Some(module) if may_load => findings.warning(
                 "unknown-parameter",

@@ -144,7 +144,7 @@ pub(super) async fn carry_out_after(
         output::complain(&format!("signals cannot be handled: {error}; nothing was changed"));
         Exit::Internal
     })?;
-    let places = whereabouts(hosts, orders).await?;
+    let places = whereabouts(fleet, hosts, orders).await?;
     if !consent.yes && !agreed(global, orders, &places) {
         return Err(Exit::Refused);
     }
@@ -193,12 +193,16 @@ fn time_zone(batch: &Batch) -> Result<TimeZone, Exit> {
 }
 
 /// The node of each jail, which the limits count; asked only where they can matter.
-async fn whereabouts(hosts: &Hosts, orders: &Orders<'_>) -> Result<BTreeMap<JailName, NodeName>, Exit> {
+async fn whereabouts(
+    fleet: &FleetFile,
+    hosts: &Hosts,
+    orders: &Orders<'_>,
+) -> Result<BTreeMap<JailName, NodeName>, Exit> {
     let known = orders.moves.iter().all(|o| o.from.is_some());
     if known || orders.moves.len() < 2 || orders.batch.parallel.moves < 2 {
         return Ok(BTreeMap::new());
     }
-    let facts = gather::facts_of_all(hosts, &|_| ()).await.map_err(|error| {
+    let facts = gather::facts_of_all(hosts, &fleet.fleet, &|_| ()).await.map_err(|error| {
         output::complain(&format!("the fleet cannot be asked; nothing was changed\n{error}"));
         Exit::Refused
     })?;

@@ -92,7 +92,7 @@ async fn examine(
         );
     }
     let mut facts: BTreeMap<NodeName, HostFacts> = BTreeMap::new();
-    for (node, answer) in gather::facts_of_each(&hosts, &|_| ()).await {
+    for (node, answer) in gather::facts_of_each(&hosts, &fleet.fleet, &|_| ()).await {
         match answer {
             Ok(answer) => {
                 report.examined.insert(node.clone());

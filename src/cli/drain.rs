@@ -110,7 +110,7 @@ async fn emptied(
     deadline: Option<Instant>,
 ) -> Result<Exit, Exit> {
     let node = &wish.drain.node;
-    let facts = ask(hosts).await?;
+    let facts = ask(fleet, hosts).await?;
     stays_are_known(fleet, wish.drain, &facts)?;
     let outlook = outlook(fleet, hosts, wish, &facts).await?;
     let stuck = outlook.stays.iter().any(|s| !s.expected);
@@ -140,12 +140,12 @@ async fn emptied(
     let orders = Orders { title: wish.title.clone(), moves: moves.collect(), batch: wish.batch, deadline, note: None };
     let mark = || marks::set(node);
     let all = batch::carry_out_after(global, fleet, hosts, &orders, consent, &mark).await?;
-    let left = still_there(hosts, node, &outlook).await?;
+    let left = still_there(fleet, hosts, node, &outlook).await?;
     Ok(ending(global, node, &all, &left))
 }
 
-async fn ask(hosts: &Hosts) -> Result<BTreeMap<NodeName, HostFacts>, Exit> {
-    gather::facts_of_all(hosts, &|_| ()).await.map_err(|error| {
+async fn ask(fleet: &FleetFile, hosts: &Hosts) -> Result<BTreeMap<NodeName, HostFacts>, Exit> {
+    gather::facts_of_all(hosts, &fleet.fleet, &|_| ()).await.map_err(|error| {
         output::complain(&format!("the fleet cannot be asked; nothing was changed\n{error}"));
         Exit::Refused
     })
@@ -337,8 +337,13 @@ fn told(node: &NodeName, outlook: &Outlook) -> String {
 }
 
 /// The jails that run there now, those that were expected to left out.
-async fn still_there(hosts: &Hosts, node: &NodeName, outlook: &Outlook) -> Result<Vec<String>, Exit> {
-    let facts = ask(hosts).await?;
+async fn still_there(
+    fleet: &FleetFile,
+    hosts: &Hosts,
+    node: &NodeName,
+    outlook: &Outlook,
+) -> Result<Vec<String>, Exit> {
+    let facts = ask(fleet, hosts).await?;
     let expected = |name: &str| outlook.stays.iter().any(|s| s.expected && s.jail == name);
     let here = facts.get(node).map(|f| f.jails.as_slice()).unwrap_or_default();
     Ok(here.iter().filter(|j| !j.dying && !expected(&j.name)).map(|j| sanitize::line(&j.name)).collect())
@@ -416,7 +421,7 @@ async fn home(
         }
     }
     let hosts = prepare::connect(fleet).await?;
-    let facts = ask(&hosts).await?;
+    let facts = ask(fleet, &hosts).await?;
     let mut moves = Vec::new();
     for (jail, place) in away {
         if facts.get(&place).is_none_or(|f| f.jail(&jail).is_none()) {

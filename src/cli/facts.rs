@@ -27,7 +27,7 @@ pub(super) async fn facts(global: &Global, node: Option<&str>) -> Exit {
         Ok(hosts) => hosts,
         Err(exit) => return exit,
     };
-    let gathered = gather::facts_of_all(&hosts, &|_| ()).await;
+    let gathered = gather::facts_of_all(&hosts, &fleet.fleet, &|_| ()).await;
     drop(hosts);
     match gathered {
         Ok(all) if global.json => match output::json(&all) {

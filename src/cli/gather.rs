@@ -78,20 +78,23 @@ pub async fn connect(fleet: &Fleet, ssh_config: Option<&Path>) -> Result<Hosts, 
 /// [`GatherError`] with every host that did not answer or answered what cannot be read.
 pub async fn facts_of_all(
     hosts: &Hosts,
+    fleet: &Fleet,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Result<BTreeMap<NodeName, HostFacts>, GatherError> {
-    all_or_errors(facts_of_each(hosts, events).await)
+    all_or_errors(facts_of_each(hosts, fleet, events).await)
 }
 
 /// The first round, of all hosts at once, with what went wrong host by host.
 pub async fn facts_of_each(
     hosts: &Hosts,
+    fleet: &Fleet,
     events: &(dyn Fn(Event) + Send + Sync),
 ) -> Vec<(NodeName, Result<HostFacts, Vec<String>>)> {
     let asked = hosts.names().cloned().map(|name| async move {
         events(Event::AskingHost { host: name.clone() });
         let started = Instant::now();
-        let command = Command::script(&name, ROUND, questions::host_questions());
+        let named = fleet.nodes.get(&name).and_then(|node| node.wireguard_config.as_ref());
+        let command = Command::script(&name, ROUND, questions::host_questions(named));
         let facts = match hosts.run_repeatable(&command).await {
             Ok(output) => parse::parse_host(&output.stdout)
                 .map_err(|errors| errors.iter().map(|e| format!("{name}: {e}")).collect::<Vec<_>>()),
@@ -169,7 +172,7 @@ pub async fn evidence(
     // Some are asked again as soon as all have answered: the target and whoever has the jail, who may have to wake their
     // tunnels at the same time, and hubs.
     hosts.names().for_each(|name| hosts.keep_ready(name, 2));
-    let gathered = match all_or_errors(facts_of_each(hosts, events).await) {
+    let gathered = match all_or_errors(facts_of_each(hosts, fleet, events).await) {
         Ok(all) => second_round(hosts, fleet, (jail, target), transfer, all).await,
         Err(error) => Err(error),
     };

@@ -82,7 +82,8 @@ async fn ask(fleet: &FleetFile, node: &NodeName) -> (NodeName, Result<Traces, St
     alone.nodes.retain(|name, _| name == node);
     let answer = async {
         let hosts = gather::connect(&alone, fleet.ssh_config.as_deref()).await.map_err(|e| e.to_string())?;
-        let command = Command::script(node, ROUND, questions::leftover_questions());
+        let named = alone.nodes.get(node).and_then(|n| n.wireguard_config.as_ref());
+        let command = Command::script(node, ROUND, questions::leftover_questions(named));
         let output = hosts.run(&command).await.map_err(|e| e.to_string())?;
         parse::parse_leftovers(&output.stdout).map_err(|e| format!("{node}: {e}"))
     };

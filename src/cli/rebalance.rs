@@ -162,7 +162,7 @@ async fn decide(fleet: &FleetFile, hosts: &Hosts, wish: &Wish<'_>) -> Result<Out
         output::complain(&format!("the fleet cannot be asked; nothing was changed\n{error}"));
         Exit::Refused
     };
-    let facts = gather::facts_of_all(hosts, &|_| ()).await.map_err(unasked)?;
+    let facts = gather::facts_of_all(hosts, &fleet.fleet, &|_| ()).await.map_err(unasked)?;
     let loads = samples(hosts, wish.wanted).await.map_err(unasked)?;
     let drained: BTreeSet<NodeName> = marks::all()?.into_keys().collect();
     let mut history = history(wish.wanted)?;

@@ -118,8 +118,13 @@ pub enum Effect {
     /// Destroy the copy that a run left parked, with its snapshots: only while it is still that run's, and unmounted, and
     /// only if somebody's snapshots on it are known to be elsewhere too, or may go.
     DestroyParked { host: NodeName, datasets: Vec<DatasetName>, run: RunId, others: Others },
-    /// Forget the backups of configuration files that a run kept.
-    ForgetBackups { host: NodeName, run: RunId },
+    /// Forget the backups of configuration files that a run kept: beside those in WireGuard's folders, and beside these.
+    ForgetBackups {
+        host: NodeName,
+        run: RunId,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<RemotePath>,
+    },
     /// Take an older copy of ours back to the snapshot it had before this run.
     ///
     /// `arriving`: somebody's snapshots that came with this run, and go with it.

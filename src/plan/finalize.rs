@@ -6,6 +6,7 @@ use crate::effect::Effect;
 use crate::effect::Others;
 use crate::effect::meaning::Meaning;
 use crate::model::NodeName;
+use crate::model::RemotePath;
 use crate::model::SnapshotName;
 use crate::plan::Plan;
 use crate::plan::datasets::stale_name;
@@ -80,7 +81,7 @@ pub fn finalize(plan: &Plan, later: &[LaterMove], discard: bool) -> Vec<(String,
     for host in hosts(plan) {
         list.push((
             format!("remove the backups that the run kept on {host}"),
-            Effect::ForgetBackups { host, run: run.clone() },
+            Effect::ForgetBackups { files: edited(plan, &host), host, run: run.clone() },
         ));
     }
     list.push((
@@ -93,11 +94,24 @@ pub fn finalize(plan: &Plan, later: &[LaterMove], discard: bool) -> Vec<(String,
 /// Every host on which the run kept something: hub, source, target, and each whose WireGuard file it edited.
 #[must_use]
 pub fn hosts(plan: &Plan) -> BTreeSet<NodeName> {
-    let edited = plan.steps.iter().filter_map(|step| match &step.effect {
-        Effect::Edit { host, meaning: Meaning::AllowedIps { .. } | Meaning::Hooks { .. }, .. } => Some(host),
-        _ => None,
-    });
+    let edited = edits(plan).map(|(host, _)| host);
     [&plan.hub, &plan.source, &plan.target].into_iter().chain(edited).cloned().collect()
+}
+
+/// WireGuard's files that the run edited, and where.
+fn edits(plan: &Plan) -> impl Iterator<Item = (&NodeName, &RemotePath)> {
+    plan.steps.iter().filter_map(|step| match &step.effect {
+        Effect::Edit { host, meaning: Meaning::AllowedIps { path, .. } | Meaning::Hooks { path, .. }, .. } => {
+            Some((host, path))
+        }
+        _ => None,
+    })
+}
+
+/// Those of one host, each once.
+fn edited(plan: &Plan, host: &NodeName) -> Vec<RemotePath> {
+    let files: BTreeSet<&RemotePath> = edits(plan).filter(|(node, _)| *node == host).map(|(_, path)| path).collect();
+    files.into_iter().cloned().collect()
 }
 
 #[cfg(test)]
@@ -152,6 +166,21 @@ mod tests {
             }
         }
         left
+    }
+
+    /// A backup holds the private key.
+    #[test]
+    fn backups_go_wherever_the_file_is_that_they_are_of() {
+        let mut world = shape().world();
+        let place = crate::plan::fixture::path("/root/wg0.conf");
+        let hub = world.hosts.get_mut(&node("small")).unwrap();
+        hub.facts.wireguard_files.iter_mut().for_each(|file| file.path = place.clone());
+        let plan = moved(&mut world, "big", 0);
+        let forgotten = finalize(&plan, &[], false).into_iter().find_map(|(_, effect)| match effect {
+            Effect::ForgetBackups { host, files, .. } if host == node("small") => Some(files),
+            _ => None,
+        });
+        assert_eq!(forgotten.unwrap(), [place]);
     }
 
     #[test]

@@ -72,10 +72,47 @@ pub(super) fn rename(host: &NodeName, from: &RemotePath, to: &RemotePath) -> Wor
 }
 
 /// WireGuard files keep a backup beside them, named after the run; it holds the private key and never leaves the host.
-pub(super) fn forget_backups(host: &NodeName, run_id: &RunId) -> Work {
-    run(host, format!("rm -f /etc/wireguard/*.jailferry-{run_id} /usr/local/etc/wireguard/*.jailferry-{run_id}"))
+///
+/// Beside the file itself, where the name that is known is a link to it.
+pub(super) fn forget_backups(host: &NodeName, run_id: &RunId, files: &[RemotePath]) -> Work {
+    let mut script = format!("rm -f /etc/wireguard/*.jailferry-{run_id} /usr/local/etc/wireguard/*.jailferry-{run_id}");
+    for file in files {
+        script.push_str(&format!(
+            "\nif file=$(realpath {file} 2>/dev/null); then rm -f \"$file.jailferry-{run_id}\"; fi"
+        ));
+    }
+    run(host, script)
 }
 
 pub(super) fn forget(host: &NodeName, path: &RemotePath) -> Work {
     run(host, format!("rm -f {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::configuration::sh;
+    use crate::effect::command::Form;
+
+    #[test]
+    fn a_backup_goes_wherever_its_file_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["real.conf", "real.conf.jailferry-web-0123abcd", "real.conf.jailferry-db-0123abcd"] {
+            fs::write(at(name), "").unwrap();
+        }
+        std::os::unix::fs::symlink(at("real.conf"), at("wg0.conf")).unwrap();
+        let named = ["wg0.conf", "gone.conf"].map(|name| RemotePath::new(at(name).display().to_string()).unwrap());
+        let work = forget_backups(&"hub".parse().unwrap(), &RunId::new("web-0123abcd").unwrap(), &named);
+        let Work::Run(commands) = work else { panic!("no commands") };
+        let Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
+        let ran = sh::run(folder.path(), &format!("set -eu\n{body}"));
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+        let left: std::collections::BTreeSet<_> =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        assert!(left.contains("real.conf") && left.contains("real.conf.jailferry-db-0123abcd"), "{left:?}");
+        assert!(!left.contains("real.conf.jailferry-web-0123abcd"), "{left:?}");
+    }
 }

@@ -84,7 +84,7 @@ impl Effect {
                 zfs::discard_received(host, datasets, run, arriving)
             }
             Effect::DestroyParked { host, datasets, run, others } => zfs::destroy_parked(host, datasets, run, others),
-            Effect::ForgetBackups { host, run } => files::forget_backups(host, run),
+            Effect::ForgetBackups { host, run, files } => files::forget_backups(host, run, files),
             Effect::RollBackReceived { host, dataset, base, run, arriving } => {
                 zfs::roll_back_received(host, dataset, base, run, arriving)
             }

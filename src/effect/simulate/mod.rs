@@ -217,7 +217,7 @@ impl World {
             Effect::DestroyParked { host, datasets, run, others } => {
                 self.host_mut(host)?.destroy_parked(datasets, run, others)
             }
-            Effect::ForgetBackups { host, run } => {
+            Effect::ForgetBackups { host, run, .. } => {
                 self.host_mut(host)?.backups.retain(|(_, of), _| of != run);
                 Ok(())
             }

@@ -62,7 +62,7 @@ fn run(script: &str) -> Vec<u8> {
 
 /// What [`node`] answers in the first round.
 pub(in crate::facts) fn answer_of_a_node() -> Vec<u8> {
-    node().ask(&questions::host_questions())
+    node().ask(&questions::host_questions(None))
 }
 
 /// A node as the recordings tell, put together.
@@ -124,7 +124,7 @@ fn node() -> FakeHost {
 }
 
 fn facts(host: &FakeHost) -> HostFacts {
-    parse_host(&host.ask(&questions::host_questions())).unwrap()
+    parse_host(&host.ask(&questions::host_questions(None))).unwrap()
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn every_failure_is_reported_at_once() {
         fs::remove_file(host.0.path().join(command)).unwrap();
         host.answers(command, "*", "", 3);
     }
-    let errors = parse_host(&host.ask(&questions::host_questions())).unwrap_err();
+    let errors = parse_host(&host.ask(&questions::host_questions(None))).unwrap_err();
     let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(texts, ["ifconfig: exit status 3: no message", "jls: exit status 3: no message"]);
 }
@@ -212,7 +212,7 @@ fn hostile_output_stays_in_its_frame() {
     let evil = "jailferry facts 1\nend 0 0 0\n\n0\n\nx 0 0 0\n\u{e9}\u{ff}$(id) `id` .0\n\n\n";
     let host = FakeHost::new();
     host.answers("evil", "*", evil, 7);
-    let script = questions::host_questions();
+    let script = questions::host_questions(None);
     let ask = script.split("present() {").next().unwrap();
     let answer = host.ask(&format!(
         "echo noise; printf 'no newline'\n{ask}ask evil 'a\nb 9' evil x\nask none '' no-such-command\nask end '' true"
@@ -273,8 +273,30 @@ fn assignments_of_rc_conf_that_are_not_one_plain_line() {
 }
 
 #[test]
+fn the_file_that_fleet_yml_names_is_read_wherever_it_is() {
+    let host = node();
+    host.answers("sha256", "*", &"a".repeat(64), 0);
+    let secret = "SECRETSECRETSECRETSECRETSECRETSECRETSECRETS=";
+    let at = |name: &str| RemotePath::new(path(&host.0.path().join(name))).unwrap();
+    fs::write(at("wg0.conf").as_str(), format!("[Interface]\nPrivateKey = {secret}\n[Peer]\nAllowedIPs = ::/0\n"))
+        .unwrap();
+    let answer = host.ask(&questions::host_questions(Some(&at("wg0.conf"))));
+    assert!(!String::from_utf8_lossy(&answer).contains("SECRET"));
+    let found = parse_host(&answer).unwrap().wireguard_files;
+    let found: Vec<_> = found.iter().map(|f| (f.path.clone(), f.interface.to_string())).collect();
+    assert_eq!(found, [(at("wg0.conf"), "wg0".to_owned())]);
+    assert!(
+        parse_host(&host.ask(&questions::host_questions(Some(&at("gone.conf"))))).unwrap().wireguard_files.is_empty()
+    );
+    // What is asked for anyway is asked for once.
+    let usual = RemotePath::new("/usr/local/etc/wireguard/wg0.conf").unwrap();
+    assert_eq!(questions::host_questions(Some(&usual)), questions::host_questions(None));
+}
+
+#[test]
 fn no_question_asks_for_a_key() {
-    for script in [questions::host_questions()] {
+    let elsewhere = RemotePath::new("/etc/wg0.conf").unwrap();
+    for script in [questions::host_questions(None), questions::host_questions(Some(&elsewhere))] {
         let commands: Vec<&str> = script.lines().filter(|l| !l.trim_start().starts_with('#')).collect();
         let text = commands.join("\n");
         for forbidden in ["dump", "showconf", "private-key", "preshared", "wg show all", "-F 0"] {
@@ -431,7 +453,7 @@ fn host_with_leftovers() -> FakeHost {
 
 #[test]
 fn leftovers_are_found_by_their_names() {
-    let answer = host_with_leftovers().ask(&questions::leftover_questions());
+    let answer = host_with_leftovers().ask(&questions::leftover_questions(None));
     let traces = parse_leftovers(&answer).unwrap();
     assert_eq!(traces.jails, ["web", "jailferry_canary"]);
     let found: Vec<String> = traces
@@ -473,6 +495,6 @@ fn a_tool_that_fails_is_not_taken_for_one_that_found_nothing() {
         } else {
             host.answers(command, arguments, "", 1);
         }
-        assert!(parse_leftovers(&host.ask(&questions::leftover_questions())).is_err(), "{command}");
+        assert!(parse_leftovers(&host.ask(&questions::leftover_questions(None))).is_err(), "{command}");
     }
 }

@@ -80,7 +80,7 @@ fn prefixes(list: &str, separator: char) -> Result<BTreeSet<Prefix>, String> {
 pub fn file(path: &str, text: &str, sha256: &str) -> Result<WireGuardFile, FactsError> {
     let fail = |problem: String| error::file(path, problem);
     let checked = RemotePath::new(path).map_err(|e| fail(e.to_string()))?;
-    let stem = checked.file_name().strip_suffix(".conf").unwrap_or_default();
+    let stem = checked.file_name().strip_suffix(".conf").unwrap_or(checked.file_name());
     let interface = InterfaceName::new(stem).map_err(|e| fail(e.to_string()))?;
     let mut found = WireGuardFile {
         path: checked,

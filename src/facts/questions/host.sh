@@ -36,7 +36,7 @@ for interface in $(wg show interfaces 2>/dev/null); do
 		ask "wg-$field" "$interface" wg show "$interface" "$field"
 	done
 done
-for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do
+for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf "$wireguard_config"; do
 	[ -f "$file" ] || continue
 	ask wireguard-file "$file" public_part "$file"
 	ask wireguard-digest "$file" sha256 -q "$file"

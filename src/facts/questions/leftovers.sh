@@ -104,7 +104,7 @@ ask running '' ours_running
 ask locks '' lock_holders
 ask keys '' ours_admitted
 ask rc '' ours_in_rc
-for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do
+for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf "$wireguard_config"; do
 	[ -f "$file" ] || continue
 	ask hooks "$file" ours_hooked "$file"
 done

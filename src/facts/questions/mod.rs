@@ -37,10 +37,23 @@ pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,avai
 /// The properties that a jail feels when what is above its datasets has another value (zfsprops(7)).
 pub const GIVEN_PROPERTIES: &str = "readonly,exec,setuid";
 
-/// The first round: everything that [`crate::facts::HostFacts`] holds.
+/// The first round: everything that [`crate::facts::HostFacts`] holds. `wireguard`: the file that fleet.yml names.
 #[must_use]
-pub fn host_questions() -> String {
-    format!("{ASK}{WIREGUARD}{RC}{PF}{HOST}{UPKEEP}{END}")
+pub fn host_questions(wireguard: Option<&RemotePath>) -> String {
+    let named = named_file(wireguard);
+    format!("{ASK}{named}{WIREGUARD}{RC}{PF}{HOST}{UPKEEP}{END}")
+}
+
+/// A file besides those of the folders where WireGuard's usually are.
+fn named_file(wireguard: Option<&RemotePath>) -> String {
+    let usual = |file: &&RemotePath| {
+        let (folder, name) = file.as_str().rsplit_once('/').unwrap_or_default();
+        ["/etc/wireguard", "/usr/local/etc/wireguard"].contains(&folder)
+            && name.ends_with(".conf")
+            && !name.starts_with('.')
+    };
+    let file = wireguard.filter(|file| !usual(file)).map_or("", RemotePath::as_str);
+    format!("wireguard_config={}\n", shell::word(file))
 }
 
 /// Makes a node send something to an address in a tunnel, until it is answered. A node that the hub has forgotten, since it
@@ -60,10 +73,12 @@ pub fn handshakes() -> String {
     format!("{ASK}{HANDSHAKES}{END}")
 }
 
-/// Everything of ours on a host: what [`crate::facts::leftovers::Traces`] holds.
+/// Everything of ours on a host: what [`crate::facts::leftovers::Traces`] holds. `wireguard`: the file that fleet.yml
+/// names.
 #[must_use]
-pub fn leftover_questions() -> String {
-    format!("{ASK}{RC}{LEFTOVERS}{END}")
+pub fn leftover_questions(wireguard: Option<&RemotePath>) -> String {
+    let named = named_file(wireguard);
+    format!("{ASK}{named}{RC}{LEFTOVERS}{END}")
 }
 
 /// What the running jails use now: what [`crate::facts::Loads`] holds.

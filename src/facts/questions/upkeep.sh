@@ -6,7 +6,7 @@ room() {
 # Which files that a move may change are not even root's to write: chflags(1) (eaccess(2)).
 unwritable() {
 	for file in /etc/rc.conf /etc/pf.conf /etc/jail.conf /etc/jail.conf.d/*.conf /etc/jail.*.conf /etc/jail.*.fstab \
-		/etc/fstab.* /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do
+		/etc/fstab.* /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf "$wireguard_config"; do
 		if [ -e "$file" ] && [ ! -w "$file" ]; then echo "$file"; fi
 	done
 }
@@ -27,7 +27,7 @@ boot_tools() {
 			[ -f "$file" ] || continue
 			cat "$file"
 		done
-		for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do
+		for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf "$wireguard_config"; do
 			[ -f "$file" ] || continue
 			sed -n 's/^[[:space:]]*[Pp][OoRr][A-Za-z]*[Uu][Pp][[:space:]]*=//p' "$file"
 		done

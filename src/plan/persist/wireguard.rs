@@ -65,10 +65,16 @@ pub fn wireguard_files(
             }
             files.insert(node.clone(), file.clone());
         } else if *node == situation.hub {
+            let what = match named {
+                Some(path) => {
+                    format!("{path}, which fleet.yml names, is not there on {node}, or is none of WireGuard's")
+                }
+                None => format!("no configuration file of {} was found on {node}", situation.hub_wireguard),
+            };
             findings.error(
                 "no-wireguard-file",
                 node,
-                format!("no configuration file of {} was found on {node}: the new AllowedIPs would be forgotten at the next reboot", situation.hub_wireguard),
+                format!("{what}: the new AllowedIPs would be forgotten at the next reboot"),
                 format!("say where it is: `wireguard_config: /path/wg0.conf` for {node} in fleet.yml"),
             );
         }

@@ -17,7 +17,7 @@ struct Wrong {
     names: &'static str,
 }
 
-const HOSTS: [Wrong; 16] = [
+const HOSTS: [Wrong; 17] = [
     wrong(
         "big",
         "sysctl net.inet.ip.forwarding=0",
@@ -91,6 +91,13 @@ const HOSTS: [Wrong; 16] = [
         "cp -p /root/fstab /etc/jail.web.fstab; rm /root/fstab; rmdir /root/only-here",
         "missing-source",
         "/root/only-here",
+    ),
+    wrong(
+        "spare",
+        "cp -p /etc/jail.conf.d/web.conf /root/web.conf; echo 'web_db { path = /jf/jails/web_db; }' >>/etc/jail.conf.d/web.conf",
+        "cp -p /root/web.conf /etc/jail.conf.d/web.conf; rm /root/web.conf",
+        "shared-file",
+        "web_db",
     ),
     wrong("spare", "service jail onestop web", "service jail onestart web", "not-running", "web"),
     wrong(

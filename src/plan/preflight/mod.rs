@@ -78,7 +78,9 @@ impl<'a> Subject<'a> {
     /// Does what is at that path come with the jail's datasets?
     fn arrives(&self, path: &RemotePath) -> bool {
         let mut roots = self.datasets.iter().filter_map(|d| self.source.dataset(&d.source.dataset));
+        let linked = own_files::linked_root(self.situation, self.source);
         path.is_within(&self.situation.path)
+            || linked.is_some_and(|root| path.is_within(&root))
             || roots
                 .any(|d| !d.jailed && RemotePath::new(d.mountpoint.as_str()).is_ok_and(|root| path.is_within(&root)))
     }

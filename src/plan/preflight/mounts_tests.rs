@@ -87,6 +87,11 @@ fn what_the_jail_writes_to_its_host_stays_there() {
     assert_eq!(of("/data /jf/jails/web/mnt nullfs rw 0 0"), WARNING);
     assert_eq!(of("/data /jf/jails/web/mnt nullfs ro 0 0"), None);
     assert_eq!(of("/jf/jails/web/data/pub /jf/jails/web/mnt nullfs rw 0 0"), None, "it comes along");
+    let linked = |e: &mut Evidence| {
+        parameter(e, "path", "/j/web");
+        line("/j/web/data /j/web/mnt nullfs rw 0 0")(e);
+    };
+    assert_eq!(severity("stays-behind", linked), None, "it comes along, by the name of a link");
     assert_eq!(severity("stays-behind", |e| parameter(e, "mount", "\"/data /jf/jails/web/mnt nullfs rw\"")), WARNING);
 }
 

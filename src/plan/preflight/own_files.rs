@@ -39,7 +39,7 @@ fn folder(file: &RemotePath) -> Option<RemotePath> {
 }
 
 /// The root as the jail's configuration names it, where that leads through a link (jls(8) tells where it ends).
-fn linked_root(situation: &Situation, source: &HostFacts) -> Option<RemotePath> {
+pub(super) fn linked_root(situation: &Situation, source: &HostFacts) -> Option<RemotePath> {
     let named = source.jail_configuration(&situation.jail)?.value("path")?;
     let named = RemotePath::new(named.trim_end_matches('/')).ok()?;
     (named != situation.path).then_some(named)

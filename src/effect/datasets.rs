@@ -147,9 +147,21 @@ pub struct Parked {
     /// Does the jail mount it, when live?
     #[serde(default)]
     pub delegation: Delegation,
+    /// Where it is mounted when live; unknown in plans of earlier versions.
+    #[serde(default)]
+    pub at: Option<String>,
 }
 
 impl Parked {
+    /// What is mounted inside another one behind it. Names do not tell: a mount point of its own may lie anywhere.
+    #[must_use]
+    pub fn by_place(datasets: &[Parked]) -> Vec<&Parked> {
+        let mut ordered: Vec<&Parked> = datasets.iter().collect();
+        // Parents first where places are not known, since the order of equals stays.
+        ordered.sort_by_key(|parked| parked.at.as_deref().map(|path| path.split('/').collect::<Vec<_>>()));
+        ordered
+    }
+
     /// The same, but mounted by nobody yet, and by no boot.
     #[must_use]
     pub fn unmounted(self) -> Parked {

@@ -82,6 +82,7 @@ pub fn moves(
             mounted: facts.mounted && !facts.is_legacy(),
             volume,
             delegation: delegation(dataset, facts),
+            at: facts.mountpoint.starts_with('/').then(|| facts.mountpoint.clone()),
         };
         let arrived = Parked {
             dataset: into.clone(),

@@ -252,6 +252,7 @@ impl Part {
                 PropertyState::Local(value) if value == "on" => Delegation::Own,
                 _ => Delegation::None,
             },
+            at: Some(get(source, "mountpoint").0).filter(|path| path.starts_with('/')),
         };
         // At the target what was received counts as its own (src/plan/datasets.rs, settled).
         let settled = |property: &str, state: &PropertyState| match state {

@@ -12,8 +12,9 @@ use crate::model::DatasetName;
 use crate::model::NodeName;
 use crate::model::RunId;
 
-/// Children first. The root's own mounts (devfs, nullfs) are gone with the jail. `readonly` before `canmount`, so
-/// that nothing can write even if a later line fails.
+/// What is mounted inside another one first, what a jail has mounted before anything of the host's. The root's own mounts
+/// (devfs, nullfs) are gone with the jail. `readonly` before `canmount`, so that nothing can write even if a later line
+/// fails.
 pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work {
     let mut script = format!("{PLACE}{AWAY}");
     // What a jail has mounted stays so when it is gone (see `unmount_delegated` of jail.rs).
@@ -21,8 +22,13 @@ pub(super) fn park(host: &NodeName, datasets: &[Parked], run_id: &RunId) -> Work
     if datasets.iter().any(given) {
         script.push_str(GIVEN_AWAY);
     }
-    for parked in datasets.iter().rev().filter(|p| p.mounted || given(p)) {
-        script.push_str(&format!("{} {}\n", if given(parked) { "given_away" } else { "away" }, parked.dataset));
+    let inner_first = || Parked::by_place(datasets).into_iter().rev();
+    // A jail's own paths begin at its root, and lie in what the host has mounted for it.
+    for parked in inner_first().filter(|p| given(p)) {
+        script.push_str(&format!("given_away {}\n", parked.dataset));
+    }
+    for parked in inner_first().filter(|p| p.mounted && !given(p)) {
+        script.push_str(&format!("away {}\n", parked.dataset));
     }
     let set = |parked: &Parked| {
         let canmount = if !parked.volume { " canmount=noauto" } else { "" };
@@ -125,7 +131,7 @@ const RESTORE: &str = "put() { case $now in *\"$n$3$t$1${t}local$t$2$n\"*) ;; *)
 drop() { case $now in *\"$n$2$t$1${t}local$t\"* | *\"$n$2$t$1$t$4$t\"*) zfs inherit $3 $1 $2 ;; esac; }
 ";
 
-/// Parents first. The mark stays: it tells whose copy this is until somebody decides (see [`clear_mark`]).
+/// What is mounted inside another one behind it. The mark stays: it tells whose copy this is until somebody decides (see [`clear_mark`]).
 pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
     let own = || datasets.iter().filter(|parked| parked.delegation == Delegation::Own);
     let jailed = if own().next().is_some() { ",jailed" } else { "" };
@@ -143,7 +149,8 @@ pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
     // Before anything is mounted: what clears the property of a mounted dataset unmounts it first (libzfs_changelist.c).
     let mountable = datasets.iter().filter(|parked| !parked.volume);
     script.push_str(&beside(mountable.map(|parked| restore(parked, "canmount", &parked.canmount)).collect()));
-    for parked in datasets.iter().filter(|parked| parked.mounted && parked.delegation == Delegation::None) {
+    let ordered = Parked::by_place(datasets).into_iter();
+    for parked in ordered.filter(|parked| parked.mounted && parked.delegation == Delegation::None) {
         let d = &parked.dataset;
         script.push_str(&format!(
             "zfs mount {d} 2>/dev/null || [ \"$(zfs get -Hp -o value mounted {d})\" = yes ] || zfs mount {d}\n"
@@ -193,6 +200,31 @@ mod tests {
         let Work::Run(commands) = script(&datasets) else { panic!("no commands") };
         let Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
         sh::run(tempfile::tempdir().unwrap().path(), &format!("{ZFS}{body}"))
+    }
+
+    /// `web/data` has a mount point of its own inside that of `web/var`.
+    #[test]
+    fn what_is_mounted_inside_another_goes_before_it_and_comes_behind_it() {
+        let at = |parked: &Parked| {
+            let path = match parked.dataset.as_str() {
+                "zroot/web" => "/jails/web",
+                "zroot/web/data" => "/jails/web/var/db",
+                "zroot/web/var" => "/jails/web/var",
+                _ => "/jails/web/var-log",
+            };
+            Parked { at: Some(path.to_owned()), ..parked.clone() }
+        };
+        let names = ["web", "web/data", "web/log", "web/var"];
+        let lines = |script: &dyn Fn(&[Parked]) -> Work, verb: &str| {
+            let ran = run(&names, |datasets| script(&datasets.iter().map(at).collect::<Vec<_>>()));
+            assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+            ran.stdout.lines().filter_map(|line| line.strip_prefix(verb)).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&park_all, "unmount "), ["zroot/web/log", "zroot/web/data", "zroot/web/var", "zroot/web"]);
+        assert_eq!(
+            lines(&|datasets| unpark(&"big".parse().unwrap(), datasets), "mount "),
+            ["zroot/web", "zroot/web/var", "zroot/web/data", "zroot/web/log"]
+        );
     }
 
     fn park_all(datasets: &[Parked]) -> Work {

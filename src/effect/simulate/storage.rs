@@ -318,11 +318,13 @@ impl Host {
     }
 
     pub(super) fn park(&mut self, datasets: &[Parked], run: &RunId) -> Done {
-        for parked in datasets.iter().rev() {
+        for parked in Parked::by_place(datasets).into_iter().rev() {
             if parked.mounted {
                 self.free_to_unmount(&parked.dataset)?;
                 self.dataset_mut(&parked.dataset)?.mounted = false;
             }
+        }
+        for parked in datasets.iter().rev() {
             let dataset = self.dataset_mut(&parked.dataset)?;
             dataset.local.insert("readonly".into(), "on".into());
             if !parked.volume {
@@ -363,7 +365,9 @@ impl Host {
                     parked.dataset
                 ));
             }
-            if parked.mounted && parked.delegation == Delegation::None && !dataset.mounted {
+        }
+        for parked in Parked::by_place(datasets) {
+            if parked.mounted && parked.delegation == Delegation::None && !self.dataset(&parked.dataset)?.mounted {
                 self.mount(&parked.dataset)?;
             }
         }

@@ -15,6 +15,7 @@ mod keys;
 pub mod lease;
 pub mod lock;
 mod network;
+mod parked;
 mod parking;
 pub mod pf;
 mod probe;
@@ -24,6 +25,7 @@ mod snapshots;
 mod understudy;
 pub mod users;
 pub mod watch;
+mod way_back;
 mod zfs;
 
 #[cfg(test)]
@@ -83,10 +85,10 @@ impl Effect {
             Effect::DiscardReceived { host, datasets, run, arriving } => {
                 zfs::discard_received(host, datasets, run, arriving)
             }
-            Effect::DestroyParked { host, datasets, run, others } => zfs::destroy_parked(host, datasets, run, others),
+            Effect::DestroyParked { host, datasets, run, others } => parked::destroy(host, datasets, run, others),
             Effect::ForgetBackups { host, run, files } => files::forget_backups(host, run, files),
             Effect::RollBackReceived { host, dataset, base, run, arriving } => {
-                zfs::roll_back_received(host, dataset, base, run, arriving)
+                way_back::roll_back_received(host, dataset, base, run, arriving)
             }
             Effect::CompareGuids { source, target, pairs, label } => guids::compare(source, target, pairs, label),
             Effect::Park { host, datasets, run } => parking::park(host, datasets, run),
@@ -102,7 +104,7 @@ impl Effect {
             Effect::Declare { host, dataset, notice } => zfs::declare(host, dataset, notice),
             Effect::Amend { host, dataset, notice } => zfs::amend(host, dataset, notice),
             Effect::Withdraw { host, dataset, run } => zfs::withdraw(host, dataset, run),
-            Effect::BringBack(back) => zfs::bring_back(back),
+            Effect::BringBack(back) => way_back::bring_back(back),
             Effect::KeepWayBack { .. } => Work::Nothing,
             Effect::WriteFile { host, path, text, mode, replaces } => {
                 files::write(host, path, text, mode, replaces.as_deref())

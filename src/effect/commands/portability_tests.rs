@@ -3,14 +3,14 @@
 use crate::configuration::sh;
 use crate::effect::Work;
 use crate::effect::command::Form;
-use crate::effect::commands::zfs;
+use crate::effect::commands::way_back;
 use crate::model::DatasetName;
 use crate::model::NodeName;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 33] = [
+const SOURCES: [(&str, &str); 36] = [
     ("contents.awk", include_str!("contents.awk")),
     ("contents.rs", include_str!("contents.rs")),
     ("ending.rs", include_str!("ending.rs")),
@@ -22,12 +22,15 @@ const SOURCES: [(&str, &str); 33] = [
     ("lease.rs", include_str!("lease.rs")),
     ("lock.rs", include_str!("lock.rs")),
     ("network.rs", include_str!("network.rs")),
+    ("parked.rs", include_str!("parked.rs")),
     ("parking.rs", include_str!("parking.rs")),
     ("pf.rs", include_str!("pf.rs")),
     ("probe.rs", include_str!("probe.rs")),
     ("resume.rs", include_str!("resume.rs")),
+    ("snapshots.rs", include_str!("snapshots.rs")),
     ("understudy.rs", include_str!("understudy.rs")),
     ("watch.rs", include_str!("watch.rs")),
+    ("way_back.rs", include_str!("way_back.rs")),
     ("zfs.rs", include_str!("zfs.rs")),
     ("direct.rs", include_str!("../direct.rs")),
     ("frame.rs", include_str!("../../configuration/wireguard_conf/frame.rs")),
@@ -105,7 +108,7 @@ fn nothing_foreign_is_sent_to_a_host() {
 fn roll_back(labels: &[&str]) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     let listed: Vec<String> = labels.iter().map(|label| format!("zroot/web@{label}")).collect();
-    let work = zfs::roll_back_received(
+    let work = way_back::roll_back_received(
         &NodeName::new("big").unwrap(),
         &DatasetName::new("zroot/web").unwrap(),
         &SnapshotLabel::new("jailferry-web-00000000-final").unwrap(),
@@ -114,8 +117,10 @@ fn roll_back(labels: &[&str]) -> (i32, String) {
     );
     let Work::Run(commands) = work else { panic!("{work:?}") };
     let Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
-    let zfs =
-        format!("zfs() {{ if [ \"$1\" = list ]; then printf '%s\\n' {}; else echo \"$*\"; fi; }}\n", listed.join(" "));
+    let zfs = format!(
+        "zfs() {{ case \"$*\" in *bookmark*) ;; list*) printf '%s\\n' {} ;; *) echo \"$*\" ;; esac; }}\n",
+        listed.join(" ")
+    );
     let ran = sh::run(folder.path(), &format!("{zfs}{body}"));
     (ran.status, format!("{}{}", ran.stdout, ran.stderr))
 }

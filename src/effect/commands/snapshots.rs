@@ -3,13 +3,13 @@
 
 use crate::effect::Work;
 use crate::effect::command::Command;
-use crate::effect::commands::SHORT;
+use crate::effect::commands::zfs;
 use crate::model::NodeName;
 use crate::model::SnapshotLabel;
 use crate::model::SnapshotName;
 
-/// Names on one command line: a hundred bytes each, far below ARG_MAX.
-const AT_ONCE: usize = 200;
+/// Names on one command line: each waits for the pool's next transaction group, and all of them for one deadline.
+const AT_ONCE: usize = 100;
 
 /// `tag already exists` is success of an earlier try: decided by reading the holds back.
 pub(super) fn hold(host: &NodeName, snapshots: &[SnapshotName], tag: &SnapshotLabel) -> Work {
@@ -32,7 +32,7 @@ pub(super) fn release(host: &NodeName, snapshots: &[SnapshotName], tag: &Snapsho
 fn each(host: &NodeName, snapshots: &[SnapshotName], script: impl Fn(&str, usize) -> String) -> Work {
     let one = |some: &[SnapshotName]| {
         let names: Vec<String> = some.iter().map(ToString::to_string).collect();
-        Command::script(host, SHORT, script(&names.join(" "), some.len())).whole()
+        Command::script(host, zfs::each(some.len()), script(&names.join(" "), some.len())).whole()
     };
     Work::Run(snapshots.chunks(AT_ONCE).map(one).collect())
 }

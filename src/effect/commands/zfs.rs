@@ -1,8 +1,6 @@
 //! zfs(8): contract section 5.
 
 use crate::effect::Base;
-use crate::effect::BringBack;
-use crate::effect::Others;
 use crate::effect::Transfer;
 use crate::effect::Way;
 use crate::effect::Work;
@@ -14,7 +12,6 @@ use crate::effect::commands::TRANSFER;
 use crate::effect::commands::ending;
 use crate::effect::commands::ending::Of;
 use crate::effect::commands::resume;
-use crate::effect::commands::resume::Stream;
 use crate::model::DatasetName;
 use crate::model::JailName;
 use crate::model::NodeName;
@@ -33,7 +30,7 @@ pub const STATE_PROPERTY: &str = "org.jailferry:state";
 /// Our user property: whose run that is.
 pub const OWNER_PROPERTY: &str = "org.jailferry:owner";
 
-fn run(host: &NodeName, script: String) -> Work {
+pub(super) fn run(host: &NodeName, script: String) -> Work {
     // None of these tools leaves anything running.
     Work::Run(vec![Command::script(host, SHORT, script).whole()])
 }
@@ -41,6 +38,20 @@ fn run(host: &NodeName, script: String) -> Work {
 /// As [`run`], for a script that does something with each of so many datasets.
 pub(super) fn run_each(host: &NodeName, datasets: usize, script: String) -> Work {
     Work::Run(vec![Command::script(host, each(datasets), script).whole()])
+}
+
+/// As [`run`], for one that does something with each of datasets that only the host knows.
+fn run_all(host: &NodeName, script: String) -> Work {
+    Work::Run(vec![Command::script(host, JAIL, script).whole()])
+}
+
+/// Shell text: the snapshots of a dataset and of all below it, into `$all`. A list that fails is none without any; only a
+/// dataset that is not there has none, which is asked of one that must be.
+fn snapshots_of(dataset: &DatasetName) -> String {
+    format!(
+        "all=$(zfs list -Hp -r -t snapshot -o name {dataset} 2>/dev/null) || {{\n  zfs list -Hp -o name {pool} >/dev/null\n  if zfs list -Hp -o name {dataset} >/dev/null 2>&1; then all=$(zfs list -Hp -r -t snapshot -o name {dataset}); fi\n}}\n",
+        pool = dataset.pool()
+    )
 }
 
 /// Seconds for that: each command that changes something waits for the pool's next transaction group. No more than the
@@ -54,7 +65,7 @@ pub(super) fn names<'a>(datasets: impl IntoIterator<Item = &'a DatasetName>) -> 
 }
 
 /// Atomic over the tree (contract 5.3). A repetition finds it on every dataset and leaves it.
-fn taken(dataset: &DatasetName, label: &SnapshotLabel) -> String {
+pub(super) fn taken(dataset: &DatasetName, label: &SnapshotLabel) -> String {
     format!(
         "said=$(zfs snapshot -r {dataset}@{label} 2>&1) || {{\n  rc=$?\n  zfs list -Hp -t snapshot -o name {dataset}@{label} >/dev/null 2>&1 || {{ printf '%s\\n' \"$said\" >&2; exit $rc; }}\n}}"
     )
@@ -69,7 +80,7 @@ pub(super) fn snapshot(host: &NodeName, dataset: &DatasetName, label: &SnapshotL
         host,
         known.len(),
         format!(
-            "{}\nnew=\nfor d in $(zfs list -Hp -r -t filesystem,volume -o name {dataset}); do\n  case ' {known} ' in *\" $d \"*) ;; *) new=\"$new $d\" ;; esac\ndone\n[ -z \"$new\" ] || {{ echo \"made since the plan was, and not part of it:$new; plan again to take them along\" >&2; exit 22; }}",
+            "{}\nnew=\nall=$(zfs list -Hp -r -t filesystem,volume -o name {dataset})\nfor d in $all; do\n  case ' {known} ' in *\" $d \"*) ;; *) new=\"$new $d\" ;; esac\ndone\n[ -z \"$new\" ] || {{ echo \"made since the plan was, and not part of it:$new; plan again to take them along\" >&2; exit 22; }}",
             taken(dataset, label),
             known = names(known)
         ),
@@ -85,11 +96,12 @@ pub(super) fn destroy_snapshot(
     held_by: Option<&SnapshotLabel>,
 ) -> Work {
     let release = held_by.map(|tag| format!("  zfs release {tag} $s 2>/dev/null || :\n")).unwrap_or_default();
-    run(
+    run_all(
         host,
         format!(
-            "{end}for s in $(zfs list -Hp -r -t snapshot -o name {dataset} | grep '@{label}$' || :); do\n{release}  zfs destroy $s\ndone",
+            "{end}{listed}for s in $all; do\n  case $s in *@{label}) ;; *) continue ;; esac\n{release}  zfs destroy $s\ndone",
             end = ending::end_sends(&[dataset], &Of::Snapshot(label)),
+            listed = snapshots_of(dataset),
         ),
     )
 }
@@ -312,54 +324,6 @@ pub(super) fn discard_received(
     )
 }
 
-/// Children first, everything checked before anything is destroyed: each dataset must carry this very run's mark, be
-/// unmounted, and have no child that is not in the list.
-///
-/// What is in nobody else's hands stops it: snapshots that the run has not sent, but for those that were taken of the
-/// parked copy. Holds of ours are released, those of earlier runs too, whose last snapshots it may have.
-pub(super) fn destroy_parked(host: &NodeName, datasets: &[DatasetName], run_id: &RunId, others: &Others) -> Work {
-    let list = names(datasets.iter().rev());
-    let known = names(datasets);
-    let (jail, hex) = (run_id.jail(), "[0-9a-f]".repeat(8));
-    let only_here = match others {
-        Others::Discard => String::new(),
-        Others::Sent { last, snapshots } => format!(
-            "sent=' {} '\nonly=\nfor d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  for s in $(zfs list -Hp -d 1 -t snapshot -s createtxg -o name $d); do\n    case $s in\n    *@{last}) break ;;\n    *@jailferry-*) ;;\n    *) case $sent in *\" $s \"*) ;; *) only=\"$only $s\" ;; esac ;;\n    esac\n  done\ndone\n[ -z \"$only\" ] || {{ echo \"these snapshots are nowhere else:$only\" >&2; exit 22; }}\n",
-            snapshots.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
-        ),
-    };
-    run_each(
-        host,
-        datasets.len(),
-        format!(
-            "for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d is not the copy that run {run_id} left\" >&2; exit 22; }}\n  [ \"$(zfs get -Hp -o value mounted $d)\" != yes ] || {{ echo \"$d is mounted\" >&2; exit 22; }}\n  for c in $(zfs list -Hp -r -t filesystem,volume -o name $d); do\n    case ' {known} ' in *\" $c \"*) ;; *) echo \"$c is not of run {run_id}\" >&2; exit 22;; esac\n  done\ndone\n{only_here}for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  for s in $(zfs list -Hp -d 1 -t snapshot -o name $d); do\n    zfs release jailferry-{run_id} $s 2>/dev/null || :\n    tag=${{s#*@}}\n    case $tag in jailferry-{jail}-{hex}-*) zfs release \"${{tag%-*}}\" $s 2>/dev/null || : ;; esac\n  done\n  zfs destroy -r $d\ndone"
-        ),
-    )
-}
-
-/// Only snapshots of this run may go with the rollback; anything else is somebody's and stops it. What was written
-/// without a snapshot goes too: access times that were still in memory when the copy was unmounted are enough for
-/// `zfs receive` to refuse an increment (contract 5.5, "has been modified").
-pub(super) fn roll_back_received(
-    host: &NodeName,
-    dataset: &DatasetName,
-    base: &SnapshotLabel,
-    run_id: &RunId,
-    arriving: &[SnapshotLabel],
-) -> Work {
-    let ours = std::iter::once(format!("jailferry-{run_id}-*")).chain(arriving.iter().map(ToString::to_string));
-    run(host, back_to(dataset, base, &ours.collect::<Vec<_>>(), &Of::Arriving(run_id, arriving)))
-}
-
-/// `ours`: patterns, as in case of sh(1), of the labels that may go; `of`: whose receives are ended first.
-fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &[String], of: &Of<'_>) -> String {
-    let ours = ours.iter().map(|label| format!("*@{label}")).collect::<Vec<_>>().join(" | ");
-    let end = ending::end(&[ending::receives(dataset, of)]);
-    format!(
-        "{end}zfs receive -A {dataset} >/dev/null 2>&1 || :\nnewer=$(zfs list -Hp -t snapshot -d 1 -s createtxg -o name {dataset} | awk -v base={dataset}@{base} 'after {{ print }} $0 == base {{ after = 1 }}')\nfor s in $newer; do\n  case $s in {ours}) ;; *) echo \"$s is newer than @{base} and not of this run\" >&2; exit 22;; esac\ndone\nzfs unmount {dataset} 2>/dev/null || :\nzfs rollback -r {dataset}@{base}"
-    )
-}
-
 /// By our names only: `jailferry-JAIL-` and eight hexadecimal digits. Each run's hold has the run's name as tag.
 pub(super) fn tidy<'a>(
     host: &NodeName,
@@ -369,10 +333,11 @@ pub(super) fn tidy<'a>(
 ) -> Work {
     let keep = keep.map(|label| format!("*@{label}")).collect::<Vec<_>>().join(" | ");
     let hex = "[0-9a-f]".repeat(8);
-    run(
+    run_all(
         host,
         format!(
-            "for s in $(zfs list -Hp -r -t snapshot -o name {dataset}); do\n  case $s in\n  {keep}) ;;\n  *@jailferry-{jail}-{hex}-*)\n    tag=${{s#*@}}\n    zfs release \"${{tag%-*}}\" $s 2>/dev/null || :\n    zfs destroy $s ;;\n  esac\ndone"
+            "{}for s in $all; do\n  case $s in\n  {keep}) ;;\n  *@jailferry-{jail}-{hex}-*)\n    tag=${{s#*@}}\n    zfs release \"${{tag%-*}}\" $s 2>/dev/null || :\n    zfs destroy $s ;;\n  esac\ndone",
+            snapshots_of(dataset)
         ),
     )
 }
@@ -400,6 +365,28 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
         let stream = Stream { from: from_host, dataset, to, into, label, refquota: None, package: None };
         let resume = stream.resume(None, None, resume::TRIES);
         parts.push(Work::Pipe {
+    /// What is said and done to let go of `@s`, where zfs(8) lists what it says here or cannot.
+    #[test]
+    fn a_list_that_fails_is_none_without_snapshots_but_what_is_not_there_is_done_with() {
+        let let_go = |list: &str, there: bool| {
+            let (label, dataset) = (SnapshotLabel::new("s").unwrap(), DatasetName::new("z/web").unwrap());
+            let Work::Run(commands) = destroy_snapshot(&"big".parse().unwrap(), &dataset, &label, None) else {
+                panic!()
+            };
+            let crate::effect::command::Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
+            let zfs = format!(
+                "pgrep() {{ return 1; }}\npkill() {{ return 1; }}\nzfs() {{\n  case \"$*\" in\n  'list '*snapshot*) {list} ;;\n  'list '*' z') ;;\n  'list '*) {there} ;;\n  *) echo \"$*\" ;;\n  esac\n}}\n"
+            );
+            let ran =
+                crate::configuration::sh::run(tempfile::tempdir().unwrap().path(), &format!("set -eu\n{zfs}{body}"));
+            (ran.status, ran.stdout, ran.stderr)
+        };
+        let listed = "printf 'z/web@a\nz/web@s\nz/web/data@s\nz/web@also\n'".replace('\n', "\\n");
+        assert_eq!(let_go(&listed, true), (0, "destroy z/web@s\ndestroy z/web/data@s\n".to_owned(), String::new()));
+        assert_eq!(let_go("return 1", false), (0, String::new(), String::new()));
+        assert_eq!(let_go("echo broken >&2; return 1", true), (1, String::new(), "broken\n".to_owned()));
+    }
+
             from,
             to: resume.to.clone(),
             estimate: None,

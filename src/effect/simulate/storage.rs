@@ -45,10 +45,6 @@ impl Dataset {
             }
         }
     }
-
-    pub(super) fn is_changed(&self) -> bool {
-        self.snapshots.last().is_some_and(|last| last.content != self.content)
-    }
 }
 
 impl Host {
@@ -261,47 +257,8 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn roll_back_received(
-        &mut self,
-        name: &DatasetName,
-        base: &SnapshotLabel,
-        run: &RunId,
-        arriving: &[SnapshotLabel],
-    ) -> Done {
-        let ours = format!("jailferry-{run}-");
-        self.back_to(name, base, |label| label.starts_with(&ours) || arriving.iter().any(|a| a.as_str() == label))
-    }
-
-    /// `ours`: the labels that may go.
-    pub(super) fn back_to(&mut self, name: &DatasetName, base: &SnapshotLabel, ours: impl Fn(&str) -> bool) -> Done {
-        let dataset = self.dataset(name)?;
-        let Some(position) = dataset.snapshots.iter().position(|s| s.label == *base) else {
-            return no_snapshot(name, base);
-        };
-        let newer = dataset.snapshots.get(position + 1..).unwrap_or_default();
-        if self.has_a_rehearsal(name) {
-            return refused(format!("cannot rollback to '{name}@{base}': clones of previous snapshots exist"));
-        }
-        if let Some(foreign) = newer.iter().find(|s| !ours(s.label.as_str())) {
-            return Err(SimulationError::NotOurs(format!(
-                "{name}@{} is newer than @{base} and not ours",
-                foreign.label
-            )));
-        }
-        if newer.iter().any(|s| !s.holds.is_empty()) {
-            return refused(format!("{name}: dataset is busy"));
-        }
-        self.free_to_unmount(name)?;
-        let dataset = self.dataset_mut(name)?;
-        dataset.mounted = false;
-        dataset.partial = None;
-        dataset.snapshots.truncate(position + 1);
-        dataset.content = dataset.snapshots.last().map_or(0, |s| s.content);
-        Ok(())
-    }
-
     /// A jail that lives there or a filesystem mounted below keeps it busy.
-    fn free_to_unmount(&self, name: &DatasetName) -> Done {
+    pub(super) fn free_to_unmount(&self, name: &DatasetName) -> Done {
         if !self.dataset(name)?.mounted {
             return Ok(());
         }

@@ -18,6 +18,7 @@ use crate::model::DatasetName;
 use crate::model::Guid;
 use crate::model::NodeName;
 use crate::model::Notice;
+use crate::model::RunId;
 use crate::model::SnapshotLabel;
 use crate::model::SnapshotName;
 use crate::model::Standing;
@@ -71,7 +72,7 @@ impl World {
                 continue;
             }
             let (from, into) = ((&transfer.from, &transfer.dataset), (&transfer.to, &transfer.into));
-            self.send(from, into, &base, label, Some(transfer))?;
+            self.send(from, into, &base, label, Some(transfer), transfer.raw)?;
             base = Base::Snapshot(label.clone());
         }
         Ok(())
@@ -127,6 +128,7 @@ impl World {
         base: &Base,
         label: &SnapshotLabel,
         transfer: Option<&Transfer>,
+        raw: bool,
     ) -> Done {
         let source = self.host(from)?.dataset(name)?.clone();
         let Some(sent) = source.at(label) else { return no_snapshot(name, label) };
@@ -195,7 +197,7 @@ impl World {
             }
             let (name, guid) = (into.clone(), Guid(0x6000_0000 + number));
             // What is received encrypted is locked until its key is loaded.
-            let key_available = !transfer.is_some_and(|t| t.raw);
+            let key_available = !raw;
             let like = crate::facts::Dataset { name, guid, key_available, origin, ..source.like };
             let content = arrived.content;
             let new = Dataset {
@@ -213,10 +215,12 @@ impl World {
         };
         let dataset = host.dataset_mut(into)?;
         dataset.partial = None;
-        if dataset.snapshots.last().is_none_or(|last| last.guid != base) {
+        let Some(found) = dataset.snapshots.iter().find(|s| s.guid == base) else {
             return refused(format!("most recent snapshot of {into} does not match incremental source"));
-        }
-        if dataset.is_changed() {
+        };
+        // Later ones that show nothing new are no change, but to a raw stream.
+        let last = dataset.snapshots.last().is_some_and(|last| last.guid == base);
+        if dataset.content != found.content || (raw && !last) {
             return refused(format!("destination {into} has been modified since most recent snapshot"));
         }
         dataset.content = arrived.content;
@@ -245,12 +249,69 @@ impl World {
         let Some((root, _)) = back.pairs.first() else { return Ok(()) };
         self.snapshot_all(&back.from, root, &back.label)?;
         for (dataset, into) in &back.pairs {
-            self.host_mut(&back.to)?.back_to(into, &back.base, |label| label == back.label.as_str())?;
-            self.send((&back.from, dataset), (&back.to, into), &Base::Snapshot(back.base.clone()), &back.label, None)?;
+            self.host_mut(&back.to)?.back_to(into, &back.base, |label| label == back.label.as_str(), !back.raw)?;
+            let base = Base::Snapshot(back.base.clone());
+            self.send((&back.from, dataset), (&back.to, into), &base, &back.label, None, back.raw)?;
         }
         for (_, into) in &back.pairs {
             self.host_mut(&back.to)?.dataset_mut(into)?.destroy(&back.label)?;
         }
+        Ok(())
+    }
+}
+
+impl Host {
+    pub(super) fn roll_back_received(
+        &mut self,
+        name: &DatasetName,
+        base: &SnapshotLabel,
+        run: &RunId,
+        arriving: &[SnapshotLabel],
+    ) -> Done {
+        let ours = format!("jailferry-{run}-");
+        self.back_to(
+            name,
+            base,
+            |label| label.starts_with(&ours) || arriving.iter().any(|a| a.as_str() == label),
+            false,
+        )
+    }
+
+    /// `ours`: the labels that may go; `stays`: does somebody's that shows nothing new stay?
+    pub(super) fn back_to(
+        &mut self,
+        name: &DatasetName,
+        base: &SnapshotLabel,
+        ours: impl Fn(&str) -> bool,
+        stays: bool,
+    ) -> Done {
+        let dataset = self.dataset(name)?;
+        let Some(mut position) = dataset.snapshots.iter().position(|s| s.label == *base) else {
+            return no_snapshot(name, base);
+        };
+        let same = |s: &Snapshot| dataset.at(base).is_some_and(|base| base.content == s.content);
+        while stays && dataset.snapshots.get(position + 1).is_some_and(|s| !ours(s.label.as_str()) && same(s)) {
+            position += 1;
+        }
+        let newer = dataset.snapshots.get(position + 1..).unwrap_or_default();
+        if self.has_a_rehearsal(name) {
+            return refused(format!("cannot rollback to '{name}@{base}': clones of previous snapshots exist"));
+        }
+        if let Some(foreign) = newer.iter().find(|s| !ours(s.label.as_str())) {
+            return Err(SimulationError::NotOurs(format!(
+                "{name}@{} is newer than @{base} and not ours",
+                foreign.label
+            )));
+        }
+        if newer.iter().any(|s| !s.holds.is_empty()) {
+            return refused(format!("{name}: dataset is busy"));
+        }
+        self.free_to_unmount(name)?;
+        let dataset = self.dataset_mut(name)?;
+        dataset.mounted = false;
+        dataset.partial = None;
+        dataset.snapshots.truncate(position + 1);
+        dataset.content = dataset.snapshots.last().map_or(0, |s| s.content);
         Ok(())
     }
 }

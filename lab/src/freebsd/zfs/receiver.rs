@@ -197,7 +197,8 @@ fn incremental(
     let base = &dataset.snapshots[at];
     let last = at + 1 == dataset.snapshots.len();
     let touched = || diff::modified(&locked.store.snap(base.id), &locked.store.live(dataset.id));
-    if !wish.force && (!last || touched()?) {
+    // Snapshots that show nothing new are no change, but to a raw stream (dmu_recv.c, recv_begin_check_existing_impl).
+    if !wish.force && ((!last && begin.raw.is_some()) || touched()?) {
         return Err(refuse(format!("destination {name} has been modified\nsince most recent snapshot")));
     }
     Ok(base.id)

@@ -74,9 +74,12 @@ pub struct Transfer {
     pub rate: Option<NonZeroU64>,
     /// Which way the data takes.
     pub way: Way,
-    /// The dataset's own `refquota`, which a full stream that was broken does not bring.
+    /// The dataset's own `refquota`: a full stream that was broken does not bring it, nor one that it is left out of.
     #[serde(default)]
     pub refquota: Option<String>,
+    /// Leave `refquota` out for now: one of the snapshots that follow may refer to more than is allowed today.
+    #[serde(default)]
+    pub unlimited: bool,
     /// A volume, which has neither mount point nor canmount.
     #[serde(default)]
     pub volume: bool,

@@ -211,6 +211,7 @@ mod tests {
             rate: None,
             way: Way::Relay,
             refquota: None,
+            unlimited: false,
             volume: false,
             delegated: false,
         };

@@ -153,6 +153,7 @@ mod tests {
             rate: None,
             way: crate::effect::Way::Relay,
             refquota: None,
+            unlimited: false,
             volume: false,
             delegated: false,
         };

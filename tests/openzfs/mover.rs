@@ -94,6 +94,7 @@ impl<'a> Mover<'a> {
             into: part.target.dataset.clone(),
             label: naming::label(&self.run, suffix),
             refquota: refquota.filter(|_| base.makes_a_dataset()),
+            unlimited: false,
             base,
             through: Vec::new(),
             run: self.run.clone(),

@@ -196,11 +196,17 @@ pub fn receive(transfer: &Transfer) -> Command {
         if transfer.delegated {
             argv.extend(["-o", "jailed=off"].map(str::to_owned));
         }
+        if transfer.unlimited {
+            argv.extend(["-x", "refquota"].map(str::to_owned));
+        }
         argv.push("-o".to_owned());
         argv.push(format!("{RUN_PROPERTY}={}", transfer.run));
         if transfer.owner.is_some() {
             argv.extend(notes(&arriving(transfer)).into_iter().flat_map(|note| ["-o".to_owned(), note]));
         }
+    } else if let Some(refquota) = &transfer.refquota {
+        // It is set when everything has arrived (zfs_ioctl.c, extract_delay_props).
+        argv.extend(["-o".to_owned(), format!("refquota={refquota}")]);
     }
     argv.push(format!("{}@{}", transfer.into, transfer.label));
     Command::argv(&transfer.to, TRANSFER, argv).whole().under(Lock::receive(&transfer.into))
@@ -342,29 +348,23 @@ pub(super) fn tidy<'a>(
     )
 }
 
-/// The way home of what was written while the target answered: park the target's copy, one snapshot, one increment
-/// per dataset onto the source as it was at the last snapshot, then the helper snapshot goes again on the source.
-pub(super) fn bring_back(back: &BringBack) -> Work {
-    let (theirs, ours): (Vec<_>, Vec<_>) = back.pairs.iter().cloned().unzip();
-    let Some(root) = theirs.first() else { return Work::Nothing };
-    // A source that runs its copy again has nothing to get back, and everything to lose by a rollback.
-    let parked = run(
-        &back.to,
-        format!(
-            "for d in {}; do\n  [ \"$(zfs get -Hp -o value readonly $d)\" = on ] || {{ echo \"$d is in use\" >&2; exit 22; }}\ndone",
-            names(&ours)
-        ),
-    );
-    // What was made there meanwhile stays there; the jail is down, and starts again without it.
-    let mut parts = vec![parked, run(&back.from, taken(root, &back.label))];
-    for (dataset, into) in &back.pairs {
-        parts.push(run(&back.to, back_to(into, &back.base, &[back.label.to_string()], &Of::Snapshot(&back.label))));
-        let argv = send(dataset, &Base::Snapshot(back.base.clone()), &[], &back.label, back.raw);
-        let from = Command::argv(&back.from, TRANSFER, argv).whole();
-        let (from_host, to, label) = (&back.from, &back.to, &back.label);
-        let stream = Stream { from: from_host, dataset, to, into, label, refquota: None, package: None };
-        let resume = stream.resume(None, None, resume::TRIES);
-        parts.push(Work::Pipe {
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `finalize`, `rollback` and `recover` read the plans of runs that began before.
+    #[test]
+    fn a_snapshot_of_an_earlier_version_s_plan_is_taken_as_it_was() {
+        let json = r#"{"effect":"snapshot","host":"spare","dataset":"zroot/web","label":"s"}"#;
+        let old: crate::effect::Effect = serde_json::from_str(json).unwrap();
+        let texts = |effect: &crate::effect::Effect| {
+            effect.work().commands().into_iter().map(Command::text).collect::<Vec<_>>().join("\n")
+        };
+        assert!(texts(&old).contains("zfs snapshot -r zroot/web@s") && !texts(&old).contains("exit 22"));
+        let new = json.replace(r#""s"}"#, r#""s","known":["zroot/web"]}"#);
+        assert!(texts(&serde_json::from_str(&new).unwrap()).contains("exit 22"));
+    }
+
     /// What is said and done to let go of `@s`, where zfs(8) lists what it says here or cannot.
     #[test]
     fn a_list_that_fails_is_none_without_snapshots_but_what_is_not_there_is_done_with() {
@@ -387,35 +387,6 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
         assert_eq!(let_go("echo broken >&2; return 1", true), (1, String::new(), "broken\n".to_owned()));
     }
 
-            from,
-            to: resume.to.clone(),
-            estimate: None,
-            rate: None,
-            size: None,
-            resume: Some(Box::new(resume)),
-        });
-    }
-    parts.push(run(&back.to, format!("for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));
-    Work::Sequence(parts)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `finalize`, `rollback` and `recover` read the plans of runs that began before.
-    #[test]
-    fn a_snapshot_of_an_earlier_version_s_plan_is_taken_as_it_was() {
-        let json = r#"{"effect":"snapshot","host":"spare","dataset":"zroot/web","label":"s"}"#;
-        let old: crate::effect::Effect = serde_json::from_str(json).unwrap();
-        let texts = |effect: &crate::effect::Effect| {
-            effect.work().commands().into_iter().map(Command::text).collect::<Vec<_>>().join("\n")
-        };
-        assert!(texts(&old).contains("zfs snapshot -r zroot/web@s") && !texts(&old).contains("exit 22"));
-        let new = json.replace(r#""s"}"#, r#""s","known":["zroot/web"]}"#);
-        assert!(texts(&serde_json::from_str(&new).unwrap()).contains("exit 22"));
-    }
-
     #[test]
     fn a_volume_is_received_with_what_volumes_have() {
         let mut transfer = Transfer {
@@ -434,6 +405,7 @@ mod tests {
             rate: None,
             way: Way::Relay,
             refquota: None,
+            unlimited: false,
             volume: false,
             delegated: false,
         };
@@ -442,6 +414,15 @@ mod tests {
             text(&transfer),
             "zfs receive -s -u -x mountpoint -o readonly=on -o canmount=noauto -o org.jailferry:run=web-0123abcd zroot/web@s"
         );
+        transfer.unlimited = true;
+        assert_eq!(
+            text(&transfer),
+            "zfs receive -s -u -x mountpoint -o readonly=on -o canmount=noauto -x refquota -o org.jailferry:run=web-0123abcd zroot/web@s"
+        );
+        (transfer.unlimited, transfer.base) = (false, Base::Snapshot(SnapshotLabel::new("r").unwrap()));
+        transfer.refquota = Some("5".to_owned());
+        assert_eq!(text(&transfer), "zfs receive -s -u -o refquota=5 zroot/web@s");
+        (transfer.base, transfer.refquota) = (Base::Nothing, None);
         transfer.volume = true;
         assert_eq!(text(&transfer), "zfs receive -s -u -o readonly=on -o org.jailferry:run=web-0123abcd zroot/web@s");
     }

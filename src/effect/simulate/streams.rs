@@ -178,6 +178,9 @@ impl World {
             let mut received = source.received.clone();
             received.extend(source.local.clone());
             received.remove("mountpoint");
+            if transfer.is_some_and(|t| t.unlimited) {
+                received.remove("refquota");
+            }
             let mut local = std::collections::BTreeMap::new();
             local.insert("readonly".to_owned(), "on".to_owned());
             if source.like.kind == crate::facts::DatasetKind::Filesystem {
@@ -214,6 +217,9 @@ impl World {
             return Ok(());
         };
         let dataset = host.dataset_mut(into)?;
+        if let Some(refquota) = transfer.and_then(|t| t.refquota.clone()) {
+            dataset.local.insert("refquota".to_owned(), refquota);
+        }
         dataset.partial = None;
         let Some(found) = dataset.snapshots.iter().find(|s| s.guid == base) else {
             return refused(format!("most recent snapshot of {into} does not match incremental source"));

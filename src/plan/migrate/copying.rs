@@ -95,8 +95,13 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
                 None => format!("send {source}@{label}{since}"),
                 Some(first) => format!("send {source}@{first} to @{label}, {} snapshots{since}", stream.len()),
             };
-            let transfer =
-                Transfer { through: through.to_vec(), ..transfer(cast, moving, base, label.clone(), Some(0)) };
+            // What its quota is today an older snapshot may be above.
+            let transfer = Transfer {
+                through: through.to_vec(),
+                refquota: None,
+                unlimited: moving.refquota.is_some() && base.makes_a_dataset(),
+                ..transfer(cast, moving, base, label.clone(), Some(0))
+            };
             let step = Step::new(Phase::Copy, title, Effect::Transfer(transfer));
             level.push(match first.take() {
                 Some((undo, change)) => step.undo(undo).change(change),
@@ -108,11 +113,11 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             Some(last) => format!("send {source} since @{last}"),
             None => title,
         };
-        let step = Step::new(
-            Phase::Copy,
-            title,
-            Effect::Transfer(transfer(cast, moving, base, label(cast.run, "0"), Some(0))),
-        );
+        let mut last = transfer(cast, moving, base, label(cast.run, "0"), Some(0));
+        if moving.base.makes_a_dataset() {
+            last.refquota.clone_from(&moving.refquota);
+        }
+        let step = Step::new(Phase::Copy, title, Effect::Transfer(last));
         level.push(match first {
             Some((undo, change)) => step.undo(undo).change(change),
             None => step,
@@ -234,6 +239,7 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
         // Of all snapshots together, if there are several.
         estimate: (base.makes_a_dataset() && moving.history.is_empty()).then_some(moving.estimate),
         refquota: moving.refquota.clone().filter(|_| base.makes_a_dataset()),
+        unlimited: false,
         label,
         base,
         through: Vec::new(),
@@ -298,5 +304,35 @@ mod tests {
         let limited = streams(Options { rate_limit: Some(std::num::NonZeroU64::MIN), ..Options::default() });
         let expected: Vec<String> = expected.iter().map(|title| title.trim_start_matches('~').to_owned()).collect();
         assert_eq!(limited, expected);
+    }
+
+    /// An older snapshot may refer to more than the quota of today allows.
+    #[test]
+    fn a_quota_is_set_when_the_last_of_the_first_copy_has_arrived() {
+        let quotas = |snapshots: &[&str]| {
+            let shape = Shape::testbed();
+            let (mut evidence, situation, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+            let web = &mut evidence.jail.as_mut().unwrap().datasets[0];
+            let quota = crate::facts::PropertyValue { value: "5".to_owned(), source: "local".to_owned() };
+            web.properties.insert("refquota".to_owned(), quota);
+            web.snapshots.extend(snapshots.iter().zip(1..).map(|(label, number)| crate::model::Snapshot {
+                label: SnapshotLabel::new(*label).unwrap(),
+                guid: crate::model::Guid(number),
+                createtxg: number,
+                userrefs: 0,
+            }));
+            let (situation, settings) = (situation.unwrap(), Options::default().settle());
+            let plan = assemble::plan(&evidence, &situation, &settings, &tester(), "", Findings::default()).unwrap();
+            let of_web = plan.steps.into_iter().filter_map(|step| match step.effect {
+                Effect::Transfer(t) if t.round.is_none_or(|r| r == 0) && !t.dataset.as_str().ends_with("/data") => {
+                    Some(t)
+                }
+                _ => None,
+            });
+            of_web.map(|t| (t.unlimited, t.refquota)).collect::<Vec<_>>()
+        };
+        let quota = Some("5".to_owned());
+        assert_eq!(quotas(&[]), [(false, quota.clone()), (false, None)]);
+        assert_eq!(quotas(&["a", "b"]), [(true, None), (false, None), (false, quota), (false, None)]);
     }
 }

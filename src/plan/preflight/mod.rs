@@ -7,6 +7,8 @@ mod given;
 mod hubs;
 mod identity;
 mod jail;
+#[cfg(test)]
+mod configured_tests;
 mod mounts;
 mod network;
 mod own_files;

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::effect::Delegation;
+use crate::facts::Dataset;
 use crate::model::Family;
 use crate::model::RemotePath;
 use crate::plan::finding::Findings;
@@ -89,6 +91,32 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             format!("{} is mounted at {} on {node}, where the jail's root shall be", dataset.name, s.situation.path),
             Fix::new("give it another mount point, or none").run(format!("zfs set mountpoint=none {}", dataset.name)),
         );
+    }
+    free_mount_points(s, findings);
+}
+
+/// Where the host mounts datasets of the jail besides its root: they may have mount points of their own, anywhere.
+fn free_mount_points(s: &Subject<'_>, findings: &mut Findings) {
+    let node = &s.situation.target.node;
+    let mounted = s.datasets.iter().map(|d| &d.target).filter(|d| d.mounted && d.delegation == Delegation::None);
+    for (name, path) in mounted.filter_map(|d| Some((&d.dataset, d.at.as_deref()?))) {
+        let there = |d: &&Dataset| !d.name.is_within(&s.situation.target.dataset) && !d.jailed && d.mountpoint == path;
+        let none = |d: &Dataset| {
+            Fix::new("give it another mount point, or none").run(format!("zfs set mountpoint=none {}", d.name))
+        };
+        for other in s.target.datasets.iter().filter(there) {
+            // Of the root that is said already.
+            if other.mounted && path != s.situation.path.as_str() {
+                let what = format!("{} is mounted at {path} on {node}, where {name} of the jail shall be", other.name);
+                findings.error("path-taken", node, what, none(other));
+            } else if !other.mounted && other.canmount == "on" {
+                let what = format!(
+                    "{} on {node} has the mount point {path}, too, where {name} of the jail shall be: at the next boot one of them hides the other",
+                    other.name
+                );
+                findings.warning("path-taken", node, what, none(other));
+            }
+        }
     }
 }
 

@@ -1,15 +1,19 @@
 //! What forbids a move, and what only may: a finding that is not sure is a warning.
 
 use crate::effect::Effect;
+use crate::facts::Dataset;
 use crate::facts::HostFacts;
 use crate::facts::JailConfiguration;
 use crate::facts::Mount;
 use crate::facts::PathKind;
 use crate::facts::PropertyValue;
 use crate::facts::User;
+use crate::model::DatasetName;
+use crate::model::Guid;
 use crate::model::InterfaceName;
 use crate::plan::Finding;
 use crate::plan::Plan;
+use crate::model::SnapshotName;
 use crate::plan::Severity;
 use crate::plan::assemble;
 use crate::plan::finding::Findings;
@@ -331,106 +335,91 @@ fn boot_lists_of_the_target() {
     assert_eq!(severity("empty-jail-list", list(true, "")), WARNING);
 }
 
-/// Files that are put aside behind the stop, and in the end removed.
+/// As a dataset of big, of that name.
+fn with_dataset(evidence: &mut Evidence, name: &str, change: impl FnOnce(&mut Dataset)) {
+    let all = &mut host(evidence, "big").datasets;
+    let mut new = all.iter().find(|d| d.name.as_str() == "jfpool/jails").unwrap().clone();
+    new.name = DatasetName::new(name).unwrap();
+    change(&mut new);
+    all.push(new);
+}
+
 #[test]
-fn a_file_that_others_need_does_not_go_with_the_jail() {
-    let with = |text: &'static str| {
-        severity("shared-file", move |e| e.jail.as_mut().unwrap().configuration.text.push_str(text))
-    };
-    assert_eq!(with("* { exec.clean; }\nmount.devfs;\n"), None);
-    assert_eq!(with("web_db { path = /jf/jails/web_db; }\n"), ERROR);
-    let fstab_of = |name: &'static str, file: &'static str| {
-        severity("shared-file", move |e| {
-            host(e, "spare").jail_configurations.push(JailConfiguration {
-                name: name.into(),
-                file: path("/etc/jail.conf.d/other.conf"),
-                parameters: vec![("mount.fstab".into(), Some(file.into()))],
+fn a_mount_point_of_any_dataset_of_the_jail_is_free() {
+    let of = |mountpoint: &'static str, mounted: bool, canmount: &'static str| {
+        severity("path-taken", move |e| {
+            with_dataset(e, "jfpool/other", |d| {
+                (d.mountpoint, d.mounted, d.canmount) = (mountpoint.to_owned(), mounted, canmount.to_owned());
             });
         })
     };
-    assert_eq!(fstab_of("web_db", "/etc/jail.web.fstab"), ERROR);
-    assert_eq!(fstab_of("web_db", "/etc/jail.web_db.fstab"), None);
-}
-
-fn set(e: &mut Evidence, parameter: &str, value: &str) {
-    let web = host(e, "spare").jail_configurations.iter_mut().find(|c| c.name == "web").unwrap();
-    web.parameters.retain(|(name, _)| name != parameter);
-    web.parameters.push((parameter.to_owned(), Some(value.to_owned())));
-}
-
-#[test]
-fn an_fstab_that_cannot_move_is_not_forgotten() {
-    let of = |value: &'static str| severity("odd-fstab", move |e| set(e, "mount.fstab", value));
-    assert_eq!(of("/etc/jail.web.fstab"), None);
-    assert_eq!(of("/etc/jail.web.fstab,/etc/more.fstab"), ERROR);
-    assert_eq!(of("\"/etc/jail web.fstab\""), ERROR);
-}
-
-#[test]
-fn what_is_written_at_the_target_needs_a_folder_there() {
-    let of = |folder: &'static str, kind: PathKind| {
-        severity("no-folder", move |e| {
-            set(e, "mount.fstab", "/usr/local/etc/jails/web.fstab");
-            e.target.as_mut().unwrap().paths.insert(path(folder), kind);
-        })
-    };
-    assert_eq!(of("/usr/local/etc/jails", PathKind::Absent), ERROR);
-    assert_eq!(of("/usr/local/etc/jails", PathKind::Directory), None);
-    assert_eq!(of("/etc/jail.conf.d", PathKind::Absent), ERROR);
-    assert_eq!(
-        severity("missing-source", |e| {
-            e.target.as_mut().unwrap().paths.insert(path("/etc/jail.conf.d"), PathKind::Absent);
-        }),
-        None
-    );
-}
-
-/// jls(8) tells where the link leads, `jail -e` what is written.
-#[test]
-fn a_root_behind_a_link_needs_the_link() {
-    let of = |value: &'static str, above: PathKind, there: PathKind| {
-        severity("linked-root", move |e| {
-            set(e, "path", value);
-            let paths = &mut e.target.as_mut().unwrap().paths;
-            paths.extend([(path("/j"), above), (path("/j/web"), there)]);
-        })
-    };
-    assert_eq!(of("/jf/jails/web/", PathKind::Absent, PathKind::Absent), None);
-    assert_eq!(of("/j/web", PathKind::Absent, PathKind::Absent), ERROR);
-    assert_eq!(of("/j/web", PathKind::Directory, PathKind::Absent), WARNING);
-    assert_eq!(of("/j/web", PathKind::Directory, PathKind::Link), None);
-}
-
-/// `jail -e` prints what is written: trailing slashes, links, names given to an epair's ends.
-#[test]
-fn the_target_reads_what_the_source_reads() {
-    let expected = |parameter: &'static str, value: &'static str| {
-        let plan = found(move |e| set(e, parameter, value)).unwrap();
-        let asked = plan.steps.iter().find_map(|s| match &s.effect {
-            Effect::CheckJailConfiguration { expected, .. } => Some(expected.clone()),
-            _ => None,
-        });
-        asked.unwrap().into_iter().find(|(name, _)| name == parameter).map(|(_, value)| value)
-    };
-    assert_eq!(expected("path", "/jf/jails/web/").unwrap(), "/jf/jails/web/");
-    assert_eq!(expected("vnet.interface", "epair0b").unwrap(), "epair0b");
-    assert_eq!(expected("vnet.interface", "e0b_kafka").unwrap(), "e0b_kafka");
-    assert_eq!(expected("vnet.interface", "epair0b,epair9b"), None);
-}
-
-/// It is unmounted with the jail's dataset, and arrives with it.
-#[test]
-fn an_fstab_in_the_jails_own_dataset_is_left_there() {
-    let plan = found(|e| {
-        set(e, "mount.fstab", "/jf/jails/web/fstab.web");
-        e.jail.as_mut().unwrap().fstab.as_mut().unwrap().0 = path("/jf/jails/web/fstab.web");
-    });
-    for step in plan.unwrap().steps {
-        match &step.effect {
-            Effect::WriteFile { path, .. } | Effect::MoveFile { from: path, .. } => {
-                assert!(!path.as_str().contains("fstab"), "{}", step.title);
-            }
-            _ => {}
-        }
+    assert_eq!(of("/jf/other", true, "on"), None);
+    for path in ["/jf/jails/web", "/jf/jails/web/data"] {
+        assert_eq!(of(path, true, "on"), ERROR, "{path}");
+        assert_eq!(of(path, false, "on"), WARNING, "{path}");
+        assert_eq!(of(path, false, "noauto"), None, "{path}");
     }
+}
+
+#[test]
+fn a_jail_that_is_not_encrypted_stays_so_below_what_is() {
+    let of = |code: &str, encrypted: bool, key: bool| {
+        severity(code, move |e| {
+            let parent = host(e, "big").datasets.iter_mut().find(|d| d.name.as_str() == "jfpool/jails").unwrap();
+            (parent.encrypted, parent.key_available) = (encrypted, key);
+        })
+    };
+    assert_eq!((of("not-encrypted", false, true), of("not-encrypted", true, true)), (None, WARNING));
+    assert_eq!((of("not-encrypted", true, false), of("parent-locked", true, false)), (None, ERROR));
+}
+
+/// A clone at the source whose origin big has, too, as snapshots of these datasets; the second one is a run's copy.
+#[test]
+fn a_clone_hangs_on_no_copy_that_a_run_has_left_unless_it_must() {
+    let of = |twins: &'static [&'static str]| {
+        severity("clone-of-copy", move |e| {
+            let origin = SnapshotName::new("jfpool/base@1").unwrap();
+            let web = host(e, "spare").datasets.iter_mut().find(|d| d.name.as_str() == "jfpool/jails/web").unwrap();
+            web.origin = Some(origin.to_string());
+            e.jail.as_mut().unwrap().origins.insert(origin, Guid(7));
+            with_dataset(e, "jfpool/copy", |d| d.run = Some("old-0123abcd".to_owned()));
+            let twins = twins.iter().map(|name| SnapshotName::new(name).unwrap()).collect();
+            e.target.as_mut().unwrap().twins.insert(Guid(7), twins);
+        })
+    };
+    assert_eq!(of(&["jfpool/copy@1"]), WARNING);
+    assert_eq!(of(&["jfpool/copy@1", "jfpool/release@1"]), None);
+}
+
+/// The jail has been on big, and goes home to where its older copy is.
+#[test]
+fn an_increment_takes_room_too() {
+    let of = |written: u64, grown: u64| {
+        let shape = Shape::testbed();
+        let mut world = shape.world();
+        let out = {
+            let (evidence, situation, findings) = world.evidence(&shape.fleet(), &jail("web"), &node("big"));
+            assemble::plan(&evidence, &situation.unwrap(), &Options::default().settle(), &tester(), "0", findings)
+                .unwrap()
+        };
+        out.steps.iter().for_each(|step| world.apply(&step.effect).unwrap());
+        let (mut evidence, situation, findings) = world.evidence(&shape.fleet(), &jail("web"), &node("spare"));
+        let value = PropertyValue { value: written.to_string(), source: "-".to_owned() };
+        evidence.jail.as_mut().unwrap().datasets[0].properties.insert("written".to_owned(), value);
+        let web =
+            host(&mut evidence, "big").datasets.iter_mut().find(|d| d.name.as_str() == "jfpool/jails/web").unwrap();
+        web.used += grown;
+        host(&mut evidence, "spare").datasets.iter_mut().for_each(|d| d.available = 1 << 30);
+        let settings = Options::default().settle();
+        let plan = assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), "1", findings);
+        let found = plan.map_or_else(
+            |findings| findings,
+            |plan| {
+                assert!(plan.summary.iter().any(|line| line.contains("datasets, at least ")), "{:?}", plan.summary);
+                plan.findings
+            },
+        );
+        found.into_iter().filter(|f| f.code == "no-space").map(|f| f.severity).max()
+    };
+    assert_eq!((of(0, 0), of(2 << 30, 0), of(0, 2 << 30)), (None, ERROR, WARNING));
 }

@@ -18,6 +18,7 @@ use crate::plan::Plan;
 use crate::plan::assigned;
 use crate::plan::cast::Cast;
 use crate::plan::datasets;
+use crate::plan::datasets::DatasetMove;
 use crate::plan::direct;
 use crate::plan::dress;
 use crate::plan::finding::Findings;
@@ -166,7 +167,7 @@ pub fn plan_as(
         hub: situation.hub.clone(),
         owner: owner.clone(),
         lease: settings.lease,
-        summary: summary(situation, &evidence.hosts, hub, total, moving.len())
+        summary: summary(situation, &evidence.hosts, hub, total, &moving)
             .into_iter()
             .chain(snapshots::summary(situation, &moving))
             .chain(evidence.link.as_ref().map(|link| direct::summary(situation, link)))
@@ -271,7 +272,7 @@ fn summary(
     hosts: &BTreeMap<NodeName, HostFacts>,
     hub: &HostFacts,
     total: u64,
-    datasets: usize,
+    moving: &[DatasetMove],
 ) -> Vec<String> {
     let (source, target) = (&situation.source, &situation.target);
     let mut lines = vec![format!(
@@ -304,7 +305,10 @@ fn summary(
             None => format!("no peer of {} has {prefix}", situation.hub),
         });
     }
-    lines.push(format!("{datasets} datasets, at most {} to send before the cut-over", bytes(total)));
+    // Of an increment no more is known than what was written since the newest snapshot.
+    let whole = moving.iter().all(|m| m.base.makes_a_dataset());
+    let (count, most) = (moving.len(), if whole { "at most" } else { "at least" });
+    lines.push(format!("{count} datasets, {most} {} to send before the cut-over", bytes(total)));
     lines
 }
 

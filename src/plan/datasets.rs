@@ -46,7 +46,7 @@ pub struct DatasetMove {
     pub history: Vec<Vec<SnapshotLabel>>,
     /// Those before it that the target has already.
     pub there: Vec<SnapshotLabel>,
-    /// Bytes to send at most.
+    /// Bytes to send: in full at most, of an increment at least.
     pub estimate: u64,
     /// What an older copy has otherwise than the source, of what is set on it.
     pub properties: Differing,
@@ -99,7 +99,7 @@ pub fn moves(
         };
         let (base, older) = base_of(situation, dataset, existing, &into, target, findings);
         let base = match base {
-            Base::Nothing => as_a_clone(jail, facts, there, to_root).unwrap_or(Base::Nothing),
+            Base::Nothing => as_a_clone(situation, jail, facts, there, target, findings).unwrap_or(Base::Nothing),
             other => other,
         };
         let (history, known) = snapshots::of(dataset, &base, existing, bases);
@@ -108,7 +108,10 @@ pub fn moves(
             Base::Nothing => facts.referenced,
             // What it does not share with its origin; its snapshots, which stay, are counted too.
             Base::Origin { .. } => facts.used.min(facts.referenced),
-            Base::Snapshot(_) | Base::Bookmark(_) => 0,
+            // Since the newest snapshot, which is no older than the base.
+            Base::Snapshot(_) | Base::Bookmark(_) => {
+                dataset.properties.get("written").and_then(|p| p.value.parse().ok()).unwrap_or_default()
+            }
         };
         let refquota = own_number(dataset, "refquota");
         let key = match facts.encrypted.then(|| keys::of(jail, &dataset.name)) {
@@ -181,11 +184,37 @@ fn gone_meanwhile(
     }
 }
 
-/// The snapshot that a dataset is a clone of, when the target has it outside of the jail's own place.
-fn as_a_clone(jail: &JailFacts, facts: &Dataset, there: &TargetFacts, place: &DatasetName) -> Option<Base> {
+/// The snapshot that a dataset is a clone of, when the target has it outside of the jail's own place; rather not in a copy
+/// that a run has left, which `finalize` could not let go of any more.
+fn as_a_clone(
+    situation: &Situation,
+    jail: &JailFacts,
+    facts: &Dataset,
+    there: &TargetFacts,
+    target: &HostFacts,
+    findings: &mut Findings,
+) -> Option<Base> {
+    let (node, place) = (&situation.target.node, &situation.target.dataset);
     let here = SnapshotName::new(facts.origin.as_deref()?).ok()?;
     let guid = jail.origins.get(&here)?;
-    let twin = there.twins.get(guid)?.iter().find(|twin| !twin.dataset.is_within(place))?;
+    // What is encrypted only here or only there is no origin: blocks of both kinds would be in one dataset.
+    let fits = |twin: &&SnapshotName| {
+        let of = target.dataset(&twin.dataset);
+        !twin.dataset.is_within(place) && of.is_none_or(|d| d.encrypted == facts.encrypted)
+    };
+    let left_by = |twin: &SnapshotName| target.dataset(&twin.dataset).and_then(|d| d.run.clone());
+    let twin = there.twins.get(guid)?.iter().filter(fits).min_by_key(|twin| left_by(twin).is_some())?;
+    if let Some(run) = left_by(twin) {
+        findings.warning(
+            "clone-of-copy",
+            node,
+            format!(
+                "{} becomes a clone of {twin} on {node}, which run {run} left there: that copy has to stay as long as the jail is there",
+                facts.name
+            ),
+            format!("before that copy is let go of, let the jail's dataset own what they share: zfs promote {}", facts.name.rebase(&situation.source.dataset, place)?),
+        );
+    }
     Some(Base::Origin { here, there: twin.clone() })
 }
 

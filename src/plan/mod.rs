@@ -196,7 +196,7 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Bytes to send before the cut-over, at most.
+    /// Bytes to send before the cut-over: at most, or at least where older copies are brought up to date.
     pub bytes: u64,
     /// Predicted blackout in milliseconds.
     pub predicted_blackout: u64,

@@ -4,9 +4,11 @@ use crate::effect::Base;
 use crate::facts::Dataset;
 use crate::facts::PathKind;
 use crate::facts::Pool;
+use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
+use crate::plan::snapshots;
 
 /// Stream-relevant pool features (contract 5.6).
 const STREAM_FEATURES: [&str; 8] = [
@@ -72,9 +74,9 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
     if let Some(parent) = parent {
         examine_parent(parent, s, findings);
     }
-    let needed: u64 = s.datasets.iter().filter(|d| d.base.makes_a_dataset()).map(|d| d.estimate).sum();
-    let (least, with_margin) =
-        (needed.saturating_add(16 << 20), needed.saturating_add(needed / 5).saturating_add(16 << 20));
+    let least: u64 = s.datasets.iter().map(|d| d.estimate).sum::<u64>().saturating_add(16 << 20);
+    let needed: u64 = s.datasets.iter().map(|d| d.estimate.max(grown(d, s))).sum();
+    let with_margin = needed.saturating_add(needed / 5).saturating_add(16 << 20);
     let available = parent.map_or(target_pool.free, |parent| parent.available);
     let left = format!("and {pool} on {node} has {} left", bytes(available));
     let room = format!(
@@ -112,6 +114,15 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
                 );
         }
     }
+}
+
+/// By how much the source's dataset is larger than an older copy of it, with the snapshots of both. Another pool's layout
+/// takes other room for the same, so it is no more than a hint.
+fn grown(moving: &DatasetMove, s: &Subject<'_>) -> u64 {
+    let here = s.source.dataset(&moving.source.dataset).filter(|_| !moving.base.makes_a_dataset());
+    let there = s.target.dataset(&moving.target.dataset);
+    let (Some(here), Some(there)) = (here, there) else { return 0 };
+    snapshots::size(here, s.source).saturating_sub(snapshots::size(there, s.target))
 }
 
 /// Features that the stream may need. That a pool uses one does not tell that the jail's datasets do: only their
@@ -174,6 +185,18 @@ fn examine_parent(parent: &Dataset, s: &Subject<'_>, findings: &mut Findings) {
             node,
             format!("{name} on {node} is encrypted and its key is not loaded: nothing can be received below it"),
             Fix::new("load its key").run(format!("zfs load-key {name}")),
+        );
+    }
+    // libzfs says so for every stream with properties that is not raw (libzfs_sendrecv.c, zfs_receive_one).
+    if parent.encrypted && parent.key_available && plain {
+        findings.warning(
+            "not-encrypted",
+            node,
+            format!("{name} on {node} is encrypted, and the jail's datasets are not: they stay as they are there, too"),
+            format!(
+                "if they shall be encrypted, encrypt them on {} before they move: zfs create -o encryption=on, zfs send and zfs receive",
+                s.situation.source.node
+            ),
         );
     }
     if !parent.mounted && parent.canmount == "on" && parent.mountpoint.starts_with('/') {

@@ -36,6 +36,9 @@ pub struct Listing {
     pub datasets: Vec<DatasetName>,
     /// Is only what is in some of the files read?
     pub sampled: bool,
+    /// Properties that one of the hosts does not take, so that they differ.
+    #[serde(default)]
+    pub apart: Vec<String>,
 }
 
 impl Listing {

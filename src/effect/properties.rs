@@ -32,6 +32,41 @@ const OF_THE_DATA: [&str; 11] = [
     "mlslabel",
 ];
 
+/// Those that every OpenZFS from 2.1 on takes, whatever the value and the pool.
+const EVERYWHERE: [&str; 17] = [
+    "aclinherit",
+    "aclmode",
+    "atime",
+    "copies",
+    "devices",
+    "exec",
+    "filesystem_limit",
+    "logbias",
+    "primarycache",
+    "quota",
+    "refquota",
+    "secondarycache",
+    "setuid",
+    "sharenfs",
+    "snapdev",
+    "snapshot_limit",
+    "sync",
+];
+
+/// Does every host take that property with that value? Others a receive may have passed over: `zfs receive` says so on
+/// standard error and ends well (libzfs_sendrecv.c, zfs_receive_one).
+#[must_use]
+pub fn everywhere(name: &str, value: &str) -> bool {
+    let old = ["on", "off", "lz4", "lzjb", "zle", "gzip"];
+    match name {
+        "compression" => old.contains(&value) || value.starts_with("gzip-"),
+        "recordsize" => value.parse::<u64>().is_ok_and(|bytes| bytes <= 128 << 10),
+        "snapdir" => matches!(value, "hidden" | "visible"),
+        // A user's (zfsprops(7)).
+        _ => name.contains(':') || EVERYWHERE.contains(&name),
+    }
+}
+
 /// Those that `zfs inherit` does not take back.
 const LIMITS: [&str; 6] = ["quota", "refquota", "reservation", "refreservation", "filesystem_limit", "snapshot_limit"];
 

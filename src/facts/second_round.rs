@@ -132,6 +132,9 @@ pub struct TargetFacts {
     /// where there is no such dataset.
     #[serde(default)]
     pub given: BTreeMap<String, String>,
+    /// The names of the properties that zfs(8) has there for filesystems; empty where nobody could tell.
+    #[serde(default)]
+    pub properties: BTreeSet<String>,
 }
 
 /// What a path leads to (symbolic links followed, except that [`PathKind::Link`] is a dangling one).
@@ -160,6 +163,9 @@ pub struct JailDataset {
     /// Properties set locally or received, and the native ones that a transfer depends on whatever their source
     /// (`questions::NATIVE_PROPERTIES`), by name.
     pub properties: BTreeMap<String, PropertyValue>,
+    /// Properties that came with a stream, also those that were set or taken back since.
+    #[serde(default)]
+    pub received: BTreeSet<String>,
 }
 
 /// A property's value and where it comes from (`zfs get`'s source column).

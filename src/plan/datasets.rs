@@ -26,6 +26,7 @@ use crate::plan::properties;
 use crate::plan::properties::Differing;
 use crate::plan::situation::Situation;
 use crate::plan::snapshots;
+use crate::plan::takes::Takes;
 
 /// One dataset of the jail on both hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub fn moves(
 ) -> Vec<DatasetMove> {
     let stale = stale_copy(situation, jail, there, target).is_some();
     let (from_root, to_root) = (&situation.source.dataset, &situation.target.dataset);
-    let mut moves = Vec::new();
+    let (mut moves, unknown) = (Vec::new(), BTreeSet::new());
     for dataset in &jail.datasets {
         let Some(facts) = source.dataset(&dataset.name) else { continue };
         let Some(into) = dataset.name.rebase(from_root, to_root) else { continue };
@@ -119,9 +120,11 @@ pub fn moves(
             Some(Key::Elsewhere { .. } | Key::Above(_)) | None => None,
         };
         let raw = facts.encrypted;
+        // What filesystems have says nothing of volumes.
+        let takes = Takes::of(&situation.target.node, target, &into, if volume { &unknown } else { &there.properties });
         let properties = match (&older, existing) {
-            (Some(_), Some(copy)) => properties::differing(dataset, copy),
-            _ => Differing::default(),
+            (Some(_), Some(copy)) => properties::differing(dataset, copy, &takes),
+            _ => properties::refused(dataset, &takes),
         };
         moves.push(DatasetMove {
             source: live,

@@ -14,7 +14,7 @@ fn dataset(of: &str, root: &str, location: &str) -> JailDataset {
     let value = |value: &str| PropertyValue { value: value.into(), source: "-".into() };
     let properties =
         BTreeMap::from([("encryptionroot".to_owned(), value(root)), ("keylocation".to_owned(), value(location))]);
-    JailDataset { name: name(of), snapshots: vec![], properties }
+    JailDataset { name: name(of), snapshots: vec![], properties, received: Default::default() }
 }
 
 fn jail(datasets: Vec<JailDataset>) -> JailFacts {

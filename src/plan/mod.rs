@@ -59,6 +59,7 @@ pub mod situation;
 pub mod snapshots;
 pub mod staging;
 mod step;
+pub mod takes;
 pub mod tunnels;
 pub mod upkeep;
 pub mod verify;

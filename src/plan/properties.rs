@@ -16,6 +16,11 @@ use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::datasets;
 use crate::plan::datasets::DatasetMove;
+use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
+use crate::plan::preflight::Subject;
+use crate::plan::takes::Refusal;
+use crate::plan::takes::Takes;
 
 /// Limits that a receive runs into, too (zfsprops(7)).
 const HINDERING: [&str; 2] = ["quota", "refquota"];
@@ -27,6 +32,19 @@ pub struct Differing {
     pub before: Vec<Changed>,
     /// To be changed once the copy is up to date: what is in it fits into whatever the source has.
     pub after: Vec<Changed>,
+    /// What stays different, since one of the hosts does not take it.
+    pub apart: Vec<Apart>,
+}
+
+/// A property that stays different.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apart {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Why the target does not take it; else it is the copy's there that stays, since the source has never had it.
+    pub refusal: Option<Refusal>,
 }
 
 /// A property that is to change on the copy.
@@ -49,14 +67,39 @@ fn bytes(value: Option<&PropertyValue>) -> u64 {
     value.and_then(|p| p.value.parse().ok()).unwrap_or(u64::MAX)
 }
 
-/// What an older copy has otherwise than the source, by name.
+/// What a copy will not have as the source has it, for a new one.
 #[must_use]
-pub fn differing(source: &JailDataset, copy: &JailDataset) -> Differing {
+pub fn refused(source: &JailDataset, takes: &Takes<'_>) -> Differing {
+    let ours = source.properties.keys().filter(|name| properties::travels(name));
+    let apart = ours.filter_map(|name| {
+        let value = own(source, name)?.value.clone();
+        Some(Apart { name: name.clone(), refusal: Some(takes.refuses(name, &value)?), value })
+    });
+    Differing { apart: apart.collect(), ..Differing::default() }
+}
+
+/// What an older copy has otherwise than the source, by name. `takes`: what its host does.
+///
+/// A property that the copy has and the source has not was taken back there, or has never been taken there: then only the
+/// copy still has it, and keeps it.
+#[must_use]
+pub fn differing(source: &JailDataset, copy: &JailDataset, takes: &Takes<'_>) -> Differing {
     let names: BTreeSet<&String> = source.properties.keys().chain(copy.properties.keys()).collect();
-    let mut differing = Differing::default();
+    let mut differing = refused(source, takes);
     for name in names.into_iter().filter(|name| properties::travels(name)) {
         let (ours, theirs) = (own(source, name), own(copy, name));
         if ours.map(|p| &p.value) == theirs.map(|p| &p.value) {
+            differing.apart.retain(|apart| apart.name != *name);
+            continue;
+        }
+        if differing.apart.iter().any(|apart| apart.name == *name) {
+            continue;
+        }
+        if let (None, Some(kept)) = (ours, theirs)
+            && !properties::everywhere(name, &kept.value)
+            && !source.received.contains(name)
+        {
+            differing.apart.push(Apart { name: name.clone(), value: kept.value.clone(), refusal: None });
             continue;
         }
         let change = |state| PropertyChange { name: name.clone(), state };
@@ -74,6 +117,30 @@ pub fn differing(source: &JailDataset, copy: &JailDataset) -> Differing {
         }
     }
     differing
+}
+
+/// What of it stays different.
+pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
+    let (source, target) = (&s.situation.source.node, &s.situation.target.node);
+    for moving in s.datasets {
+        let (ours, theirs) = (&moving.source.dataset, &moving.target.dataset);
+        for Apart { name, value, refusal } in &moving.properties.apart {
+            match refusal {
+                Some(Refusal { why, fix }) => findings.warning(
+                    "property-refused",
+                    target,
+                    format!("{ours} on {source} has {name}={value}, and {why}: the jail goes on without it there"),
+                    fix.clone(),
+                ),
+                None => findings.warning(
+                    "property-kept",
+                    target,
+                    format!("{theirs} on {target} has {name}={value} from before, which {source} has never taken: the jail has it again there"),
+                    Fix::new("if it is to go, take it back once the jail is there").run(format!("zfs inherit {name} {theirs}")),
+                ),
+            }
+        }
+    }
 }
 
 fn step(cast: &Cast<'_>, moving: &DatasetMove, changed: &[Changed]) -> Option<Step> {

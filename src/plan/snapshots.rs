@@ -307,7 +307,8 @@ mod tests {
                 userrefs: 0,
             })
             .collect();
-        let dataset = JailDataset { name: name(WEB), snapshots, properties: Default::default() };
+        let dataset =
+            JailDataset { name: name(WEB), snapshots, properties: Default::default(), received: Default::default() };
         let label = |label: &str| SnapshotLabel::new(label).unwrap();
         let streams = |base: Base| {
             let (streams, _) = of(&dataset, &base, None, &BTreeSet::new());

@@ -70,6 +70,9 @@ pub(super) fn prepare(
     if !without.is_empty() {
         findings.note("verify", target, format!("compared by the GUIDs of their snapshots only: {without}"));
     }
+    let mut apart: Vec<String> = listed.iter().flat_map(|d| &d.properties.apart).map(|p| p.name.clone()).collect();
+    apart.sort();
+    apart.dedup();
     let listing = |host: &NodeName, of: &dyn Fn(&DatasetMove) -> DatasetName| Listing {
         host: host.clone(),
         jail: situation.jail.clone(),
@@ -77,6 +80,7 @@ pub(super) fn prepare(
         label: label(run, "0"),
         datasets: listed.iter().map(|d| of(d)).collect(),
         sampled,
+        apart: apart.clone(),
     };
     Some(Both {
         source: listing(&situation.source.node, &|d| d.source.dataset.clone()),

@@ -34,10 +34,11 @@ $1 ~ out || $1 ~ limits && ($2 == "0" || $2 == "none" || $2 == "1844674407370955
 { line = line " " $1 "=" $2 }
 END { print line }"#;
 
-/// The command that reads [`OF_PROPERTIES`].
-fn of_properties() -> String {
+/// The command that reads [`OF_PROPERTIES`]; `apart`: names that are left out, too.
+fn of_properties(apart: &[String]) -> String {
+    let apart: String = apart.iter().map(|name| format!("|^{name}$")).collect();
     // A backslash is read twice: as a string's and as the expression's.
-    let (out, limits) = (properties::left_out().replace('\\', "\\\\"), properties::limits());
+    let (out, limits) = (properties::left_out().replace('\\', "\\\\") + &apart, properties::limits());
     format!("awk -v 'name={PROPERTIES}' -v 'out={out}' -v 'limits={limits}' '{OF_PROPERTIES}'")
 }
 
@@ -79,7 +80,7 @@ pub(super) fn list(listing: &Listing) -> Work {
     }
     script.push_str(&format!(
         "  {{ zfs get -Hp -s local,received -o property,value all ${{2%@*}} || : >$w/failed; }} | {} >>$w/parts/$1.0\n",
-        of_properties()
+        of_properties(&listing.apart)
     ));
     script.push_str("  [ ! -e $w/failed ] || { echo \"$2 could not be read to its end\" >&2; exit 21; }\n  away\n}\n");
     for (number, dataset) in datasets.iter().enumerate() {
@@ -223,9 +224,10 @@ z               type=dir time=1.000000000
     #[test]
     fn own_properties_are_one_line_without_what_a_copy_has_otherwise() {
         let folder = tempfile::tempdir().unwrap();
-        let told = "atime\toff\nquota\t0\nrefquota\t5\nreadonly\ton\nsnapshot_limit\t18446744073709551615\norg.jailferry:run\tx\norg_jailferry:x\ty\norg.example:owner\ta b\nsecond line\n";
+        let told = "redundant_metadata\tsome\natime\toff\nquota\t0\nrefquota\t5\nreadonly\ton\nsnapshot_limit\t18446744073709551615\norg.jailferry:run\tx\norg_jailferry:x\ty\norg.example:owner\ta b\nsecond line\n";
         std::fs::write(folder.path().join("told"), told).unwrap();
-        let script = format!("cd {}\n{} <told", folder.path().display(), of_properties());
+        let script =
+            format!("cd {}\n{} <told", folder.path().display(), of_properties(&["redundant_metadata".to_owned()]));
         let ran = sh::run(folder.path(), &script);
         assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
         assert_eq!(
@@ -243,6 +245,7 @@ z               type=dir time=1.000000000
             label: crate::model::SnapshotLabel::new("jailferry-web-0123abcd-0").unwrap(),
             datasets: Vec::new(),
             sampled: false,
+            apart: Vec::new(),
         };
         let Work::Contents(both) = compare(&listing, &listing) else { panic!("no comparison") };
         let text = of_part(&both.left_part, "1.200").text();

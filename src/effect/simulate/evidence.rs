@@ -265,6 +265,7 @@ impl Host {
             datasets: self.jail_datasets(&situation.target.dataset),
             twins: BTreeMap::new(),
             given: BTreeMap::new(),
+            properties: BTreeSet::new(),
         }
     }
 
@@ -282,7 +283,8 @@ impl Host {
                 createtxg: s.createtxg,
                 userrefs: u64::try_from(s.holds.len()).unwrap_or(u64::MAX),
             });
-            JailDataset { name: name.clone(), snapshots: snapshots.collect(), properties }
+            let received = dataset.received.keys().cloned().collect();
+            JailDataset { name: name.clone(), snapshots: snapshots.collect(), properties, received }
         })
         .collect()
     }

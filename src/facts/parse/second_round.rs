@@ -166,6 +166,7 @@ fn target(asked: &TargetQuestions, answer: &[u8]) -> Result<TargetFacts, FactsEr
             .map(|guid| Ok((*guid, twins(&frames, *guid)?)))
             .collect::<Result<_, FactsError>>()?,
         given: asked.dataset.parent().map_or_else(|| Ok(BTreeMap::new()), |parent| given(&frames, &parent))?,
+        properties: asked.dataset.parent().map_or_else(BTreeSet::new, |parent| known(&frames, &parent)),
     })
 }
 
@@ -177,6 +178,12 @@ fn given(frames: &Frames, parent: &DatasetName) -> Result<BTreeMap<String, Strin
     }
     let text = told.success()?.text();
     Ok(text.lines().filter_map(|row| row.split_once('\t')).map(|(name, value)| (name.into(), value.into())).collect())
+}
+
+/// The properties that a host's zfs(8) has; none where the dataset asked about does not exist, which is said elsewhere.
+fn known(frames: &Frames, parent: &DatasetName) -> BTreeSet<String> {
+    let told = frames.all("known").find(|f| f.subject == parent.as_str() && f.status == 0);
+    told.map(|f| f.text().lines().map(str::to_owned).collect()).unwrap_or_default()
 }
 
 /// The snapshots that have a GUID; names that jailferry cannot handle are left out.
@@ -197,12 +204,17 @@ fn datasets(frames: &Frames, root: &DatasetName) -> Result<Vec<JailDataset>, Fac
     for (dataset, more) in zfs::properties(&text("properties")?)? {
         properties.entry(dataset).or_default().extend(more);
     }
+    let mut received: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (dataset, property) in text("received")?.lines().filter_map(|row| row.split_once('\t')) {
+        received.entry(dataset.to_owned()).or_default().insert(property.to_owned());
+    }
     let mut found = Vec::new();
     for (index, row) in list.success()?.text().lines().enumerate() {
         let name = DatasetName::new(row).map_err(|e| super::error::line(&list.question(), index, row, e))?;
         let snapshots = snapshots.remove(&name).unwrap_or_default();
         let properties = properties.remove(name.as_str()).unwrap_or_default();
-        found.push(JailDataset { name, snapshots, properties });
+        let received = received.remove(name.as_str()).unwrap_or_default();
+        found.push(JailDataset { name, snapshots, properties, received });
     }
     Ok(found)
 }

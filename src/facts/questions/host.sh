@@ -15,7 +15,7 @@ ask sysctl '' sysctl -i kern.hostuuid kern.osreldate kern.securelevel kern.featu
 	net.fibs net.add_addr_allfibs net.route.multipath \
 	net.inet.ip.forwarding net.inet6.ip6.forwarding net.inet.ip.redirect net.inet6.ip6.redirect \
 	net.link.ether.inet.proxyall net.link.bridge.pfil_member net.link.bridge.pfil_bridge net.link.bridge.member_ifaddrs \
-	security.jail.jailed
+	security.jail.jailed vfs.zfs.max_recordsize
 
 ask ifconfig '' ifconfig -f inet:cidr,inet6:cidr -a
 fibs=$(sysctl -n net.fibs 2>/dev/null) || fibs=1

@@ -174,6 +174,7 @@ pub fn target_questions(questions: &TargetQuestions) -> String {
     }
     if let Some(parent) = questions.dataset.parent() {
         script += &format!("ask given {parent} zfs get -Hp -o property,value {GIVEN_PROPERTIES} {parent}\n");
+        script += &format!("ask known {parent} zfs get -Hp -o property all {parent}\n");
     }
     script += &call("ask_datasets", questions.dataset.as_str());
     script + END

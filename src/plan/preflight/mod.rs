@@ -33,6 +33,7 @@ use crate::plan::datasets::DatasetMove;
 use crate::plan::finding::Findings;
 use crate::plan::keys;
 use crate::plan::notices;
+use crate::plan::properties;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
 use crate::plan::upkeep;
@@ -109,6 +110,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     place::free_place(subject, findings);
     storage::storage(subject, findings);
     given::properties(subject, findings);
+    properties::examine(subject, findings);
     delegated::datasets(subject, findings);
     keys::examine(subject, findings);
     software::encryption(subject, findings);

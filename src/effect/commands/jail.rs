@@ -11,6 +11,9 @@ use crate::model::JailName;
 use crate::model::NodeName;
 use crate::model::RemotePath;
 
+/// Seconds more for a start that has to end the rest of a jail first.
+const REST: u32 = 100;
+
 /// `jail -e` prints what jail(8) understood; the unit separator cannot occur in a value.
 pub(super) fn check(host: &NodeName, jail: &JailName, file: &RemotePath, expected: &[(String, String)]) -> Work {
     let mut script = format!("seen=$(jail -f {file} -e \"$(printf '\\037')\" | tr '\\037' '\\n')\n");
@@ -79,6 +82,9 @@ pub(super) fn numbers(jail: &str) -> String {
     )
 }
 
+/// Has a jail of `$jids` a process?
+const AT_WORK: &str = "at_work() { all=$(ps -ax -o jid=) || return 0; for i in $all; do case \" $jids \" in *\" $i \"*) return 0 ;; esac; done; return 1; }\n";
+
 /// Waits for the processes of a removed jail ([`numbers`]), which jail_remove(2) kills but does not wait for (kern_jail.c,
 /// prison_kill_processes): once none is left nothing writes any more. Not for its sockets: each connection that it closed
 /// is in TIME_WAIT for a minute (2 MSL), and as long as that the jail is dying (seen on 15.0: 61 s after one request),
@@ -86,7 +92,23 @@ pub(super) fn numbers(jail: &str) -> String {
 /// so the column is asked for.
 pub(super) fn ended(jail: &str) -> String {
     format!(
-        "at_work() {{ all=$(ps -ax -o jid=) || return 0; for i in $all; do case \" $jids \" in *\" $i \"*) return 0 ;; esac; done; return 1; }}\nn=0\nwhile [ -n \"$jids\" ] && at_work; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is removed, but some of its processes do not end' >&2; exit 21; }}\n  sleep 0.1\ndone\n"
+        "{AT_WORK}n=0\nwhile [ -n \"$jids\" ] && at_work; do\n  n=$((n + 1))\n  [ $n -lt 600 ] || {{ echo 'jail {jail} is removed, but some of its processes do not end' >&2; exit 21; }}\n  sleep 0.1\ndone\n"
+    )
+}
+
+/// Holds the number of a jail that was asked to stop. Where that failed, the jail is still there but its services may
+/// have ended (contract 0.12), or are ending: whoever wants it to run makes it anew. A reboot forgets it, as it does the
+/// jail.
+fn asked(jail: &JailName) -> String {
+    format!("/var/run/jailferry-{jail}.asked")
+}
+
+/// Ends what a stop that failed has left of a jail: as jail(8) does behind exec.stop, but exec.* is not tried again.
+fn end_the_rest(place: &JailPlace) -> String {
+    let JailPlace { jail, .. } = place;
+    let (asked, numbers, ended) = (asked(jail), numbers(jail.as_str()), ended(jail.as_str()));
+    format!(
+        "if now=$(jls -j {jail} jid 2>/dev/null) && [ \"$(cat {asked} 2>/dev/null)\" = \"$now\" ]; then\necho 'jail {jail} was asked to stop and is still there: the rest of it is ended, and it starts anew' >&2\n{numbers}{AT_WORK}ps -ax -o jid= -o pid= | while read -r i p; do case \" $jids \" in *\" $i \"*) kill \"$p\" 2>/dev/null || : ;; esac; done\nn=0\nwhile [ $n -lt 300 ] && at_work; do\n  n=$((n + 1))\n  sleep 0.1\ndone\njail -R {jail} || :\nif jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -R' >&2; exit 21; fi\n{ended}fi\n"
     )
 }
 
@@ -95,12 +117,12 @@ pub(super) fn ended(jail: &str) -> String {
 pub(super) fn stop(place: &JailPlace) -> Work {
     let JailPlace { host, jail, file, .. } = place;
     let (numbers, ended) = (numbers(jail.as_str()), ended(jail.as_str()));
-    let (delegated, clean) = (unmount_delegated(place, "exit 21"), clean_up(place));
+    let (delegated, clean, asked) = (unmount_delegated(place, "exit 21"), clean_up(place), asked(jail));
     Work::Run(vec![Command::script(
         host,
         JAIL,
         format!(
-            "{numbers}if jls -j {jail} jid >/dev/null 2>&1; then\n  [ -n \"$jids\" ] || {{ echo 'jls -d does not list jail {jail}, which runs' >&2; exit 21; }}\n  ({AS_AT_BOOT} jail -f {file} -r {jail}) >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\n  rm -f /var/run/jailferry.$$\n  if jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} still runs after jail -r' >&2; exit 21; fi\nfi\n{ended}{delegated}rm -f /var/run/jail_{jail}.id\n{clean}"
+            "{numbers}if jls -j {jail} jid >/dev/null 2>&1; then\n  [ -n \"$jids\" ] || {{ echo 'jls -d does not list jail {jail}, which runs' >&2; exit 21; }}\n  jls -j {jail} jid > {asked}\n  ({AS_AT_BOOT} jail -f {file} -r {jail}) >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\n  rm -f /var/run/jailferry.$$\n  if jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} is still there after jail -r, perhaps without its services' >&2; exit 21; fi\nfi\nrm -f {asked}\n{ended}{delegated}rm -f /var/run/jail_{jail}.id\n{clean}"
         ),
     )
     .in_turn(jail)])
@@ -108,12 +130,17 @@ pub(super) fn stop(place: &JailPlace) -> Work {
 
 /// Not `service jail start`, which succeeds whatever happens (contract 0.1). A failed start leaves what exec.prestart
 /// made (contract 0.11), so that goes before the error is told. Its output goes to a file, not to our pipe: a service
-/// that the jail starts may keep it open for as long as it lives. `fib` is verified because ifconfig only warns
+/// that the jail starts may keep it open for as long as it lives. jail(8) takes a jail away whose start it sees fail, but
+/// not when its own time is over: that is no success, though whoever tries once more finds the jail. `fib` is verified because ifconfig only warns
 /// (contract 0.6).
 pub(super) fn start(place: &JailPlace) -> Work {
     let JailPlace { host, jail, file, .. } = place;
     // A jail that perhaps finds its own datasets in use is better than one that is not started.
     let clean = format!("{}{}", unmount_delegated(place, "break"), clean_up(place));
+    let (rest, asked) = (end_the_rest(place), asked(jail));
+    let late = format!(
+        "echo 'jail {jail} is there, but jail -c did not end in time: exec.start is still at work, or exec.poststart has not run. See why, then: jail -f {file} -r {jail} && jail -f {file} -c {jail}' >&2; exit 21"
+    );
     let mut proof = String::new();
     for interface in &place.interfaces {
         if place.fib != 0 {
@@ -130,9 +157,9 @@ pub(super) fn start(place: &JailPlace) -> Work {
     }
     Work::Run(vec![Command::script(
         host,
-        JAIL,
+        JAIL + REST,
         format!(
-            "if ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}rc=0\n({AS_AT_BOOT} jail -f {file} -c {jail}) >/var/run/jailferry.$$ 2>&1 || rc=$?\nif ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}cat /var/run/jailferry.$$ >&2\nrm -f /var/run/jailferry.$$\necho \"jail -c {jail} failed with exit status $rc\" >&2\nexit 21\nfi\nrm -f /var/run/jailferry.$$\nfi\njls -j {jail} jid > /var/run/jail_{jail}.id\n{proof}"
+            "{rest}if ! jls -j {jail} jid >/dev/null 2>&1; then\nrm -f {asked}\n{clean}rc=0\n({AS_AT_BOOT} jail -f {file} -c {jail}) >/var/run/jailferry.$$ 2>&1 || rc=$?\nif ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}cat /var/run/jailferry.$$ >&2\nrm -f /var/run/jailferry.$$\necho \"jail -c {jail} failed with exit status $rc\" >&2\nexit 21\nfi\nif [ $rc -ne 0 ]; then cat /var/run/jailferry.$$ >&2; fi\nrm -f /var/run/jailferry.$$\ncase $rc in\n124 | 137) {late} ;;\nesac\nfi\njls -j {jail} jid > /var/run/jail_{jail}.id\n{proof}"
         ),
     )
     .in_turn(jail)])
@@ -188,6 +215,67 @@ mod tests {
         assert_eq!(ran.status, 21);
         assert!(!ran.stdout.contains("behind"), "{ran:?}");
         assert_eq!(ran.stderr, "jail web is removed, but some of its processes do not end\n");
+    }
+
+    /// A host whose jail(8) does what `does` says; the jail has the number in the file `jid`, and one process.
+    fn jails(folder: &std::path::Path, does: &str, begin: &str) -> crate::configuration::sh::Ran {
+        let host = format!(
+            "cd '{}'\njls() {{ case $* in *' jid name'*) [ ! -e jid ] || echo \"$(cat jid) web\" ;; *) cat jid 2>/dev/null ;; esac; }}\nps() {{ case $* in *pid=*) echo \"$(cat jid) 999999\" ;; *) cat jid || : ;; esac; }}\nkill() {{ echo \"kill $*\"; }}\nsleep() {{ :; }}\nmount() {{ :; }}\nifconfig() {{ :; }}\njail() {{ echo \"jail $*\" >>did; {does}; }}\n",
+            folder.display()
+        );
+        let begin = begin.replace("/var/run", &folder.display().to_string()).replace(
+            "exec env -i HOME=/ TERM=dumb PATH=/sbin:/bin:/usr/sbin:/usr/bin timeout --foreground -k 10 240",
+            "",
+        );
+        sh::run(folder, &format!("{host}{begin}"))
+    }
+
+    fn web() -> JailPlace {
+        let json = r#"{"host":"big","jail":"web","path":"/jails/web","file":"/etc/jail.conf.d/web.conf","interfaces":[],"bridge":null,"fib":0}"#;
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn text(work: &Work) -> String {
+        work.commands()[0].text()
+    }
+
+    #[test]
+    fn a_jail_that_was_asked_to_stop_in_vain_is_made_anew_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let did = || std::fs::read_to_string(at("did")).unwrap_or_default();
+        std::fs::write(at("jid"), "7\n").unwrap();
+        let ran = jails(folder.path(), "echo 9 >jid", &text(&start(&web())));
+        assert_eq!((ran.status, did().as_str()), (0, ""), "it runs: {ran:?}");
+        let ran = jails(folder.path(), "echo stops >&2; return 1", &text(&stop(&web())));
+        assert_eq!((ran.status, did().as_str()), (21, "jail -f /etc/jail.conf.d/web.conf -r web\n"));
+        assert!(ran.stderr.contains("stops\njail web is still there after jail -r"), "{ran:?}");
+        let does = "case $1 in -R) rm jid ;; *) echo 9 >jid ;; esac";
+        for _ in 0..2 {
+            let ran = jails(folder.path(), does, &text(&start(&web())));
+            assert_eq!(ran.status, 0, "{ran:?}");
+            let all =
+                "jail -f /etc/jail.conf.d/web.conf -r web\njail -R web\njail -f /etc/jail.conf.d/web.conf -c web\n";
+            assert_eq!(did(), all, "once");
+        }
+        // Somebody has made it anew since.
+        std::fs::write(at("jailferry-web.asked"), "8\n").unwrap();
+        let ran = jails(folder.path(), does, &text(&start(&web())));
+        assert_eq!((ran.status, did().lines().count()), (0, 3));
+        let ran = jails(folder.path(), "rm jid", &text(&stop(&web())));
+        assert_eq!((ran.status, at("jailferry-web.asked").exists()), (0, false), "{ran:?}");
+    }
+
+    #[test]
+    fn a_start_that_outlasts_its_time_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let does = "echo 9 >jid; echo slow >&2; return 124";
+        let ran = jails(folder.path(), does, &text(&start(&web())));
+        assert_eq!(ran.status, 21);
+        assert!(ran.stderr.starts_with("slow\njail web is there, but jail -c did not end in time"), "{ran:?}");
+        assert_eq!(jails(folder.path(), does, &text(&start(&web()))).status, 0);
+        std::fs::remove_file(folder.path().join("jid")).unwrap();
+        assert_eq!(jails(folder.path(), "echo 9 >jid; return 1", &text(&start(&web()))).status, 0);
     }
 
     #[test]

@@ -63,7 +63,10 @@ fn columns(args: &[String]) -> Option<Vec<(String, String)>> {
 
 fn listing(ctx: &Context, columns: &[(String, String)]) -> i32 {
     let space = |folder: &Path| fs::read_link(folder.join("ns/pid")).ok();
-    let jails: HashMap<PathBuf, u32> = registry::list(ctx)
+    let list = registry::list(ctx);
+    // A jail of FreeBSD has no first process.
+    let first: Vec<String> = list.iter().map(|jail| jail.pid.to_string()).collect();
+    let jails: HashMap<PathBuf, u32> = list
         .into_iter()
         .filter_map(|jail| Some((space(Path::new(&format!("/proc/{}", jail.pid)))?, jail.jid)))
         .collect();
@@ -77,7 +80,7 @@ fn listing(ctx: &Context, columns: &[(String, String)]) -> i32 {
     if columns.iter().any(|(_, heading)| !heading.is_empty()) {
         rows.push(columns.iter().map(|(_, heading)| heading.clone()).collect::<Vec<_>>());
     }
-    for (pid, folder) in processes() {
+    for (pid, folder) in processes().filter(|(pid, _)| !first.contains(pid)) {
         let jid = space(&folder).and_then(|s| jails.get(&s).copied()).unwrap_or(0);
         // It may have ended meanwhile.
         let Some(used) = Used::read(&folder) else { continue };

@@ -3,6 +3,7 @@
 //! One file a subject; each says what is wrong, what it would mean for the jail, and what to do.
 
 mod delegated;
+mod foreign;
 mod given;
 mod hubs;
 mod identity;
@@ -119,6 +120,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     own_files::places(subject, findings);
     mounts::examine(subject, findings);
     jail::surroundings(subject, findings);
+    foreign::examine(subject, findings);
     jail::boot(subject, findings);
     jail::tls(subject, findings);
     jail::users(subject, findings);

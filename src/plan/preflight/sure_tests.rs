@@ -142,6 +142,26 @@ fn a_jail_with_the_base_of_its_host_has_that_of_the_target_there() {
 }
 
 #[test]
+fn what_the_host_has_mounted_below_the_root_does_not_come_back() {
+    let of = |what: &'static str, at: &'static str, kind: &'static str, more: Option<(&'static str, &'static str)>| {
+        severity("foreign-mount", move |e| {
+            let mount = Mount { source: what.into(), path: at.into(), kind: kind.into(), options: "rw".into() };
+            e.jail.as_mut().unwrap().mounts.push(mount);
+            let configurations = &mut host(e, "spare").jail_configurations;
+            let web = configurations.iter_mut().find(|c| c.name == "web").unwrap();
+            web.parameters.extend(more.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))));
+        })
+    };
+    assert_eq!(of("/data", "/jf/jails/web/data", "nullfs", None), ERROR);
+    assert_eq!(of("zroot/other", "/jf/jails/web/data", "zfs", None), ERROR);
+    assert_eq!(of("/bin", "/jf/jails/web/bin", "nullfs", None), None);
+    assert_eq!(of("tmpfs", "/jf/jails/web/tmp", "tmpfs", Some(("allow.mount.tmpfs", "true"))), None);
+    let said = "mount -t nullfs /data /jf/jails/web/data";
+    assert_eq!(of("/data", "/jf/jails/web/data", "nullfs", Some(("exec.created", said))), None);
+    assert_eq!(of("/data", "/jf/jails/web/data", "nullfs", Some(("exec.created", "/usr/local/bin/up"))), WARNING);
+}
+
+#[test]
 fn a_tunnel_without_an_ipv6_address_takes_no_route_on_14() {
     let of = |kernel: &'static str, address: bool| {
         severity("no-inet6-address", move |e| {

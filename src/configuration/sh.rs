@@ -21,15 +21,17 @@ const TOOLS: [(&str, &str); 3] = [
 [ "$1" = -f ] || exit 64
 file=$2; shift 2
 [ -e "$file" ] || : > "$file"
+# As sysrc.subr: a new file in TMPDIR, moved over the old one.
+edit() { new=$(mktemp -t sysrc.XXXXXX) && cp -p "$file" "$new" && sed -i "$1" "$new" && mv "$new" "$file"; }
 case $1 in
 -n) jail_list= jail_enable=NO static_routes= ipv6_static_routes=
     . "$file"
     eval "[ \"\${$2+set}\" ]" || { echo "sysrc: unknown variable '$2'" >&2; exit 1; }
     eval "printf '%s\n' \"\$$2\"" ;;
--x) sed -i "/^[[:space:]]*$2=/d" "$file" ;;
+-x) edit "/^[[:space:]]*$2=/d" ;;
 *=*) name=${1%%=*}; value=${1#*=}
     if grep -Eq "^[[:space:]]*$name=" "$file"; then
-        sed -i "s|^[[:space:]]*$name=.*|$name=\"$value\"|" "$file"
+        edit "s|^[[:space:]]*$name=.*|$name=\"$value\"|"
     else
         printf '%s="%s"\n' "$name" "$value" >> "$file"
     fi

@@ -3,13 +3,17 @@
 held() {
 	if [ -e "$1" ] && grep -Eq "^[[:space:]]*$2=" "$1"; then printf '=%s' "$(sysrc -f "$1" -n "$2")"; fi
 }
-# put FILE NAME VALUE: sets or removes, and reads back.
+# put FILE NAME VALUE: sets or removes, and reads back. sysrc(8) makes the new file in TMPDIR and moves it over the old
+# one: beside it that is one rename, and where a symbolic link points the link stays.
 put() {
 	[ "$(held "$1" "$2")" != "$3" ] || return 0
+	at=$1
+	if [ -e "$1" ]; then at=$(realpath "$1"); fi
 	case $3 in
-	=*) sysrc -f "$1" "$2=${3#=}" >/dev/null ;;
-	*) sysrc -f "$1" -x "$2" >/dev/null ;;
+	=*) TMPDIR=${at%/*} sysrc -f "$at" "$2=${3#=}" >/dev/null ;;
+	*) TMPDIR=${at%/*} sysrc -f "$at" -x "$2" >/dev/null ;;
 	esac
+	if [ -e "$at" ]; then fsync "$at" "${at%/*}"; fi
 	if [ "$(held "$1" "$2")" != "$3" ]; then echo "$1: $2 does not read back" >&2; exit 21; fi
 }
 # change FILE NAME OLD NEW: compare-and-swap.

@@ -58,6 +58,21 @@ fn names(names: &[&str]) -> Vec<JailName> {
 }
 
 #[test]
+fn a_symbolic_link_stays_and_the_new_file_is_made_beside_the_old_one() {
+    let host = Host::with("hostname=\"x\"\n");
+    let real = host.0.path().join("real");
+    std::fs::create_dir(&real).unwrap();
+    std::fs::write(real.join("rc.conf"), "jail_enable=\"YES\"\njail_list=\"db web\"\n").unwrap();
+    std::fs::remove_file(host.0.path().join("rc.conf")).unwrap();
+    std::os::unix::fs::symlink("real/rc.conf", host.0.path().join("rc.conf")).unwrap();
+    let elsewhere = "TMPDIR=/nowhere; export TMPDIR\n";
+    host.succeeds(&format!("{elsewhere}{}", host.jail_list().remove(&web())));
+    assert!(host.0.path().join("rc.conf").is_symlink());
+    assert_eq!(host.text(), "jail_enable=\"YES\"\njail_list=\"db\"\n");
+    assert_eq!(std::fs::read_dir(real).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
 fn a_jail_leaves_the_list_and_returns_to_its_place() {
     for (before, after) in [
         ("jail_enable=\"YES\"\njail_list=\"db web mail\"\n", "jail_enable=\"YES\"\njail_list=\"db mail\"\n"),

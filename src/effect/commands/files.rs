@@ -75,7 +75,9 @@ pub(super) fn rename(host: &NodeName, from: &RemotePath, to: &RemotePath) -> Wor
 ///
 /// Beside the file itself, where the name that is known is a link to it.
 pub(super) fn forget_backups(host: &NodeName, run_id: &RunId, files: &[RemotePath]) -> Work {
-    let mut script = format!("rm -f /etc/wireguard/*.jailferry-{run_id} /usr/local/etc/wireguard/*.jailferry-{run_id}");
+    let mut script = format!(
+        "rm -f /etc/wireguard/*.jailferry-{run_id} /usr/local/etc/wireguard/*.jailferry-{run_id}\nfor file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do\n  if [ -h \"$file\" ] && at=$(realpath \"$file\"); then rm -f \"$at.jailferry-{run_id}\"; fi\ndone"
+    );
     for file in files {
         script.push_str(&format!(
             "\nif file=$(realpath {file} 2>/dev/null); then rm -f \"$file.jailferry-{run_id}\"; fi"
@@ -114,5 +116,29 @@ mod tests {
             fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         assert!(left.contains("real.conf") && left.contains("real.conf.jailferry-db-0123abcd"), "{left:?}");
         assert!(!left.contains("real.conf.jailferry-web-0123abcd"), "{left:?}");
+    }
+
+    #[test]
+    fn backups_are_found_where_links_point() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["etc/wireguard", "usr/local/etc/wireguard", "data"] {
+            std::fs::create_dir_all(at(name)).unwrap();
+        }
+        let backups = ["etc/wireguard/wg1.conf.jailferry-web-0123abcd", "data/wg0.conf.jailferry-web-0123abcd"];
+        let others = ["data/wg0.conf", "data/wg0.conf.jailferry-db-0123abcd", "etc/wireguard/wg1.conf"];
+        for name in backups.iter().chain(&others) {
+            std::fs::write(at(name), "").unwrap();
+        }
+        std::os::unix::fs::symlink(at("data/wg0.conf"), at("usr/local/etc/wireguard/wg0.conf")).unwrap();
+        let work = forget_backups(&NodeName::new("big").unwrap(), &RunId::new("web-0123abcd").unwrap(), &[]);
+        let script = work.commands()[0].text();
+        let root = folder.path().display();
+        let script = script.replace("/usr/local/etc/", "/USR/").replace("/etc/", &format!("{root}/etc/"));
+        let script = script.replace("/USR/", &format!("{root}/usr/local/etc/"));
+        let ran = crate::configuration::sh::run(folder.path(), &script);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+        assert!(backups.iter().all(|name| !at(name).exists()));
+        assert!(others.iter().all(|name| at(name).exists()));
     }
 }

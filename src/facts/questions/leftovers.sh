@@ -35,6 +35,17 @@ ours_below() {
 		find "$folder" -name '*jailferry*' -exec stat -f '%m%t%N' {} + || :
 	done
 }
+# What lies beside a file of WireGuard's that is elsewhere by a symbolic link.
+ours_in_files() {
+	ours_below /etc /usr/local/etc
+	for file in /etc/wireguard/*.conf /usr/local/etc/wireguard/*.conf; do
+		at=$(realpath "$file" 2>/dev/null) || continue
+		case $at in /etc/* | /usr/local/etc/*) continue ;; esac
+		for left in "$at".jailferry-* "${at%/*}/.${at##*/}".jailferry-*; do
+			if [ -e "$left" ]; then stat -f '%m%t%N' "$left"; fi
+		done
+	done
+}
 ours_in() {
 	for file in "$1"/* "$1"/.*; do
 		case ${file##*/} in . | ..) continue ;; esac
@@ -98,7 +109,7 @@ ask zfs-version '' zfs version
 ask zfs '' ours_in_zfs
 ask holds '' ours_holding
 ask marked '' ours_marked
-ask files '' ours_below /etc /usr/local/etc
+ask files '' ours_in_files
 ask state '' ours_in /var/db/jailferry
 ask running '' ours_running
 ask locks '' lock_holders

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::effect::cipher::AES_CIPHER;
 use crate::effect::command::Become;
 use crate::effect::command::Command;
+use crate::effect::command::Lock;
 use crate::effect::command::PREAMBLE;
 use crate::effect::shell;
 use crate::model::NodeName;
@@ -183,7 +184,8 @@ impl Direct {
         Command::script(&self.source, SHORT, body)
     }
 
-    /// On the target: writes the script of `receives` and lets the key run it, and nothing else.
+    /// On the target: writes the script of `receives` and lets the key run it, and nothing else. One such edit at a time:
+    /// the file is read, changed and replaced, and other runs' keys are in it.
     ///
     /// The entry goes to the top and sed(1) keeps a missing newline at the end, so that taking it out again gives the
     /// file back byte by byte.
@@ -216,7 +218,7 @@ impl Direct {
              {{ printf '%s\\n' {entry}; sed '/ jailferry-{run}$/d' \"$file\"; }} >\"$new\"\n\
              mv -f \"$new\" \"$file\""
         );
-        Command::script(&self.target, SHORT, body)
+        Command::script(&self.target, SHORT, body).under(Lock::edits())
     }
 
     /// On the source: gets in to the target with the key, through the tunnel, and receives nothing.
@@ -273,7 +275,7 @@ impl Direct {
              fi\n\
              rm -rf {folder}"
         );
-        Command::script(&self.target, SHORT, body)
+        Command::script(&self.target, SHORT, body).under(Lock::edits())
     }
 
     /// ssh(1) on the source, up to and without the number: this key, this host, nothing of the user's own.
@@ -378,7 +380,10 @@ mod tests {
 
     #[test]
     fn the_key_may_only_receive() {
-        let admit = direct(Become::Sudo).admit(&SshPublicKey::new(KEY).unwrap(), &receives()).text();
+        let admit = direct(Become::Sudo).admit(&SshPublicKey::new(KEY).unwrap(), &receives());
+        let edits = Some(Lock::edits());
+        assert_eq!((&admit.lock, &direct(Become::Sudo).dismiss().lock), (&edits, &edits), "one run's at a time");
+        let admit = admit.text();
         assert!(admit.contains("'restrict,from=\"10.77.0.3\",command=\"exec sudo -n -- /bin/sh /var/run/jailferry-web-0123abcd.direct/receive \\\"$SSH_ORIGINAL_COMMAND\\\"\" ssh-ed25519 AAAA"), "{admit}");
         assert!(
             admit.contains(

@@ -15,7 +15,7 @@ use crate::remote::loopback::Sshd;
 use crate::remote::loopback::script;
 
 /// An sshd on whose host there is a lockf(1) that waits for nobody, as this machine may have none.
-fn sshd() -> Option<(tempfile::TempDir, Sshd)> {
+pub(super) fn sshd() -> Option<(tempfile::TempDir, Sshd)> {
     let programs = tempfile::tempdir().unwrap();
     let lockf = programs.path().join("lockf");
     fs::write(&lockf, "#!/bin/sh\nshift 5\nexec \"$@\"\n").unwrap();

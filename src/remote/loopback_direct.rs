@@ -14,14 +14,14 @@ use crate::model::RemotePath;
 use crate::model::RunId;
 use crate::remote::Cause;
 use crate::remote::Kind;
-use crate::remote::loopback::Sshd;
 use crate::remote::loopback::argv;
+use crate::remote::loopback_chain;
 
 const PATIENT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_direct_transfer_leaves_nothing_behind_and_allows_nothing_else() {
-    let Some(sshd) = Sshd::start("") else { return };
+    let Some((_programs, sshd)) = loopback_chain::sshd() else { return };
     let hosts = sshd.hosts().await;
     let target = NodeName::new("b").unwrap();
     let path = |name: &str| RemotePath::new(sshd.file(name).display().to_string()).unwrap();

@@ -32,6 +32,10 @@ const BEAT: u32 = 10;
 /// The script answers this when a beat came while it waited for its turn.
 const HEARD: u32 = 99;
 
+/// The script answers this when it could not mark that it goes back, and so has not: whoever drives the run, or takes it
+/// over, would not be refused here, and the target could be started beside the source.
+const UNMARKED: u32 = 98;
+
 /// Is the watcher at work? Its number alone may be another process's since the host has booted; without `-x` the pattern
 /// is looked for in the whole command line (pgrep(1), -f).
 const WATCHED: &str = "pgrep -F $d/pid -f $d/watch.sh >/dev/null 2>&1";
@@ -83,7 +87,7 @@ pub(super) fn arm(lease: &Lease) -> Work {
 /// is still at work ends first.
 fn watcher(lease: &Lease) -> String {
     format!(
-        "d={d}/lease\nlast= still=0\nwhile [ ! -e $d/released ]; do\n  now=$(cat {d}/beat 2>/dev/null) || now=\n  if [ \"$now\" = \"$last\" ]; then still=$((still + 1)); else last=$now still=0; fi\n  if [ $still -gt {silence} ]; then\n    rc=0\n    lockf -k -s -t {TURN} {lock} /bin/sh $d/revert.sh \"$last\" || rc=$?\n    # A beat came after all, or a command of the operator is at work.\n    if [ $rc -ne {HEARD} ] && [ $rc -ne {NO_TURN} ]; then exit $rc; fi\n    still=0\n  fi\n  sleep 1\ndone\n",
+        "d={d}/lease\nlast= still=0\nwhile [ ! -e $d/released ]; do\n  now=$(cat {d}/beat 2>/dev/null) || now=\n  if [ \"$now\" = \"$last\" ]; then still=$((still + 1)); else last=$now still=0; fi\n  if [ $still -gt {silence} ]; then\n    rc=0\n    lockf -k -s -t {TURN} {lock} /bin/sh $d/revert.sh \"$last\" || rc=$?\n    # A beat came after all, or a command of the operator is at work, or the mark cannot be written yet.\n    case $rc in {HEARD} | {NO_TURN}) still=0 ;; {UNMARKED}) ;; *) exit $rc ;; esac\n  fi\n  sleep 1\ndone\n",
         d = folder(&lease.run),
         silence = lease.silence,
         lock = turn_lock(&lease.jail),
@@ -108,7 +112,9 @@ fn revert(lease: &Lease) -> String {
             probe::ping(*address, None, *source)
         )),
     }
-    text.push_str("date > $d/lapsed\nsafe=yes all=yes\n");
+    text.push_str(&format!(
+        "date 2>/dev/null > $d/lapsed\nif [ ! -e $d/lapsed ]; then exit {UNMARKED}; fi\nfsync $d/lapsed $d\nsafe=yes all=yes\n"
+    ));
     for effect in &lease.reverts {
         for command in effect.work().commands() {
             let Form::Script(_) = &command.form else { continue };
@@ -177,7 +183,7 @@ pub(super) fn disarm(host: &NodeName, jail: &JailName, run: &RunId) -> Work {
     Work::Run(vec![Command::script(host, SHORT, script).in_turn(jail)])
 }
 
-/// The sign of life. The number only has to change.
+/// The sign of life. The number only has to change; in one step, since a full disk would leave an empty file.
 #[must_use]
 pub fn beat(host: &NodeName, run: &RunId, owner: &Owner) -> Command {
     let d = folder(run);
@@ -185,7 +191,7 @@ pub fn beat(host: &NodeName, run: &RunId, owner: &Owner) -> Command {
         host,
         BEAT,
         format!(
-            "driver=$(cat {d}/owner 2>/dev/null) || exit 0\n{}\nn=$(cat {d}/beat)\necho $((n + 1)) > {d}/beat",
+            "driver=$(cat {d}/owner 2>/dev/null) || exit 0\n{}\nn=$(cat {d}/beat)\necho $((n + 1)) > {d}/beat.$$\nmv -f {d}/beat.$$ {d}/beat",
             refuse_others(run, owner),
         ),
     )
@@ -266,12 +272,17 @@ mod tests {
         std::fs::write(there.parent().unwrap().join("beat"), "7\n").unwrap();
         // This machine has no lockf(1).
         let lock = format!("lockf -k -s -t 150 {} ", crate::effect::command::CHANGES);
-        let script = revert(&lease).replace(RUNS, folder.path().to_str().unwrap()).replace(&lock, "");
+        let script =
+            revert(&lease).replace(RUNS, folder.path().to_str().unwrap()).replace(&lock, "").replace("fsync", "sync");
         let said = |beat: &str| {
             let output = std::process::Command::new("/bin/sh").args(["-c", &script, "sh", beat]).output().unwrap();
             (output.status.code(), String::from_utf8(output.stdout).unwrap())
         };
         assert_eq!(said("6").0, Some(99), "a beat came meanwhile");
+        std::os::unix::fs::symlink("/nowhere/lapsed", there.join("lapsed")).unwrap();
+        let (status, text) = said("7");
+        assert_eq!((status, text.as_str()), (Some(98), ""), "no mark, nothing undone");
+        std::fs::remove_file(there.join("lapsed")).unwrap();
         let (status, text) = said("7");
         assert_eq!(status, Some(0));
         assert!(text.contains("\none\n") && text.contains("\ntwo\n") && !text.contains("\nnever\n"), "{text}");

@@ -31,6 +31,8 @@ use crate::remote::hosts::Host;
 use crate::remote::hosts::Hosts;
 use crate::remote::pace::Pace;
 use crate::remote::room::Place;
+use crate::remote::room::Room;
+use crate::remote::room::Use;
 use crate::remote::run;
 use crate::remote::run::Refused;
 
@@ -51,11 +53,19 @@ pub struct Bounds {
     pub watchdog: Duration,
     /// Bytes a second, at most.
     pub rate: Option<NonZeroU64>,
+    /// Does somebody wait for it? Then it does not wait for copies for which nobody does.
+    pub urgent: bool,
+}
+
+impl Bounds {
+    pub(crate) fn r#use(&self) -> Use {
+        if self.urgent { Use::Urgent } else { Use::Long }
+    }
 }
 
 impl From<Duration> for Bounds {
     fn from(watchdog: Duration) -> Bounds {
-        Bounds { watchdog, rate: None }
+        Bounds { watchdog, rate: None, urgent: false }
     }
 }
 
@@ -193,7 +203,7 @@ impl Hosts {
         }
         let source = self.host(&from.host).map_err(|e| CopyError::early(Cause::Source(e)))?;
         let target = self.host(&to.host).map_err(|e| CopyError::early(Cause::Target(e)))?;
-        let _places = places(source, target).await;
+        let _places = places(source, target, bounds.r#use()).await;
         let started = Instant::now();
         let deadline = started + Duration::from_secs(u64::from(from.timeout.max(to.timeout)) + run::GRACE_SECONDS);
 
@@ -305,13 +315,14 @@ impl Hosts {
 }
 
 /// One place on each host, taken in the order of their names so that opposite copies cannot wait for each other.
-async fn places(source: &Host, target: &Host) -> Vec<Place> {
-    let mut taken = Vec::new();
+async fn places(source: &Host, target: &Host, r#use: Use) -> Vec<Place> {
     if source.target.name == target.target.name {
+        let mut taken = Room::lanes(&[&source.room], r#use).await;
         taken.extend(source.room.enter(2).await);
         return taken;
     }
     let (first, second) = if source.target.name < target.target.name { (source, target) } else { (target, source) };
+    let mut taken = Room::lanes(&[&first.room, &second.room], r#use).await;
     taken.extend(first.room.enter(1).await);
     taken.extend(second.room.enter(1).await);
     taken
@@ -334,7 +345,7 @@ async fn relay(
     from: &mut ChildStdout,
     to: &mut ChildStdin,
     mut receiver_gone: watch::Receiver<bool>,
-    Bounds { watchdog, rate }: Bounds,
+    Bounds { watchdog, rate, .. }: Bounds,
     mut count: impl FnMut(u64),
 ) -> Flow {
     let mut pace = rate.map(|rate| Pace::new(rate, Instant::now()));

@@ -14,6 +14,7 @@ use crate::effect::direct::SshPublicKey;
 use crate::effect::direct::Unusable;
 use crate::effect::direct::UserName;
 use crate::model::NodeName;
+use crate::remote::copy::Bounds;
 use crate::remote::copy::CLOSING;
 use crate::remote::copy::Cause;
 use crate::remote::copy::Copied;
@@ -65,11 +66,13 @@ impl Hosts {
         from: &Command,
         to: &Command,
         mut progress: impl FnMut(u64) + Send,
-        watchdog: Duration,
+        bounds: impl Into<Bounds>,
     ) -> Result<Copied, CopyError> {
+        let bounds = bounds.into();
+        let watchdog = bounds.watchdog;
         let early = |cause| CopyError { cause, besides: None, bytes: 0 };
         let host = self.host(&send.host).map_err(|e| early(Cause::Source(e)))?;
-        let _place = host.room.enter(1).await;
+        let _place = host.room.enter_for(bounds.r#use()).await;
         let started = Instant::now();
         let deadline = started + Duration::from_secs(u64::from(send.timeout) + run::GRACE_SECONDS);
         let master = host.master();

@@ -25,6 +25,7 @@ use crate::remote::log::CommandEntry;
 use crate::remote::master::Master;
 use crate::remote::ready;
 use crate::remote::room::Refusals;
+use crate::remote::room::Use;
 
 /// Bytes of standard output that a command may print: the facts of a host with thousands of datasets are below it.
 pub const STDOUT_LIMIT: usize = 16 << 20;
@@ -115,7 +116,7 @@ impl Hosts {
         heard: &mut (dyn FnMut(&[u8]) + Send),
     ) -> Result<Came, RemoteError> {
         let host = self.host(&command.host)?;
-        let Some(_place) = host.room.enter(1).await else {
+        let Some(_place) = host.room.enter_for(Use::of(command.timeout)).await else {
             return Err(RemoteError::before(&command.host, Kind::NotConnected));
         };
         let started = Instant::now();

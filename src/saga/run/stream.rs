@@ -12,11 +12,13 @@ use super::Run;
 use super::StepError;
 use super::Yield;
 use super::milliseconds;
+use crate::effect::Effect;
 use crate::effect::command::Command;
 use crate::effect::resume::Onward;
 use crate::effect::resume::Resume;
 use crate::effect::size::Size;
 use crate::model::SnapshotLabel;
+use crate::plan::Phase;
 use crate::remote::Bounds;
 use crate::remote::Copied;
 use crate::remote::CopyError;
@@ -180,10 +182,19 @@ impl Run<'_> {
             (None, size) => size.map(|size| size.total),
         };
         let progress = self.progress(number, ends.to, kept, total);
+        let bounds = Bounds { watchdog: WATCHDOG, rate: ends.rate, urgent: self.is_urgent(number) };
         match direct {
-            Some(send) => self.hosts.send_direct(send, from, to, progress, WATCHDOG).await,
-            None => self.hosts.copy(from, to, progress, Bounds { watchdog: WATCHDOG, rate: ends.rate }).await,
+            Some(send) => self.hosts.send_direct(send, from, to, progress, bounds).await,
+            None => self.hosts.copy(from, to, progress, bounds).await,
         }
+    }
+
+    /// Does anybody wait for what that step sends: other runs for the network's turn, or clients for the jail?
+    fn is_urgent(&self, number: usize) -> bool {
+        let index = number.saturating_sub(1);
+        let before = self.plan.steps.get(..index).unwrap_or_default();
+        let has_turn = before.iter().any(|step| matches!(step.effect, Effect::TakeNetwork { .. }));
+        has_turn || !self.is_before(index, Phase::Arm)
     }
 
     /// Tells how far a transfer is, a few times a second.

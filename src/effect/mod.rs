@@ -196,9 +196,25 @@ pub enum Effect {
     /// A gateway address on a bridge.
     AddAlias { host: NodeName, interface: InterfaceName, address: IpAddr, length: u8 },
     /// The end of such an address.
-    RemoveAlias { host: NodeName, interface: InterfaceName, address: IpAddr, length: u8 },
+    ///
+    /// `unless_kept`: not where rc.conf says by now that it is for good, as another run does whose jail needs it too.
+    RemoveAlias {
+        host: NodeName,
+        interface: InterfaceName,
+        address: IpAddr,
+        length: u8,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unless_kept: bool,
+    },
     /// Answer ARP for addresses that are routed elsewhere, or not (`net.link.ether.inet.proxyall`).
-    ProxyArp { host: NodeName, on: bool },
+    ///
+    /// `unless_kept`: it is not switched off where rc.conf says by now that it is on for good.
+    ProxyArp {
+        host: NodeName,
+        on: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unless_kept: bool,
+    },
     /// A host route through a gateway inside a running jail, or its end.
     JailRoute { host: NodeName, jail: JailName, to: IpAddr, gateway: IpAddr, there: bool },
     /// Change who owns which prefixes: one atomic `wg set`.

@@ -293,7 +293,9 @@ fn alias_step(cast: &Cast<'_>, title: String, (address, length): (IpAddr, u8)) -
     let (host, interface) = (cast.target(), cast.situation.target.bridge.clone());
     let change = Change::new(format!("{interface} on {host}"), "", format!("{address}/{length}"));
     let add = Effect::AddAlias { host: host.clone(), interface: interface.clone(), address, length };
-    Step::new(Phase::CutOver, title, add).undo(Effect::RemoveAlias { host, interface, address, length }).change(change)
+    Step::new(Phase::CutOver, title, add)
+        .undo(Effect::RemoveAlias { host, interface, address, length, unless_kept: true })
+        .change(change)
 }
 
 /// The jail is stopped and the target's routes lead to its bridge: nobody tells the old place any more.
@@ -330,7 +332,13 @@ fn switch(cast: &Cast<'_>) -> Vec<Step> {
             Step::new(
                 Phase::CutOver,
                 title,
-                Effect::RemoveAlias { host: host.clone(), interface: interface.clone(), address, length },
+                Effect::RemoveAlias {
+                    host: host.clone(),
+                    interface: interface.clone(),
+                    address,
+                    length,
+                    unless_kept: false,
+                },
             )
             .undo(Effect::AddAlias { host: host.clone(), interface: interface.clone(), address, length })
             .change(Change::new(format!("{interface} on {host}"), format!("{address}/{length}"), "")),

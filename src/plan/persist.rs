@@ -16,6 +16,8 @@ use crate::configuration::rc_conf::Variable;
 use crate::configuration::rc_conf::default_file;
 use crate::configuration::rc_conf::or_refuse;
 use crate::effect::Effect;
+use crate::effect::commands::alias_mark;
+use crate::effect::commands::in_variables;
 use crate::effect::meaning::Meaning;
 use crate::facts::RcConf;
 use crate::model::DatasetName;
@@ -186,18 +188,9 @@ fn our_ipv6(cast: &Cast<'_>) -> Vec<(IpAddr, u8)> {
         .collect()
 }
 
-/// An interface as part of a variable's name (get_if_var of network.subr).
-fn in_names(interface: &InterfaceName) -> String {
-    interface.as_str().replace(['.', '-', '/', '+'], "_")
-}
-
-fn mark_name(bridge: &InterfaceName) -> String {
-    format!("jailferry_{}_aliases", in_names(bridge))
-}
-
 /// The addresses that jailferry put on a bridge, as `ADDRESS/LENGTH`.
 fn our_aliases(rc: &RcConf, bridge: &InterfaceName) -> Vec<String> {
-    rc.variables.get(&mark_name(bridge)).map(|v| v.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
+    rc.variables.get(&alias_mark(bridge)).map(|v| v.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
 }
 
 /// rc.conf of source and target follow their bridges.
@@ -214,7 +207,7 @@ fn gateways(cast: &Cast<'_>) -> Vec<Step> {
         if added.is_empty() && removed.is_empty() {
             continue;
         }
-        let variable = format!("ifconfig_{}_aliases", in_names(bridge));
+        let variable = format!("ifconfig_{}_aliases", in_variables(bridge));
         let spelled = |(address, length): &(IpAddr, u8)| format!("{} {address}/{length}", Family::of(*address));
         steps.extend(ipv6_at_boot(node, &facts.rc, bridge, &added, &removed));
         let bare = |(address, length): &(IpAddr, u8)| format!("{address}/{length}");
@@ -227,7 +220,7 @@ fn gateways(cast: &Cast<'_>) -> Vec<Step> {
             &removed,
             spelled,
         ));
-        let mark = mark_name(bridge);
+        let mark = alias_mark(bridge);
         steps.extend(edit_list(node, &facts.rc, &mark, &our_aliases(&facts.rc, bridge), &added, &removed, bare));
     }
     steps
@@ -246,7 +239,7 @@ fn ipv6_at_boot(
     added: &[(IpAddr, u8)],
     removed: &[(IpAddr, u8)],
 ) -> Vec<Step> {
-    let interface = in_names(bridge);
+    let interface = in_variables(bridge);
     let (variable, mark) = (format!("ifconfig_{interface}_ipv6"), format!("jailferry_{interface}_ipv6"));
     let gone: Vec<String> = removed.iter().map(|(address, length)| format!("{address}/{length}")).collect();
     let (old, new) = if added.iter().any(|(address, _)| address.is_ipv6()) {

@@ -365,7 +365,7 @@ fn around(cast: &Cast<'_>, canary: &Canary) -> Vec<Passing> {
             format!("{target} answers for the canary's gateway {address}"),
             Effect::AddAlias { host: host.clone(), interface: interface.clone(), address, length },
         )
-        .undo(Effect::RemoveAlias { host, interface, address, length });
+        .undo(Effect::RemoveAlias { host, interface, address, length, unless_kept: true });
         list.extend(passing(step, format!("{target} no longer answers for the canary's gateway {address}")));
     }
     let prefixes = cast.rehearsal.addresses();

@@ -211,8 +211,8 @@ pub fn meet(cast: &Cast<'_>) -> Vec<Step> {
                 (format!("{node} no longer answers for jails that are elsewhere (proxy ARP)"), "1", "0")
             };
             steps.push(
-                Step::new(Phase::Prove, title, Effect::ProxyArp { host: node.clone(), on })
-                    .undo(Effect::ProxyArp { host: node.clone(), on: !on })
+                Step::new(Phase::Prove, title, Effect::ProxyArp { host: node.clone(), on, unless_kept: false })
+                    .undo(Effect::ProxyArp { host: node.clone(), on: !on, unless_kept: on })
                     .change(Change::new(format!("{SYSCTL} on {node}"), before, after)),
             );
         }

@@ -170,7 +170,11 @@ mod tests {
     #[test]
     fn as_many_channels_as_a_group_has_lanes_until_the_jail_runs() {
         let on = |host: &str| {
-            Step::new(Phase::CutOver, "", Effect::ProxyArp { host: NodeName::new(host).unwrap(), on: true })
+            Step::new(
+                Phase::CutOver,
+                "",
+                Effect::ProxyArp { host: NodeName::new(host).unwrap(), on: true, unless_kept: false },
+            )
         };
         let mut steps = vec![on("a"), stream("z/a"), stream("z/b"), stream("z/b"), on("a").alongside(), on("b")];
         steps[1].alongside = false;
@@ -187,7 +191,7 @@ mod tests {
     /// A step whose script waits for the jail's turn, as all do that a run guards.
     fn guarded(host: &str, jail: &str) -> Step {
         let (host, jail) = (NodeName::new(host).unwrap(), JailName::new(jail).unwrap());
-        let on = Effect::ProxyArp { host, on: true };
+        let on = Effect::ProxyArp { host, on: true, unless_kept: false };
         let mut step = Step::new(Phase::CutOver, "", on);
         let (run, owner) = (RunId::new("web-12345678").unwrap(), Owner::new("anna@laptop-1").unwrap());
         step.guard = Some(Guard { run, jail, owner, lease: true });

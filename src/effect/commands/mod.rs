@@ -34,6 +34,8 @@ mod portability_tests;
 pub(crate) use contents::of_part;
 pub use files::sha256;
 pub(crate) use files::terminator;
+pub use network::alias_mark;
+pub use network::in_variables;
 pub use resume::receive_rest;
 pub use zfs::OWNER_PROPERTY;
 pub use zfs::RUN_PROPERTY;
@@ -123,10 +125,10 @@ impl Effect {
             Effect::AddAlias { host, interface, address, length } => {
                 network::add_alias(host, interface, *address, *length)
             }
-            Effect::RemoveAlias { host, interface, address, length } => {
-                network::remove_alias(host, interface, *address, *length)
+            Effect::RemoveAlias { host, interface, address, length, unless_kept } => {
+                network::remove_alias(host, interface, (*address, *length), *unless_kept)
             }
-            Effect::ProxyArp { host, on } => network::proxy_arp(host, *on),
+            Effect::ProxyArp { host, on, unless_kept } => network::proxy_arp(host, *on, *unless_kept),
             Effect::JailRoute { host, jail, to, gateway, there } => {
                 network::jail_route(host, jail, *to, *gateway, *there)
             }

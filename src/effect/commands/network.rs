@@ -100,6 +100,18 @@ fn alias_check(interface: &InterfaceName, address: IpAddr, length: u8) -> String
     )
 }
 
+/// An interface as part of a variable's name (get_if_var of network.subr).
+#[must_use]
+pub fn in_variables(interface: &InterfaceName) -> String {
+    interface.as_str().replace(['.', '-', '/', '+'], "_")
+}
+
+/// The variable of rc.conf that names the addresses that jailferry has given to a bridge for good, `ADDRESS/LENGTH` each.
+#[must_use]
+pub fn alias_mark(bridge: &InterfaceName) -> String {
+    format!("jailferry_{}_aliases", in_variables(bridge))
+}
+
 /// An anycast gateway (contract 10.1).
 pub(super) fn add_alias(host: &NodeName, interface: &InterfaceName, address: IpAddr, length: u8) -> Work {
     let check = alias_check(interface, address, length);
@@ -112,24 +124,44 @@ pub(super) fn add_alias(host: &NodeName, interface: &InterfaceName, address: IpA
     )
 }
 
-pub(super) fn remove_alias(host: &NodeName, interface: &InterfaceName, address: IpAddr, length: u8) -> Work {
+/// Where another run has written meanwhile that the address stays, a jail of its own is behind it: the mark in rc.conf is
+/// this run's only once it is past going back. sysrc(8) with -i says nothing of what is not set.
+pub(super) fn remove_alias(
+    host: &NodeName,
+    interface: &InterfaceName,
+    (address, length): (IpAddr, u8),
+    unless_kept: bool,
+) -> Work {
+    let kept = if unless_kept {
+        format!(
+            "case \" $(sysrc -in {}) \" in *' {address}/{length} '*) echo '{address}/{length} stays on {interface}: another jail is behind it' >&2; exit 0 ;; esac\n",
+            alias_mark(interface)
+        )
+    } else {
+        String::new()
+    };
     let check = alias_check(interface, address, length);
     let family = Family::of(address);
     run(
         host,
         format!(
-            "if {check}; then ifconfig {interface} {family} {address} -alias; fi\nif {check}; then echo '{address}/{length} is still on {interface}' >&2; exit 21; fi"
+            "{kept}if {check}; then ifconfig {interface} {family} {address} -alias; fi\nif {check}; then echo '{address}/{length} is still on {interface}' >&2; exit 21; fi"
         ),
     )
 }
 
 /// Contract 6.4, 10.8.
-pub(super) fn proxy_arp(host: &NodeName, on: bool) -> Work {
+pub(super) fn proxy_arp(host: &NodeName, on: bool, unless_kept: bool) -> Work {
     let value = u8::from(on);
+    let kept = if unless_kept && !on {
+        "case $(sysrc -in arpproxy_all) in [Yy][Ee][Ss]) echo 'proxy ARP stays on: other jails need it' >&2; exit 0 ;; esac\n"
+    } else {
+        ""
+    };
     run(
         host,
         format!(
-            "name=net.link.ether.inet.proxyall\n[ \"$(sysctl -n $name)\" = {value} ] || sysctl $name={value} >/dev/null\n[ \"$(sysctl -n $name)\" = {value} ] || {{ echo \"$name is not {value}\" >&2; exit 21; }}"
+            "{kept}name=net.link.ether.inet.proxyall\n[ \"$(sysctl -n $name)\" = {value} ] || sysctl $name={value} >/dev/null\n[ \"$(sysctl -n $name)\" = {value} ] || {{ echo \"$name is not {value}\" >&2; exit 21; }}"
         ),
     )
 }
@@ -228,6 +260,33 @@ mod tests {
     use std::process::Command as Process;
 
     use super::*;
+    use crate::configuration::sh;
+
+    #[test]
+    fn what_another_run_has_kept_meanwhile_stays() {
+        let (host, bridge) = (NodeName::new("big").unwrap(), InterfaceName::new("bridge0.7").unwrap());
+        let gateway = ("192.168.123.1".parse().unwrap(), 32);
+        let ran = |work: Work, kept: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let tools = format!(
+                "cd '{}'\ntouch there\nsysrc() {{ [ \"$1\" = -in ] || exit 64; case $2 in {kept}) ;; esac; }}\nifconfig() {{ case $* in *-alias) rm there ;; *) [ ! -e there ] || printf '\\tinet 192.168.123.1/32 broadcast x\\n' ;; esac; }}\nsysctl() {{ case $* in -n*) [ -e there ] && echo 1 || echo 0 ;; *) rm there ;; esac; }}\n",
+                folder.path().display()
+            );
+            let ran = sh::run(folder.path(), &format!("{tools}{}", work.commands()[0].text()));
+            assert_eq!(ran.status, 0, "{ran:?}");
+            folder.path().join("there").exists()
+        };
+        let says = |name: &str, value: &str| format!("{name}) echo '{value}' ;; none");
+        let alias = |unless_kept| remove_alias(&host, &bridge, gateway, unless_kept);
+        let name = "jailferry_bridge0_7_aliases";
+        assert!(ran(alias(true), &says(name, "10.0.0.1/32 192.168.123.1/32")));
+        assert!(!ran(alias(true), &says(name, "192.168.123.1/24 92.168.123.1/32")));
+        assert!(!ran(alias(true), "none"));
+        assert!(!ran(alias(false), &says(name, "192.168.123.1/32")));
+        assert!(ran(proxy_arp(&host, false, true), &says("arpproxy_all", "YES")));
+        assert!(!ran(proxy_arp(&host, false, true), &says("arpproxy_all", "NO")));
+        assert!(!ran(proxy_arp(&host, false, false), &says("arpproxy_all", "YES")));
+    }
 
     /// awk(1) of this machine finds in what FreeBSD said exactly the one route.
     #[test]

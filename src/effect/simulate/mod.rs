@@ -274,10 +274,10 @@ impl World {
             Effect::AddAlias { host, interface, address, length } => {
                 self.host_mut(host)?.add_alias(interface, *address, *length)
             }
-            Effect::RemoveAlias { host, interface, address, length } => {
+            Effect::RemoveAlias { host, interface, address, length, .. } => {
                 self.host_mut(host)?.remove_alias(interface, *address, *length)
             }
-            Effect::ProxyArp { host, on } => {
+            Effect::ProxyArp { host, on, .. } => {
                 let value = u8::from(*on).to_string();
                 self.host_mut(host)?.facts.sysctls.insert("net.link.ether.inet.proxyall".into(), value);
                 Ok(())

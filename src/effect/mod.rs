@@ -193,6 +193,9 @@ pub enum Effect {
     AddRoute(RouteSpec),
     /// The end of such a route.
     DeleteRoute(RouteSpec),
+    /// The same of a route to the subnet of siblings, unless rc.conf says by now that it is for good: another run's jail
+    /// needs it too.
+    DeleteSubnetRoute(RouteSpec),
     /// A gateway address on a bridge.
     AddAlias { host: NodeName, interface: InterfaceName, address: IpAddr, length: u8 },
     /// The end of such an address.
@@ -388,7 +391,7 @@ impl Effect {
             | Effect::DiscardClones(u)
             | Effect::StartUnderstudy(u)
             | Effect::StopUnderstudy(u) => &u.host,
-            Effect::AddRoute(r) | Effect::DeleteRoute(r) => &r.host,
+            Effect::AddRoute(r) | Effect::DeleteRoute(r) | Effect::DeleteSubnetRoute(r) => &r.host,
             Effect::HandOver(h) => &h.host,
             Effect::Arm(lease) => &lease.host,
         }

@@ -11,6 +11,7 @@ impl Effect {
             self,
             Effect::AddRoute(_)
                 | Effect::DeleteRoute(_)
+                | Effect::DeleteSubnetRoute(_)
                 | Effect::AddAlias { .. }
                 | Effect::RemoveAlias { .. }
                 | Effect::HandOver(_)

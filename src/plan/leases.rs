@@ -115,6 +115,7 @@ fn goes_back(effect: &Effect) -> bool {
         | Effect::Edit { .. }
         | Effect::AddRoute(_)
         | Effect::DeleteRoute(_)
+        | Effect::DeleteSubnetRoute(_)
         | Effect::AddAlias { .. }
         | Effect::ProxyArp { .. }
         | Effect::JailRoute { .. }

@@ -328,20 +328,12 @@ fn switch(cast: &Cast<'_>) -> Vec<Step> {
         } else {
             format!("{host} no longer answers for the jail's gateway {address}")
         };
+        let (at, on) = (interface.clone(), host.clone());
+        let end = Effect::RemoveAlias { host: on.clone(), interface: at.clone(), address, length, unless_kept: false };
         steps.push(
-            Step::new(
-                Phase::CutOver,
-                title,
-                Effect::RemoveAlias {
-                    host: host.clone(),
-                    interface: interface.clone(),
-                    address,
-                    length,
-                    unless_kept: false,
-                },
-            )
-            .undo(Effect::AddAlias { host: host.clone(), interface: interface.clone(), address, length })
-            .change(Change::new(format!("{interface} on {host}"), format!("{address}/{length}"), "")),
+            Step::new(Phase::CutOver, title, end)
+                .undo(Effect::AddAlias { host: on, interface: at, address, length })
+                .change(Change::new(format!("{interface} on {host}"), format!("{address}/{length}"), "")),
         );
     }
     for (node, facts) in cast.hosts {

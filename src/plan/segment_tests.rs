@@ -61,6 +61,7 @@ fn nothing_is_re_routed_and_everybody_on_the_segment_is_told() {
                 Effect::HandOver(_)
                     | Effect::AddRoute(_)
                     | Effect::DeleteRoute(_)
+                    | Effect::DeleteSubnetRoute(_)
                     | Effect::AddAlias { .. }
                     | Effect::RemoveAlias { .. }
                     | Effect::ProxyArp { .. }

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use crate::effect::Effect;
 use crate::effect::RouteSpec;
+use crate::effect::commands::SUBNETS;
 use crate::facts::HostFacts;
 use crate::facts::RunningJail;
 use crate::model::Family;
@@ -35,9 +36,6 @@ use crate::plan::ways;
 /// rc.conf(5)'s own variable, and ours that lists the jails for which we set it.
 const PROXY: &str = "arpproxy_all";
 const MARK: &str = "jailferry_arpproxy";
-
-/// The subnets for which jailferry made a route into the tunnel, as rc.conf remembers them.
-const SUBNETS: &str = "jailferry_subnets";
 
 const SYSCTL: &str = "net.link.ether.inet.proxyall";
 
@@ -193,6 +191,17 @@ pub(super) fn routes(cast: &Cast<'_>, node: &NodeName, facts: &HostFacts) -> Vec
     changes
 }
 
+/// A route that jails of other runs may need too.
+fn subnet_step(change: RouteChange) -> Step {
+    let mut step = route_step(change);
+    for effect in &mut step.undo {
+        if let Effect::DeleteRoute(route) = effect {
+            *effect = Effect::DeleteSubnetRoute(route.clone());
+        }
+    }
+    step
+}
+
 /// Once the jail runs at the target and is reached from outside.
 #[must_use]
 pub fn meet(cast: &Cast<'_>) -> Vec<Step> {
@@ -203,7 +212,7 @@ pub fn meet(cast: &Cast<'_>) -> Vec<Step> {
     let needed = proxies(cast);
     let mut steps = Vec::new();
     for (node, facts) in cast.hosts {
-        steps.extend(routes(cast, node, facts).into_iter().map(route_step));
+        steps.extend(routes(cast, node, facts).into_iter().map(subnet_step));
         if let Some(on) = proxy(cast, node, facts, needed.contains(node)).switch {
             let (title, before, after) = if on {
                 (format!("{node} answers for jails that are elsewhere (proxy ARP)"), "0", "1")

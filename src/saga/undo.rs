@@ -56,6 +56,7 @@ pub fn guards_the_source(effect: &Effect) -> bool {
         | Effect::Edit { .. }
         | Effect::AddRoute(_)
         | Effect::DeleteRoute(_)
+        | Effect::DeleteSubnetRoute(_)
         | Effect::AddAlias { .. }
         | Effect::ProxyArp { .. }
         | Effect::JailRoute { .. }

@@ -146,7 +146,9 @@ fn title(effect: &Effect) -> String {
         Effect::MoveFile { to, .. } => format!("put {to} back"),
         Effect::Edit { what, .. } => what.clone(),
         Effect::AddRoute(route) => format!("route {} to {}", route.prefix, route.interface),
-        Effect::DeleteRoute(route) => format!("no route {} to {}", route.prefix, route.interface),
+        Effect::DeleteRoute(route) | Effect::DeleteSubnetRoute(route) => {
+            format!("no route {} to {}", route.prefix, route.interface)
+        }
         Effect::AddAlias { address, .. } => format!("answer for {address}"),
         Effect::RemoveAlias { address, .. } => format!("no longer answer for {address}"),
         Effect::HandOver(_) => "give the prefixes back".to_owned(),

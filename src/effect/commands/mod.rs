@@ -34,6 +34,7 @@ mod portability_tests;
 pub(crate) use contents::of_part;
 pub use files::sha256;
 pub(crate) use files::terminator;
+pub use network::SUBNETS;
 pub use network::alias_mark;
 pub use network::in_variables;
 pub use resume::receive_rest;
@@ -121,7 +122,8 @@ impl Effect {
                 Work::Run(vec![Command::script(host, SHORT, script.as_str()).under(Lock::edits())])
             }
             Effect::AddRoute(route) => network::add_route(route),
-            Effect::DeleteRoute(route) => network::delete_route(route),
+            Effect::DeleteRoute(route) => network::delete_route(route, false),
+            Effect::DeleteSubnetRoute(route) => network::delete_route(route, true),
             Effect::AddAlias { host, interface, address, length } => {
                 network::add_alias(host, interface, *address, *length)
             }

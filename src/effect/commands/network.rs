@@ -73,14 +73,25 @@ pub(super) fn add_route(route: &RouteSpec) -> Work {
     )
 }
 
+/// The variable of rc.conf that names the subnets to which jailferry has made a route into the tunnel for good.
+pub const SUBNETS: &str = "jailferry_subnets";
+
 /// Only the route out of that very interface goes.
-pub(super) fn delete_route(route: &RouteSpec) -> Work {
+pub(super) fn delete_route(route: &RouteSpec, unless_kept: bool) -> Work {
     let RouteSpec { host, interface, fib, .. } = route;
+    let kept = if unless_kept {
+        format!(
+            "case \" $(sysrc -in {SUBNETS}) \" in *' {prefix} '*) echo 'the route to {prefix} stays: another jail needs it' >&2; exit 0 ;; esac\n",
+            prefix = route.prefix
+        )
+    } else {
+        String::new()
+    };
     let to = destination(route.prefix);
     run(
         host,
         format!(
-            "{seen}[ \"$(seen)\" = {interface} ] || exit 0\nroute -q -n delete {to} -fib {fib} || :\n[ \"$(seen)\" != {interface} ] || {{ echo 'the route to {prefix} in FIB {fib} is still there' >&2; exit 21; }}",
+            "{kept}{seen}[ \"$(seen)\" = {interface} ] || exit 0\nroute -q -n delete {to} -fib {fib} || :\n[ \"$(seen)\" != {interface} ] || {{ echo 'the route to {prefix} in FIB {fib} is still there' >&2; exit 21; }}",
             seen = read_back(route),
             prefix = route.prefix,
         ),
@@ -269,7 +280,7 @@ mod tests {
         let ran = |work: Work, kept: &str| {
             let folder = tempfile::tempdir().unwrap();
             let tools = format!(
-                "cd '{}'\ntouch there\nsysrc() {{ [ \"$1\" = -in ] || exit 64; case $2 in {kept}) ;; esac; }}\nifconfig() {{ case $* in *-alias) rm there ;; *) [ ! -e there ] || printf '\\tinet 192.168.123.1/32 broadcast x\\n' ;; esac; }}\nsysctl() {{ case $* in -n*) [ -e there ] && echo 1 || echo 0 ;; *) rm there ;; esac; }}\n",
+                "cd '{}'\ntouch there\nsysrc() {{ [ \"$1\" = -in ] || exit 64; case $2 in {kept}) ;; esac; }}\nifconfig() {{ case $* in *-alias) rm there ;; *) [ ! -e there ] || printf '\\tinet 192.168.123.1/32 broadcast x\\n' ;; esac; }}\nsysctl() {{ case $* in -n*) [ -e there ] && echo 1 || echo 0 ;; *) rm there ;; esac; }}\nsetfib() {{ [ ! -e there ] || echo '{{\"destination\":\"192.168.123.0/24\",\"interface-name\":\"wg0\"}}'; }}\nroute() {{ rm there; }}\n",
                 folder.path().display()
             );
             let ran = sh::run(folder.path(), &format!("{tools}{}", work.commands()[0].text()));
@@ -283,6 +294,15 @@ mod tests {
         assert!(!ran(alias(true), &says(name, "192.168.123.1/24 92.168.123.1/32")));
         assert!(!ran(alias(true), "none"));
         assert!(!ran(alias(false), &says(name, "192.168.123.1/32")));
+        let route = RouteSpec {
+            host: host.clone(),
+            prefix: "192.168.123.0/24".parse().unwrap(),
+            interface: InterfaceName::new("wg0").unwrap(),
+            fib: 0,
+        };
+        assert!(ran(delete_route(&route, true), &says(SUBNETS, "10.0.0.0/8 192.168.123.0/24")));
+        assert!(!ran(delete_route(&route, true), &says(SUBNETS, "192.168.123.0/25")));
+        assert!(!ran(delete_route(&route, false), &says(SUBNETS, "192.168.123.0/24")));
         assert!(ran(proxy_arp(&host, false, true), &says("arpproxy_all", "YES")));
         assert!(!ran(proxy_arp(&host, false, true), &says("arpproxy_all", "NO")));
         assert!(!ran(proxy_arp(&host, false, false), &says("arpproxy_all", "YES")));

@@ -270,7 +270,9 @@ impl World {
             Effect::StartJail(place) => self.start(place),
             Effect::Edit { host, meaning, .. } => self.host_mut(host)?.edit(meaning),
             Effect::AddRoute(route) => self.host_mut(&route.host)?.add_route(route),
-            Effect::DeleteRoute(route) => self.host_mut(&route.host)?.delete_route(route),
+            Effect::DeleteRoute(route) | Effect::DeleteSubnetRoute(route) => {
+                self.host_mut(&route.host)?.delete_route(route)
+            }
             Effect::AddAlias { host, interface, address, length } => {
                 self.host_mut(host)?.add_alias(interface, *address, *length)
             }

@@ -214,4 +214,7 @@ pub struct BringBack {
     pub label: SnapshotLabel,
     /// Raw streams.
     pub raw: bool,
+    /// The run, in whose folder at `to` it is noted when all is home; `None` in plans of older versions.
+    #[serde(default)]
+    pub run: Option<RunId>,
 }

@@ -450,6 +450,7 @@ fn keep_the_way_back_open(cast: &Cast<'_>) -> Step {
         base: label(cast.run, "final"),
         label: label(cast.run, "back"),
         raw: cast.datasets.iter().any(|d| d.raw),
+        run: Some(cast.run.clone()),
     }))
 }
 

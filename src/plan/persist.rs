@@ -42,6 +42,7 @@ use crate::plan::situation::Situation;
 pub(super) use guests::stopped;
 pub(super) use routes::is_for;
 pub(super) use routes::is_kept;
+pub(super) use routes::names_of;
 use routes::routes;
 pub use wireguard::WireGuardFiles;
 use wireguard::allowed_ips;
@@ -168,7 +169,8 @@ pub fn departing_link_local(cast: &Cast<'_>, gateways: &[(IpAddr, u8)]) -> Optio
 fn needed_elsewhere(cast: &Cast<'_>, gateway: IpAddr) -> bool {
     let (source, jail) = (cast.source, &cast.situation.jail);
     let family = Family::of(gateway);
-    let networks = || source.jail(jail).into_iter().flat_map(|j| &j.addresses).filter(|n| Family::of(n.addr()) == family);
+    let networks =
+        || source.jail(jail).into_iter().flat_map(|j| &j.addresses).filter(|n| Family::of(n.addr()) == family);
     let may_need = |prefix: &Prefix| {
         let mut near = networks().peekable();
         let single = near.peek().is_none_or(|net| net.prefix_len() == net.max_prefix_len());

@@ -92,7 +92,7 @@ fn the_turn_of_a_machine_that_is_gone_passes_to_the_next() {
     let db = berta.moves(&fleet, "db", "big");
     ends(db, &|| berta.said());
     let said = berta.said();
-    assert!(said.contains("has not been heard for 110 s") && said.contains("jailferry recover web-"), "{said}");
+    assert!(said.contains("has not been heard for 112 s") && said.contains("jailferry recover web-"), "{said}");
     fleet.answers_from("db", "big");
     // What the first one left is put right as ever.
     fleet.jailferry_from(anna.state.path(), &["recover"]).exits(0);
@@ -108,7 +108,7 @@ fn a_jail_that_was_moved_before_the_lock_was_there_is_left_alone() {
     let (anna, berta) = (Other::new(), Other::new());
     fs::create_dir(anna.state.path().join("jailferry")).expect("a folder for Anna's number");
     fs::write(anna.state.path().join("jailferry/machine"), "a11aa11a\n").expect("Anna's number");
-    let fault = lab.fault("small", &["--match", "a11aa11a"], "hang");
+    let fault = lab.fault("small", &["--script", "--match", "a11aa11a"], "hang");
     let mut slow = anna.moves(&fleet, "web", "big");
     wait_until("Anna's run asks for the lock", || lab.fired(&fault) > 0);
     ends(berta.moves(&fleet, "web", "big"), &|| berta.said());

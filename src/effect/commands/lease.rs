@@ -32,8 +32,9 @@ const BEAT: u32 = 10;
 /// The script answers this when a beat came while it waited for its turn.
 const HEARD: u32 = 99;
 
-/// The script answers this when it could not mark that it goes back, and so has not: whoever drives the run, or takes it
-/// over, would not be refused here, and the target could be started beside the source.
+/// The script of a host that starts the jail answers this when it could not mark that it goes back, and so has not: whoever
+/// drives the run, or takes it over, would not be refused here, and the target could be started beside the source. A host
+/// that only stops it, or lets go, must not wait for room on its disk.
 const UNMARKED: u32 = 98;
 
 /// Is the watcher at work? Its number alone may be another process's since the host has booted; without `-x` the pattern
@@ -112,8 +113,10 @@ fn revert(lease: &Lease) -> String {
             probe::ping(*address, None, *source)
         )),
     }
+    let starts = lease.reverts.iter().any(|effect| matches!(effect, Effect::StartJail(_)));
+    let unmarked = if starts { format!("exit {UNMARKED}") } else { ":".to_owned() };
     text.push_str(&format!(
-        "date 2>/dev/null > $d/lapsed\nif [ ! -e $d/lapsed ]; then exit {UNMARKED}; fi\nfsync $d/lapsed $d\nsafe=yes all=yes\n"
+        "date 2>/dev/null > $d/lapsed\nif [ -e $d/lapsed ]; then fsync $d/lapsed $d; else {unmarked}; fi\nsafe=yes all=yes\n"
     ));
     for effect in &lease.reverts {
         for command in effect.work().commands() {
@@ -281,9 +284,14 @@ mod tests {
             (output.status.code(), String::from_utf8(output.stdout).unwrap())
         };
         assert_eq!(said("6").0, Some(99), "a beat came meanwhile");
+        // Who only stops something does not wait until it can mark that; who starts the jail does.
+        let place = r#"{"host":"spare","jail":"web","path":"/jails/web","file":"/etc/jail.conf.d/web.conf","interfaces":[],"bridge":null,"fib":0}"#;
+        let starts = Effect::StartJail(serde_json::from_str(place).unwrap());
+        let starting = revert(&Lease { reverts: vec![starts], ..lease.clone() });
+        assert!(starting.contains("else exit 98; fi") && !script.contains("exit 98"));
         std::os::unix::fs::symlink("/nowhere/lapsed", there.join("lapsed")).unwrap();
         let (status, text) = said("7");
-        assert_eq!((status, text.as_str()), (Some(98), ""), "no mark, nothing undone");
+        assert_eq!((status, text.contains("\none\n")), (Some(0), true));
         std::fs::remove_file(there.join("lapsed")).unwrap();
         let (status, text) = said("7");
         assert_eq!(status, Some(0));

@@ -4,6 +4,8 @@ use crate::effect::Base;
 use crate::effect::BringBack;
 use crate::effect::Work;
 use crate::effect::command::Command;
+use crate::effect::command::RUNS;
+use crate::effect::commands::SHORT;
 use crate::effect::commands::TRANSFER;
 use crate::effect::commands::ending;
 use crate::effect::commands::ending::Of;
@@ -13,6 +15,7 @@ use crate::effect::commands::zfs::names;
 use crate::effect::commands::zfs::run;
 use crate::effect::commands::zfs::send;
 use crate::effect::commands::zfs::taken;
+use crate::effect::work::DONE;
 use crate::model::DatasetName;
 use crate::model::NodeName;
 use crate::model::RunId;
@@ -32,6 +35,9 @@ pub(super) fn roll_back_received(
     let of = Of::Arriving(run_id, arriving);
     run(host, back_to(dataset, base, &ours.collect::<Vec<_>>(), &of, Foreign::Stops))
 }
+
+/// In the run's folder on the source: what was written at the target is home.
+const HOME: &str = "home";
 
 /// What becomes of somebody's snapshot that is newer than the one to go back to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,6 +66,9 @@ fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &[String], of: &Of
 
 /// The way home of what was written while the target answered: park the target's copy, one snapshot, one increment
 /// per dataset onto the source as it was at the last snapshot, then the helper snapshot goes again on the source.
+///
+/// What comes behind it makes the source's copy the jail's again, and whoever goes on from there with no journal that says
+/// so must not find it in use: that all is home is noted on the source.
 pub(super) fn bring_back(back: &BringBack) -> Work {
     let (theirs, ours): (Vec<_>, Vec<_>) = back.pairs.iter().cloned().unzip();
     let Some(root) = theirs.first() else { return Work::Nothing };
@@ -92,8 +101,17 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
             resume: Some(Box::new(resume)),
         });
     }
-    parts.push(run(&back.to, format!("for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));
-    Work::Sequence(parts)
+    let folder = back.run.as_ref().map(|run| format!("{RUNS}/{run}"));
+    let noted = folder.iter().map(|d| format!("if [ -d {d} ]; then : > {d}/{HOME}; fi\n")).collect::<String>();
+    parts.push(run(&back.to, format!("{noted}for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));
+    let all = Work::Sequence(parts);
+    match folder {
+        None => all,
+        Some(d) => Work::Unless {
+            done: Command::script(&back.to, SHORT, format!("if [ -e {d}/{HOME} ]; then echo {DONE}; fi")),
+            work: Box::new(all),
+        },
+    }
 }
 
 #[cfg(test)]

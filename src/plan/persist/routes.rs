@@ -207,12 +207,18 @@ pub(in crate::plan) fn is_for(arguments: &str, destination: Prefix, fib: u16) ->
     words.iter().any(is_it) && there.unwrap_or(fib == 0)
 }
 
+/// How the names of a jail's routes in rc.conf begin: variables know no hyphen.
+#[must_use]
+pub(in crate::plan) fn names_of(jail: &JailName) -> String {
+    format!("jailferry_{}_", jail.as_str().replace('-', "_"))
+}
+
 /// `jailferry_web_0`, the first that rc.conf does not use in either family.
 fn free_name(jail: &JailName, taken: &mut Vec<String>) -> String {
-    let stem = jail.as_str().replace('-', "_");
+    let names = names_of(jail);
     let mut number = 0_u32;
     loop {
-        let name = format!("jailferry_{stem}_{number}");
+        let name = format!("{names}{number}");
         if !taken.iter().any(|t| t.ends_with(&format!("route_{name}")) || *t == name) {
             taken.push(name.clone());
             return name;

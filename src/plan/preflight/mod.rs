@@ -2,14 +2,14 @@
 //!
 //! One file a subject; each says what is wrong, what it would mean for the jail, and what to do.
 
+#[cfg(test)]
+mod configured_tests;
 mod delegated;
 mod foreign;
 mod given;
 mod hubs;
 mod identity;
 mod jail;
-#[cfg(test)]
-mod configured_tests;
 mod mounts;
 mod network;
 mod own_files;

@@ -1,6 +1,5 @@
 //! What forbids a move, and what only may: a finding that is not sure is a warning.
 
-use crate::effect::Effect;
 use crate::facts::Dataset;
 use crate::facts::HostFacts;
 use crate::facts::JailConfiguration;
@@ -11,9 +10,9 @@ use crate::facts::User;
 use crate::model::DatasetName;
 use crate::model::Guid;
 use crate::model::InterfaceName;
+use crate::model::SnapshotName;
 use crate::plan::Finding;
 use crate::plan::Plan;
-use crate::model::SnapshotName;
 use crate::plan::Severity;
 use crate::plan::assemble;
 use crate::plan::finding::Findings;

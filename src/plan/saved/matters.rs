@@ -18,6 +18,7 @@ use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::common_base;
 use crate::plan::assemble;
+use crate::plan::persist;
 use crate::plan::segment;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
@@ -291,7 +292,7 @@ fn boot(node: &NodeName, facts: &HostFacts, situation: &Situation, fields: &mut 
         format!("{node}/rc.conf jail_enable"),
         format!("{} in {}", text(&rc.jail_enable_text), rc.jail_enable_file),
     );
-    let ours = format!("jailferry_{}_", situation.jail);
+    let ours = persist::names_of(&situation.jail);
     for (name, value) in rc.variables.iter().filter(|(name, _)| name.contains(&ours)) {
         fields.set(format!("{node}/rc.conf {name}"), value);
     }

@@ -12,7 +12,7 @@ use crate::model::JailName;
 use crate::model::RemotePath;
 
 /// Every label of the questions, those of all rounds.
-const LABELS: [&str; 62] = [
+const LABELS: [&str; 64] = [
     "hostname",
     "machine",
     "kernel",
@@ -61,6 +61,8 @@ const LABELS: [&str; 62] = [
     "snapshots",
     "properties",
     "native",
+    "received",
+    "known",
     "parameter",
     "ruleset",
     "zfs",

@@ -323,6 +323,8 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
 
     let host = FakeHost::new();
     let native = "zroot/jails/web\trecordsize\t131072\tdefault\nzroot/jails/web/data\trecordsize\t131072\tdefault\n";
+    let received =
+        "zroot/jails/web\tatime\t-\nzroot/jails/web\tquota\t0\nzroot/jails/web/data\torg.x:note\ttwo\nlines\n";
     let digest = sha256(&folder.path().join("web.conf"));
     host.answers("sha256", "*web.conf", &format!("{digest}\n"), 0)
         .answers("stat", "'-L -f %Lp %u %g '*", "644 0 0\n", 0)
@@ -347,6 +349,8 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         .answers("zfs", "'list -Hp -r -t snapshot '*", &stdout("zfs-list-snapshots"), 0)
         .answers("zfs", "*' -s local,received '*", "zroot/jails/web/data\torg.x:note\thello\tlocal\n", 0)
         .answers("zfs", "'get -Hp -o property,value '*", "readonly\toff\nexec\ton\nsetuid\toff\n", 0)
+        .answers("zfs", "*' name,property,received all '*", received, 0)
+        .answers("zfs", "'get -Hp -o property all '*", "type\ncreation\nrecordsize\n", 0)
         .answers("zfs", "'get '*", native, 0)
         .answers("zfs", "*", "zroot/jails/web\n", 0);
 
@@ -368,6 +372,8 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         jail.datasets.iter().map(|d| (d.name.as_str(), d.snapshots.len(), d.properties.len())).collect();
     assert_eq!(shapes, [("zroot/jails/web", 1, 1), ("zroot/jails/web/data", 0, 2)]);
     assert_eq!(jail.datasets[1].properties["org.x:note"].value, "hello");
+    let received: Vec<Vec<&String>> = jail.datasets.iter().map(|d| d.received.iter().collect()).collect();
+    assert_eq!(received, [["quota"], ["org.x:note"]]);
     assert_eq!(jail.users, [User::Process { pid: 1234, program: "tail".into(), user: "root".into() }]);
 
     let wanted = TargetQuestions {
@@ -381,6 +387,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
     let target = parse_target(&wanted, &host.ask(&questions::target_questions(&wanted))).unwrap();
     let given: Vec<_> = target.given.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(given, ["exec=on", "readonly=off", "setuid=off"]);
+    assert_eq!(target.properties.iter().collect::<Vec<_>>(), ["creation", "recordsize", "type"]);
     let kinds: Vec<PathKind> = wanted.paths.iter().map(|p| target.paths[p]).collect();
     assert_eq!(kinds, [PathKind::Directory, PathKind::Link, PathKind::Absent, PathKind::Other]);
     assert_eq!(target.files.keys().collect::<Vec<_>>(), [&at("web.conf")]);

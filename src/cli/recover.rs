@@ -333,7 +333,7 @@ const SUPERSEDED: &str = "superseded";
 /// What the journals of this machine have for `recover`.
 pub(super) enum Looked {
     /// The run that is named, else the only one that did not end by itself.
-    Here(FoundRun),
+    Here(Box<FoundRun>),
     /// The run is named, and its journal here is no journal any more; that has been said.
     Damaged(RunId),
     /// Perhaps the hub knows it.
@@ -363,7 +363,7 @@ pub(super) fn find(wanted: Option<&str>) -> Result<Looked, Exit> {
                 output::complain(&error.to_string());
                 Looked::Damaged(id)
             }
-            _ => Looked::Here(found),
+            _ => Looked::Here(Box::new(found)),
         });
     }
     for found in &runs {
@@ -381,7 +381,7 @@ pub(super) fn find(wanted: Option<&str>) -> Result<Looked, Exit> {
         output::complain(&format!("several runs were interrupted: {}; name one", names.join(", ")));
         return Err(Exit::BadInput);
     }
-    Ok(waiting.pop().map_or(Looked::Nowhere, Looked::Here))
+    Ok(waiting.pop().map_or(Looked::Nowhere, |found| Looked::Here(Box::new(found))))
 }
 
 fn describe(plan: &Plan, record: &RunRecord, way: &Direction) {

@@ -104,6 +104,17 @@ pub fn beforehand(
     asked.map(|asked| Examination { title: format!("{}, with the jail on {source}", asked.title), ..asked }).collect()
 }
 
+/// Until the lock was there, somebody else may have moved it: what stands at the source then is a copy that must stay one.
+#[must_use]
+pub fn still_there(situation: &Situation) -> Step {
+    let (host, jail, root) = (situation.source.node.clone(), situation.jail.clone(), situation.path.clone());
+    Step::new(
+        Phase::Copy,
+        format!("jail {jail} still runs on {host}"),
+        Effect::Probe { host, probe: Probe::Runs { jail, root } },
+    )
+}
+
 /// What to do when that step has failed, if it is one of [`beforehand`]'s.
 #[must_use]
 pub fn advice(step: &Step) -> &'static str {

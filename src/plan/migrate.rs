@@ -52,7 +52,7 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     // The jail runs at the source.
     steps.push(take_the_lock(cast));
     steps.push(leases::store_the_plan(cast));
-    steps.push(still_there(cast));
+    steps.push(checks::still_there(cast.situation));
     steps.extend(pass_the_checks_here(cast));
     steps.push(notices::leaving(cast));
     steps.extend(copy_everything(cast));
@@ -115,16 +115,6 @@ fn take_the_lock(cast: &Cast<'_>) -> Step {
         Effect::Lock { host: host.clone(), jail: jail.clone(), run: run.clone(), owner },
     )
     .undo(Effect::Unlock { host, jail, run })
-}
-
-/// Until the lock was there, somebody else may have moved it: what stands at the source then is a copy that must stay one.
-fn still_there(cast: &Cast<'_>) -> Step {
-    let (host, jail, root) = (cast.source(), cast.situation.jail.clone(), cast.situation.path.clone());
-    Step::new(
-        Phase::Copy,
-        format!("jail {jail} still runs on {host}"),
-        Effect::Probe { host, probe: Probe::Runs { jail, root } },
-    )
 }
 
 /// What the jail does not pass where it runs, it will not pass at the target either: better told now than once it was down.

@@ -132,8 +132,7 @@ pub(super) fn stop(place: &JailPlace) -> Work {
 /// made (contract 0.11), so that goes before the error is told. Its output goes to a file, not to our pipe: a service
 /// that the jail starts may keep it open for as long as it lives. jail(8) takes a jail away whose start it sees fail, but
 /// not when its own time is over: that is no success, though whoever tries once more finds the jail. `fib` is verified
-/// because ifconfig only warns
-/// (contract 0.6).
+/// because ifconfig only warns (contract 0.6).
 pub(super) fn start(place: &JailPlace) -> Work {
     let JailPlace { host, jail, file, .. } = place;
     // A jail that perhaps finds its own datasets in use is better than one that is not started.

@@ -96,7 +96,12 @@ fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::facts::parse::script_tests::path;
+    use crate::facts::parse::script_tests::run;
+    use crate::facts::questions;
     use crate::facts::recordings::stdout;
 
     #[test]
@@ -140,5 +145,30 @@ mod tests {
     #[test]
     fn yes_as_rc_subr_reads_it() {
         assert!(yes("YES") && yes("on") && !yes("NO") && !yes("NONE") && !yes(""));
+    }
+
+    #[test]
+    fn assignments_of_rc_conf_that_are_not_one_plain_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rc.conf.local");
+        let text = "jail_list=\"web \\\n    db\"\n\tjail_enable=YES # $x\nroute_a='-net $1'; x=1\nroute_b=\"$b c\"\n\
+                    route_c=\"a\nroute=\"\nroute_d=a\\ b\nroute_e=$(cat /x)\nroute_f=\"a\\\"$x\"\nroute_g=$x\nroute_g=\"x 'y' y\"\n\
+                    #route_h=\"$x\"\nroutes=\"$x\"\nroute_i=`x`\n";
+        fs::write(&file, text).unwrap();
+        let script = format!("{}rc_forms '^(jail_.*|route_.)$' /nowhere {} | sort", questions::RC, path(&file));
+        let told = String::from_utf8(run(&script)).unwrap().replace(&format!(" {}", file.display()), "");
+        let wanted = [
+            "continued jail_list",
+            "continued route_c",
+            "plain jail_enable",
+            "plain route_a",
+            "plain route_d",
+            "plain route_g",
+            "refers route_b",
+            "refers route_e",
+            "refers route_f",
+            "refers route_i",
+        ];
+        assert_eq!(told.lines().collect::<Vec<_>>(), wanted);
     }
 }

@@ -50,7 +50,7 @@ impl FakeHost {
 }
 
 /// Runs a script the way a host does.
-fn run(script: &str) -> Vec<u8> {
+pub(super) fn run(script: &str) -> Vec<u8> {
     let command = Command::script(&NodeName::new("big").unwrap(), 60, script);
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), command.stdin().unwrap()).unwrap();
@@ -248,31 +248,6 @@ fn keys_of_wireguard_never_leave_the_host() {
 }
 
 #[test]
-fn assignments_of_rc_conf_that_are_not_one_plain_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rc.conf.local");
-    let text = "jail_list=\"web \\\n    db\"\n\tjail_enable=YES # $x\nroute_a='-net $1'; x=1\nroute_b=\"$b c\"\n\
-                route_c=\"a\nroute=\"\nroute_d=a\\ b\nroute_e=$(cat /x)\nroute_f=\"a\\\"$x\"\nroute_g=$x\nroute_g=\"x 'y' y\"\n\
-                #route_h=\"$x\"\nroutes=\"$x\"\nroute_i=`x`\n";
-    fs::write(&file, text).unwrap();
-    let script = format!("{}rc_forms '^(jail_.*|route_.)$' /nowhere {} | sort", questions::RC, path(&file));
-    let told = String::from_utf8(run(&script)).unwrap().replace(&format!(" {}", file.display()), "");
-    let wanted = [
-        "continued jail_list",
-        "continued route_c",
-        "plain jail_enable",
-        "plain route_a",
-        "plain route_d",
-        "plain route_g",
-        "refers route_b",
-        "refers route_e",
-        "refers route_f",
-        "refers route_i",
-    ];
-    assert_eq!(told.lines().collect::<Vec<_>>(), wanted);
-}
-
-#[test]
 fn the_file_that_fleet_yml_names_is_read_wherever_it_is() {
     let host = node();
     host.answers("sha256", "*", &"a".repeat(64), 0);
@@ -420,7 +395,7 @@ fn sha256(path: &Path) -> String {
     Sha256::digest(fs::read(path).unwrap()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn path(path: &Path) -> String {
+pub(super) fn path(path: &Path) -> String {
     path.display().to_string()
 }
 

@@ -285,6 +285,27 @@ mod tests {
         assert_eq!(asked(&situation), 0);
     }
 
+    /// Two plans of one moment, of which only the one may still be carried out.
+    #[test]
+    fn a_jail_that_was_moved_since_the_plan_is_left_alone() {
+        let shape = Shape::testbed();
+        let mut world = shape.world();
+        let plan = |salt: &str| {
+            let (evidence, situation, findings) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+            let settings = Options::default().settle();
+            assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), salt, findings).unwrap()
+        };
+        let (first, late) = (plan("1"), plan("2"));
+        first.steps.iter().for_each(|step| world.apply(&step.effect).unwrap());
+        let before = world.clone();
+        let failed = late.steps.iter().position(|step| world.apply(&step.effect).is_err()).unwrap();
+        assert!(matches!(&late.steps[failed].effect, Effect::Probe { probe: Probe::Runs { .. }, .. }), "step {failed}");
+        for effect in late.steps[..failed].iter().rev().flat_map(|step| &step.undo) {
+            world.apply(effect).unwrap();
+        }
+        assert!(world.hosts == before.hosts, "nothing but the lock had been touched");
+    }
+
     #[test]
     fn a_narrow_jail_is_asked_with_packets_that_it_can_answer() {
         let shape = Shape::testbed();

@@ -17,7 +17,7 @@ struct Wrong {
     names: &'static str,
 }
 
-const HOSTS: [Wrong; 17] = [
+const HOSTS: [Wrong; 21] = [
     wrong(
         "big",
         "sysctl net.inet.ip.forwarding=0",
@@ -98,6 +98,34 @@ const HOSTS: [Wrong; 17] = [
         "cp -p /root/web.conf /etc/jail.conf.d/web.conf; rm /root/web.conf",
         "shared-file",
         "web_db",
+    ),
+    wrong(
+        "spare",
+        "mkdir -p /jf/jails/web/mnt /root/shown; mount -t nullfs /root/shown /jf/jails/web/mnt",
+        "umount /jf/jails/web/mnt; rmdir /root/shown /jf/jails/web/mnt",
+        "foreign-mount",
+        "/jf/jails/web/mnt",
+    ),
+    wrong(
+        "big",
+        "echo 'ifconfig_bridge0_aliases=\"inet 10.9.9.9/32\"' >/etc/rc.conf.local",
+        "rm /etc/rc.conf.local",
+        "rc-elsewhere",
+        "/etc/rc.conf.local",
+    ),
+    wrong(
+        "spare",
+        "echo 'jail_list=\"$jail_list web\"' >/etc/rc.conf.local",
+        "rm /etc/rc.conf.local",
+        "rc-refers",
+        "/etc/rc.conf.local",
+    ),
+    wrong(
+        "big",
+        "route -q -n add -host 192.168.123.50 10.77.0.1",
+        "route -q -n delete -host 192.168.123.50 10.77.0.1",
+        "next-hop",
+        "10.77.0.1",
     ),
     wrong("spare", "service jail onestop web", "service jail onestart web", "not-running", "web"),
     wrong(

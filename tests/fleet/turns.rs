@@ -106,9 +106,8 @@ fn a_jail_that_was_moved_before_the_lock_was_there_is_left_alone() {
     let Some(fleet) = Fleet::lab("a_jail_that_was_moved_before_the_lock") else { return };
     let lab = fleet.in_lab();
     let (anna, berta) = (Other::new(), Other::new());
-    fs::create_dir(anna.state.path().join("jailferry")).expect("a folder for Anna's number");
-    fs::write(anna.state.path().join("jailferry/machine"), "a11aa11a\n").expect("Anna's number");
-    let fault = lab.fault("small", &["--script", "--match", "a11aa11a"], "hang");
+    // Where she asks for the jail's turn, and has not got it yet.
+    let fault = lab.fault("small", &["--match", "jailferry-web.turn", "--nth", "1"], "hang");
     let mut slow = anna.moves(&fleet, "web", "big");
     wait_until("Anna's run asks for the lock", || lab.fired(&fault) > 0);
     ends(berta.moves(&fleet, "web", "big"), &|| berta.said());
@@ -119,5 +118,6 @@ fn a_jail_that_was_moved_before_the_lock_was_there_is_left_alone() {
     assert_eq!(status.code(), Some(4), "{said}");
     assert!(said.contains("it was stopped or moved since this was planned"), "{said}");
     assert_eq!(fleet.runs_on("web"), ["big"], "{said}");
-    before.same(&fleet.states(), "after the run that came too late");
+    let waits = |line: &str| line.contains("own processes") && line.contains("jailferry-web.turn");
+    before.same_but(&fleet.states(), "after the run that came too late", waits);
 }

@@ -47,8 +47,8 @@ impl HookLine {
     }
 
     /// The line that makes a route when the interface is up; `arguments` are those of route(8) behind the family.
-    /// wg-quick(8) takes the interface away again when a hook
-    /// fails, so this one never does: a route that is there already, by whatever made it, is as good.
+    /// wg-quick(8) takes the interface away again when a hook fails, so this one never does: a route that is there already,
+    /// by whatever made it, is as good.
     #[must_use]
     pub fn route(family: Family, arguments: &str, jail: &JailName) -> HookLine {
         HookLine(format!("{ROUTE}-{family} {arguments}{NEVER_FAILS}{OURS}{jail}"))

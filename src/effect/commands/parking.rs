@@ -131,7 +131,8 @@ const RESTORE: &str = "put() { case $now in *\"$n$3$t$1${t}local$t$2$n\"*) ;; *)
 drop() { case $now in *\"$n$2$t$1${t}local$t\"* | *\"$n$2$t$1$t$4$t\"*) zfs inherit $3 $1 $2 ;; esac; }
 ";
 
-/// What is mounted inside another one behind it. The mark stays: it tells whose copy this is until somebody decides (see [`clear_mark`]).
+/// What is mounted inside another one behind it. The mark stays: it tells whose copy this is until somebody decides (see
+/// [`clear_mark`]).
 pub(super) fn unpark(host: &NodeName, datasets: &[Parked]) -> Work {
     let own = || datasets.iter().filter(|parked| parked.delegation == Delegation::Own);
     let jailed = if own().next().is_some() { ",jailed" } else { "" };

@@ -63,3 +63,50 @@ pub(super) fn tell_gone(gone: &BTreeSet<NodeName>) {
         output::error(&format!("{node} is no longer in the fleet: what the run changed there is left as it is."));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effect::Effect;
+    use crate::effect::RouteSpec;
+    use crate::model::InterfaceName;
+    use crate::plan::Phase;
+    use crate::plan::assemble;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
+
+    #[test]
+    fn only_hosts_that_have_a_mere_way_to_the_jail_may_be_gone() {
+        let shape = Shape::testbed();
+        let (evidence, situation, findings) = shape.world().evidence(&shape.fleet(), &jail("mail"), &node("big"));
+        let settings = Options::default().settle();
+        let mut plan = assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), "", findings).unwrap();
+        let route = RouteSpec {
+            host: node("spare"),
+            prefix: "192.168.122.25/32".parse().unwrap(),
+            interface: InterfaceName::new("wg0").unwrap(),
+            fib: 0,
+        };
+        let step = Step::new(Phase::CutOver, "a way", Effect::AddRoute(route.clone())).undo(Effect::DeleteRoute(route));
+        plan.steps.insert(plan.point_of_no_return() - 1, step);
+        let of_spare = |index: &usize| plan.steps[*index].undo_commands().iter().any(|c| c.host == node("spare"));
+        let all: Vec<usize> = (0..plan.steps.len()).rev().collect();
+        assert!(all.iter().any(of_spare));
+        let with = |gone: Option<&str>| {
+            let mut fleet = shape.fleet();
+            fleet.nodes.retain(|name, _| Some(name.as_str()) != gone);
+            let fleet = FleetFile { fleet, path: "fleet.yml".into(), ssh_config: None };
+            let (way, gone) = without_gone(&plan, Direction::Back(all.clone()), &fleet);
+            let Direction::Back(left) = way else { panic!("another way") };
+            (left, gone)
+        };
+        assert_eq!(with(None), (all.clone(), BTreeSet::new()));
+        let (left, gone) = with(Some("spare"));
+        assert!(!left.iter().any(of_spare) && gone.iter().eq([&node("spare")]));
+        // What the target has left is missed: nothing of it is passed over.
+        assert_eq!(with(Some("big")), (all.clone(), BTreeSet::new()));
+    }
+}

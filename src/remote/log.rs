@@ -55,3 +55,31 @@ impl CommandLog for NoLog {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_down_counts_all_the_same_on_the_way_back() {
+        struct Full;
+        impl CommandLog for Full {
+            fn command(&self, _: &CommandEntry<'_>) -> io::Result<()> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+        }
+        let host = NodeName::new("big").unwrap();
+        let entry = CommandEntry {
+            host: &host,
+            line: "true",
+            stdin: None,
+            status: Some(0),
+            duration: Duration::ZERO,
+            stdout: b"",
+            stderr: b"",
+            problem: None,
+        };
+        Full.command(&entry).unwrap_err();
+        WherePossible(Arc::new(Full)).command(&entry).unwrap();
+    }
+}

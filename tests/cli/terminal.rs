@@ -23,6 +23,18 @@ fn a_closed_pipe_is_no_failure() {
 
 /// Nothing is coloured where no person looks, and NO_COLOR changes nothing there.
 #[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let tool = Tool::new();
+    for args in [&["man"][..], &["completions", "zsh"], &["runs"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = tool.command(args).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(70), "{args:?}: {said}");
+        assert!(said.contains("standard output could not be written"), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn no_colours_in_a_pipe() {
     let tool = Tool::new();
     tool.file("fleet.yml", "hub: nowhere\nnodes:\n  small:\n");

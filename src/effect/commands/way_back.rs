@@ -164,4 +164,36 @@ mod tests {
             assert!(said.contains("z/web#sync"), "{said}");
         }
     }
+
+    /// Whoever goes on behind it finds the source's copy the jail's again, and must not take it for in use.
+    #[test]
+    fn what_is_home_is_not_brought_home_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let back = |run: Option<&str>| BringBack {
+            from: NodeName::new("big").unwrap(),
+            to: NodeName::new("spare").unwrap(),
+            pairs: vec![(DatasetName::new("b/web").unwrap(), DatasetName::new("z/web").unwrap())],
+            base: SnapshotLabel::new("final").unwrap(),
+            label: SnapshotLabel::new("back").unwrap(),
+            raw: false,
+            run: run.map(|run| RunId::new(run).unwrap()),
+        };
+        let Work::Unless { done, work } = bring_back(&back(Some("web-01234567"))) else { panic!("done in any case") };
+        let ran = |command: &Command| {
+            let script = command.text().replace(RUNS, folder.path().to_str().unwrap());
+            let ran = sh::run(folder.path(), &format!("set -eu\nzfs() {{ :; }}\n{script}"));
+            assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+            ran.stdout
+        };
+        let last = work.commands().last().map(|c| (*c).clone()).unwrap();
+        assert_eq!(last.host.as_str(), "spare");
+        ran(&last);
+        assert_eq!(ran(&done), "", "a host without the run's folder gets none");
+        std::fs::create_dir(folder.path().join("web-01234567")).unwrap();
+        assert_eq!(ran(&done), "");
+        ran(&last);
+        assert_eq!(ran(&done).trim(), DONE);
+        // A plan of an older version.
+        assert!(matches!(bring_back(&back(None)), Work::Sequence(_)));
+    }
 }

@@ -69,6 +69,9 @@ fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &[String], of: &Of
 ///
 /// What comes behind it makes the source's copy the jail's again, and whoever goes on from there with no journal that says
 /// so must not find it in use: that all is home is noted on the source.
+///
+/// Somebody may have started the jail at the target by hand between two tries. What it wrote behind the snapshot would be
+/// lost, whether all was home or not, and it may run there still: the target is looked at in any case.
 pub(super) fn bring_back(back: &BringBack) -> Work {
     let (theirs, ours): (Vec<_>, Vec<_>) = back.pairs.iter().cloned().unzip();
     let Some(root) = theirs.first() else { return Work::Nothing };
@@ -105,13 +108,25 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
     let noted = folder.iter().map(|d| format!("if [ -d {d} ]; then : > {d}/{HOME}; fi\n")).collect::<String>();
     parts.push(run(&back.to, format!("{noted}for d in {}; do\n  zfs destroy $d@{}\ndone", names(&ours), back.label)));
     let all = Work::Sequence(parts);
-    match folder {
+    let once = match folder {
         None => all,
         Some(d) => Work::Unless {
             done: Command::script(&back.to, SHORT, format!("if [ -e {d}/{HOME} ]; then echo {DONE}; fi")),
             work: Box::new(all),
         },
-    }
+    };
+    Work::Sequence(vec![run(&back.from, left_alone(back, &theirs)), once])
+}
+
+/// A dataset that is gone has nothing to tell: what needs it fails by itself.
+fn left_alone(back: &BringBack, theirs: &[DatasetName]) -> String {
+    let (label, from, to) = (&back.label, &back.from, &back.to);
+    let again =
+        back.run.iter().map(|run| format!(", and {RUNS}/{run}/{HOME} on {to} if it is there")).collect::<String>();
+    format!(
+        "for d in {}; do\n  if [ \"$(zfs get -Hp -o value mounted $d 2>/dev/null)\" = yes ]; then\n    echo \"$d is mounted: the jail may have been started on {from} by hand; stop it and unmount its datasets first\" >&2\n    exit 22\n  fi\n  case $(zfs get -Hp -o value written@{label} $d 2>/dev/null) in\n  '' | - | 0) ;;\n  *)\n    echo \"$d was written to behind @{label}, with which its data goes home; to take that along, destroy @{label} of all the jail's datasets on {from}{again}\" >&2\n    exit 22 ;;\n  esac\ndone",
+        names(theirs)
+    )
 }
 
 #[cfg(test)]
@@ -178,7 +193,10 @@ mod tests {
             raw: false,
             run: run.map(|run| RunId::new(run).unwrap()),
         };
-        let Work::Unless { done, work } = bring_back(&back(Some("web-01234567"))) else { panic!("done in any case") };
+        let Work::Sequence(parts) = bring_back(&back(Some("web-01234567"))) else {
+            panic!("the target is not looked at")
+        };
+        let Some(Work::Unless { done, work }) = parts.last() else { panic!("done in any case") };
         let ran = |command: &Command| {
             let script = command.text().replace(RUNS, folder.path().to_str().unwrap());
             let ran = sh::run(folder.path(), &format!("set -eu\nzfs() {{ :; }}\n{script}"));
@@ -188,12 +206,38 @@ mod tests {
         let last = work.commands().last().map(|c| (*c).clone()).unwrap();
         assert_eq!(last.host.as_str(), "spare");
         ran(&last);
-        assert_eq!(ran(&done), "", "a host without the run's folder gets none");
+        assert_eq!(ran(done), "", "a host without the run's folder gets none");
         std::fs::create_dir(folder.path().join("web-01234567")).unwrap();
-        assert_eq!(ran(&done), "");
+        assert_eq!(ran(done), "");
         ran(&last);
-        assert_eq!(ran(&done).trim(), DONE);
+        assert_eq!(ran(done).trim(), DONE);
         // A plan of an older version.
-        assert!(matches!(bring_back(&back(None)), Work::Sequence(_)));
+        let Work::Sequence(parts) = bring_back(&back(None)) else { panic!("the target is not looked at") };
+        assert!(matches!(parts.last(), Some(Work::Sequence(_))));
+    }
+
+    #[test]
+    fn what_somebody_has_started_at_the_target_again_is_not_passed_over() {
+        let json = r#"{"from":"big","to":"spare","pairs":[["b/web","z/web"],["b/web/db","z/web/db"]],"base":"final","label":"back","raw":false,"run":"web-01234567"}"#;
+        let back: BringBack = serde_json::from_str(json).unwrap();
+        let Work::Sequence(parts) = bring_back(&back) else { panic!("not looked at") };
+        let first = (*parts[0].commands().first().unwrap()).clone();
+        assert_eq!(first.host.as_str(), "big");
+        let told = |mounted: &str, written: &str| {
+            let zfs = format!(
+                "zfs() {{ case \"$5 $6\" in 'mounted b/web/db') {mounted} ;; mounted*) echo no ;; 'written@back b/web/db') {written} ;; *) echo 0 ;; esac; }}\n"
+            );
+            let ran = sh::run(tempfile::tempdir().unwrap().path(), &format!("set -eu\n{zfs}{}", first.text()));
+            (ran.status, ran.stderr)
+        };
+        for written in ["echo 0", "echo -", "echo >&2; return 1"] {
+            for mounted in ["echo no", "echo -", "return 1"] {
+                assert_eq!(told(mounted, written), (0, String::new()), "{mounted} {written}");
+            }
+        }
+        let (status, said) = told("echo yes", "echo 0");
+        assert!(status == 22 && said.contains("b/web/db is mounted"), "{said}");
+        let (status, said) = told("echo no", "echo 512");
+        assert!(status == 22 && said.contains("behind @back") && said.contains("web-01234567/home on spare"), "{said}");
     }
 }

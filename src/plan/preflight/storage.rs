@@ -75,7 +75,7 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
         examine_parent(parent, s, findings);
     }
     let least: u64 = s.datasets.iter().map(|d| d.estimate).sum::<u64>().saturating_add(16 << 20);
-    let needed: u64 = s.datasets.iter().map(|d| d.estimate.max(grown(d, s))).sum();
+    let needed: u64 = s.datasets.iter().map(|d| d.estimate.max(grown(d, s)).max(reserved(d, s))).sum();
     let with_margin = needed.saturating_add(needed / 5).saturating_add(16 << 20);
     let available = parent.map_or(target_pool.free, |parent| parent.available);
     let left = format!("and {pool} on {node} has {} left", bytes(available));
@@ -123,6 +123,15 @@ fn grown(moving: &DatasetMove, s: &Subject<'_>) -> u64 {
     let there = s.target.dataset(&moving.target.dataset);
     let (Some(here), Some(there)) = (here, there) else { return 0 };
     snapshots::size(here, s.source).saturating_sub(snapshots::size(there, s.target))
+}
+
+/// What a dataset that is made at the target keeps for itself there (zfsprops(7)): where that is more than is left, zfs
+/// receive passes the property over.
+fn reserved(moving: &DatasetMove, s: &Subject<'_>) -> u64 {
+    let here =
+        s.jail.datasets.iter().find(|d| d.name == moving.source.dataset).filter(|_| moving.base.makes_a_dataset());
+    let value = |name: &str| here?.properties.get(name)?.value.parse::<u64>().ok();
+    ["reservation", "refreservation"].into_iter().filter_map(value).max().unwrap_or_default()
 }
 
 /// Features that the stream may need. That a pool uses one does not tell that the jail's datasets do: only their

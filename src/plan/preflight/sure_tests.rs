@@ -442,3 +442,20 @@ fn an_increment_takes_room_too() {
     };
     assert_eq!((of(0, 0), of(2 << 30, 0), of(0, 2 << 30)), (None, ERROR, WARNING));
 }
+
+#[test]
+fn what_a_dataset_keeps_for_itself_has_to_be_there() {
+    let of = |name: &str, value: u64| {
+        let shape = Shape::testbed();
+        let (mut evidence, situation, findings) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+        let value = PropertyValue { value: value.to_string(), source: "local".to_owned() };
+        evidence.jail.as_mut().unwrap().datasets[0].properties.insert(name.to_owned(), value);
+        host(&mut evidence, "big").datasets.iter_mut().for_each(|d| d.available = 4 << 30);
+        let plan =
+            assemble::plan(&evidence, &situation.unwrap(), &Options::default().settle(), &tester(), "0", findings);
+        plan.map_or_else(|findings| findings, |plan| plan.findings).into_iter().any(|f| f.code == "no-space")
+    };
+    for name in ["reservation", "refreservation"] {
+        assert!(!of(name, 1 << 30) && of(name, 8 << 30), "{name}");
+    }
+}

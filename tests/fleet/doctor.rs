@@ -111,7 +111,8 @@ const BY_HAND: [(&str, &str, &str, &str); 6] = [
 #[test]
 fn the_doctor_names_every_fault_and_what_it_says_puts_things_right() {
     let Some(fleet) = Fleet::anew("the_doctor_names_every_fault_and_what_it_says_puts_things_right") else { return };
-    fleet.jailferry(&["doctor"]).exits(0).says("all is well").says("examined: big, small, spare");
+    is_well(&fleet);
+    fleet.jailferry(&["doctor"]).exits(0).says("examined: big, small, spare");
     for (host, commands) in WRONG {
         fleet.sh(host, commands);
     }
@@ -126,7 +127,7 @@ fn the_doctor_names_every_fault_and_what_it_says_puts_things_right() {
     let mut hand: Vec<_> = BY_HAND.to_vec();
     for round in 0..5 {
         let told = fleet.jailferry(&["doctor", "--json"]).json();
-        let faults = list(&told["faults"]);
+        let faults: Vec<Value> = list(&told["faults"]).into_iter().filter(|f| !is_of_releases(f)).collect();
         if faults.is_empty() {
             break;
         }
@@ -148,7 +149,7 @@ fn the_doctor_names_every_fault_and_what_it_says_puts_things_right() {
         }
     }
     assert!(hand.is_empty(), "nobody said so: {hand:?}");
-    fleet.jailferry(&["doctor"]).exits(0).says("all is well");
+    is_well(&fleet);
     fleet.answers_from("web", "spare");
     fleet.jailferry(&["migrate", "web", "big", "--yes"]).exits(0);
     fleet.answers_from("web", "big");
@@ -167,6 +168,18 @@ fn the_doctor_examines_the_others_when_a_host_is_away() {
     let told = fleet.jailferry(&["doctor", "small", "--json"]).exits(0).json();
     assert!(list(&told["faults"]).iter().all(|f| f["host"] != "spare" || !list(&f["moves"]).is_empty()), "{told}");
     fleet.jailferry(&["doctor", "nobody"]).exits(2).says("fleet.yml has no node nobody");
+}
+
+/// That its hosts have different releases is no fault of a fleet, and no line puts it right.
+fn is_of_releases(fault: &Value) -> bool {
+    fault["code"] == "base-of-host"
+}
+
+fn is_well(fleet: &Fleet) {
+    let told = fleet.jailferry(&["doctor", "--json"]).exits(0).json();
+    let (releases, others): (Vec<_>, Vec<_>) = list(&told["faults"]).into_iter().partition(is_of_releases);
+    assert!(others.is_empty(), "{others:#?}");
+    fleet.jailferry(&["doctor"]).exits(0).says(if releases.is_empty() { "all is well" } else { "no error" });
 }
 
 fn names_every_fault(told: &Value) {

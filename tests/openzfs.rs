@@ -17,3 +17,5 @@ mod packages;
 mod properties;
 #[path = "openzfs/reports.rs"]
 mod reports;
+#[path = "openzfs/way_back.rs"]
+mod way_back;

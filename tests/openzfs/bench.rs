@@ -14,6 +14,7 @@ use jailferry::effect::Effect;
 use jailferry::effect::Work;
 use jailferry::effect::command::Become;
 use jailferry::effect::command::Command;
+use jailferry::effect::work::DONE;
 use tempfile::TempDir;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -23,6 +24,9 @@ const LOCKF: &str = "#!/bin/sh\n# lockf -k -s -t SECONDS FILE COMMAND...\nsecond
 
 /// Ten times as patient: a machine that emulates every instruction is slow, and deadlines are tested in the lab.
 const TIMEOUT: &str = "#!/bin/sh\n# timeout [--foreground] -k GRACE SECONDS COMMAND...\nforeground=\nif [ \"$1\" = --foreground ]; then foreground=$1; shift; fi\ngrace=$2 seconds=$3\nshift 3\nexec /usr/bin/timeout $foreground -k \"$grace\" $((seconds * 10)) \"$@\"\n";
+
+/// FreeBSD's `mount -p`: what is mounted, and where (mount(8)).
+const MOUNT: &str = "#!/bin/sh\nif [ \"$*\" = -p ]; then exec cat /proc/self/mounts; fi\nexec /bin/mount \"$@\"\n";
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
@@ -48,6 +52,7 @@ impl Bench {
         fs::create_dir(bench.path("bin")).expect("a folder");
         bench.tool("lockf", LOCKF);
         bench.tool("timeout", TIMEOUT);
+        bench.tool("mount", MOUNT);
         for pool in [&bench.source, &bench.target] {
             let file = bench.path(&format!("{pool}.img"));
             let root = bench.path(pool);
@@ -108,6 +113,12 @@ impl Bench {
             Work::Nothing => Ok(()),
             Work::Run(commands) => commands.iter().try_for_each(|command| self.succeeds(command).map(drop)),
             Work::Sequence(parts) => parts.iter().try_for_each(|part| self.works(part)),
+            Work::Unless { done, work } => {
+                if self.succeeds(done)?.out.trim() == DONE {
+                    return Ok(());
+                }
+                self.works(work)
+            }
             Work::Pipe { from, to, .. } => self.pipe(from, to, None).map(drop),
             Work::Compare { left, right } => {
                 let (left, right) = (self.succeeds(left)?, self.succeeds(right)?);

@@ -260,15 +260,20 @@ impl Part {
             PropertyState::Received => PropertyState::Local(get(source, property).0),
             other => other.clone(),
         };
+        let mountpoint = match since.map(|_| get(target, "mountpoint")) {
+            Some((value, from)) if from == "local" => PropertyState::Local(value),
+            _ => PropertyState::Inherited,
+        };
         let arrived = Parked {
             dataset: dataset(target),
             canmount: settled("canmount", &live.canmount),
             readonly: settled("readonly", &live.readonly),
-            // Where it lived before it lives again; else the parent says where.
-            mountpoint: match since.map(|_| get(target, "mountpoint")) {
-                Some((value, from)) if from == "local" => PropertyState::Local(value),
-                _ => PropertyState::Inherited,
+            // Where it lived before it lives again; else the parent says where, and is mounted before it.
+            at: match &mountpoint {
+                PropertyState::Local(path) => Some(path.clone()),
+                _ => None,
             },
+            mountpoint,
             ..live.clone()
         };
         let base = since.map_or(Base::Nothing, |run| Base::Snapshot(last(run)));

@@ -18,14 +18,6 @@ pub enum Finding {
     /// The file also defines other jails.
     #[error("the file also defines {}; their blocks are left as they are", .0.join(", "))]
     OtherJails(Vec<String>),
-    /// The jail starts others first.
-    #[error("line {line}: the jail depends on {on:?}, which must be on the target too")]
-    Depends {
-        /// Line.
-        line: usize,
-        /// The other jail.
-        on: String,
-    },
     /// A VNET jail whose interfaces are not epairs that we know the unit of.
     #[error("no epair unit found: {why}")]
     NoEpair {

@@ -189,9 +189,6 @@ fn findings(document: &Document<'_>, scope: &Scope<'_, '_>, jail: &JailName, wan
             if statement.name == ".include" {
                 found.push(Finding::Include { line, pattern: text.clone() });
             }
-            if statement.name == "depend" {
-                found.push(Finding::Depends { line, on: text.clone() });
-            }
             for reference in value.references.iter().filter(|r| !r.known) {
                 let line = line_of(document.text, reference.range.start);
                 found.push(Finding::UnknownVariable { line, name: reference.name.clone() });

@@ -116,3 +116,31 @@ fn an_fstab_in_the_jails_own_dataset_is_left_there() {
         }
     }
 }
+
+/// jail(8) stops with a jail what depends on it, and starts none whose dependency its file does not define.
+#[test]
+fn jails_that_depend_on_each_other_stay_together() {
+    let other = |node: &'static str, name: &'static str, needs: &'static str| {
+        move |e: &mut Evidence| {
+            let of_web = host(e, "spare").jail_configurations.iter().find(|c| c.name == "web").unwrap().file.clone();
+            host(e, node).jail_configurations.push(JailConfiguration {
+                name: name.into(),
+                file: of_web,
+                parameters: vec![("depend".into(), Some(needs.into()))],
+            });
+        }
+    };
+    assert_eq!(severity("depended-on", other("spare", "app", "db,web")), ERROR);
+    assert_eq!(severity("depended-on", other("big", "app", "web")), ERROR);
+    assert_eq!(severity("depended-on", other("spare", "app", "db")), None);
+    assert_eq!(severity("depends", |e| set(e, "depend", "db")), ERROR);
+    assert_eq!(severity("depends", |_| ()), None);
+    assert_eq!(
+        severity("depends", |e| {
+            set(e, "depend", "app");
+            other("spare", "app", "db")(e);
+            other("big", "app", "db")(e);
+        }),
+        None
+    );
+}

@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod configured_tests;
 mod delegated;
+mod depends;
 mod foreign;
 mod given;
 mod hubs;
@@ -120,6 +121,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     own_files::places(subject, findings);
     mounts::examine(subject, findings);
     jail::surroundings(subject, findings);
+    depends::examine(subject, findings);
     foreign::examine(subject, findings);
     jail::boot(subject, findings);
     jail::tls(subject, findings);

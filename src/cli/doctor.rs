@@ -187,7 +187,7 @@ async fn plan_one(
     let (source, target) = (&situation.source.node, &situation.target.node);
     let jail = match of_jail.take() {
         Some(known) => known,
-        None => match gather::about_jail(hosts, &evidence.fleet, &situation).await {
+        None => match gather::about_jail(hosts, evidence, &situation).await {
             Ok(answer) => answer,
             Err(error) => return silent(source, error, findings),
         },

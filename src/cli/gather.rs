@@ -209,7 +209,7 @@ async fn second_round(
     // Of what a hub has heard neither the jail nor its place depends.
     let mut woken = evidence.hosts.clone();
     let both = async {
-        let jail = about_jail(hosts, &evidence.fleet, &situation).await?;
+        let jail = about_jail(hosts, &evidence, &situation).await?;
         let place = about_target(hosts, &evidence, &situation, &jail, &mut findings).await?;
         Ok::<_, GatherError>((jail, place))
     };
@@ -227,14 +227,17 @@ async fn second_round(
 ///
 /// # Errors
 /// [`GatherError`] when it does not answer.
-pub async fn about_jail(hosts: &Hosts, fleet: &Fleet, situation: &Situation) -> Result<JailFacts, GatherError> {
+pub async fn about_jail(hosts: &Hosts, evidence: &Evidence, situation: &Situation) -> Result<JailFacts, GatherError> {
+    let facts = evidence.hosts.get(&situation.source.node);
+    let configuration = facts.and_then(|facts| facts.jail_configuration(&situation.jail));
     let asked = questions::JailQuestions {
         configuration_file: situation.configuration_file.clone(),
         fstab: situation.fstab.clone(),
         root: situation.path.clone(),
         dataset: situation.source.dataset.clone(),
         jail: situation.jail.clone(),
-        landmarks: fleet.egress_check.clone(),
+        landmarks: evidence.fleet.egress_check.clone(),
+        ruleset: configuration.and_then(questions::ruleset),
     };
     let source = &situation.source.node;
     let command = Command::script(source, ROUND, questions::jail_questions(&asked));
@@ -274,7 +277,8 @@ pub async fn about_target(
     let there = questions::TargetQuestions {
         paths,
         files,
-        rulesets: configuration.as_ref().and_then(questions::ruleset).into_iter().collect(),
+        jail: situation.jail.clone(),
+        ruleset: configuration.as_ref().and_then(questions::ruleset),
         parameters: configuration.as_ref().map(questions::kernel_parameters).unwrap_or_default(),
         dataset: situation.target.dataset.clone(),
         origins: jail.origins.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),

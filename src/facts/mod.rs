@@ -21,6 +21,7 @@ pub use loads::Use;
 pub use second_round::JailDataset;
 pub use second_round::JailFacts;
 pub use second_round::Mount;
+pub use second_round::OfTheHost;
 pub use second_round::Outside;
 pub use second_round::PathKind;
 pub use second_round::PropertyValue;

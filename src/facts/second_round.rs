@@ -46,6 +46,18 @@ pub struct JailFacts {
     /// GUIDs of the snapshots that its datasets are clones of.
     #[serde(default)]
     pub origins: BTreeMap<SnapshotName, Guid>,
+    /// What else it has of its host.
+    #[serde(default)]
+    pub of_the_host: OfTheHost,
+}
+
+/// What a jail has of its host besides files and interfaces.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OfTheHost {
+    /// The rules of its devfs ruleset and of those that it includes, without their numbers (devfs(8)).
+    pub devices: BTreeSet<String>,
+    /// The rules of rctl(8) for it; none where the kernel does not count.
+    pub limits: BTreeSet<String>,
 }
 
 /// What keeps a dataset from being unmounted.
@@ -135,6 +147,9 @@ pub struct TargetFacts {
     /// The names of the properties that zfs(8) has there for filesystems; empty where nobody could tell.
     #[serde(default)]
     pub properties: BTreeSet<String>,
+    /// What else the jail would have of this host.
+    #[serde(default)]
+    pub of_the_host: OfTheHost,
 }
 
 /// What a path leads to (symbolic links followed, except that [`PathKind::Link`] is a dangling one).

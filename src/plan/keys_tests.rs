@@ -32,6 +32,7 @@ fn jail(datasets: Vec<JailDataset>) -> JailFacts {
         outside: BTreeMap::new(),
         users: vec![],
         origins: BTreeMap::new(),
+        of_the_host: Default::default(),
     }
 }
 

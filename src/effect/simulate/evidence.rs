@@ -18,6 +18,7 @@ use crate::facts::HostFacts;
 use crate::facts::JailConfiguration;
 use crate::facts::JailDataset;
 use crate::facts::JailFacts;
+use crate::facts::OfTheHost;
 use crate::facts::PropertyValue;
 use crate::facts::TargetFacts;
 use crate::facts::TextFile;
@@ -252,6 +253,7 @@ impl Host {
             outside: BTreeMap::new(),
             users: vec![],
             origins: BTreeMap::new(),
+            of_the_host: OfTheHost::default(),
         })
     }
 
@@ -266,6 +268,7 @@ impl Host {
             twins: BTreeMap::new(),
             given: BTreeMap::new(),
             properties: BTreeSet::new(),
+            of_the_host: OfTheHost::default(),
         }
     }
 

@@ -132,11 +132,13 @@ fn read_all(answer: &[u8]) -> Vec<String> {
         root: path(),
         dataset: dataset(),
         landmarks: Vec::new(),
+        ruleset: Some(4),
     };
     let target = TargetQuestions {
         paths: vec![path()],
         files: vec![path()],
-        rulesets: vec![4],
+        jail: JailName::new("web").unwrap(),
+        ruleset: Some(4),
         parameters: vec!["vnet".into()],
         dataset: dataset(),
         origins: vec![crate::model::Guid(7)],

@@ -313,7 +313,9 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         )
         .answers("fstat", "*", "USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W\n", 0)
         .answers("ps", "*", " 1234     0\n 1235     3\n", 0)
-        .answers("devfs", "'rule -s 5 show'", "100 include 1\n", 0)
+        .answers("devfs", "'rule -s 5 show'", "100 include 1\n400 path bpf* unhide\n", 0)
+        .answers("devfs", "'rule -s 1 show'", "100 hide\n", 0)
+        .answers("rctl", "jail:web", "jail:web:pcpu:deny=50\njail:webs:pcpu:deny=50\njail:web:x:deny=$(id)\n", 0)
         .answers("devfs", "'rule -s 77 show'", "", 0)
         .answers("sysctl", "'-N security.jail.param.vnet'", "security.jail.param.vnet\n", 0)
         .answers("sysctl", "'-N security.jail.param.allow.raw_sockets'", "security.jail.param.allow.raw_sockets\n", 0)
@@ -336,6 +338,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         fstab: None,
         root: at("root"),
         dataset: DatasetName::new("zroot/jails/web").unwrap(),
+        ruleset: Some(5),
     };
     let web = JailName::new("web").unwrap();
     let jail = parse_jail(&web, &asked, &host.ask(&questions::jail_questions(&asked))).unwrap();
@@ -349,12 +352,16 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
     assert_eq!(jail.datasets[1].properties["org.x:note"].value, "hello");
     let received: Vec<Vec<&String>> = jail.datasets.iter().map(|d| d.received.iter().collect()).collect();
     assert_eq!(received, [["quota"], ["org.x:note"]]);
+    let kept = &jail.of_the_host;
+    assert_eq!(kept.devices.iter().collect::<Vec<_>>(), ["hide", "path bpf* unhide"]);
+    assert_eq!(kept.limits.iter().collect::<Vec<_>>(), ["jail:web:pcpu:deny=50"]);
     assert_eq!(jail.users, [User::Process { pid: 1234, program: "tail".into(), user: "root".into() }]);
 
     let wanted = TargetQuestions {
         paths: vec![at("root"), at("dangling"), at("missing"), RemotePath::new("/dev/null").unwrap()],
         files: vec![at("web.conf"), at("missing")],
-        rulesets: vec![5, 77],
+        jail: web.clone(),
+        ruleset: Some(77),
         parameters: ["vnet", "allow.noraw_sockets", "zfs.dataset", "$(id)"].map(str::to_owned).to_vec(),
         dataset: DatasetName::new("zroot/jails/web").unwrap(),
         origins: vec![],
@@ -369,6 +376,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
     assert_eq!(target.undefined_rulesets.into_iter().collect::<Vec<_>>(), [77]);
     assert_eq!(target.unknown_parameters.into_iter().collect::<Vec<_>>(), ["$(id)", "zfs.dataset"]);
     assert_eq!(target.datasets.len(), 2);
+    assert_eq!((target.of_the_host.devices.len(), target.of_the_host.limits), (0, kept.limits.clone()));
 }
 
 #[test]
@@ -382,7 +390,8 @@ fn a_file_that_is_not_what_its_digest_says_is_refused() {
     let wanted = TargetQuestions {
         paths: vec![],
         files: vec![RemotePath::new(path(&folder.path().join("web.conf"))).unwrap()],
-        rulesets: vec![],
+        jail: JailName::new("web").unwrap(),
+        ruleset: None,
         parameters: vec![],
         dataset: DatasetName::new("zroot/none").unwrap(),
         origins: vec![],

@@ -10,6 +10,7 @@ use super::mount;
 use super::zfs;
 use crate::facts::JailDataset;
 use crate::facts::JailFacts;
+use crate::facts::OfTheHost;
 use crate::facts::Outside;
 use crate::facts::TargetFacts;
 use crate::facts::User;
@@ -60,6 +61,7 @@ fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFac
             .filter(|f| f.status == 0)
             .filter_map(|f| Some((SnapshotName::new(&f.subject).ok()?, Guid(f.word().parse().ok()?))))
             .collect(),
+        of_the_host: of_the_host(&frames, name),
     })
 }
 
@@ -84,6 +86,14 @@ fn users(frames: &Frames) -> Result<Vec<User>, FactsError> {
         text: line.to_owned(),
     };
     said.lines().enumerate().map(|(number, line)| user(line).ok_or_else(|| odd((number, line)))).collect()
+}
+
+fn of_the_host(frames: &Frames, jail: &JailName) -> OfTheHost {
+    let told = |question: &'static str| frames.all(question).filter(|f| f.status == 0).flat_map(|f| lines(&f.text()));
+    // They are printed as lines to type.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b":=/._-".contains(&b);
+    let of_it = |rule: &String| rule.starts_with(&format!("jail:{jail}:")) && rule.bytes().all(plain);
+    OfTheHost { devices: told("devices").collect(), limits: told("limits").filter(of_it).collect() }
 }
 
 fn lines(text: &str) -> Vec<String> {
@@ -148,10 +158,10 @@ fn target(asked: &TargetQuestions, answer: &[u8]) -> Result<TargetFacts, FactsEr
         }
     }
     let mut undefined_rulesets = BTreeSet::new();
-    for ruleset in &asked.rulesets {
+    if let Some(ruleset) = asked.ruleset {
         // devfs(8) exits 0 for a set that nobody defined; only rules prove it (contract 2.7).
         if frames.about("ruleset", &ruleset.to_string())?.success()?.word().is_empty() {
-            undefined_rulesets.insert(*ruleset);
+            undefined_rulesets.insert(ruleset);
         }
     }
     Ok(TargetFacts {
@@ -167,6 +177,7 @@ fn target(asked: &TargetQuestions, answer: &[u8]) -> Result<TargetFacts, FactsEr
             .collect::<Result<_, FactsError>>()?,
         given: asked.dataset.parent().map_or_else(|| Ok(BTreeMap::new()), |parent| given(&frames, &parent))?,
         properties: asked.dataset.parent().map_or_else(BTreeSet::new, |parent| known(&frames, &parent)),
+        of_the_host: of_the_host(&frames, &asked.jail),
     })
 }
 

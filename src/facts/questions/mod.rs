@@ -28,6 +28,10 @@ const DATASETS: &str = include_str!("datasets.sh");
 const JAIL: &str = include_str!("jail.sh");
 const LEFTOVERS: &str = include_str!("leftovers.sh");
 const LOADS: &str = include_str!("loads.sh");
+const GIVEN: &str = include_str!("given.sh");
+
+/// How many rulesets of devfs(8) that include each other are read.
+const DEEPEST: u8 = 5;
 
 /// The properties that a transfer depends on wherever their value comes from (zfsprops(7), contract 5).
 pub const NATIVE_PROPERTIES: &str = "type,used,referenced,logicalreferenced,available,written,recordsize,volsize,\
@@ -102,13 +106,16 @@ pub struct JailQuestions {
     pub jail: JailName,
     /// What it asks outside.
     pub landmarks: Vec<Landmark>,
+    /// The devfs ruleset that it uses.
+    pub ruleset: Option<u32>,
 }
 
 /// The second round at the source: everything that [`crate::facts::JailFacts`] holds.
 #[must_use]
 pub fn jail_questions(questions: &JailQuestions) -> String {
-    let mut script = format!("{ASK}{FILE}{DATASETS}native_properties={NATIVE_PROPERTIES}\n");
+    let mut script = format!("{ASK}{FILE}{DATASETS}{GIVEN}native_properties={NATIVE_PROPERTIES}\n");
     script += &call("ask_file", questions.configuration_file.as_str());
+    script += &of_the_host(&questions.jail, questions.ruleset);
     if let Some(fstab) = &questions.fstab {
         script += &call("ask_file", fstab.as_str());
     }
@@ -128,15 +135,23 @@ pub fn jail_questions(questions: &JailQuestions) -> String {
     script + END
 }
 
+/// What a jail of that name and ruleset has of a host, or would have.
+fn of_the_host(jail: &JailName, ruleset: Option<u32>) -> String {
+    let devices = ruleset.map(|ruleset| format!("ask devices {ruleset} devices {ruleset} {DEEPEST}\n"));
+    format!("{}ask limits {jail} limits {jail}\n", devices.unwrap_or_default())
+}
+
 /// What to ask the target about the jail's place there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetQuestions {
+    /// The jail.
+    pub jail: JailName,
     /// Paths whose existence matters: the jail's root, its parent, sources of nullfs mounts.
     pub paths: Vec<RemotePath>,
     /// Files whose text matters where they exist: the jail's configuration, its fstab.
     pub files: Vec<RemotePath>,
-    /// devfs rulesets that the jail uses.
-    pub rulesets: Vec<u32>,
+    /// The devfs ruleset that the jail uses.
+    pub ruleset: Option<u32>,
     /// Parameters of the jail's configuration; pseudo-parameters of jail(8) are left out by [`kernel_parameters`].
     pub parameters: Vec<String>,
     /// The datasets that the jail will have.
@@ -148,7 +163,8 @@ pub struct TargetQuestions {
 /// The second round at the target: everything that [`crate::facts::TargetFacts`] holds.
 #[must_use]
 pub fn target_questions(questions: &TargetQuestions) -> String {
-    let mut script = format!("{ASK}{FILE}{DATASETS}native_properties={NATIVE_PROPERTIES}\n");
+    let mut script = format!("{ASK}{FILE}{DATASETS}{GIVEN}native_properties={NATIVE_PROPERTIES}\n");
+    script += &of_the_host(&questions.jail, questions.ruleset);
     for path in &questions.paths {
         let path = shell::word(path.as_str());
         script += &format!("ask path {path} kind {path}\n");
@@ -156,7 +172,7 @@ pub fn target_questions(questions: &TargetQuestions) -> String {
     for file in &questions.files {
         script += &call("ask_file", file.as_str());
     }
-    for ruleset in &questions.rulesets {
+    if let Some(ruleset) = questions.ruleset {
         script += &format!("ask ruleset {ruleset} devfs rule -s {ruleset} show\n");
     }
     for parameter in &questions.parameters {
@@ -270,7 +286,8 @@ mod tests {
         let questions = TargetQuestions {
             paths: vec![],
             files: vec![],
-            rulesets: vec![],
+            jail: JailName::new("web").unwrap(),
+            ruleset: None,
             parameters: names,
             dataset: DatasetName::new("zroot/jails/web").unwrap(),
             origins: vec![],

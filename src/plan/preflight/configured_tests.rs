@@ -144,3 +144,39 @@ fn jails_that_depend_on_each_other_stay_together() {
         None
     );
 }
+
+fn rules(list: &[&str]) -> std::collections::BTreeSet<String> {
+    list.iter().map(|rule| (*rule).to_owned()).collect()
+}
+
+/// A number stands for what the host's own devfs.rules say.
+#[test]
+fn a_ruleset_of_the_same_number_may_be_another() {
+    let of = |here: &'static [&str], there: &'static [&str]| {
+        severity("ruleset-differs", move |e| {
+            set(e, "devfs_ruleset", "5");
+            e.jail.as_mut().unwrap().of_the_host.devices = rules(here);
+            e.target.as_mut().unwrap().of_the_host.devices = rules(there);
+        })
+    };
+    assert_eq!(of(&["hide", "path bpf* unhide"], &["hide", "path bpf* unhide"]), None);
+    assert_eq!(of(&["hide", "path bpf* unhide"], &["hide"]), WARNING);
+    assert_eq!(of(&["hide"], &["hide", "path mem unhide"]), WARNING);
+    assert_eq!(of(&[], &["hide"]), None, "an older jailferry did not ask");
+}
+
+#[test]
+fn limits_that_stay_behind_are_told() {
+    let of = |here: &'static [&str], there: &'static [&str], command: &'static str| {
+        severity("limits-stay", move |e| {
+            set(e, "exec.created", command);
+            e.jail.as_mut().unwrap().of_the_host.limits = rules(here);
+            e.target.as_mut().unwrap().of_the_host.limits = rules(there);
+        })
+    };
+    let limit = &["jail:web:memoryuse:deny=536870912"];
+    assert_eq!(of(limit, &[], "true"), WARNING);
+    assert_eq!(of(limit, limit, "true"), None);
+    assert_eq!(of(&[], &[], "true"), None);
+    assert_eq!(of(limit, &[], "\"rctl -a jail:web:memoryuse:deny=512m\""), None);
+}

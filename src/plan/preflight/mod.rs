@@ -13,6 +13,7 @@ mod identity;
 mod jail;
 mod mounts;
 mod network;
+mod of_the_host;
 mod own_files;
 mod place;
 pub(super) mod segment;
@@ -122,6 +123,7 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     mounts::examine(subject, findings);
     jail::surroundings(subject, findings);
     depends::examine(subject, findings);
+    of_the_host::examine(subject, findings);
     foreign::examine(subject, findings);
     jail::boot(subject, findings);
     jail::tls(subject, findings);

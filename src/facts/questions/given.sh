@@ -1,0 +1,12 @@
+# What a jail has of its host besides its files: what devfs(8) shows it (the rules of a ruleset with those that it includes,
+# without their numbers), and its limits, which only a kernel that counts has (rctl(8)).
+devices() {
+	[ "$2" -gt 0 ] || return 0
+	devfs rule -s "$1" show | while read -r number rule; do
+		case $rule in
+		'include '*) devices "${rule#include }" $(($2 - 1)) ;;
+		*) printf '%s\n' "$rule" ;;
+		esac
+	done
+}
+limits() { if command -v rctl >/dev/null; then rctl "jail:$1" 2>/dev/null || :; fi; }

@@ -22,6 +22,7 @@ use crate::plan::finding::Findings;
 use crate::plan::keys;
 use crate::plan::mounts;
 use crate::plan::preflight;
+use crate::plan::programs;
 use crate::plan::situation;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
@@ -238,6 +239,7 @@ pub async fn about_jail(hosts: &Hosts, evidence: &Evidence, situation: &Situatio
         jail: situation.jail.clone(),
         landmarks: evidence.fleet.egress_check.clone(),
         ruleset: configuration.and_then(questions::ruleset),
+        programs: configuration.map(programs::of).unwrap_or_default().into_iter().map(|p| p.name).collect(),
     };
     let source = &situation.source.node;
     let command = Command::script(source, ROUND, questions::jail_questions(&asked));
@@ -279,6 +281,7 @@ pub async fn about_target(
         files,
         jail: situation.jail.clone(),
         ruleset: configuration.as_ref().and_then(questions::ruleset),
+        programs: jail.of_the_host.programs.iter().cloned().collect(),
         parameters: configuration.as_ref().map(questions::kernel_parameters).unwrap_or_default(),
         dataset: situation.target.dataset.clone(),
         origins: jail.origins.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),

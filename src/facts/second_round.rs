@@ -58,6 +58,9 @@ pub struct OfTheHost {
     pub devices: BTreeSet<String>,
     /// The rules of rctl(8) for it; none where the kernel does not count.
     pub limits: BTreeSet<String>,
+    /// Those of the programs and files that its commands name which are there.
+    #[serde(default)]
+    pub programs: BTreeSet<String>,
 }
 
 /// What keeps a dataset from being unmounted.

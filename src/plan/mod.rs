@@ -44,6 +44,7 @@ pub mod notices;
 mod own_tunnels_tests;
 pub mod persist;
 pub mod preflight;
+pub mod programs;
 pub mod properties;
 pub mod refresh;
 pub mod rehearsal;

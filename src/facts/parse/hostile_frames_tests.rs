@@ -133,12 +133,14 @@ fn read_all(answer: &[u8]) -> Vec<String> {
         dataset: dataset(),
         landmarks: Vec::new(),
         ruleset: Some(4),
+        programs: Vec::new(),
     };
     let target = TargetQuestions {
         paths: vec![path()],
         files: vec![path()],
         jail: JailName::new("web").unwrap(),
         ruleset: Some(4),
+        programs: Vec::new(),
         parameters: vec!["vnet".into()],
         dataset: dataset(),
         origins: vec![crate::model::Guid(7)],

@@ -339,6 +339,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         root: at("root"),
         dataset: DatasetName::new("zroot/jails/web").unwrap(),
         ruleset: Some(5),
+        programs: vec!["sh".into(), path(&folder.path().join("web.conf")), "/nowhere/at all".into()],
     };
     let web = JailName::new("web").unwrap();
     let jail = parse_jail(&web, &asked, &host.ask(&questions::jail_questions(&asked))).unwrap();
@@ -354,6 +355,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
     assert_eq!(received, [["quota"], ["org.x:note"]]);
     let kept = &jail.of_the_host;
     assert_eq!(kept.devices.iter().collect::<Vec<_>>(), ["hide", "path bpf* unhide"]);
+    assert_eq!(kept.programs, ["sh".to_owned(), path(&folder.path().join("web.conf"))].into());
     assert_eq!(kept.limits.iter().collect::<Vec<_>>(), ["jail:web:pcpu:deny=50"]);
     assert_eq!(jail.users, [User::Process { pid: 1234, program: "tail".into(), user: "root".into() }]);
 
@@ -362,6 +364,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         files: vec![at("web.conf"), at("missing")],
         jail: web.clone(),
         ruleset: Some(77),
+        programs: vec![],
         parameters: ["vnet", "allow.noraw_sockets", "zfs.dataset", "$(id)"].map(str::to_owned).to_vec(),
         dataset: DatasetName::new("zroot/jails/web").unwrap(),
         origins: vec![],
@@ -392,6 +395,7 @@ fn a_file_that_is_not_what_its_digest_says_is_refused() {
         files: vec![RemotePath::new(path(&folder.path().join("web.conf"))).unwrap()],
         jail: JailName::new("web").unwrap(),
         ruleset: None,
+        programs: vec![],
         parameters: vec![],
         dataset: DatasetName::new("zroot/none").unwrap(),
         origins: vec![],

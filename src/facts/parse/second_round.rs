@@ -93,7 +93,11 @@ fn of_the_host(frames: &Frames, jail: &JailName) -> OfTheHost {
     // They are printed as lines to type.
     let plain = |b: u8| b.is_ascii_alphanumeric() || b":=/._-".contains(&b);
     let of_it = |rule: &String| rule.starts_with(&format!("jail:{jail}:")) && rule.bytes().all(plain);
-    OfTheHost { devices: told("devices").collect(), limits: told("limits").filter(of_it).collect() }
+    OfTheHost {
+        devices: told("devices").collect(),
+        limits: told("limits").filter(of_it).collect(),
+        programs: told("named").collect(),
+    }
 }
 
 fn lines(text: &str) -> Vec<String> {

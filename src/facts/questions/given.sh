@@ -1,5 +1,6 @@
 # What a jail has of its host besides its files: what devfs(8) shows it (the rules of a ruleset with those that it includes,
-# without their numbers), and its limits, which only a kernel that counts has (rctl(8)).
+# without their numbers), its limits, which only a kernel that counts has (rctl(8)), and the programs and files that its
+# commands name, as jail(8) finds them.
 devices() {
 	[ "$2" -gt 0 ] || return 0
 	devfs rule -s "$1" show | while read -r number rule; do
@@ -10,3 +11,9 @@ devices() {
 	done
 }
 limits() { if command -v rctl >/dev/null; then rctl "jail:$1" 2>/dev/null || :; fi; }
+named() (
+	PATH=/sbin:/bin:/usr/sbin:/usr/bin
+	for name in "$@"; do
+		if command -v "$name" >/dev/null || [ -f "$name" ]; then printf '%s\n' "$name"; fi
+	done
+)

@@ -108,6 +108,8 @@ pub struct JailQuestions {
     pub landmarks: Vec<Landmark>,
     /// The devfs ruleset that it uses.
     pub ruleset: Option<u32>,
+    /// What its commands name ([`crate::plan::programs`]).
+    pub programs: Vec<String>,
 }
 
 /// The second round at the source: everything that [`crate::facts::JailFacts`] holds.
@@ -115,7 +117,7 @@ pub struct JailQuestions {
 pub fn jail_questions(questions: &JailQuestions) -> String {
     let mut script = format!("{ASK}{FILE}{DATASETS}{GIVEN}native_properties={NATIVE_PROPERTIES}\n");
     script += &call("ask_file", questions.configuration_file.as_str());
-    script += &of_the_host(&questions.jail, questions.ruleset);
+    script += &of_the_host(&questions.jail, questions.ruleset, &questions.programs);
     if let Some(fstab) = &questions.fstab {
         script += &call("ask_file", fstab.as_str());
     }
@@ -136,9 +138,10 @@ pub fn jail_questions(questions: &JailQuestions) -> String {
 }
 
 /// What a jail of that name and ruleset has of a host, or would have.
-fn of_the_host(jail: &JailName, ruleset: Option<u32>) -> String {
+fn of_the_host(jail: &JailName, ruleset: Option<u32>, programs: &[String]) -> String {
     let devices = ruleset.map(|ruleset| format!("ask devices {ruleset} devices {ruleset} {DEEPEST}\n"));
-    format!("{}ask limits {jail} limits {jail}\n", devices.unwrap_or_default())
+    let words: String = programs.iter().map(|name| format!(" {}", shell::word(name))).collect();
+    format!("{}ask limits {jail} limits {jail}\nask named '' named{words}\n", devices.unwrap_or_default())
 }
 
 /// What to ask the target about the jail's place there.
@@ -152,6 +155,8 @@ pub struct TargetQuestions {
     pub files: Vec<RemotePath>,
     /// The devfs ruleset that the jail uses.
     pub ruleset: Option<u32>,
+    /// What its commands name, and the source has.
+    pub programs: Vec<String>,
     /// Parameters of the jail's configuration; pseudo-parameters of jail(8) are left out by [`kernel_parameters`].
     pub parameters: Vec<String>,
     /// The datasets that the jail will have.
@@ -164,7 +169,7 @@ pub struct TargetQuestions {
 #[must_use]
 pub fn target_questions(questions: &TargetQuestions) -> String {
     let mut script = format!("{ASK}{FILE}{DATASETS}{GIVEN}native_properties={NATIVE_PROPERTIES}\n");
-    script += &of_the_host(&questions.jail, questions.ruleset);
+    script += &of_the_host(&questions.jail, questions.ruleset, &questions.programs);
     for path in &questions.paths {
         let path = shell::word(path.as_str());
         script += &format!("ask path {path} kind {path}\n");
@@ -288,6 +293,7 @@ mod tests {
             files: vec![],
             jail: JailName::new("web").unwrap(),
             ruleset: None,
+            programs: vec![],
             parameters: names,
             dataset: DatasetName::new("zroot/jails/web").unwrap(),
             origins: vec![],

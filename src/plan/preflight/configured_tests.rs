@@ -180,3 +180,19 @@ fn limits_that_stay_behind_are_told() {
     assert_eq!(of(&[], &[], "true"), None);
     assert_eq!(of(limit, &[], "\"rctl -a jail:web:memoryuse:deny=512m\""), None);
 }
+
+#[test]
+fn a_program_that_only_the_source_has_is_missing_at_the_target() {
+    let of = |there: &'static [&str], command: &'static str| {
+        severity("no-program", move |e| {
+            set(e, "exec.prestart", command);
+            e.jail.as_mut().unwrap().of_the_host.programs = rules(&["ifconfig", "/root/up.sh"]);
+            e.target.as_mut().unwrap().of_the_host.programs = rules(there);
+        })
+    };
+    let both = &["ifconfig", "/root/up.sh"];
+    assert_eq!(of(both, "\"/root/up.sh web\""), None);
+    assert_eq!(of(&["ifconfig"], "\"/root/up.sh web\""), ERROR);
+    assert_eq!(of(&["ifconfig"], "\"/root/up.sh web || true\""), WARNING);
+    assert_eq!(of(&["ifconfig"], "\"/root/nowhere.sh web\""), None);
+}

@@ -1,15 +1,39 @@
-//! What a jail has of its host besides files and interfaces: what of /dev it sees, and the limits on it. Neither travels.
+//! What a jail has of its host: what of /dev it sees, the limits on it, what its commands run there. None of it travels.
 
 use std::collections::BTreeSet;
 
 use crate::facts::questions;
+use crate::model::RemotePath;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
+use crate::plan::programs;
+use crate::plan::programs::Program;
 
 pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
     devices(s, findings);
     limits(s, findings);
+    programs(s, findings);
+}
+
+/// Of those that the source has: what it lacks itself is a word, or a shell's.
+fn programs(s: &Subject<'_>, findings: &mut Findings) {
+    let (node, jail) = (&s.situation.target.node, &s.situation.jail);
+    let Some(configuration) = s.source.jail_configuration(jail) else { return };
+    let (here, there) = (&s.jail.of_the_host.programs, &s.there.of_the_host.programs);
+    let arrives = |name: &str| RemotePath::new(name).is_ok_and(|path| s.arrives(&path));
+    for Program { name, parameter, command, needed } in programs::of(configuration) {
+        if !here.contains(&name) || there.contains(&name) || arrives(&name) {
+            continue;
+        }
+        let what = format!("{parameter} of jail {jail} names {name}, which {node} does not have: `{command}`");
+        let fix = format!("provide {name} on {node} as on {}", s.situation.source.node);
+        if needed {
+            findings.error("no-program", node, format!("{what} would fail, and the jail not start"), fix);
+        } else {
+            findings.warning("no-program", node, what, fix);
+        }
+    }
 }
 
 fn joined<'a>(rules: impl Iterator<Item = &'a String>) -> String {

@@ -47,6 +47,16 @@ fn a_shell_that_was_left_in_the_jail_s_folder_does_not_cost_the_jail_its_time() 
     assert_eq!(fleet.runs_on("web"), ["big"], "{}", told.all);
     fleet.answers_from("web", "big");
     counting.lost_nothing(&fleet.urls("web")[0]);
+    // A socket is no open file, and keeps a dataset busy as well.
+    let socket = "$(zfs get -Hp -o value mountpoint jfpool/jails/web)/tmp/jailferry.sock";
+    let listens = format!("nohup nc -lU {socket} </dev/null >/dev/null 2>&1 &\necho $!");
+    let pid = fleet.sh("big", &listens).trim().to_owned();
+    fleet
+        .jailferry(&["plan", "web", "spare"])
+        .exits(0)
+        .says("warning[in-use]")
+        .says(&format!("process {pid} (nc of root)"));
+    fleet.sh("big", &format!("kill {pid}; rm {socket}"));
     // Where nobody is, nothing is said.
     let plan = fleet.jailferry(&["plan", "web", "spare"]).exits(0);
     assert!(!plan.stdout.contains("in-use"), "{}", plan.stdout);

@@ -54,7 +54,7 @@ fn reads(argv: &[&str]) -> bool {
     };
     match *name {
         "date" => matches!(args, ["+%s"]),
-        "uname" | "freebsd-version" | "kldstat" | "netstat" | "stat" | "fstat" | "jls" | "id" => true,
+        "uname" | "freebsd-version" | "kldstat" | "netstat" | "stat" | "fstat" | "sockstat" | "jls" | "id" => true,
         "ps" => args == ["-ax", "-o", "pid=", "-o", "jid="],
         "sha256" => args.first() == Some(&"-q"),
         "hostname" | "mount" => all(args, |a| a == "-p" || a == "-s"),

@@ -18,6 +18,7 @@ mod ps;
 mod shell;
 mod signals;
 mod small;
+mod sockstat;
 mod stat;
 pub mod sysctl;
 mod time;
@@ -62,6 +63,7 @@ pub const COMMANDS: &[Command] = &[
     command("sed", "/usr/bin", wrapped::sed),
     command("sha256", "/sbin", digest::sha256),
     command("shutdown", "/sbin", small::shutdown),
+    command("sockstat", "/usr/bin", sockstat::sockstat),
     command("stat", "/usr/bin", stat::stat),
     command("sysctl", "/sbin", sysctl::sysctl),
     command("time", "/usr/bin", time::time),

@@ -1,4 +1,4 @@
-//! nc(1): `-z` probes, and a connection between TCP and our standard input and output.
+//! nc(1): `-z` probes, a connection between TCP and our standard input and output, and `-lU`.
 
 use std::io;
 use std::io::Read;
@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::net::ToSocketAddrs;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use super::getopt::Options;
@@ -19,6 +20,7 @@ use crate::net::tcp;
 pub fn nc(_ctx: &Context, args: &[String]) -> i32 {
     let Some(options) = getopt("nc", "46DdEe:FhI:i:klMNnO:P:p:rSs:T:tUuV:vw:X:x:z", args) else { return usage() };
     let result = match options.operands.as_slice() {
+        [path] if options.has('l') && options.has('U') => listen_at(path),
         [port] if options.has('l') => listen(&options, "", port),
         [host, port] if options.has('l') => listen(&options, host, port),
         [host, ports] => return dial(&options, host, ports),
@@ -90,6 +92,12 @@ fn listen(options: &Options, host: &str, port: &str) -> io::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// One connection, by a file's name.
+fn listen_at(path: &str) -> io::Result<()> {
+    let (mut stream, _) = UnixListener::bind(path)?.accept()?;
+    io::copy(&mut stream, &mut io::stdout().lock()).map(drop)
 }
 
 fn between(options: &Options, stream: TcpStream) -> io::Result<()> {

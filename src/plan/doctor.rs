@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn faults_of_hosts_are_named() {
         type Change = fn(&mut HostFacts);
-        let cases: [(&str, &str, Severity, Change); 21] = [
+        let cases: [(&str, &str, Severity, Change); 22] = [
             ("big", "read-only", Severity::Error, |f| f.room.values_mut().for_each(|r| r.writable = false)),
             ("small", "full", Severity::Error, |f| f.room.values_mut().for_each(|r| r.free = 4096)),
             ("big", "securelevel", Severity::Warning, |f| {
@@ -349,6 +349,7 @@ mod tests {
             ("big", "bridge-forgotten", Severity::Warning, |f| f.boot.tools.clear()),
             ("big", "address-forgotten", Severity::Warning, |f| f.boot.tools.clear()),
             ("big", "route-forgotten", Severity::Warning, |f| f.boot.tools.clear()),
+            ("big", "zfs-forgotten", Severity::Warning, |f| f.boot.tools.clear()),
             ("spare", "jails-off", Severity::Warning, |f| f.rc.jail_enable = false),
             ("small", "file-differs", Severity::Warning, |f| {
                 f.wireguard_files[0].peers[0].1.clear();

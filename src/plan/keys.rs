@@ -7,6 +7,7 @@
 use crate::effect::Effect;
 use crate::effect::KeyUse;
 use crate::facts::Dataset;
+use crate::facts::HostFacts;
 use crate::facts::JailFacts;
 use crate::facts::PathKind;
 use crate::model::DatasetName;
@@ -16,6 +17,7 @@ use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
 
 /// Where a dataset's key comes from at the source.
@@ -100,6 +102,14 @@ pub fn examine(s: &Subject<'_>, findings: &mut Findings) {
             ),
         }
     }
+    if s.datasets.iter().any(|d| d.key.is_some()) && !loads_at_boot(s.target) {
+        findings.warning(
+            "keys-forgotten",
+            target,
+            format!("zfskeys_enable of {target} is not YES: after a reboot nothing loads the keys of jail {}, and it does not start", s.situation.jail),
+            Fix::new("let rc(8) load them").run("sysrc zfskeys_enable=YES"),
+        );
+    }
     for moving in s.datasets.iter().filter(|d| !d.base.makes_a_dataset()) {
         if s.target.dataset(&moving.target.dataset).is_some_and(|d| d.encrypted != moving.raw) {
             findings.error(
@@ -110,6 +120,12 @@ pub fn examine(s: &Subject<'_>, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// By rc.d/zfskeys, or perhaps by a script of the host's own.
+fn loads_at_boot(facts: &HostFacts) -> bool {
+    let value = facts.rc.variables.get("zfskeys_enable").map(|v| v.to_ascii_lowercase());
+    value.is_some_and(|v| ["yes", "true", "on", "1"].contains(&v.as_str())) || facts.boot.tools.contains("zfs")
 }
 
 /// The keys as the target uses them, parents first.

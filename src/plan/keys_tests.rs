@@ -5,6 +5,8 @@ use crate::facts::JailDataset;
 use crate::facts::PropertyValue;
 use crate::facts::TextFile;
 use crate::model::JailName;
+use crate::plan::fixture as testbed;
+use crate::plan::fixture::Shape;
 
 fn name(text: &str) -> DatasetName {
     DatasetName::new(text).unwrap()
@@ -54,4 +56,18 @@ fn a_key_is_that_of_the_encryption_root_and_from_a_file() {
         assert_eq!(of(&facts, &name(child)), Key::Elsewhere { location: location.into(), root: name(child) });
     }
     assert_eq!(of(&facts, &name("zroot/web/above")), Key::Above("zroot".into()));
+}
+
+#[test]
+fn a_host_loads_keys_at_boot_if_rc_conf_says_so_or_a_script_of_its_own_may() {
+    let shape = Shape::testbed();
+    let (evidence, _, _) = shape.world().evidence(&shape.fleet(), &testbed::jail("web"), &testbed::node("big"));
+    let with = |value: Option<&str>, scripts: &[&str]| {
+        let mut facts = evidence.hosts[&testbed::node("big")].clone();
+        facts.boot.tools = scripts.iter().map(|tool| (*tool).to_owned()).collect();
+        facts.rc.variables.extend(value.map(|value| ("zfskeys_enable".to_owned(), value.to_owned())));
+        loads_at_boot(&facts)
+    };
+    assert!(with(Some("YES"), &[]) && with(Some("on"), &[]) && with(None, &["zfs"]));
+    assert!(!with(None, &[]) && !with(Some("NO"), &["route"]));
 }

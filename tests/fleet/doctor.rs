@@ -38,7 +38,8 @@ rm /root/wg0.conf",
     ),
     (
         "big",
-        "sysctl net.inet.ip.forwarding=0
+        "sysrc zfs_enable=NO
+sysctl net.inet.ip.forwarding=0
 sysctl net.inet.ip.redirect=1
 route -n delete -inet default -fib 1
 zfs create jfpool/jails/web
@@ -54,7 +55,7 @@ ifconfig bridge0 down",
 ];
 
 /// The finding that names each, and what of it must be in the sentence.
-const FAULTS: [(&str, &str, &str); 36] = [
+const FAULTS: [(&str, &str, &str); 37] = [
     ("small", "pf-off", "pf is not running"),
     ("small", "forwarding-off", "net.inet6.ip6.forwarding"),
     ("small", "forwarding-forgotten", "net.inet.ip.forwarding"),
@@ -78,6 +79,7 @@ const FAULTS: [(&str, &str, &str); 36] = [
     ("spare", "save-config", "SaveConfig"),
     ("spare", "table-not-off", "Table = off"),
     ("spare", "no-way-out", "203.0.113.100"),
+    ("big", "zfs-forgotten", "zfs_enable"),
     ("big", "forwarding-off", "net.inet.ip.forwarding"),
     ("big", "redirects", "ICMP redirects"),
     ("big", "egress", "FIB 1"),

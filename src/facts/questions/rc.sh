@@ -3,7 +3,7 @@ rc_variables() {
 	all=$(sysrc -a) || return
 	printf '%s\n' "$all" | awk '
 		/^[A-Za-z_][A-Za-z0-9_]*: / || /^[A-Za-z_][A-Za-z0-9_]*:$/ {
-			wanted = /^(static_routes|ipv6_static_routes|route_|ipv6_route_|static_routes_|ifconfig_|ipv4_addrs_|cloned_interfaces|gateway_enable|ipv6_gateway_enable|defaultrouter|ipv6_defaultrouter|arpproxy_all|wireguard_|pf_|jail_|bastille_enable|bastille_list|zfs_enable|hostname|jailferry_)/
+			wanted = /^(static_routes|ipv6_static_routes|route_|ipv6_route_|static_routes_|ifconfig_|ipv4_addrs_|cloned_interfaces|gateway_enable|ipv6_gateway_enable|defaultrouter|ipv6_defaultrouter|arpproxy_all|wireguard_|pf_|jail_|bastille_enable|bastille_list|zfs_enable|zfskeys_enable|hostname|jailferry_)/
 		}
 		wanted'
 }

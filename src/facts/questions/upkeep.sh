@@ -41,7 +41,8 @@ boot_tools() {
 		line ~ / ifconfig / { print "ifconfig" }
 		line ~ / sysctl / { print "sysctl" }
 		line ~ / pfctl / { print "pfctl" }
-		line ~ / wg / { print "wg" }' | sort -u
+		line ~ / wg / { print "wg" }
+		line ~ / zfs / { print "zfs" }' | sort -u
 }
 for folder in /etc /usr/local/etc /var/db /var/run /tmp; do
 	[ -d "$folder" ] || continue

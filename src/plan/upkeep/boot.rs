@@ -227,3 +227,18 @@ pub(super) fn jails(host: &Host<'_>, findings: &mut Findings) {
         );
     }
 }
+
+/// rc.d/zfs mounts datasets. A pool is imported without it (rc.d/zpool), so that all looks well at first.
+pub(super) fn datasets(host: &Host<'_>, findings: &mut Findings) {
+    if host.bridge.is_some() && !host.facts.pools.is_empty() && !host.says_yes("zfs_enable") && !host.runs("zfs") {
+        findings.warning(
+            "zfs-forgotten",
+            host.node,
+            format!(
+                "zfs_enable of {} is not YES: after a reboot its datasets are not mounted, and no jail finds its files",
+                host.node
+            ),
+            Fix::new("let rc(8) mount them").run("sysrc zfs_enable=YES"),
+        );
+    }
+}

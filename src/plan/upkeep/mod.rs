@@ -43,6 +43,7 @@ pub fn lasts(host: &Host<'_>, findings: &mut Findings) {
     boot::interfaces(host, findings);
     boot::routes(host, findings);
     boot::jails(host, findings);
+    boot::datasets(host, findings);
     files::differ(host, findings);
     files::makes_routes(host, findings);
     files::rewritten(host, findings);

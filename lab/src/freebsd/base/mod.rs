@@ -14,6 +14,7 @@ mod nc;
 pub mod own;
 mod ping;
 pub mod plain;
+mod processes;
 mod ps;
 mod shell;
 mod signals;

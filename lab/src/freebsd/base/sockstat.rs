@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::getopt::getopt;
+use super::processes;
 use crate::context::Context;
 
 /// sockstat(1).
@@ -27,24 +28,15 @@ pub fn sockstat(_ctx: &Context, args: &[String]) -> i32 {
             Some((*words.get(6)?, kind, words.get(7).copied().filter(|path| path.starts_with('/'))?))
         })
         .collect();
-    let own = fs::read_link("/proc/self/ns/mnt").ok();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path()) {
-        let Some(pid) = process.file_name().and_then(|n| n.to_str()).filter(|n| n.bytes().all(|b| b.is_ascii_digit()))
-        else {
-            continue;
-        };
-        // Processes of jails have a mount namespace, and names, of their own.
-        if fs::read_link(process.join("ns/mnt")).ok() != own {
-            continue;
-        }
-        let command = fs::read_to_string(process.join("comm")).unwrap_or_default();
-        for link in fs::read_dir(process.join("fd")).into_iter().flatten().flatten().map(|entry| entry.path()) {
+    for process in processes::of_the_host() {
+        let (pid, command) = (&process.pid, &process.command);
+        for link in process.open() {
             let Ok(target) = fs::read_link(&link) else { continue };
             let target = target.to_string_lossy().into_owned();
             let inode = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
             let Some((_, kind, path)) = sockets.iter().find(|(of, _, _)| Some(*of) == inode) else { continue };
             let descriptor = link.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            println!("root     {:<10.10} {pid:<5} {descriptor:<3} {kind:<6} {path}", command.trim_end());
+            println!("root     {command:<10.10} {pid:<5} {descriptor:<3} {kind:<6} {path}");
         }
     }
     0

@@ -299,6 +299,9 @@ pub struct JailPlace {
     pub bridge: Option<InterfaceName>,
     /// The FIB they belong to.
     pub fib: u16,
+    /// Those that are on another bridge, or none, in whatever FIB.
+    #[serde(default)]
+    pub elsewhere: Vec<InterfaceName>,
     /// Datasets whose file systems and those below it mounts itself.
     #[serde(default)]
     pub delegated: Vec<DatasetName>,

@@ -34,6 +34,9 @@ pub struct JailFacts {
     pub userland: Option<String>,
     /// Mentions of the jail's interfaces in its own /etc/rc.conf, which a renamed interface would break.
     pub inner_rc_interfaces: Vec<String>,
+    /// Words of its own rc.conf(5) by which a network gives it its address: `DHCP`, `SYNCDHCP`, `accept_rtadv` …
+    #[serde(default)]
+    pub address_by: BTreeSet<String>,
     /// Files beside the configuration that hold something and that only its manager would act on: `rdr.conf` …
     #[serde(default)]
     pub beside: BTreeSet<String>,

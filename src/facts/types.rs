@@ -199,6 +199,9 @@ pub struct Pf {
     pub nat: Vec<String>,
     /// `pfctl -sr` lines that reference an anchor.
     pub anchors: Vec<String>,
+    /// `pfctl -sr` lines that name an address or a network.
+    #[serde(default)]
+    pub addressed: Vec<String>,
     /// Is there a rule in `pfctl -sr` that blocks something?
     #[serde(default)]
     pub blocks: bool,

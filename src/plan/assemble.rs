@@ -144,6 +144,7 @@ pub fn plan_as(
     };
     let steps = migrate::story(&cast);
     persist::made_in_vain(&cast, &mut findings);
+    persist::files_agree(&cast, &mut findings);
     persist::unknown_hooks(&cast, &mut findings);
     assigned::examine(&steps, &evidence.hosts, &mut findings);
     immutable::examine(&steps, &evidence.hosts, &mut findings);

@@ -100,7 +100,8 @@ impl Cast<'_> {
 
     /// Other jails of a host that look for the jail's addresses on their own link.
     pub(super) fn siblings(&self, facts: &HostFacts) -> Vec<JailName> {
-        let near = |net: &ipnet::IpNet| self.situation.addresses.iter().any(|a| net.contains(a));
+        let own = checks::answering(self.situation);
+        let near = |net: &ipnet::IpNet| own.iter().any(|a| net.contains(a));
         facts
             .jails
             .iter()
@@ -145,6 +146,7 @@ impl Cast<'_> {
             interfaces: place.interfaces.clone(),
             bridge: Some(place.bridge.clone()),
             fib: place.fib,
+            elsewhere: self.elsewhere(&place.interfaces),
             delegated: self.delegated(|moving| &moving.source),
             legacy: self.legacy(|moving| &moving.source),
         }
@@ -160,9 +162,21 @@ impl Cast<'_> {
             interfaces: place.interfaces.clone(),
             bridge: Some(place.bridge.clone()),
             fib: place.fib,
+            elsewhere: self.elsewhere(&place.interfaces),
             delegated: self.delegated(|moving| &moving.target),
             legacy: self.legacy(|moving| &moving.target),
         }
+    }
+
+    /// Of a host's ends of the jail's interfaces, those whose like at the source is not on the jail's bridge, while another is.
+    fn elsewhere(&self, ends: &[InterfaceName]) -> Vec<InterfaceName> {
+        let source = &self.situation.source;
+        let members = self.source.interface(&source.bridge).map(|b| b.members.as_slice()).unwrap_or_default();
+        if !source.interfaces.iter().any(|end| members.contains(end)) {
+            return Vec::new();
+        }
+        let pairs = source.interfaces.iter().zip(ends);
+        pairs.filter(|(here, _)| !members.contains(here)).map(|(_, end)| end.clone()).collect()
     }
 
     /// Those that are the jail's own to mount.

@@ -30,6 +30,7 @@ fn jail(datasets: Vec<JailDataset>) -> JailFacts {
         mounts: vec![],
         userland: None,
         inner_rc_interfaces: vec![],
+        address_by: Default::default(),
         beside: Default::default(),
         outside: BTreeMap::new(),
         users: vec![],

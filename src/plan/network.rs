@@ -14,6 +14,7 @@ use sha2::Digest;
 use crate::effect::RouteSpec;
 use crate::effect::hand_over::PeerChange;
 use crate::facts::HostFacts;
+use crate::facts::Interface;
 use crate::facts::Peer;
 use crate::facts::Route;
 use crate::model::InterfaceName;
@@ -261,7 +262,7 @@ pub fn missing_gateways(
 ) -> Vec<(IpAddr, u8)> {
     let there = |gateway: IpAddr| match is_link_local(gateway) {
         true => target.interface(bridge).is_some_and(|i| i.link_locals.iter().any(|a| a.addr() == gateway)),
-        false => target.interfaces.iter().flat_map(|i| &i.addresses).any(|a| a.addr() == gateway),
+        false => on_the_link(target, bridge).flat_map(|i| &i.addresses).any(|a| a.addr() == gateway),
     };
     gateways
         .iter()
@@ -272,6 +273,13 @@ pub fn missing_gateways(
             (*gateway, whole.unwrap_or_else(alone))
         })
         .collect()
+}
+
+/// The bridge and what is on it: a host answers for the addresses of these there, and of no other interface
+/// (sys/netinet/if_ether.c, in_arpinput).
+pub fn on_the_link<'a>(facts: &'a HostFacts, bridge: &InterfaceName) -> impl Iterator<Item = &'a Interface> {
+    let own = facts.interface(bridge);
+    own.into_iter().chain(own.into_iter().flat_map(|b| &b.members).filter_map(|m| facts.interface(m)))
 }
 
 /// Is that an address of one link only, fe80::/10?

@@ -5,6 +5,7 @@
 //! `jailferry_BRIDGE_aliases`.
 
 mod guests;
+mod owners;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use crate::plan::notices;
 use crate::plan::siblings;
 use crate::plan::situation::Situation;
 pub(super) use guests::stopped;
+pub use owners::files_agree;
 pub(super) use routes::is_for;
 pub(super) use routes::is_kept;
 pub(super) use routes::names_of;

@@ -23,6 +23,7 @@ use crate::plan::Change;
 use crate::plan::Phase;
 use crate::plan::Step;
 use crate::plan::cast::Cast;
+use crate::plan::checks;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::migrate::route_step;
@@ -57,7 +58,7 @@ pub(super) fn pairs(situation: &Situation, facts: &HostFacts) -> Vec<Pair> {
         let Ok(name) = JailName::new(jail.name.as_str()) else { return Vec::new() };
         let gateway = |family| jail.gateways.iter().copied().find(|g| Family::of(*g) == family);
         let of = |net: &ipnet::IpNet| {
-            let own = situation.addresses.iter().copied().find(|a| net.contains(a))?;
+            let own = checks::answering(situation).into_iter().find(|a| net.contains(a))?;
             let network = Prefix::truncate(*net);
             // A network that moves as a whole has nobody left behind to look for it.
             let whole = situation.prefixes.iter().any(|p| p.covers(network));
@@ -317,7 +318,7 @@ pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
     for (node, facts) in s.hosts.iter().filter(|(node, _)| **node != situation.target.node) {
         for jail in facts.jails.iter().filter(|j| j.name != situation.jail.as_str() && j.vnet && !j.dying) {
             for net in &jail.addresses {
-                let near = situation.addresses.iter().any(|a| net.contains(a))
+                let near = checks::answering(situation).iter().any(|a| net.contains(a))
                     && !situation.prefixes.iter().any(|p| p.covers(Prefix::truncate(*net)));
                 if near {
                     names.insert(format!("{} on {node}", jail.name));

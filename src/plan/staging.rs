@@ -194,6 +194,14 @@ pub fn stage(
                     "write bridge, FIB and epair names plainly in the jail's block",
                 );
             }
+            jail_conf::Finding::UnknownVariable { name, .. } => findings.error(
+                "undefined-variable",
+                source,
+                format!(
+                    "{text}: jail(8), which reads that file by itself to stop and to start the jail, would do neither"
+                ),
+                format!("write `${name} = …;` into the jail's block, whatever another file says"),
+            ),
             jail_conf::Finding::OtherJails(_) => {}
             _ => findings.warning("configuration", source, text, "check the rewritten file in the plan"),
         }

@@ -142,7 +142,7 @@ pub(super) fn start(place: &JailPlace) -> Work {
         "echo 'jail {jail} is there, but jail -c did not end in time: exec.start is still at work, or exec.poststart has not run. See why, then: jail -f {file} -r {jail} && jail -f {file} -c {jail}' >&2; exit 21"
     );
     let mut proof = String::new();
-    for interface in &place.interfaces {
+    for interface in place.interfaces.iter().filter(|i| !place.elsewhere.contains(i)) {
         if place.fib != 0 {
             proof.push_str(&format!(
                 "ifconfig {interface} | grep -q '^[[:space:]]*fib: {fib}$' || {{ echo \"{interface} is not in FIB {fib} (net.fibs is $(sysctl -n net.fibs)): its packets take the host's own way out. Put that right, then: jail -f {file} -r {jail} && jail -f {file} -c {jail}\" >&2; exit 21; }}\n",

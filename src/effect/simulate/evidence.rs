@@ -249,6 +249,7 @@ impl Host {
             mounts: Vec::new(),
             userland: Some(self.facts.identity.userland.clone()),
             inner_rc_interfaces: Vec::new(),
+            address_by: BTreeSet::new(),
             beside: BTreeSet::new(),
             outside: BTreeMap::new(),
             users: vec![],

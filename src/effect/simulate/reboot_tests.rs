@@ -128,6 +128,7 @@ fn boot_jails(world: &mut World, plan: &Plan, name: &NodeName) -> Checked<()> {
             continue;
         }
         let place = JailPlace {
+            elsewhere: vec![],
             host: name.clone(),
             jail: jail.clone(),
             file: found.file.clone(),

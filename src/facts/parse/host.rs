@@ -241,6 +241,7 @@ fn packet_filter(frames: &Frames) -> Result<Pf, FactsError> {
         enabled,
         nat: pf::rules(&text("pf-nat")?),
         anchors: pf::anchors(&text("pf-rules")?),
+        addressed: pf::addressed(&text("pf-rules")?),
         blocks: pf::rules(&text("pf-rules")?).iter().any(|r| r.starts_with("block ")),
         tables,
         negated,

@@ -38,6 +38,13 @@ pub fn anchors(text: &str) -> Vec<String> {
     rules(text).into_iter().filter(|row| row.starts_with("anchor ")).collect()
 }
 
+/// The rules of `pfctl -sr` that name an address or a network.
+#[must_use]
+pub fn addressed(text: &str) -> Vec<String> {
+    let is_one = |word: &str| prefix(word.trim_matches(|c| "{}()!,".contains(c))).is_some();
+    rules(text).into_iter().filter(|row| row.split_whitespace().any(is_one)).collect()
+}
+
 /// Names of tables, in the order of `pfctl -sT`.
 #[must_use]
 pub fn table_names(text: &str) -> Vec<String> {
@@ -135,6 +142,10 @@ mod tests {
             ]
         );
         assert_eq!(anchors(&stdout("pf-sr")), Vec::<String>::new());
+        assert_eq!(
+            addressed("pass all\npass in inet from any to 10.0.0.1 port = 80\nblock inet6 from fd00::/8\n").len(),
+            2
+        );
         assert_eq!(anchors("pass all\nanchor \"jailferry/*\" all\n"), ["anchor \"jailferry/*\" all"]);
     }
 

@@ -291,7 +291,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         .unwrap();
     fs::write(
         folder.path().join("root/etc/rc.conf"),
-        "ifconfig_epair7b=\"inet 192.168.123.50/24\"\nifconfig_epair7b_ipv6=\"x\"\nifconfig_web0_alias0=y\nsshd_enable=NO\n",
+        "ifconfig_epair7b=\"inet 192.168.123.50/24\"\nifconfig_epair7b_ipv6=\"x\"\nifconfig_web0_alias0=y\nifconfig_web1=\"SYNCDHCP up\"\nifconfig_web1_ipv6=\"inet6 accept_rtadv\"\nsshd_enable=NO\n",
     )
     .unwrap();
     std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join("dangling")).unwrap();
@@ -313,6 +313,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         )
         .answers("fstat", "*", "USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W\n", 0)
         .answers("ps", "*", " 1234     0\n 1235     3\n", 0)
+        .answers("sockstat", "-u", "USER     COMMAND    PID   FD  PROTO  LOCAL ADDRESS         FOREIGN ADDRESS\n", 0)
         .answers("devfs", "'rule -s 5 show'", "100 include 1\n400 path bpf* unhide\n", 0)
         .answers("devfs", "'rule -s 1 show'", "100 hide\n", 0)
         .answers("rctl", "jail:web", "jail:web:pcpu:deny=50\njail:webs:pcpu:deny=50\njail:web:x:deny=$(id)\n", 0)
@@ -346,13 +347,14 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
     assert_eq!(jail.configuration.text, "web {\n\t# ü\n}\n\n");
     assert_eq!((jail.configuration.sha256.as_str(), jail.configuration.mode.as_str()), (digest.as_str(), "644"));
     assert_eq!(jail.userland.as_deref(), Some("13.2-RELEASE-p4"));
-    assert_eq!(jail.inner_rc_interfaces, ["epair7b", "web0"]);
+    assert_eq!(jail.inner_rc_interfaces, ["epair7b", "web0", "web1"]);
     let shapes: Vec<_> =
         jail.datasets.iter().map(|d| (d.name.as_str(), d.snapshots.len(), d.properties.len())).collect();
     assert_eq!(shapes, [("zroot/jails/web", 1, 1), ("zroot/jails/web/data", 0, 2)]);
     assert_eq!(jail.datasets[1].properties["org.x:note"].value, "hello");
     let received: Vec<Vec<&String>> = jail.datasets.iter().map(|d| d.received.iter().collect()).collect();
     assert_eq!(received, [["quota"], ["org.x:note"]]);
+    assert_eq!(jail.address_by.iter().collect::<Vec<_>>(), ["SYNCDHCP", "accept_rtadv"]);
     let kept = &jail.of_the_host;
     assert_eq!(kept.devices.iter().collect::<Vec<_>>(), ["hide", "path bpf* unhide"]);
     assert_eq!(kept.programs, ["sh".to_owned(), path(&folder.path().join("web.conf"))].into());

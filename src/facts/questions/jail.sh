@@ -9,8 +9,14 @@ if [ -f "$root/.bastille/bin/freebsd-version" ]; then
 fi
 filled() { for name in rdr.conf rctl.conf cpuset.conf zfs.conf; do if [ -s "$1/$name" ]; then echo "$name"; fi; done; }
 ask beside "$folder" filled "$folder"
+# Only whether a network gives it its address leaves the jail.
+leases() {
+	sed -n 's/^[[:space:]]*ifconfig_[A-Za-z0-9_]*=//p' "$1" | tr -c 'A-Za-z0-9_\n' ' ' | tr ' ' '\n' |
+		sed -n '/^\(DHCP\|SYNCDHCP\|NOSYNCDHCP\|dhcp\|accept_rtadv\)$/p' | sort -u
+}
 for file in "$root/etc/rc.conf" "$root/etc/rc.conf.local"; do
 	if [ -f "$file" ]; then
+		ask inner-leases "$file" leases "$file"
 		ask inner-interfaces "$file" sed -n 's/^[[:space:]]*ifconfig_\([A-Za-z0-9_]*\)=.*/\1/p' "$file"
 	fi
 done

@@ -62,12 +62,32 @@ pub fn covers(rule: &str, prefix: Prefix, pf: &Pf, out: Option<&Interface>) -> b
     }
     match after("from") {
         [] | ["any", ..] => true,
-        ["!", from, ..] => spelled(from).is_some_and(|p| !p.overlaps(prefix)),
+        ["!", from, ..] => match of_an_interface(from) {
+            Some((name, networks)) => others(name, networks, prefix, out),
+            None => spelled(from).is_some_and(|p| !p.overlaps(prefix)),
+        },
         [from, ..] => match from.strip_prefix('<').and_then(|t| t.strip_suffix('>')) {
             Some(table) => in_table(pf, table, prefix),
             None => spelled(from).is_some_and(|p| p.covers(prefix)),
         },
     }
+}
+
+/// `(IF)`, `(IF:0)`, `(IF:network)`: the interface, and whether its networks are meant.
+fn of_an_interface(text: &str) -> Option<(&str, bool)> {
+    let inside = text.strip_prefix('(')?.strip_suffix(')')?;
+    let (name, which) = inside.split_once(':').unwrap_or((inside, ""));
+    Some((name, which == "network"))
+}
+
+/// Is nothing of the prefix an interface's own? Addresses of the host are no jail's; of networks only those of the way out
+/// are known here.
+fn others(name: &str, networks: bool, prefix: Prefix, out: Option<&Interface>) -> bool {
+    if !networks {
+        return true;
+    }
+    let known = out.filter(|out| out.name.as_str() == name);
+    known.is_some_and(|out| !out.addresses.iter().any(|a| Prefix::truncate(*a).overlaps(prefix)))
 }
 
 /// A prefix or a bare address.

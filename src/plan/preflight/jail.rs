@@ -123,6 +123,7 @@ pub(super) fn surroundings(s: &Subject<'_>, findings: &mut Findings) {
 fn parameters(s: &Subject<'_>, findings: &mut Findings) {
     let node = &s.situation.target.node;
     let may_load = s.target.sysctl("kern.securelevel").is_none_or(|level| level <= 0);
+    fixed_number(s, findings);
     for parameter in &s.there.unknown_parameters {
         let who = if OF_JAIL_8.contains(&parameter.as_str()) { "jail(8)" } else { "the kernel" };
         let what = format!("{who} of {node} does not know the jail parameter {parameter}");
@@ -142,6 +143,13 @@ fn parameters(s: &Subject<'_>, findings: &mut Findings) {
                 Fix::new("load it at boot, before the securelevel is raised: then reboot")
                     .run(format!("sysrc kld_list+={module}")),
             ),
+            // Which jail(8) does not load.
+            None if parameter.starts_with("allow.vmm") => findings.error(
+                "unknown-parameter",
+                node,
+                format!("{what}: jail(8) would refuse to start the jail"),
+                Fix::new("load vmm(4), now and at each boot").run("kldload -n vmm").run("sysrc kld_list+=vmm"),
+            ),
             None => findings.error(
                 "unknown-parameter",
                 node,
@@ -149,6 +157,20 @@ fn parameters(s: &Subject<'_>, findings: &mut Findings) {
                 "remove it from the jail's configuration, or upgrade the target",
             ),
         }
+    }
+}
+
+/// Another jail may have it at the target; and before 15.0 a jail of that number that is still dying keeps it from starting
+/// again, here too (kern_jail.c, kern_jail_set).
+fn fixed_number(s: &Subject<'_>, findings: &mut Findings) {
+    let (node, jail) = (&s.situation.source.node, &s.situation.jail);
+    if let Some(jid) = s.source.jail_configuration(jail).and_then(|c| c.value("jid")) {
+        findings.error(
+            "fixed-number",
+            node,
+            format!("jail {jail} has the fixed number {jid} (`jid`): while one of that number runs, or is still dying as after a stop, jail(8) starts it neither there nor here"),
+            "take `jid` out of the jail's block: jail(8) numbers jails by itself",
+        );
     }
 }
 

@@ -10,6 +10,7 @@ mod foreign;
 mod given;
 mod hubs;
 mod identity;
+mod inner_ends;
 mod jail;
 mod mounts;
 mod network;
@@ -18,6 +19,7 @@ mod own_files;
 mod place;
 pub(super) mod segment;
 mod software;
+mod stays_behind;
 mod storage;
 #[cfg(test)]
 mod sure_tests;
@@ -124,6 +126,8 @@ pub fn examine(subject: &Subject<'_>, findings: &mut Findings) {
     jail::surroundings(subject, findings);
     depends::examine(subject, findings);
     of_the_host::examine(subject, findings);
+    stays_behind::examine(subject, findings);
+    inner_ends::examine(subject, findings);
     foreign::examine(subject, findings);
     jail::boot(subject, findings);
     jail::tls(subject, findings);

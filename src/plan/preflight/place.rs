@@ -36,6 +36,7 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             }
         }
     }
+    others_inside(s, findings);
     for (node, facts) in s.hubs().into_iter().chain([(node, s.target)]) {
         let own = facts.interfaces.iter().flat_map(|i| i.addresses.iter().map(move |a| (&i.name, a.addr())));
         // An address that no prefix covers stays where it is: one that several machines have on lo0, for example.
@@ -60,7 +61,7 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
             "configuration-exists",
             node,
             format!("{} on {node} defines a jail {jail} already", existing.file),
-            aside(existing.file.as_str(), "if it is a leftover, move it aside"),
+            leftover(s, &existing.file),
         );
     } else if own(&s.situation.target_file) && s.there.files.contains_key(&s.situation.target_file) {
         findings.error(
@@ -95,6 +96,24 @@ pub(super) fn free_place(s: &Subject<'_>, findings: &mut Findings) {
     free_mount_points(s, findings);
 }
 
+/// A prefix that moves as a whole takes the ways of all its addresses along.
+fn others_inside(s: &Subject<'_>, findings: &mut Findings) {
+    let (node, jail) = (&s.situation.source.node, &s.situation.jail);
+    for other in s.source.jails.iter().filter(|j| j.name != jail.as_str() && !j.dying) {
+        for address in other.addresses.iter().map(ipnet::IpNet::addr) {
+            let Some(prefix) = s.situation.prefixes.iter().find(|p| !p.is_host() && p.contains(address)) else {
+                continue;
+            };
+            findings.error(
+                "others-inside",
+                node,
+                format!("jail {} on {node} has {address}, and {prefix} moves with jail {jail}: nobody would reach {} any more", other.name, other.name),
+                format!("let jail {jail} have its own addresses only (`prefixes:` in fleet.yml; without them it does)"),
+            );
+        }
+    }
+}
+
 /// Where the host mounts datasets of the jail besides its root: they may have mount points of their own, anywhere.
 fn free_mount_points(s: &Subject<'_>, findings: &mut Findings) {
     let node = &s.situation.target.node;
@@ -116,6 +135,18 @@ fn free_mount_points(s: &Subject<'_>, findings: &mut Findings) {
                 );
                 findings.warning("path-taken", node, what, none(other));
             }
+        }
+    }
+}
+
+/// A file may have other jails in it.
+fn leftover(s: &Subject<'_>, file: &RemotePath) -> Fix {
+    let jail = s.situation.jail.as_str();
+    let others = s.target.jail_configurations.iter().filter(|c| c.file == *file && c.name != jail);
+    match others.map(|c| c.name.as_str()).collect::<Vec<_>>().as_slice() {
+        [] => aside(file.as_str(), "if it is a leftover, move it aside"),
+        others => {
+            Fix::new(format!("if it is a leftover, take its block out of {file}, which {} need", others.join(", ")))
         }
     }
 }

@@ -118,6 +118,9 @@ pub(super) fn gateway(s: &Subject<'_>, findings: &mut Findings) {
             true => on_the_link(*gateway),
             false => s.hosts.values().any(|facts| has(facts, *gateway)),
         };
+        if !gateway.is_unspecified() && !s.situation.is_bridged() {
+            gateway_elsewhere(s, *gateway, findings);
+        }
         if gateway.is_unspecified() || there {
             continue;
         }
@@ -135,6 +138,23 @@ pub(super) fn gateway(s: &Subject<'_>, findings: &mut Findings) {
             format!("no host of the fleet has {gateway}, the default gateway of jail {}: unless something else answers for it, the jail reaches nothing outside", s.situation.jail),
             Fix::new(format!("give it to {} of {}; at boot the same by ifconfig_{}_aliasN of rc.conf(5)", source.bridge, source.node, source.bridge))
                 .run(format!("ifconfig {} {family} {gateway}/{length} alias", source.bridge)),
+        );
+    }
+}
+
+/// The target's bridge gets the gateway's address, which another interface of it has: an address is on one of them.
+fn gateway_elsewhere(s: &Subject<'_>, gateway: IpAddr, findings: &mut Findings) {
+    let (node, bridge) = (&s.situation.target.node, &s.situation.target.bridge);
+    let here = network::on_the_link(s.target, bridge).any(|i| i.addresses.iter().any(|a| a.addr() == gateway));
+    let other = s.target.interfaces.iter().find(|i| i.addresses.iter().any(|a| a.addr() == gateway));
+    if let Some(other) = other.filter(|_| !here) {
+        let (name, family) = (&other.name, Family::of(gateway));
+        findings.error(
+            "gateway-elsewhere",
+            node,
+            format!("{gateway}, the gateway of jail {}, is on {name} of {node}, which does not answer for it on {bridge}", s.situation.jail),
+            Fix::new(format!("if {name} is the bridge of {node}'s jails, say so (`bridge: {name}` in fleet.yml); else take it off, now and in rc.conf(5)"))
+                .run(format!("ifconfig {name} {family} {gateway} -alias")),
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::configuration::jail_conf::matching;
 use crate::facts::HostFacts;
+use crate::facts::Interface;
 use crate::facts::WireGuard;
 use crate::model::Family;
 use crate::model::InterfaceName;
@@ -176,9 +177,12 @@ pub(super) fn hub_interface(
     }
 }
 
-/// FIB of the interfaces that are on the bridge already, if they agree.
+/// FIB of the jails' interfaces that are on the bridge already, if they agree. Whatever else is on it (a card, a tap of a
+/// virtual machine) tells nothing of jails.
 pub(super) fn fib_of_members(facts: &HostFacts, bridge: &InterfaceName) -> Option<u16> {
-    let mut fibs = facts.interface(bridge)?.members.iter().filter_map(|m| facts.interface(m)).map(|i| i.fib);
+    let members = facts.interface(bridge)?.members.iter().filter_map(|m| facts.interface(m));
+    let is_epair = |i: &&Interface| i.name.as_str().starts_with("epair") || i.groups.iter().any(|g| g == "epair");
+    let mut fibs = members.filter(is_epair).map(|i| i.fib);
     let first = fibs.next()?;
     fibs.all(|f| f == first).then_some(first)
 }

@@ -1,0 +1,83 @@
+//! What the source does for the jail and the target would not: its own pf rules that name the jail's addresses, and a network
+//! that gives the jail its address.
+
+use std::net::IpAddr;
+
+use crate::model::Prefix;
+use crate::plan::checks;
+use crate::plan::finding::Findings;
+use crate::plan::preflight::Subject;
+
+pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
+    rules(s, findings);
+    leased(s, findings);
+}
+
+/// Does a rule name one of the addresses, or a part of the prefixes?
+fn names(rule: &str, addresses: &[IpAddr], prefixes: &[Prefix]) -> bool {
+    let plain = |word: &str| word.trim_matches(|c| "{}()!,".contains(c)).to_owned();
+    rule.split_whitespace().map(plain).any(|word| match (word.parse::<IpAddr>(), word.parse::<Prefix>()) {
+        (Ok(address), _) => addresses.contains(&address),
+        (_, Ok(prefix)) => prefixes.iter().any(|p| p.covers(prefix)),
+        _ => false,
+    })
+}
+
+/// The hub's go on working, wherever the jail is behind it. The anchors `jailferry/*` are looked at by themselves.
+fn rules(s: &Subject<'_>, findings: &mut Findings) {
+    let (source, target, jail) = (&s.situation.source.node, &s.situation.target.node, &s.situation.jail);
+    if s.situation.is_hub(source) || s.source.pf.enabled != Some(true) {
+        return;
+    }
+    let (addresses, prefixes) = (checks::answering(s.situation), &s.situation.prefixes);
+    let there: Vec<&String> = s.target.pf.nat.iter().chain(&s.target.pf.addressed).collect();
+    let here = s.source.pf.nat.iter().chain(&s.source.pf.addressed);
+    let stay: Vec<String> =
+        here.filter(|r| names(r, &addresses, prefixes) && !there.contains(r)).map(|rule| format!("`{rule}`")).collect();
+    if !stay.is_empty() {
+        findings.warning(
+            "rules-stay",
+            source,
+            format!("pf of {source} has rules for jail {jail}, which stay there and which {target} does not have: {}", stay.join(", ")),
+            format!("write what the jail needs of them into pf.conf(5) of {target}, and load it there; forwards from outside that follow a jail are `publish:` of fleet.yml"),
+        );
+    }
+}
+
+/// On a segment whoever gives addresses is reached from everywhere.
+fn leased(s: &Subject<'_>, findings: &mut Findings) {
+    let (target, jail) = (&s.situation.target.node, &s.situation.jail);
+    if s.situation.is_bridged() || s.jail.address_by.is_empty() {
+        return;
+    }
+    let by = s.jail.address_by.iter().cloned().collect::<Vec<_>>().join(", ");
+    findings.warning(
+        "address-leased",
+        target,
+        format!("the rc.conf(5) of jail {jail} has {by}: unless {target} gives it the same address, it does not answer there, and the move is taken back"),
+        "give the jail a fixed address (ifconfig_… in its rc.conf(5), or exec.start)",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_names_the_jail_by_its_address_or_a_part_of_its_prefix() {
+        let (addresses, prefixes): (Vec<IpAddr>, Vec<Prefix>) =
+            (vec!["10.0.1.5".parse().unwrap()], vec!["10.0.1.0/24".parse().unwrap()]);
+        for rule in [
+            "rdr pass on em0 inet proto tcp from any to any port = 8080 -> 10.0.1.5 port 80",
+            "pass in quick inet from any to 10.0.1.0/25 flags S/SA keep state",
+            "block drop in inet from { 10.0.1.5, 10.0.2.5 } to any",
+        ] {
+            assert!(names(rule, &addresses, &prefixes), "{rule}");
+        }
+        for rule in
+            ["pass all flags S/SA keep state", "nat on em0 inet from 10.0.0.0/8 to any -> (em0:0)", "pass to 10.0.1.50"]
+        {
+            assert!(!names(rule, &addresses, &prefixes), "{rule}");
+        }
+    }
+}

@@ -302,6 +302,7 @@ mod tests {
             "nat on ! wg0 inet from 192.168.0.0/16 to any -> 203.0.113.1",
             "nat pass log on vtnet0 inet all -> 203.0.113.1",
             "nat on vtnet0 inet from ! 10.0.0.0/8 to any -> 203.0.113.1",
+            "nat on vtnet0 inet from ! (vtnet0) to any -> (vtnet0:0)",
             "nat inet from 192.168.0.0/16 to any -> 203.0.113.1",
         ];
         for rule in whole {
@@ -318,6 +319,7 @@ mod tests {
             "nat on ! vtnet0 inet from 192.168.0.0/16 to any -> 10.77.0.1",
             "nat on vtnet0 inet6 from any to any -> 2001:db8::1",
             "nat on vtnet0 inet from ! 192.168.0.0/16 to any -> 203.0.113.1",
+            "nat on vtnet0 inet from ! (em1:network) to any -> 203.0.113.1",
             "no nat on vtnet0 inet from 192.168.0.0/16 to any",
         ];
         for rule in in_part {

@@ -49,13 +49,15 @@ fn is_known(command: &str) -> bool {
     KNOWN.contains(&first.rsplit('/').next().unwrap_or_default()) || command.contains(" create")
 }
 
-/// By its own name, by that of the epair it is an end of, or by one that the kernel chooses.
+/// An epair's end by the epair's name, or by one that the kernel chooses; anything else by its own.
 fn makes(commands: &[String], name: &str) -> bool {
     let epair = name.strip_suffix(['a', 'b']).filter(|stem| stem.starts_with("epair"));
     commands.iter().any(|command| {
         let mut words = command.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
-        let made = command.contains("create") && (epair.is_none() || epair.is_some_and(|e| command.contains(e)));
-        made || command.contains("epair create") || epair.is_none() && words.any(|word| word == name)
+        match epair {
+            Some(epair) => command.contains("create") && words.any(|w| w == epair || w == "epair"),
+            None => words.any(|word| word == name),
+        }
     })
 }
 
@@ -63,13 +65,16 @@ fn makes(commands: &[String], name: &str) -> bool {
 fn of_the_host(s: &Subject<'_>, name: &str, findings: &mut Findings) {
     let (node, jail) = (&s.situation.target.node, &s.situation.jail);
     let there = InterfaceName::new(name).ok().and_then(|name| s.target.interface(&name));
-    let member = |i: &Interface| s.target.interfaces.iter().any(|b| b.members.contains(&i.name));
+    let used = |i: &Interface| {
+        let routed = s.target.routes.values().flatten().any(|r| r.interface == i.name);
+        !i.addresses.is_empty() || routed || s.target.interfaces.iter().any(|b| b.members.contains(&i.name))
+    };
     let (what, fix) = match there {
         None => (
             format!("which {node} does not have: jail(8) would not start the jail"),
             format!("make an interface {name} on {node}"),
         ),
-        Some(i) if !i.addresses.is_empty() || member(i) => (
+        Some(i) if used(i) => (
             format!("which {node} uses itself: jail(8) would take it from the host"),
             format!("give the jail an interface of another name on {node}"),
         ),
@@ -113,7 +118,8 @@ mod tests {
     fn an_interface_is_made_by_its_name_its_epair_or_the_kernel() {
         assert!(made("epair7b", &["ifconfig epair7 create", "ifconfig bridge0 addm epair7a"]));
         assert!(made("epair7b", &["/sbin/ifconfig epair7 create up"]));
-        assert!(made("e0b_web", &["ifconfig epair create", "true"]));
+        assert!(made("epair0b", &["ifconfig epair create"]));
+        assert!(made("e0b_web", &["x=$(ifconfig epair create) && ifconfig ${x%a}b name e0b_web"]));
         assert!(made("web0", &["ifconfig epair7b name web0"]));
         assert!(made("vlan20", &["ifconfig vlan20 create vlandev em0 vlan 20"]));
         assert!(!made("epair7b", &["ifconfig bridge0 addm epair7a", "ifconfig epair7a up"]));

@@ -12,6 +12,8 @@ mod hubs;
 mod identity;
 mod inner_ends;
 mod jail;
+#[cfg(test)]
+mod left_out_tests;
 mod mounts;
 mod network;
 mod of_the_host;

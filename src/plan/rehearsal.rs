@@ -131,6 +131,15 @@ pub fn prepare(
     let fleet = &evidence.fleet;
     let target = &situation.target.node;
     let families = preflight::families(situation);
+    let blocks = |node: &NodeName| evidence.hosts.get(node).is_some_and(|f| f.pf.enabled == Some(true) && f.pf.blocks);
+    if fleet.canary.is_empty() && blocks(target) && !blocks(&situation.source.node) {
+        findings.warning(
+            "pf-blocks",
+            target,
+            format!("pf of {target} has rules that block, and pf of {} has none: whether they let the jail through is seen only once it has moved", situation.source.node),
+            "see that they pass its addresses, or give fleet.yml a `canary:`, which tries that beforehand",
+        );
+    }
     for family in &families {
         match fleet.canary.iter().find(|n| n.family() == *family) {
             Some(network) => {
@@ -141,7 +150,7 @@ pub fn prepare(
                 "no-canary",
                 target,
                 format!(
-                    "without an {family} network in `canary:` of fleet.yml the way of the jail's own packets (FIB, forwarding, AllowedIPs, NAT of {}) is tried only once it has moved",
+                    "without an {family} network in `canary:` of fleet.yml the way of the jail's own packets (FIB, forwarding, AllowedIPs, rules of pf, NAT of {}) is tried only once it has moved",
                     situation.hub
                 ),
             ),

@@ -168,12 +168,23 @@ pub fn stage(
     // FIB 0 need not be written down: where the source's file does not name it, the target's FIB is added.
     let named =
         |text: &str| jail_conf::rewrite(text, &situation.jail, &Rewrite { fib: wanted.fib, ..Rewrite::default() });
-    if from.fib == 0
-        && to.fib != 0
-        && named(&own).is_ok_and(|r| r.text == own)
-        && let [end] = to.interfaces.as_slice()
-    {
+    if from.fib == 0 && to.fib != 0 && named(&own).is_ok_and(|r| r.text == own) {
         let unit = situation.epair.map(|(_, unit)| unit);
+        let [end] = to.interfaces.as_slice() else {
+            findings.error(
+                "configuration-rewrite",
+                source,
+                format!(
+                    "{}: no place to set FIB {}, which the jail needs on {}: its configuration names {} epairs",
+                    jail.configuration_file,
+                    to.fib,
+                    to.node,
+                    to.interfaces.len()
+                ),
+                "name the FIB of the one on the bridge: exec.prestart += \"ifconfig epairNa fib 0\";",
+            );
+            return staged;
+        };
         match jail_conf::add_fib(&rewritten.text, &situation.jail, unit, end, to.fib) {
             Ok(added) => {
                 rewritten.text = added.text;

@@ -108,3 +108,19 @@ fn interfaces_that_the_host_makes_do_not_come_along() {
     assert_eq!(of("epair1b,vtnet0", "\"ifconfig epair1 create\""), ERROR);
     assert_eq!(severity("card-of-host", |e| set(e, "exec.prestart", "\"jib addm web em0\"")), ERROR);
 }
+
+#[test]
+fn rules_that_block_at_the_target_only_are_told_where_nothing_tries_them() {
+    let of = |nodes: &'static [&'static str]| {
+        severity("pf-blocks", move |e| {
+            e.fleet.canary.clear();
+            for node in nodes {
+                let pf = &mut host(e, node).pf;
+                (pf.enabled, pf.blocks) = (Some(true), true);
+            }
+        })
+    };
+    assert_eq!(of(&["big"]), WARNING);
+    assert_eq!(of(&["big", "spare"]), None);
+    assert_eq!(of(&[]), None);
+}

@@ -241,7 +241,10 @@ pub fn meet(cast: &Cast<'_>) -> Vec<Step> {
             },
         ));
         for pair in pairs.iter().filter(|p| p.own.is_ipv6()) {
-            steps.extend(pair.gateway.map(|gateway| jail_route(node, &pair.jail, pair.own, gateway, true)));
+            let step = pair.gateway.map(|gateway| jail_route(node, &pair.jail, pair.own, gateway, true));
+            // On any other host than the source it had that route before, and needs it after a way back.
+            let apart = *node != situation.source.node;
+            steps.extend(step.map(|step| if apart { Step { undo: Vec::new(), ..step } } else { step }));
             let own_gateway = situation.gateways.iter().copied().find(IpAddr::is_ipv6);
             steps.extend(own_gateway.map(|g| jail_route(target, &situation.jail, pair.address, g, true)));
         }
@@ -354,5 +357,45 @@ pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
                     .run("echo net.inet6.ip6.redirect=0 >> /etc/sysctl.conf"),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effect::simulate::World;
+    use crate::plan::Plan;
+    use crate::plan::assemble;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+    use crate::plan::fixture::tester;
+    use crate::playbook::Options;
+
+    fn plan(world: &World, shape: &Shape, target: &str) -> Plan {
+        let (evidence, situation, findings) = world.evidence(&shape.fleet(), &jail("web"), &node(target));
+        let settings = Options::default().settle();
+        assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), target, findings).unwrap()
+    }
+
+    /// What is undone of the routes that siblings on spare get to the jail.
+    fn undone(plan: &Plan) -> Vec<usize> {
+        let of_sib = |e: &Effect| matches!(e, Effect::JailRoute { host, jail, there: true, .. } if host.as_str() == "spare" && jail.as_str() == "sib");
+        plan.steps
+            .iter()
+            .filter(|step| step.phase == Phase::Prove && of_sib(&step.effect))
+            .map(|step| step.undo.len())
+            .collect()
+    }
+
+    #[test]
+    fn a_way_back_leaves_a_sibling_the_route_that_it_had_before() {
+        let shape = Shape::testbed();
+        let mut world = shape.world();
+        let out = plan(&world, &shape, "big");
+        assert!(!undone(&out).is_empty() && undone(&out).iter().all(|n| *n == 1), "{:?}", undone(&out));
+        out.steps.iter().for_each(|step| world.apply(&step.effect).unwrap());
+        let further = plan(&world, &shape, "small");
+        assert!(!undone(&further).is_empty() && undone(&further).iter().all(|n| *n == 0), "{:?}", undone(&further));
     }
 }

@@ -10,7 +10,7 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
 /// Sources that hold shell or awk text.
-const SOURCES: [(&str, &str); 36] = [
+const SOURCES: [(&str, &str); 42] = [
     ("contents.awk", include_str!("contents.awk")),
     ("contents.rs", include_str!("contents.rs")),
     ("ending.rs", include_str!("ending.rs")),
@@ -29,6 +29,7 @@ const SOURCES: [(&str, &str); 36] = [
     ("resume.rs", include_str!("resume.rs")),
     ("snapshots.rs", include_str!("snapshots.rs")),
     ("understudy.rs", include_str!("understudy.rs")),
+    ("users.rs", include_str!("users.rs")),
     ("watch.rs", include_str!("watch.rs")),
     ("way_back.rs", include_str!("way_back.rs")),
     ("zfs.rs", include_str!("zfs.rs")),
@@ -40,6 +41,11 @@ const SOURCES: [(&str, &str); 36] = [
     ("library.sh", include_str!("../../configuration/rc_conf/library.sh")),
     ("jail_list.rs", include_str!("../../configuration/rc_conf/jail_list.rs")),
     ("static_route.rs", include_str!("../../configuration/rc_conf/static_route.rs")),
+    ("datasets.sh", include_str!("../../facts/questions/datasets.sh")),
+    ("file.sh", include_str!("../../facts/questions/file.sh")),
+    ("given.sh", include_str!("../../facts/questions/given.sh")),
+    ("loads.sh", include_str!("../../facts/questions/loads.sh")),
+    ("upkeep.sh", include_str!("../../facts/questions/upkeep.sh")),
     ("ask.sh", include_str!("../../facts/questions/ask.sh")),
     ("host.sh", include_str!("../../facts/questions/host.sh")),
     ("jail.sh", include_str!("../../facts/questions/jail.sh")),
@@ -92,6 +98,15 @@ fn nothing_foreign_is_sent_to_a_host() {
             let line = line.trim_start();
             if line.starts_with("//") || line.starts_with("# ") {
                 continue;
+            }
+            let bar = if name.ends_with(".rs") { r"\\|" } else { r"\|" };
+            let before =
+                line.split(bar).collect::<Vec<_>>().into_iter().rev().skip(1).filter_map(|part| part.chars().last());
+            if before.into_iter().any(char::is_alphanumeric) && !name.ends_with(".awk") {
+                found.push(format!(
+                    "{name}:{}: {bar}: alternatives are no part of basic regular expressions",
+                    number + 1
+                ));
             }
             for (foreign, why) in FOREIGN {
                 let spelled = if name.ends_with(".rs") { foreign.to_owned() } else { foreign.replace(r"\\", r"\") };

@@ -12,7 +12,7 @@ ask beside "$folder" filled "$folder"
 # Only whether a network gives it its address leaves the jail.
 leases() {
 	sed -n 's/^[[:space:]]*ifconfig_[A-Za-z0-9_]*=//p' "$1" | tr -c 'A-Za-z0-9_\n' ' ' | tr ' ' '\n' |
-		sed -n '/^\(DHCP\|SYNCDHCP\|NOSYNCDHCP\|dhcp\|accept_rtadv\)$/p' | sort -u
+		sed -n -E '/^(DHCP|SYNCDHCP|NOSYNCDHCP|dhcp|accept_rtadv)$/p' | sort -u
 }
 for file in "$root/etc/rc.conf" "$root/etc/rc.conf.local"; do
 	if [ -f "$file" ]; then

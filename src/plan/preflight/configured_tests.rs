@@ -34,7 +34,7 @@ fn a_file_that_others_need_does_not_go_with_the_jail() {
     assert_eq!(fstab_of("web_db", "/etc/jail.web_db.fstab"), None);
 }
 
-fn set(e: &mut Evidence, parameter: &str, value: &str) {
+pub(super) fn set(e: &mut Evidence, parameter: &str, value: &str) {
     let web = host(e, "spare").jail_configurations.iter_mut().find(|c| c.name == "web").unwrap();
     web.parameters.retain(|(name, _)| name != parameter);
     web.parameters.push((parameter.to_owned(), Some(value.to_owned())));

@@ -1,5 +1,6 @@
 //! What would leave the jail, or others, unreachable or down behind a move, and is known before.
 
+use super::configured_tests::set;
 use super::sure_tests::host;
 use super::sure_tests::severity;
 use crate::plan::Severity;
@@ -7,12 +8,6 @@ use crate::plan::situation::Evidence;
 
 const ERROR: Option<Severity> = Some(Severity::Error);
 const WARNING: Option<Severity> = Some(Severity::Warning);
-
-fn set(e: &mut Evidence, parameter: &str, value: &str) {
-    let web = host(e, "spare").jail_configurations.iter_mut().find(|c| c.name == "web").unwrap();
-    web.parameters.retain(|(name, _)| name != parameter);
-    web.parameters.push((parameter.to_owned(), Some(value.to_owned())));
-}
 
 #[test]
 fn a_gateway_on_another_interface_does_not_answer_on_the_bridge() {

@@ -4,7 +4,6 @@ use super::configured_tests::set;
 use super::sure_tests::host;
 use super::sure_tests::severity;
 use crate::plan::Severity;
-use crate::plan::situation::Evidence;
 
 const ERROR: Option<Severity> = Some(Severity::Error);
 const WARNING: Option<Severity> = Some(Severity::Warning);

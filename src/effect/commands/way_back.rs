@@ -118,13 +118,14 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
     Work::Sequence(vec![run(&back.from, left_alone(back, &theirs)), once])
 }
 
-/// A dataset that is gone has nothing to tell: what needs it fails by itself.
+/// A dataset that is gone has nothing to tell: what needs it fails by itself. A question without an answer is no "nobody":
+/// of a snapshot that is not there zfs(8) says `-`, and succeeds.
 fn left_alone(back: &BringBack, theirs: &[DatasetName]) -> String {
     let (label, from, to) = (&back.label, &back.from, &back.to);
     let again =
         back.run.iter().map(|run| format!(", and {RUNS}/{run}/{HOME} on {to} if it is there")).collect::<String>();
     format!(
-        "for d in {}; do\n  if [ \"$(zfs get -Hp -o value mounted $d 2>/dev/null)\" = yes ]; then\n    echo \"$d is mounted: the jail may have been started on {from} by hand; stop it and unmount its datasets first\" >&2\n    exit 22\n  fi\n  case $(zfs get -Hp -o value written@{label} $d 2>/dev/null) in\n  '' | - | 0) ;;\n  *)\n    echo \"$d was written to behind @{label}, with which its data goes home; to take that along, destroy @{label} of all the jail's datasets on {from}{again}\" >&2\n    exit 22 ;;\n  esac\ndone",
+        "for d in {}; do\n  said=$(zfs get -Hp -o value mounted $d 2>&1) || {{\n    case $said in *'does not exist'*) continue ;; esac\n    printf '%s\\n' \"$said\" >&2\n    exit 21\n  }}\n  if [ \"$said\" = yes ]; then\n    echo \"$d is mounted: the jail may have been started on {from} by hand; stop it and unmount its datasets first\" >&2\n    exit 22\n  fi\n  new=$(zfs get -Hp -o value written@{label} $d)\n  case $new in\n  - | 0) ;;\n  *)\n    echo \"$d was written to behind @{label}, with which its data goes home; to take that along, destroy @{label} of all the jail's datasets on {from}{again}\" >&2\n    exit 22 ;;\n  esac\ndone",
         names(theirs)
     )
 }
@@ -230,11 +231,15 @@ mod tests {
             let ran = sh::run(tempfile::tempdir().unwrap().path(), &format!("set -eu\n{zfs}{}", first.text()));
             (ran.status, ran.stderr)
         };
-        for written in ["echo 0", "echo -", "echo >&2; return 1"] {
-            for mounted in ["echo no", "echo -", "return 1"] {
+        let gone = "echo \"cannot open 'b/web/db': dataset does not exist\" >&2; return 1";
+        for written in ["echo 0", "echo -"] {
+            for mounted in ["echo no", "echo -", gone] {
                 assert_eq!(told(mounted, written), (0, String::new()), "{mounted} {written}");
             }
         }
+        // Nobody knows whether it runs there.
+        assert_eq!(told("echo 'pool I/O is currently suspended' >&2; return 1", "echo 0").0, 21);
+        assert_ne!(told("echo no", "echo 'internal error' >&2; return 1").0, 0);
         let (status, said) = told("echo yes", "echo 0");
         assert!(status == 22 && said.contains("b/web/db is mounted"), "{said}");
         let (status, said) = told("echo no", "echo 512");

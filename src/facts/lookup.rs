@@ -2,10 +2,12 @@
 
 use crate::configuration::jail_conf::include;
 use crate::configuration::jail_conf::tree::Document;
+use crate::configuration::rc_conf::is_yes;
 use crate::facts::Dataset;
 use crate::facts::HostFacts;
 use crate::facts::Interface;
 use crate::facts::JailConfiguration;
+use crate::facts::RcConf;
 use crate::facts::Route;
 use crate::facts::RunningJail;
 use crate::facts::WireGuard;
@@ -105,6 +107,14 @@ impl WireGuardFile {
             None | Some("auto") => Some(0),
             Some(number) => number.parse().ok(),
         }
+    }
+}
+
+impl RcConf {
+    /// Is the variable set to what `checkyesno` of rc.subr(8) takes for yes?
+    #[must_use]
+    pub fn says_yes(&self, name: &str) -> bool {
+        self.variables.get(name).is_some_and(|value| is_yes(value))
     }
 }
 

@@ -124,8 +124,7 @@ pub fn examine(s: &Subject<'_>, findings: &mut Findings) {
 
 /// By rc.d/zfskeys, or perhaps by a script of the host's own.
 fn loads_at_boot(facts: &HostFacts) -> bool {
-    let value = facts.rc.variables.get("zfskeys_enable").map(|v| v.to_ascii_lowercase());
-    value.is_some_and(|v| ["yes", "true", "on", "1"].contains(&v.as_str())) || facts.boot.tools.contains("zfs")
+    facts.rc.says_yes("zfskeys_enable") || facts.boot.tools.contains("zfs")
 }
 
 /// The keys as the target uses them, parents first.

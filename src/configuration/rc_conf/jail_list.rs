@@ -5,6 +5,7 @@
 
 use crate::configuration::rc_conf::InvalidRc;
 use crate::configuration::rc_conf::Variable;
+use crate::configuration::rc_conf::is_yes;
 use crate::configuration::rc_conf::script;
 use crate::configuration::rc_conf::value;
 use crate::configuration::rc_conf::with;
@@ -137,10 +138,8 @@ esac
         )
     }
 
-    /// checkyesno of rc.subr(8).
     fn enabled(&self) -> bool {
-        let value = self.old_enable.as_deref().unwrap_or("NO");
-        ["yes", "true", "on", "1"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
+        self.old_enable.as_deref().is_some_and(is_yes)
     }
 
     fn is_empty(&self) -> bool {

@@ -17,6 +17,12 @@ use crate::model::RemotePath;
 #[cfg(test)]
 mod tests;
 
+/// `checkyesno` of rc.subr(8).
+#[must_use]
+pub fn is_yes(value: &str) -> bool {
+    ["yes", "true", "on", "1"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
+}
+
 /// Shell functions that every script of this module starts with.
 const LIBRARY: &str = include_str!("library.sh");
 

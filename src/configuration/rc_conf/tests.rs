@@ -229,3 +229,8 @@ fn whole_values_are_compared_and_swapped() {
     assert!(Variable::new(&host.file(), "a-b").is_err());
     assert!(variable.change(None, Some("$(id)")).is_err());
 }
+
+#[test]
+fn yes_as_rc_subr_reads_it() {
+    assert!(is_yes("YES") && is_yes("on") && !is_yes("NO") && !is_yes("NONE") && !is_yes(""));
+}

@@ -6,6 +6,7 @@ use super::error;
 use super::error::FactsError;
 use super::frames::Frame;
 use super::frames::Frames;
+use crate::configuration::rc_conf::is_yes;
 use crate::facts::RcAssignment;
 use crate::facts::RcConf;
 use crate::facts::RcForm;
@@ -27,7 +28,7 @@ pub fn rc_conf(frames: &Frames) -> Result<RcConf, FactsError> {
     let enable_path = enable.map_or(DEFAULT_FILE, |f| &f.subject);
     let exact = |f: &Frame| f.text().trim_end_matches('\n').to_owned();
     Ok(RcConf {
-        jail_enable: enable.is_some_and(|f| yes(&f.word())),
+        jail_enable: enable.is_some_and(|f| is_yes(&f.word())),
         jail_list: list.map(|f| f.text().split_whitespace().map(str::to_owned).collect()).unwrap_or_default(),
         jail_list_text: list.map(exact),
         jail_enable_text: enable.map(exact),
@@ -57,11 +58,6 @@ fn assignments(frames: &Frames) -> Result<Vec<RcAssignment>, FactsError> {
         found.push(RcAssignment { variable: variable.to_owned(), file, form });
     }
     Ok(found)
-}
-
-/// `checkyesno` of rc.subr(8).
-fn yes(value: &str) -> bool {
-    ["yes", "true", "on", "1"].iter().any(|y| value.eq_ignore_ascii_case(y))
 }
 
 /// `name: value` lines; what is not the start of a variable goes on with the last one's value.
@@ -140,11 +136,6 @@ mod tests {
         }
         let nothing = Frames::parse(b"jailferry facts 1\nend 0 0 0\n\n0\n\n").unwrap();
         assert_eq!(assignments(&nothing), Ok(vec![]));
-    }
-
-    #[test]
-    fn yes_as_rc_subr_reads_it() {
-        assert!(yes("YES") && yes("on") && !yes("NO") && !yes("NONE") && !yes(""));
     }
 
     #[test]

@@ -78,17 +78,16 @@ fn limits(s: &Subject<'_>, findings: &mut Findings) {
     if missing.is_empty() || by_itself || s.jail.beside.contains("rctl.conf") {
         return;
     }
-    let mut fix = if s.target.sysctl("kern.racct.enable").is_some_and(|on| on != 0) {
-        Fix::new(format!("set them on {target} as well, now and at each boot (rctl_enable in rc.conf(5))"))
-    } else {
-        let fix =
-            Fix::new(format!("let the kernel of {target} count from its next boot on, and set them there (rctl(8))"));
-        fix.write("/boot/loader.conf", "at its end", "kern.racct.enable=1")
-    };
-    if s.target.sysctl("kern.racct.enable").is_some_and(|on| on != 0) {
-        fix = missing.iter().fold(fix, |fix, rule| fix.run(format!("rctl -a {rule}")));
-    }
-    fix = missing
+    let fix =
+        if s.target.sysctl("kern.racct.enable").is_some_and(|on| on != 0) {
+            let fix =
+                Fix::new(format!("set them on {target} as well, now and at each boot (rctl_enable in rc.conf(5))"));
+            missing.iter().fold(fix, |fix, rule| fix.run(format!("rctl -a {rule}")))
+        } else {
+            Fix::new(format!("let the kernel of {target} count from its next boot on, and set them there (rctl(8))"))
+                .write("/boot/loader.conf", "at its end", "kern.racct.enable=1")
+        };
+    let fix = missing
         .iter()
         .fold(fix.run("sysrc rctl_enable=YES"), |fix, rule| fix.write("/etc/rctl.conf", "at its end", *rule));
     findings.warning(

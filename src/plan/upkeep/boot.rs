@@ -17,9 +17,8 @@ impl Host<'_> {
         self.facts.rc.variables.get(name).map(String::as_str)
     }
 
-    /// rc.subr's checkyesno.
     fn says_yes(&self, name: &str) -> bool {
-        self.variable(name).is_some_and(|v| ["yes", "true", "on", "1"].contains(&v.to_ascii_lowercase().as_str()))
+        self.facts.rc.says_yes(name)
     }
 
     fn lists(&self, name: &str, word: &str) -> bool {

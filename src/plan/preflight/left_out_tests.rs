@@ -1,12 +1,20 @@
 //! What would leave the jail, or others, unreachable or down behind a move, and is known before.
 
 use super::configured_tests::set;
+use super::sure_tests::found;
 use super::sure_tests::host;
 use super::sure_tests::severity;
+use crate::effect::Effect;
+use crate::plan::Finding;
 use crate::plan::Severity;
+use crate::plan::situation::Evidence;
 
 const ERROR: Option<Severity> = Some(Severity::Error);
 const WARNING: Option<Severity> = Some(Severity::Warning);
+
+fn told(change: impl FnOnce(&mut Evidence)) -> Vec<Finding> {
+    found(change).map_or_else(|findings| findings, |plan| plan.findings)
+}
 
 #[test]
 fn a_gateway_on_another_interface_does_not_answer_on_the_bridge() {
@@ -117,4 +125,72 @@ fn rules_that_block_at_the_target_only_are_told_where_nothing_tries_them() {
     assert_eq!(of(&["big"]), WARNING);
     assert_eq!(of(&["big", "spare"]), None);
     assert_eq!(of(&[]), None);
+}
+
+/// The second epair is of a network between jails, on a bridge of its own.
+fn second_epair(e: &mut Evidence) {
+    set(e, "vnet.interface", "epair1b,epair9b");
+    set(e, "exec.prestart", "\"ifconfig epair1 create\",\"ifconfig epair9 create\"");
+    let spare = host(e, "spare");
+    let mut second = spare.interfaces.iter().find(|i| i.name.as_str() == "epair1a").unwrap().clone();
+    second.name = crate::model::InterfaceName::new("epair9a").unwrap();
+    spare.interfaces.push(second);
+}
+
+#[test]
+fn what_is_proven_of_an_epair_is_not_asked_of_one_on_another_bridge() {
+    let plan = found(second_epair).unwrap();
+    let starts = plan.steps.iter().flat_map(|step| std::iter::once(&step.effect).chain(&step.undo));
+    let places: Vec<_> = starts
+        .filter_map(|effect| match effect {
+            Effect::StartJail(place) => Some((place.interfaces.len(), place.elsewhere.clone())),
+            _ => None,
+        })
+        .collect();
+    assert!(!places.is_empty());
+    assert!(places.iter().all(|(ends, elsewhere)| *ends == 2 && elsewhere.len() == 1), "{places:?}");
+    for command in plan.steps.iter().filter(|s| matches!(s.effect, Effect::StartJail(_))).flat_map(|s| s.commands()) {
+        let text = command.text();
+        assert!(text.contains("epair1a is not a member") && !text.contains("epair9a is not a member"), "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_others_need_is_not_advised_to_be_moved_aside() {
+    let advice = |others: bool| {
+        let findings = told(move |e| {
+            let web = host(e, "spare").jail_configurations.iter().find(|c| c.name == "web").unwrap().clone();
+            let mut db = web.clone();
+            db.name = "db2".into();
+            host(e, "big").jail_configurations.extend([Some(web), others.then_some(db)].into_iter().flatten());
+        });
+        let there = findings.into_iter().find(|f| f.code == "configuration-exists").unwrap();
+        (there.commands.len(), there.fix)
+    };
+    assert_eq!(advice(false).0, 1);
+    let (commands, fix) = advice(true);
+    assert!(commands == 0 && fix.contains("db2"), "{fix}");
+}
+
+#[test]
+fn a_parameter_of_vmm_says_which_module_brings_it() {
+    let findings = told(|e| {
+        e.target.as_mut().unwrap().unknown_parameters.insert("allow.vmm".into());
+    });
+    let unknown = findings.into_iter().find(|f| f.code == "unknown-parameter").unwrap();
+    assert!(unknown.commands.iter().any(|c| c.command == "kldload -n vmm"), "{unknown:?}");
+}
+
+#[test]
+fn siblings_are_those_of_addresses_that_move() {
+    let near = |prefixes: &'static [&'static str]| {
+        let findings = told(move |e| {
+            let jails = &mut e.fleet.jails;
+            jails.entry(crate::plan::fixture::jail("web")).or_default().prefixes =
+                prefixes.iter().map(|p| p.parse().unwrap()).collect();
+        });
+        findings.into_iter().any(|f| f.code == "siblings")
+    };
+    assert!(near(&[]), "sib is in the networks of both addresses");
+    assert!(!near(&["192.168.250.0/24"]));
 }

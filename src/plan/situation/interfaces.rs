@@ -197,3 +197,25 @@ pub(super) fn fib_by_default_route(facts: &HostFacts, wireguard: &InterfaceName)
         })
         .map(|(fib, _)| *fib)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+
+    #[test]
+    fn a_card_on_the_bridge_tells_no_fib_of_jails() {
+        let shape = Shape::testbed();
+        let (evidence, _, _) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+        let mut facts = evidence.hosts[&node("spare")].clone();
+        let bridge = InterfaceName::new("bridge0").unwrap();
+        let of_jails = fib_of_members(&facts, &bridge);
+        assert!(of_jails.is_some_and(|fib| fib != 0));
+        facts.interfaces.iter_mut().filter(|i| i.name == bridge).for_each(|b| b.members = vec![]);
+        let card = InterfaceName::new("vtnet0").unwrap();
+        facts.interfaces.iter_mut().filter(|i| i.name == bridge).for_each(|b| b.members.push(card.clone()));
+        assert_eq!(fib_of_members(&facts, &bridge), None);
+    }
+}

@@ -52,7 +52,8 @@ impl How {
 pub(super) struct Leaving {
     #[command(flatten)]
     how: How,
-    /// Move a jail that does not pass its checks where it runs, or whose datasets somebody else uses: do not ask first
+    /// Move a jail that does not answer or pass its checks where it runs, or whose datasets somebody else uses: do not ask
+    /// first
     /// [default: as fleet.yml says]
     #[arg(long)]
     no_check_first: bool,

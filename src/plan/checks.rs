@@ -27,6 +27,9 @@ pub struct Examination {
     pub effect: Effect,
 }
 
+/// Seconds that echo requests are tried where the jail runs already: the first may wait for a neighbour.
+const AT_ONCE: u32 = 5;
+
 /// Seconds a jail's services get to come up before a check counts as failed.
 pub(super) const PATIENCE: u32 = 30;
 
@@ -50,25 +53,19 @@ pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpA
             ),
         });
     }
-    // On a segment the jail's answer to the hub has shown its way out already: by its gateway, which need not answer itself
-    // (what asks from another FIB is answered in that FIB, contract 1.7).
-    if !situation.is_hub(&situation.target.node) && !situation.is_bridged() {
-        // A jail of one family has no way to an address of the other.
-        let speaks = |address: &&IpAddr| answering.iter().any(|own| own.is_ipv4() == address.is_ipv4());
-        for address in hub_addresses.iter().filter(speaks) {
-            list.push(Examination {
-                title: format!("jail {} reaches the hub ({address}) through the tunnel", situation.jail),
-                effect: probe(
-                    &situation.target.node,
-                    Probe::PingFromInside {
-                        jail: situation.jail.clone(),
-                        address: *address,
-                        size: Some(situation.mtu),
-                        seconds: PATIENCE,
-                    },
-                ),
-            });
-        }
+    for address in from_inside(situation, &answering, hub_addresses) {
+        list.push(Examination {
+            title: format!("jail {} reaches the hub ({address}) through the tunnel", situation.jail),
+            effect: probe(
+                &situation.target.node,
+                Probe::PingFromInside {
+                    jail: situation.jail.clone(),
+                    address,
+                    size: Some(situation.mtu),
+                    seconds: PATIENCE,
+                },
+            ),
+        });
     }
     for check in checks {
         let sources = |host: &NodeName| situation.sources_of_hub(host).to_vec();
@@ -79,14 +76,16 @@ pub fn after_start(situation: &Situation, checks: &[Check], hub_addresses: &[IpA
     list
 }
 
-/// Before anything is copied: the checks of fleet.yml where the jail runs. It is up, so nothing is waited for beyond what
-/// the check itself takes. A whole URL may be one that only this move's rules lead to the jail (`publish:`).
+/// Before anything is copied: the checks of fleet.yml where the jail runs, and the echo requests by which a move is proven.
+/// It is up, so nothing is waited for beyond what the check itself takes. A whole URL may be one that only this move's rules
+/// lead to the jail (`publish:`).
 #[must_use]
 pub fn beforehand(
     situation: &Situation,
     checks: &[Check],
     nat: &Nat,
     hosts: &BTreeMap<NodeName, HostFacts>,
+    hub_addresses: &[IpAddr],
 ) -> Vec<Examination> {
     let (answering, source) = (answering(situation), &situation.source.node);
     let new_rules = !nat.anchors.is_empty() || !nat.tables.is_empty();
@@ -100,8 +99,38 @@ pub fn beforehand(
     };
     let here = |check: &Check| Asked { place: source, seconds: check.timeout_seconds(), sources: &sources };
     let asked = checks.iter().filter(|check| !later(check));
-    let asked = asked.flat_map(|check| examine(situation, check, &answering, &here(check)));
-    asked.map(|asked| Examination { title: format!("{}, with the jail on {source}", asked.title), ..asked }).collect()
+    let mut list: Vec<_> = asked.flat_map(|check| examine(situation, check, &answering, &here(check))).collect();
+    let known = |list: &[Examination], title: &str| list.iter().any(|e| e.title == title);
+    for address in &answering {
+        let hub = &situation.hub;
+        let title = format!("{address} answers {hub}");
+        if !known(&list, &title) {
+            let source = same_family(&sources(hub), *address);
+            let ping = Probe::Ping { address: *address, size: None, fib: 0, source, seconds: AT_ONCE };
+            list.push(Examination { title, effect: probe(hub, ping) });
+        }
+    }
+    // Where there are two hubs, the jail need not reach the other one from here.
+    let inner = if situation.hubs().count() == 1 { hub_addresses } else { &[] };
+    for address in from_inside(situation, &answering, inner) {
+        let ping = Probe::PingFromInside { jail: situation.jail.clone(), address, size: None, seconds: AT_ONCE };
+        list.push(Examination {
+            title: format!("jail {} reaches the hub ({address})", situation.jail),
+            effect: probe(source, ping),
+        });
+    }
+    list.into_iter().map(|e| Examination { title: format!("{}, with the jail on {source}", e.title), ..e }).collect()
+}
+
+/// The hub's addresses that the jail must reach from the target. On a segment the jail's answer to the hub has shown its way
+/// out already: by its gateway, which need not answer itself (what asks from another FIB is answered in that FIB, contract
+/// 1.7). A jail of one family has no way to an address of the other.
+fn from_inside(situation: &Situation, answering: &[IpAddr], hub_addresses: &[IpAddr]) -> Vec<IpAddr> {
+    if situation.is_hub(&situation.target.node) || situation.is_bridged() {
+        return Vec::new();
+    }
+    let speaks = |address: &&IpAddr| answering.iter().any(|own| own.is_ipv4() == address.is_ipv4());
+    hub_addresses.iter().filter(speaks).copied().collect()
 }
 
 /// Until the lock was there, somebody else may have moved it: what stands at the source then is a copy that must stay one.
@@ -118,19 +147,19 @@ pub fn still_there(situation: &Situation) -> Step {
 /// What to do when that step has failed, if it is one of [`beforehand`]'s.
 #[must_use]
 pub fn advice(step: &Step) -> &'static str {
-    let asked = |probe: &Probe| match probe {
-        Probe::Ping { .. } | Probe::Tcp { .. } | Probe::Http { .. } | Probe::Inside { .. } => true,
-        Probe::Within { .. }
-        | Probe::Trial(_)
-        | Probe::Runs { .. }
-        | Probe::Unused { .. }
-        | Probe::PingFromInside { .. } => false,
-    };
-    match &step.effect {
-        Effect::Probe { probe, .. } if step.phase == Phase::Copy && asked(probe) => {
+    let Effect::Probe { probe, .. } = &step.effect else { return "" };
+    if step.phase != Phase::Copy {
+        return "";
+    }
+    match probe {
+        Probe::Tcp { .. } | Probe::Http { .. } | Probe::Inside { .. } => {
             "\nThe jail does not pass this check where it is. Mend the one or the other; a jail that shall move as it is does so with --no-check-first."
         }
-        _ => "",
+        // Whether fleet.yml asks for it or not: every move is proven so.
+        Probe::Ping { .. } | Probe::PingFromInside { .. } => {
+            "\nEvery move is proven by echo requests like these, and one that they do not get through is taken back behind the stop. Let them through (pf of the hosts and of the jail); where only this node loses them, --no-check-first moves all the same."
+        }
+        Probe::Within { .. } | Probe::Trial(_) | Probe::Runs { .. } | Probe::Unused { .. } => "",
     }
 }
 
@@ -347,14 +376,20 @@ mod tests {
         };
         let (with, without) = (plan(true), plan(false));
         assert!(matches!(with.steps[0].effect, Effect::Lock { .. }));
-        let expected = ["192.168.123.50 answers small", "2001:db8:1:1::50 answers small"];
+        let expected =
+            ["192.168.123.50 answers small", "2001:db8:1:1::50 answers small", "jail web reaches the hub (10.77.0.1)"];
         let expected =
             expected.iter().enumerate().map(|(n, title)| (n + 3, format!("{title}, with the jail on spare")));
         assert_eq!(titles(&with), expected.collect::<Vec<_>>());
         // And before the jail stops, who else uses its datasets.
         let unused = |step: &&Step| matches!(&step.effect, Effect::Probe { probe: Probe::Unused { .. }, .. });
         assert_eq!((with.steps.iter().filter(unused).count(), without.steps.iter().find(unused)), (1, None));
-        assert_eq!((titles(&without), without.steps.len()), (vec![], with.steps.len() - 3));
+        assert_eq!((titles(&without), without.steps.len()), (vec![], with.steps.len() - 4));
+        // A jail without checks is asked for what proves every move.
+        evidence.fleet.jails.get_mut(&jail("web")).unwrap().checks.clear();
+        let settings = Options::default().settle();
+        let bare = assemble::plan(&evidence, &situation, &settings, &tester(), "", Findings::default()).unwrap();
+        assert_eq!(titles(&bare), titles(&with));
     }
 
     #[test]
@@ -367,7 +402,10 @@ mod tests {
         };
         let own = HttpTarget::Path { address: Some("192.168.123.50".parse().unwrap()), port: 80, path: "/".into() };
         let checks = [http(HttpTarget::Url("http://203.0.113.1:8090/".into())), http(own)];
-        let asked = |nat: &Nat| beforehand(situation.as_ref().unwrap(), &checks, nat, &evidence.hosts).len();
+        let asked = |nat: &Nat| {
+            let all = beforehand(situation.as_ref().unwrap(), &checks, nat, &evidence.hosts, &[]);
+            all.iter().filter(|e| e.title.contains("http")).count()
+        };
         let anchor = AnchorChange {
             host: node("small"),
             before: vec![],

@@ -131,6 +131,8 @@ mod tests {
         let mut shape = Shape::testbed();
         shape.nodes.push(NodeShape { name: "tiny", ..shape.nodes[2].clone() });
         shape.nodes.iter_mut().for_each(|n| n.quick = true);
+        // Not tiny's own network.
+        shape.jails[2].whole = Some(30);
         shape
     }
 

@@ -122,7 +122,8 @@ fn pass_the_checks_here(cast: &Cast<'_>) -> Vec<Step> {
     if !cast.settings.check_first {
         return Vec::new();
     }
-    let asked = checks::beforehand(cast.situation, cast.checks, cast.nat, cast.hosts).into_iter();
+    let asked =
+        checks::beforehand(cast.situation, cast.checks, cast.nat, cast.hosts, &cast.hub_addresses()).into_iter();
     at_once([asked.map(|e| Step::new(Phase::Copy, e.title, e.effect)).collect()])
 }
 

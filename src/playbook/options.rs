@@ -77,8 +77,8 @@ pub struct Options {
     /// Without it, `false`.
     #[serde(default)]
     pub dress_rehearsal: Option<bool>,
-    /// Ask the jail's checks where it runs, before anything is copied: one that fails there would take the move back once
-    /// the jail has been down. And right before it stops, whether anybody else has something of its datasets, which could not
+    /// Ask the jail's checks where it runs, before anything is copied, and the echo requests by which every move is proven: one
+    /// that fails there would take the move back once the jail has been down. And right before it stops, whether anybody else has something of its datasets, which could not
     /// be unmounted then. Without it, `true`; `false` lets a jail move that is not well where it is.
     #[serde(default)]
     pub check_first: Option<bool>,

@@ -89,6 +89,10 @@ fn the_jail_does_not_pass_its_check_where_it_is() {
     let step = "http://192.168.123.50/ answers small with status 200 and \"jail=web\", with the jail on spare";
     let case = Case { fleet: &fleet, step, path: &["spare"], more: &[] };
     case.rolls_back("small", &["--match", "nc -w 5 192.168.123.50 80"], "nc: read failed: Connection reset by peer");
+    // Nor does a hub that answers no echo requests, whether fleet.yml asks for any or not.
+    let step = "jail web reaches the hub (10.77.0.1), with the jail on spare";
+    let case = Case { fleet: &fleet, step, path: &["spare"], more: &[] };
+    case.rolls_back("spare", &["--match", "ping -n -q -c 1 -t 1 10.77.0.1"], "1 packets transmitted, 0 received");
 }
 
 /// What exec.start needs is on spare only: the jail stops, goes over, does not start there, and comes back.

@@ -253,7 +253,7 @@ pub struct RunningJail {
     pub vnet: bool,
     /// Removed, but not gone yet.
     pub dying: bool,
-    /// Interfaces with addresses inside, when it has a network stack of its own.
+    /// Its addresses, when it has a network stack of its own: all but those of loopback and of tunnels that end in it.
     pub addresses: Vec<IpNet>,
     /// Default gateways inside.
     pub gateways: Vec<IpAddr>,

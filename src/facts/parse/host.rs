@@ -250,6 +250,9 @@ fn packet_filter(frames: &Frames) -> Result<Pf, FactsError> {
     })
 }
 
+/// Groups of interfaces that are named after what makes them: tun(4), wg(4), gif(4), gre(4), ipsec(4), ovpn(4).
+const TUNNELS: [&str; 6] = ["tun", "wg", "gif", "gre", "ipsec", "ovpn"];
+
 fn running_jails(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<RunningJail>, FactsError> {
     let mut found = jails::running("jls", &frames.get("jls")?.success()?.text())?;
     for jail in found.iter_mut().filter(|j| j.vnet && !j.dying) {
@@ -258,7 +261,9 @@ fn running_jails(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<Run
         let addresses = frames.about("jail-ifconfig", &jid).and_then(Frame::success);
         let addresses = addresses.and_then(|f| ifconfig::interfaces(&f.question(), &f.text()));
         let addresses = note(unreadable, &format!("jexec {} ifconfig", jail.name), addresses);
-        let interfaces = addresses.unwrap_or_default();
+        let mut interfaces = addresses.unwrap_or_default();
+        // A tunnel of its own (a jail that is a VPN's end) is made inside it wherever it starts.
+        interfaces.retain(|i| !i.groups.iter().any(|g| TUNNELS.contains(&g.as_str())));
         // An address of lo0 goes nowhere by itself.
         let outward = |i: &&Interface| !i.groups.iter().any(|g| g == "lo") && !i.addresses.is_empty();
         jail.mtu = interfaces.iter().filter(outward).map(|i| i.mtu).max();

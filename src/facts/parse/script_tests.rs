@@ -108,7 +108,7 @@ fn node() -> FakeHost {
         .answers("pfctl", "'-P -a jailferry/old -sn'", "", 0)
         .answers("jls", "'-q jid vnet'", "1 new\n", 0)
         .answers("jls", "*", &stdout("jls-json-params"), 0)
-        .answers("jexec", "'1 ifconfig '*", &stdout("jexec-ifconfig"), 0)
+        .answers("jexec", "'1 ifconfig '*", &format!("{}{}", stdout("jexec-ifconfig"), stdout("wg-create")), 0)
         .answers("jexec", "'1 netstat '*' -f inet'", &stdout("jexec-netstat"), 0)
         .answers("jexec", "*", "", 127)
         .answers("sysrc", "-a", &stdout("sysrc-f").lines().skip(3).map(|l| format!("{l}\n")).collect::<String>(), 0)
@@ -143,7 +143,11 @@ fn a_node_is_understood() {
     let anchors: Vec<_> = facts.pf.of_jails.iter().map(|(jail, rules)| (jail.as_str(), rules.len())).collect();
     assert_eq!(anchors, [("web", 1)], "an anchor without rules does not count");
     let web = &facts.jails[0];
-    assert_eq!(web.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.123.50/24"]);
+    assert_eq!(
+        web.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["192.168.123.50/24"],
+        "the jail's own tunnel is no address on the link"
+    );
     assert_eq!(web.gateways.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.123.1"]);
     assert_eq!((web.mtu, web.smallest_mtu), (Some(1380), Some(1380)));
     assert_eq!(facts.rc.variables["gateway_enable"], "YES");

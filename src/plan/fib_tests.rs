@@ -29,7 +29,7 @@ fn plan(world: &World, shape: &Shape) -> Plan {
 
 fn errors(plan: &Plan) -> Vec<String> {
     let errors = plan.findings.iter().filter(|f| f.severity == crate::plan::Severity::Error);
-    errors.map(|f| format!("{}: {} ({})", f.code, f.what, f.fix)).collect()
+    errors.map(|f| format!("{}: {} ({:?})", f.code, f.what, f.commands)).collect()
 }
 
 /// FIBs of the routes to the jail itself, by host.
@@ -50,9 +50,13 @@ fn jail_fib(plan: &Plan) -> Option<u16> {
 
 /// In FIB 1 of big.
 fn with_routes(routes: &[(&str, &str)], without: &[&str]) -> Vec<String> {
-    let shape = shape(1, 1);
+    in_fib(1, routes, without)
+}
+
+fn in_fib(fib: u16, routes: &[(&str, &str)], without: &[&str]) -> Vec<String> {
+    let shape = shape(1, fib);
     let mut world = shape.world();
-    let table = world.hosts.get_mut(&node("big")).unwrap().facts.routes.get_mut(&1).unwrap();
+    let table = world.hosts.get_mut(&node("big")).unwrap().facts.routes.get_mut(&fib).unwrap();
     table.retain(|r| !without.contains(&r.destination.to_string().as_str()));
     table.extend(routes.iter().map(|(destination, interface)| Route {
         destination: destination.parse().unwrap(),
@@ -101,4 +105,9 @@ fn a_fib_that_leaves_past_the_hub_is_caught() {
     assert!(found[0].starts_with("egress: FIB 1 of big has no inet6 default route"), "{found:?}");
     let found = with_routes(&[], &["0.0.0.0/0"]);
     assert!(found[0].starts_with("egress: FIB 1 of big has no inet default route"), "{found:?}");
+    assert!(found[0].contains("-net 0.0.0.0/0 -interface wg0 -fib 1"), "{found:?}");
+    // The host's own way out is left alone.
+    let found = in_fib(0, &[("0.0.0.0/0", "vtnet0")], &["0.0.0.0/0"]);
+    assert!(found[0].starts_with("egress: FIB 0 of big sends 0.0.0.0/1 out of vtnet0"), "{found:?}");
+    assert!(found[0].contains("net.fibs=2") && !found[0].contains("-fib 0"), "{found:?}");
 }

@@ -3,6 +3,7 @@
 use crate::facts::HostFacts;
 use crate::model::Family;
 use crate::model::InterfaceName;
+use crate::model::NodeName;
 use crate::model::Prefix;
 use crate::model::longest_match;
 use crate::plan::checks;
@@ -102,7 +103,10 @@ pub(super) fn fibs(s: &Subject<'_>, findings: &mut Findings) {
                 "egress",
                 node,
                 format!("FIB {} of {node} sends {halved} out of {other}, not of {}, so the jail's answers would leave past the hub", target.fib, target.wireguard),
-replaced(*halved, s.target, target),
+match target.fib {
+                    0 => apart(node, other, target),
+                    _ => replaced(*halved, s.target, target),
+                },
             );
         } else if !by.is_empty() {
             findings.error(
@@ -136,6 +140,17 @@ fn replaced(prefix: Prefix, facts: &HostFacts, target: &Place) -> Fix {
     let Some(old) = exact else { return fix };
     let by = old.gateway.map(|g| format!(" {g}")).unwrap_or_default();
     fix.before(format!("route -n delete -{family} -net {prefix}{by} -fib {fib}"))
+}
+
+/// FIB 0 is also what the host itself goes by, its sshd and the tunnel's own packets among others: its way out stays.
+fn apart(node: &NodeName, other: &InterfaceName, target: &Place) -> Fix {
+    let tunnel = &target.wireguard;
+    Fix::new(format!(
+        "{node} itself needs that way. Give its jails a FIB of their own: `fib: 1` at {node} in fleet.yml, and the way into the tunnel there; at boot the same by loader.conf(5) (net.fibs), static_routes and ipv6_static_routes of rc.conf(5), or PostUp where wg-quick(8) makes {tunnel}. Or let its own pf translate IPv4 out of {other} (`egress: node`, docs/nat.md)"
+    ))
+    .run("sysctl net.fibs=2")
+    .run(format!("route -n add -inet -net 0.0.0.0/0 -interface {tunnel} -fib 1"))
+    .run(format!("route -n add -inet6 -net ::/0 -interface {tunnel} -fib 1"))
 }
 
 /// Where a FIB sends the halves of everything that do not leave by `tunnel`, by longest match: a default route does not

@@ -227,7 +227,8 @@ impl Fleet {
             let before = self.sh(host, booted);
             self.sh(host, "nohup sh -c 'sleep 1; exec shutdown -r now' >/dev/null 2>&1 &");
             return wait_at_most(REBOOT, &format!("{host} has booted anew"), || {
-                let now = self.try_sh(host, booted);
+                // sshd(8) answers before rc(8) has started the jails.
+                let now = self.try_sh(host, &format!("! pgrep -qf '/etc/[r]c autoboot' && {booted}"));
                 now.status.success() && String::from_utf8_lossy(&now.stdout) != before
             });
         };

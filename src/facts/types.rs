@@ -195,14 +195,14 @@ pub struct WireGuardFile {
 pub struct Pf {
     /// `None` when /dev/pf is absent.
     pub enabled: Option<bool>,
-    /// `pfctl -P -sn` lines, canonical.
+    /// `pfctl -P -sn` lines, canonical, and those of `pfctl -P -sr` that translate.
     pub nat: Vec<String>,
-    /// `pfctl -sr` lines that reference an anchor.
+    /// `pfctl -P -sr` lines that reference an anchor.
     pub anchors: Vec<String>,
-    /// `pfctl -sr` lines that name an address or a network.
+    /// `pfctl -P -sr` lines that name an address or a network.
     #[serde(default)]
     pub addressed: Vec<String>,
-    /// Is there a rule in `pfctl -sr` that blocks something?
+    /// Is there a rule in `pfctl -P -sr` that blocks something?
     #[serde(default)]
     pub blocks: bool,
     /// Tables with their entries (negated entries left out).

@@ -239,7 +239,7 @@ fn packet_filter(frames: &Frames) -> Result<Pf, FactsError> {
     let of_jails = frames.all("pf-anchor").filter_map(pf::of_jail).collect();
     Ok(Pf {
         enabled,
-        nat: pf::rules(&text("pf-nat")?),
+        nat: [pf::rules(&text("pf-nat")?), pf::translating(&text("pf-rules")?)].concat(),
         anchors: pf::anchors(&text("pf-rules")?),
         addressed: pf::addressed(&text("pf-rules")?),
         blocks: pf::rules(&text("pf-rules")?).iter().any(|r| r.starts_with("block ")),

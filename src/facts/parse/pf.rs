@@ -32,6 +32,12 @@ pub fn rules(text: &str) -> Vec<String> {
     text.lines().map(str::trim_end).filter(|row| !row.is_empty()).map(str::to_owned).collect()
 }
 
+/// The rules of `pfctl -sr` that translate, which 15.0 has (pf.conf(5) there, `nat-to` and `rdr-to`).
+#[must_use]
+pub fn translating(text: &str) -> Vec<String> {
+    rules(text).into_iter().filter(|row| row.contains(" nat-to ") || row.contains(" rdr-to ")).collect()
+}
+
 /// The rules of `pfctl -sr` that reference an anchor.
 #[must_use]
 pub fn anchors(text: &str) -> Vec<String> {
@@ -146,6 +152,8 @@ mod tests {
             addressed("pass all\npass in inet from any to 10.0.0.1 port = 80\nblock inet6 from fd00::/8\n").len(),
             2
         );
+        let moved = "match out on em0 inet from 10.0.0.0/8 to any nat-to (em0:0)";
+        assert_eq!(translating(&format!("pass all\n{moved}\n")), [moved]);
         assert_eq!(anchors("pass all\nanchor \"jailferry/*\" all\n"), ["anchor \"jailferry/*\" all"]);
     }
 

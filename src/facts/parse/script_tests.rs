@@ -94,7 +94,7 @@ fn node() -> FakeHost {
         .answers("wg", "'show wg0 allowed-ips'", &stdout("wg-show-allowed"), 0)
         .answers("pfctl", "'-s Running'", &stdout("pf-running"), 0)
         .answers("pfctl", "'-P -sn'", &stdout("pf-sn"), 0)
-        .answers("pfctl", "-sr", &stdout("pf-sr"), 0)
+        .answers("pfctl", "'-P -sr'", &stdout("pf-sr"), 0)
         .answers("pfctl", "-sT", &stdout("pf-sT"), 0)
         .answers("pfctl", "'-t jailferry_nat -T show'", &stdout("pf-table-show"), 0)
         .answers("pfctl", "'-t private -T show'", "   10.0.0.0/8\n", 0)

@@ -45,7 +45,7 @@ done
 ask pf-status '' pfctl -s Running
 # Ports as numbers (-P), so that the rules read like those that a plan writes.
 ask pf-nat '' pfctl -P -sn
-ask pf-rules '' pfctl -sr
+ask pf-rules '' pfctl -P -sr
 ask pf-tables '' pfctl -sT
 pfctl -sT 2>/dev/null | while read -r table; do
 	ask pf-table "$table" pfctl -t "$table" -T show

@@ -17,6 +17,18 @@ use crate::playbook::Proto;
 
 type Tables = BTreeMap<TableName, BTreeSet<Prefix>>;
 
+/// A rule taken apart: what kind of translation it is, its conditions, and what they lead to. 15.0 also has translation as
+/// a part of filter rules, `match out on IF … nat-to Z` and `pass in on IF … rdr-to A port M` (pf.conf(5) of 15.0; spelled as
+/// its `pfctl -P -s rules` prints them).
+fn parts(rule: &str) -> Option<(&str, Vec<&str>, &str)> {
+    let (kind, (conditions, target)) = match (rule.split_once(" nat-to "), rule.split_once(" rdr-to ")) {
+        (Some(parts), _) => ("nat", parts),
+        (None, Some(parts)) => ("rdr", parts),
+        (None, None) => (rule.split_whitespace().next()?, rule.split_once(" -> ").unwrap_or((rule, ""))),
+    };
+    Some((kind, conditions.split_whitespace().collect(), target))
+}
+
 /// The table that a rule `nat … from <T> …` translates on the way to everywhere.
 #[must_use]
 pub fn translated_table(rule: &str) -> Option<&str> {
@@ -35,9 +47,9 @@ pub fn translates_on(rule: &str) -> Option<&str> {
 /// is translated only on the way to some place, in one protocol or for some ports is a way out for nothing else, such as a
 /// rule that lets jails reach each other by a public address.
 fn general(rule: &str) -> Option<Vec<&str>> {
-    let words: Vec<&str> = rule.split(" -> ").next()?.split_whitespace().collect();
+    let (kind, words, _) = parts(rule)?;
     let narrow = ["proto", "port", "os", "tagged", "probability", "user", "group"];
-    if words.first() != Some(&"nat") || words.iter().any(|w| narrow.contains(w)) {
+    if kind != "nat" || words.iter().any(|w| narrow.contains(w)) {
         return None;
     }
     let to = words.iter().skip_while(|w| **w != "to").nth(1);
@@ -161,11 +173,8 @@ impl Forward {
     /// any order of conditions that pfctl(8) prints.
     #[must_use]
     pub fn taken_by(&self, rule: &str) -> bool {
-        let words: Vec<&str> = rule.split_whitespace().collect();
+        let Some(("rdr", words, _)) = parts(rule) else { return false };
         let after = |key: &str| words.iter().position(|w| *w == key).and_then(|at| words.get(at + 1)).copied();
-        if words.first() != Some(&"rdr") {
-            return false;
-        }
         let family = Family::of(self.address).to_string();
         let others = |key: &str, own: &str| after(key).is_some_and(|v| v != own);
         if others("on", self.interface.as_str())
@@ -176,7 +185,7 @@ impl Forward {
             return false;
         }
         let to = words.iter().position(|w| *w == "to").map(|at| words.get(at + 1..).unwrap_or_default());
-        let to = to.unwrap_or_default().split(|w| *w == "->").next().unwrap_or_default();
+        let to = to.unwrap_or_default();
         let port = match to.iter().position(|w| *w == "port").map(|at| to.get(at + 1..).unwrap_or_default()) {
             None | Some([]) => true,
             Some(["=", port, ..]) => port.parse() == Ok(self.port),
@@ -201,7 +210,7 @@ impl Forward {
     /// Does that rule lead to where this forward leads?
     #[must_use]
     pub fn same_place(&self, rule: &str) -> bool {
-        let Some((_, target)) = rule.split_once(" -> ") else { return false };
+        let Some((_, _, target)) = parts(rule) else { return false };
         let words: Vec<&str> = target.split_whitespace().collect();
         let [address, rest @ ..] = words.as_slice() else { return false };
         let port = match rest {
@@ -256,6 +265,9 @@ mod tests {
             "rdr on vtnet0 inet proto tcp from any to (vtnet0) port 8000:8100 -> 192.168.123.51",
             "rdr inet from any to any -> 10.0.0.1",
             "rdr pass on vtnet0 inet proto tcp from 10.0.0.0/8 to (vtnet0:0) port = 8080 -> 10.0.0.1",
+            // As 15.0 printed them.
+            "pass in on vtnet0 inet proto tcp from any to (vtnet0) port = 8080 flags S/SA keep state rdr-to 192.168.123.51 port 80",
+            "match in on vtnet0 inet proto tcp from any to 203.0.113.1 port = 8080 rdr-to 192.168.123.50",
         ];
         for rule in taken {
             assert!(forward("vtnet0", 8080).taken_by(rule), "{rule}");
@@ -270,6 +282,8 @@ mod tests {
             "rdr on vtnet0 inet proto tcp from any to any port 8081:8090 -> 192.168.123.51",
             "no rdr on vtnet0 all",
             "nat on vtnet0 inet from any to any -> 203.0.113.1",
+            "pass in on vtnet0 inet proto tcp from any to (vtnet0) port = 8081 flags S/SA keep state rdr-to 192.168.123.51 port 80",
+            "pass in on vtnet0 inet proto tcp from any to (vtnet0) port = 8080 flags S/SA keep state",
             "rdr-anchor \"jailferry/*\" all",
         ];
         for rule in free {
@@ -297,6 +311,8 @@ mod tests {
         let (jail, pf) = ("192.168.122.25/32".parse().unwrap(), Pf::default());
         let whole = [
             "nat on vtnet0 inet from 192.168.0.0/16 to any -> (vtnet0:0)",
+            "match out on vtnet0 inet from 192.168.0.0/16 to any nat-to (vtnet0:0)",
+            "pass out on vtnet0 inet from 192.168.0.0/16 to any flags S/SA keep state nat-to (vtnet0) round-robin static-port",
             "nat on vtnet0 inet from 192.168.122.25 to ! <private> -> 10.0.2.15",
             "nat on egress inet from any to ! 10.0.0.0/8 -> (egress:0) round-robin",
             "nat on ! wg0 inet from 192.168.0.0/16 to any -> 203.0.113.1",

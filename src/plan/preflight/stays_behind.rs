@@ -1,6 +1,7 @@
 //! What the source does for the jail and the target would not: its own pf rules that name the jail's addresses, and a network
 //! that gives the jail its address.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::model::Prefix;
@@ -32,13 +33,13 @@ fn rules(s: &Subject<'_>, findings: &mut Findings) {
     let (addresses, prefixes) = (checks::answering(s.situation), &s.situation.prefixes);
     let there: Vec<&String> = s.target.pf.nat.iter().chain(&s.target.pf.addressed).collect();
     let here = s.source.pf.nat.iter().chain(&s.source.pf.addressed);
-    let stay: Vec<String> =
+    let stay: BTreeSet<String> =
         here.filter(|r| names(r, &addresses, prefixes) && !there.contains(r)).map(|rule| format!("`{rule}`")).collect();
     if !stay.is_empty() {
         findings.warning(
             "rules-stay",
             source,
-            format!("pf of {source} has rules for jail {jail}, which stay there and which {target} does not have: {}", stay.join(", ")),
+            format!("pf of {source} has rules for jail {jail}, which stay there and which {target} does not have: {}", stay.into_iter().collect::<Vec<_>>().join(", ")),
             format!("write what the jail needs of them into pf.conf(5) of {target}, and load it there; forwards from outside that follow a jail are `publish:` of fleet.yml"),
         );
     }

@@ -37,6 +37,9 @@ pub struct JailFacts {
     /// Words of its own rc.conf(5) by which a network gives it its address: `DHCP`, `SYNCDHCP`, `accept_rtadv` …
     #[serde(default)]
     pub address_by: BTreeSet<String>,
+    /// Whom it asks for names: `nameserver` of its resolv.conf(5).
+    #[serde(default)]
+    pub resolvers: BTreeSet<IpAddr>,
     /// Files beside the configuration that hold something and that only its manager would act on: `rdr.conf` …
     #[serde(default)]
     pub beside: BTreeSet<String>,
@@ -64,6 +67,9 @@ pub struct OfTheHost {
     /// Those of the programs and files that its commands name which are there.
     #[serde(default)]
     pub programs: BTreeSet<String>,
+    /// The host's own addresses at which something waits for questions about names (port 53); `*` stands for all of them.
+    #[serde(default)]
+    pub names: BTreeSet<String>,
 }
 
 /// What keeps a dataset from being unmounted.

@@ -31,6 +31,7 @@ fn jail(datasets: Vec<JailDataset>) -> JailFacts {
         userland: None,
         inner_rc_interfaces: vec![],
         address_by: Default::default(),
+        resolvers: Default::default(),
         beside: Default::default(),
         outside: BTreeMap::new(),
         users: vec![],

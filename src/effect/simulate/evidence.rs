@@ -250,6 +250,7 @@ impl Host {
             userland: Some(self.facts.identity.userland.clone()),
             inner_rc_interfaces: Vec::new(),
             address_by: BTreeSet::new(),
+            resolvers: Default::default(),
             beside: BTreeSet::new(),
             outside: BTreeMap::new(),
             users: vec![],

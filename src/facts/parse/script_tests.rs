@@ -298,6 +298,11 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         "ifconfig_epair7b=\"inet 192.168.123.50/24\"\nifconfig_epair7b_ipv6=\"x\"\nifconfig_web0_alias0=y\nifconfig_web1=\"SYNCDHCP up\"\nifconfig_web1_ipv6=\"inet6 accept_rtadv\"\nsshd_enable=NO\n",
     )
     .unwrap();
+    fs::write(
+        folder.path().join("root/etc/resolv.conf"),
+        "search example.org\nnameserver 10.0.0.1\nnameserver\t2001:db8::1 # two\n#nameserver 10.0.0.2\n",
+    )
+    .unwrap();
     std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join("dangling")).unwrap();
 
     let host = FakeHost::new();
@@ -320,6 +325,7 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
         .answers("sockstat", "-u", "USER     COMMAND    PID   FD  PROTO  LOCAL ADDRESS         FOREIGN ADDRESS\n", 0)
         .answers("devfs", "'rule -s 5 show'", "100 include 1\n400 path bpf* unhide\n", 0)
         .answers("devfs", "'rule -s 1 show'", "100 hide\n", 0)
+        .answers("sockstat", "'-46lq -p 53'", "root nc 20242  3 tcp6  *:53      *:*\nroot nc 1 3 udp4 10.0.0.1:53 *:*\nroot nc 1 4 tcp4 10.0.0.1:53 *:*\n", 0)
         .answers("rctl", "jail:web", "jail:web:pcpu:deny=50\njail:webs:pcpu:deny=50\njail:web:x:deny=$(id)\n", 0)
         .answers("devfs", "'rule -s 77 show'", "", 0)
         .answers("sysctl", "'-N security.jail.param.vnet'", "security.jail.param.vnet\n", 0)
@@ -362,6 +368,8 @@ fn the_jail_at_its_source_and_its_place_at_the_target() {
     let kept = &jail.of_the_host;
     assert_eq!(kept.devices.iter().collect::<Vec<_>>(), ["hide", "path bpf* unhide"]);
     assert_eq!(kept.programs, ["sh".to_owned(), path(&folder.path().join("web.conf"))].into());
+    assert_eq!(kept.names.iter().collect::<Vec<_>>(), ["*", "10.0.0.1"]);
+    assert_eq!(jail.resolvers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.1", "2001:db8::1"]);
     assert_eq!(kept.limits.iter().collect::<Vec<_>>(), ["jail:web:pcpu:deny=50"]);
     assert_eq!(jail.users, [User::Process { pid: 1234, program: "tail".into(), user: "root".into() }]);
 

@@ -53,6 +53,12 @@ fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFac
         mounts: mount::mounts_below(&frames.get("mounts")?.success()?.text(), asked.root.as_str()),
         userland: frames.all("userland").next().map(|f| f.word()).filter(|v| is_version(v)),
         inner_rc_interfaces: inner.collect::<BTreeSet<_>>().into_iter().collect(),
+        resolvers: frames
+            .all("resolvers")
+            .filter(|f| f.status == 0)
+            .flat_map(|f| lines(&f.text()))
+            .filter_map(|address| address.parse().ok())
+            .collect(),
         address_by: frames.all("inner-leases").filter(|f| f.status == 0).flat_map(|f| lines(&f.text())).collect(),
         beside: frames.all("beside").filter(|f| f.status == 0).flat_map(|f| lines(&f.text())).collect(),
         outside: asked.landmarks.iter().map(|l| (l.clone(), outside(&frames, l))).collect(),
@@ -98,6 +104,7 @@ fn of_the_host(frames: &Frames, jail: &JailName) -> OfTheHost {
         devices: told("devices").collect(),
         limits: told("limits").filter(of_it).collect(),
         programs: told("named").collect(),
+        names: told("names").collect(),
     }
 }
 

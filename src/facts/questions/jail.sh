@@ -14,6 +14,9 @@ leases() {
 	sed -n 's/^[[:space:]]*ifconfig_[A-Za-z0-9_]*=//p' "$1" | tr -c 'A-Za-z0-9_\n' ' ' | tr ' ' '\n' |
 		sed -n -E '/^(DHCP|SYNCDHCP|NOSYNCDHCP|dhcp|accept_rtadv)$/p' | sort -u
 }
+if [ -f "$root/etc/resolv.conf" ]; then
+	ask resolvers "$root/etc/resolv.conf" sed -n 's/^nameserver[[:space:]]\{1,\}\([0-9A-Fa-f:.]*\).*/\1/p' "$root/etc/resolv.conf"
+fi
 for file in "$root/etc/rc.conf" "$root/etc/rc.conf.local"; do
 	if [ -f "$file" ]; then
 		ask inner-leases "$file" leases "$file"

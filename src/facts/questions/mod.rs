@@ -141,7 +141,10 @@ pub fn jail_questions(questions: &JailQuestions) -> String {
 fn of_the_host(jail: &JailName, ruleset: Option<u32>, programs: &[String]) -> String {
     let devices = ruleset.map(|ruleset| format!("ask devices {ruleset} devices {ruleset} {DEEPEST}\n"));
     let words: String = programs.iter().map(|name| format!(" {}", shell::word(name))).collect();
-    format!("{}ask limits {jail} limits {jail}\nask named '' named{words}\n", devices.unwrap_or_default())
+    format!(
+        "{}ask limits {jail} limits {jail}\nask named '' named{words}\nask names '' names\n",
+        devices.unwrap_or_default()
+    )
 }
 
 /// What to ask the target about the jail's place there.

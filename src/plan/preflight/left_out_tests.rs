@@ -55,6 +55,23 @@ fn an_address_from_the_network_may_be_another_one_there() {
 }
 
 #[test]
+fn a_resolver_at_the_gateway_does_not_come_along() {
+    let of = |asked: &str, here: &str, there: &str| {
+        severity("resolver-stays", |e| {
+            let jail = e.jail.as_mut().unwrap();
+            jail.resolvers.insert(asked.parse().unwrap());
+            jail.of_the_host.names.insert(here.to_owned());
+            e.target.as_mut().unwrap().of_the_host.names.insert(there.to_owned());
+        })
+    };
+    assert_eq!(of("192.168.123.1", "192.168.123.1", "127.0.0.1"), WARNING);
+    assert_eq!(of("192.168.123.1", "*", "127.0.0.1"), WARNING);
+    assert_eq!(of("192.168.123.1", "192.168.123.1", "*"), None);
+    assert_eq!(of("192.168.123.1", "127.0.0.1", "127.0.0.1"), None, "nobody answers it here either");
+    assert_eq!(of("9.9.9.9", "*", "127.0.0.1"), None, "not the gateway");
+}
+
+#[test]
 fn a_file_that_lacks_the_peer_forgets_the_move() {
     let gone = severity("peer-not-kept", |e| {
         let keys: Vec<_> = host(e, "big").wireguard.iter().map(|w| w.public_key.clone()).collect();

@@ -1,5 +1,5 @@
-//! What the source does for the jail and the target would not: its own pf rules that name the jail's addresses, and a network
-//! that gives the jail its address.
+//! What the source does for the jail and the target would not: its own pf rules that name the jail's addresses, a network
+//! that gives the jail its address, and a resolver at the gateway.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,6 +12,27 @@ use crate::plan::preflight::Subject;
 pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
     rules(s, findings);
     leased(s, findings);
+    resolver(s, findings);
+}
+
+/// The target answers for the gateway afterwards, and so for whatever the jail asks of it. On a segment it stays where it is.
+fn resolver(s: &Subject<'_>, findings: &mut Findings) {
+    let (source, target, jail) = (&s.situation.source.node, &s.situation.target.node, &s.situation.jail);
+    if s.situation.is_bridged() {
+        return;
+    }
+    let waits = |names: &BTreeSet<String>, at: &IpAddr| names.contains("*") || names.contains(&at.to_string());
+    let asked = |at: &&&IpAddr| s.jail.resolvers.contains(**at) && waits(&s.jail.of_the_host.names, at);
+    for at in s.situation.gateways.iter().filter(|at| asked(&at)) {
+        if !waits(&s.there.of_the_host.names, at) {
+            findings.warning(
+                "resolver-stays",
+                target,
+                format!("jail {jail} asks its gateway {at} for names, and nothing waits for that on {target} as it does on {source}: it would find no names there"),
+                format!("let a resolver of {target} answer at {at} (bound to all addresses, since {at} comes with the jail), or name another in resolv.conf(5) of jail {jail}"),
+            );
+        }
+    }
 }
 
 /// Does a rule name one of the addresses, or a part of the prefixes?

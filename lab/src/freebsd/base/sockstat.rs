@@ -1,4 +1,4 @@
-//! sockstat(1): `-u`, the sockets of the host's own processes that have a name.
+//! sockstat(1): `-u`, the sockets of the host's own processes that have a name; `-46l -p 53`, of which the lab has none.
 
 use std::fs;
 
@@ -8,8 +8,12 @@ use crate::context::Context;
 
 /// sockstat(1).
 pub fn sockstat(_ctx: &Context, args: &[String]) -> i32 {
-    if !getopt("sockstat", "46cIiLlnqSsUuvw", args).is_some_and(|o| o.has('u') && o.operands.is_empty()) {
-        eprintln!("sockstat: the lab knows -u only");
+    let options = getopt("sockstat", "46cIiLlnp:qSsUuvw", args).filter(|o| o.operands.is_empty());
+    if options.as_ref().is_some_and(|o| o.has('l') && o.has('q') && o.value('p') == Some("53")) {
+        return 0;
+    }
+    if !options.is_some_and(|o| o.has('u')) {
+        eprintln!("sockstat: the lab knows -u, and port 53");
         return 1;
     }
     println!("USER     COMMAND    PID   FD  PROTO  LOCAL ADDRESS         FOREIGN ADDRESS");

@@ -14,6 +14,21 @@ use crate::model::RunId;
 use crate::model::SnapshotLabel;
 use crate::model::SnapshotName;
 
+/// What becomes of somebody's snapshots that are newer than the one that a copy goes back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Newer {
+    /// They are in the way.
+    #[default]
+    Stops,
+    /// Those that show nothing new stay: an increment fits behind them all the same (dmu_recv.c,
+    /// recv_begin_check_existing_impl), but for a raw one. Others are in the way.
+    Fits,
+    /// The same, but where others are in the way the copy is left as it is. Nobody needs it to be otherwise: whoever moves
+    /// the jail there again is told of it.
+    Keeps,
+}
+
 /// The key of an encrypted dataset on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyUse {

@@ -31,6 +31,7 @@ pub use datasets::Base;
 pub use datasets::BringBack;
 pub use datasets::Delegation;
 pub use datasets::KeyUse;
+pub use datasets::Newer;
 pub use datasets::Others;
 pub use datasets::Parked;
 pub use datasets::PropertyState;
@@ -127,7 +128,8 @@ pub enum Effect {
     },
     /// Take an older copy of ours back to the snapshot it had before this run.
     ///
-    /// `arriving`: somebody's snapshots that came with this run, and go with it.
+    /// `arriving`: somebody's snapshots that came with this run, and go with it. `newer`: what becomes of those
+    /// that somebody has taken of it since.
     RollBackReceived {
         host: NodeName,
         dataset: DatasetName,
@@ -135,6 +137,8 @@ pub enum Effect {
         run: RunId,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         arriving: Vec<SnapshotLabel>,
+        #[serde(default)]
+        newer: Newer,
     },
     /// Prove that a snapshot has the same GUID on both hosts, for every dataset.
     CompareGuids { source: NodeName, target: NodeName, pairs: Vec<(DatasetName, DatasetName)>, label: SnapshotLabel },

@@ -59,7 +59,7 @@ impl From<SnapshotName> for String {
     }
 }
 
-/// One snapshot as `zfs list -Hp -t snapshot -o name,guid,createtxg,userrefs` tells it.
+/// One snapshot as `zfs list -Hp -t snapshot -o name,guid,createtxg,userrefs,written` tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The part after '@'.
@@ -70,6 +70,9 @@ pub struct Snapshot {
     pub createtxg: u64,
     /// Number of holds.
     pub userrefs: u64,
+    /// Bytes that it shows since the one before it.
+    #[serde(default)]
+    pub written: Option<u64>,
 }
 
 /// The newest snapshot (by the source's createtxg) that both sides have by GUID: the base of an incremental send.
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
 
     fn snapshot(label: &str, guid: u64, createtxg: u64) -> Snapshot {
-        Snapshot { label: SnapshotLabel::new(label).unwrap(), guid: Guid(guid), createtxg, userrefs: 0 }
+        Snapshot { label: SnapshotLabel::new(label).unwrap(), guid: Guid(guid), createtxg, userrefs: 0, written: None }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::facts::TargetFacts;
 use crate::model::DatasetName;
 use crate::model::RemotePath;
 use crate::model::RunId;
+use crate::model::Snapshot;
 use crate::model::SnapshotLabel;
 use crate::model::SnapshotName;
 use crate::model::common_base;
@@ -288,12 +289,13 @@ pub fn stale_copy(
 ) -> Option<(DatasetName, DatasetName)> {
     let root = &situation.target.dataset;
     let mark = target.dataset(root)?.run.clone()?;
+    let run = RunId::new(mark.as_str()).ok().filter(|run| run.jail() == situation.jail.as_str())?;
     let apart = jail.datasets.iter().any(|dataset| {
         let into = dataset.name.rebase(&situation.source.dataset, root);
         let existing = there.datasets.iter().find(|d| Some(&d.name) == into.as_ref());
         existing.is_some_and(|e| snapshots::apart(&dataset.snapshots, &e.snapshots, &mark))
     });
-    let aside = stale_name(root, &RunId::new(mark).ok()?)?;
+    let aside = stale_name(root, &run)?;
     (apart && target.dataset(&aside).is_none()).then(|| (root.clone(), aside))
 }
 
@@ -337,6 +339,15 @@ fn base_of(
     let node = &situation.target.node;
     let Some(existing) = existing else { return (Base::Nothing, None) };
     let mark = target.dataset(into).and_then(|d| d.run.clone()).and_then(|r| RunId::new(r).ok());
+    if let Some(other) = mark.as_ref().filter(|mark| mark.jail() != situation.jail.as_str()) {
+        findings.error(
+            "dataset-exists",
+            node,
+            format!("{into} on {node} is a copy of jail {} (run {other}), not of jail {}", other.jail(), situation.jail),
+            format!("let the two lie in different places: `parent:` of {node} in fleet.yml, or another last part of the name of jail {}'s dataset (zfs rename)", situation.jail),
+        );
+        return (Base::Nothing, None);
+    }
     let Some(mark) = mark else {
         findings.error(
             "dataset-exists",
@@ -370,12 +381,16 @@ fn base_of(
     // Without a common snapshot the whole old copy is put aside (see `stale_copy`), and this one starts from nothing.
     let Some(base) = common_base(&dataset.snapshots, &existing.snapshots) else { return (Base::Nothing, None) };
     let theirs = existing.snapshots.iter().find(|s| s.guid == base.guid);
-    let newer: Vec<&str> = existing
-        .snapshots
-        .iter()
-        .filter(|s| theirs.is_some_and(|t| s.createtxg > t.createtxg))
-        .map(|s| s.label.as_str())
-        .collect();
+    // Behind those that show nothing new an increment fits, if it is not raw (dmu_recv.c): whoever takes snapshots of
+    // everything on a host takes them of a parked copy, too.
+    let raw = target.dataset(into).is_none_or(|d| d.encrypted);
+    let in_the_way = |s: &&Snapshot| raw || s.written != Some(0) || s.label.is_ours();
+    let behind = existing.snapshots.iter().filter(|s| theirs.is_some_and(|t| s.createtxg > t.createtxg));
+    let behind: Vec<&Snapshot> = behind.collect();
+    let newer: Vec<&str> = match behind.iter().any(in_the_way) {
+        true => behind.iter().map(|s| s.label.as_str()).collect(),
+        false => Vec::new(),
+    };
     if !newer.is_empty() {
         findings.error(
             "copy-changed",

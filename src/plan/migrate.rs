@@ -16,7 +16,6 @@ use crate::effect::Parked;
 use crate::effect::Probe;
 use crate::effect::RouteSpec;
 use crate::effect::hand_over::HandOver;
-use crate::model::RunId;
 use crate::plan::Change;
 use crate::plan::Phase;
 use crate::plan::Step;
@@ -33,6 +32,7 @@ use crate::plan::migrate::copying::catch_up;
 use crate::plan::migrate::copying::compare;
 use crate::plan::migrate::copying::copy_everything;
 use crate::plan::migrate::copying::final_snapshot;
+use crate::plan::migrate::copying::park_the_copy;
 use crate::plan::migrate::copying::send_the_rest;
 use crate::plan::naming::label;
 use crate::plan::nat;
@@ -362,26 +362,19 @@ fn hand_over_step(cast: &Cast<'_>, hand_over: &HandOver) -> Step {
     step
 }
 
-/// What a copy has of the run that made it, or brought it up to date last.
-fn mark_of_the_copy(cast: &Cast<'_>) -> RunId {
-    cast.datasets.iter().find_map(|d| d.older.as_ref()).map_or_else(|| cast.run.clone(), |(_, run)| run.clone())
-}
-
 /// The properties of the copy that would otherwise be set while nobody answers: each waits until the pool has written a
 /// group of transactions (OpenZFS, dsl_prop.c: dsl_sync_task). Not `canmount`: a target that boots before the source has let
 /// go must not mount the copy, since it may start whatever jail it finds there (an empty jail_list, Bastille).
 fn open_the_copy(cast: &Cast<'_>) -> Vec<Step> {
     let (host, dataset) = (cast.target(), &cast.situation.target.dataset);
-    let datasets: Vec<Parked> = cast.datasets.iter().map(|d| d.target.clone().unmounted()).collect();
-    vec![
-        Step::new(
-            Phase::CutOver,
-            format!("{dataset} on {host} becomes writable where it is to be mounted; it is not mounted yet"),
-            Effect::Unpark { host: host.clone(), datasets: datasets.clone() },
-        )
-        .undo(Effect::Park { host, datasets, run: mark_of_the_copy(cast) })
-        .change(Change::new(dataset, "unmounted, read-only", "unmounted, writable")),
-    ]
+    let unmounted = |d: &DatasetMove| d.target.clone().unmounted();
+    let step = Step::new(
+        Phase::CutOver,
+        format!("{dataset} on {host} becomes writable where it is to be mounted; it is not mounted yet"),
+        Effect::Unpark { host: host.clone(), datasets: cast.datasets.iter().map(unmounted).collect() },
+    )
+    .change(Change::new(dataset, "unmounted, read-only", "unmounted, writable"));
+    vec![park_the_copy(cast, unmounted).into_iter().fold(step, Step::undo)]
 }
 
 /// Mount and start.
@@ -389,17 +382,14 @@ fn start_at_the_target(cast: &Cast<'_>) -> Vec<Step> {
     let situation = cast.situation;
     let place = cast.at_target();
     let arrived: Vec<Parked> = cast.datasets.iter().map(|d| d.target.clone()).collect();
-    let mark = mark_of_the_copy(cast);
     let mut steps: Vec<Step> = keys::loaded(cast).into_iter().collect();
-    steps.push(
-        Step::new(
-            Phase::CutOver,
-            format!("mount the datasets on {}", place.host),
-            Effect::Unpark { host: place.host.clone(), datasets: arrived.clone() },
-        )
-        .undo(Effect::Park { host: place.host.clone(), datasets: arrived, run: mark })
-        .change(Change::new(&situation.target.dataset, "unmounted", "mounted")),
-    );
+    let mount = Step::new(
+        Phase::CutOver,
+        format!("mount the datasets on {}", place.host),
+        Effect::Unpark { host: place.host.clone(), datasets: arrived },
+    )
+    .change(Change::new(&situation.target.dataset, "unmounted", "mounted"));
+    steps.push(park_the_copy(cast, |d| d.target.clone()).into_iter().fold(mount, Step::undo));
     steps.extend(rewrite_in_place(cast));
     steps.push(
         Step::new(

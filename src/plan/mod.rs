@@ -41,6 +41,8 @@ pub mod network;
 mod next_hops;
 pub mod notices;
 #[cfg(test)]
+mod older_copy_tests;
+#[cfg(test)]
 mod own_tunnels_tests;
 pub mod persist;
 pub mod preflight;

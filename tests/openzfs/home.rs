@@ -155,6 +155,24 @@ fn to_and_fro_in_full(bench: &Bench) {
     assert_eq!(origin.trim(), format!("{}/jails/web/data@before", bench.source));
 }
 
+/// Sorted by name a clone may come before its origin or behind it.
+#[test]
+fn a_parked_tree_with_a_clone_in_it_goes_whatever_its_order() {
+    let bench = Bench::make();
+    let web = plain(&bench);
+    for clone in ["a", "z"] {
+        bench.sh(&format!("zfs snapshot {web}/data@{clone}; zfs clone {web}/data@{clone} {web}/{clone}"));
+    }
+    let run = RunId::new("web-00000001").expect("a run");
+    let datasets: Vec<_> = bench.sh(&format!("zfs list -H -r -o name {web}")).lines().map(dataset).collect();
+    for one in &datasets {
+        bench.sh(&format!("zfs set org.jailferry:run={run} {one}; zfs unmount {one} 2>/dev/null || :"));
+    }
+    bench.sh(&format!("! zfs get -H -o value -r mounted {web} | grep -q yes"));
+    bench.does(&Effect::DestroyParked { host: node("a"), datasets, run, others: Others::Discard });
+    bench.sh(&format!("! zfs list {web} 2>/dev/null"));
+}
+
 #[test]
 fn a_tree_with_a_volume_goes_there_and_back() {
     let bench = Bench::make();

@@ -4,6 +4,7 @@ use jailferry::effect::Base;
 use jailferry::effect::Delegation;
 use jailferry::effect::Effect;
 use jailferry::effect::KeyUse;
+use jailferry::effect::Newer;
 use jailferry::effect::Parked;
 use jailferry::effect::PropertyState;
 use jailferry::effect::Transfer;
@@ -130,6 +131,7 @@ impl<'a> Mover<'a> {
             base,
             run: self.run.clone(),
             arriving: Vec::new(),
+            newer: if part.raw { Newer::Stops } else { Newer::Fits },
         }
     }
 

@@ -109,6 +109,7 @@ fn several_raw_snapshots_break_go_on_go_back_and_come_again() {
         base: daily(1),
         run: mover.run.clone(),
         arriving: vec![daily(2), daily(3), daily(4)],
+        newer: jailferry::effect::Newer::Keeps,
     };
     let names = || bench.sh(&format!("zfs list -Hp -t snapshot -o name {} | sed 's/.*@//'", there(&bench)));
     mover.broken(&others, BLOB * 3 / 2);

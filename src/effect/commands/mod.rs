@@ -90,8 +90,8 @@ impl Effect {
             }
             Effect::DestroyParked { host, datasets, run, others } => parked::destroy(host, datasets, run, others),
             Effect::ForgetBackups { host, run, files } => files::forget_backups(host, run, files),
-            Effect::RollBackReceived { host, dataset, base, run, arriving } => {
-                way_back::roll_back_received(host, dataset, base, run, arriving)
+            Effect::RollBackReceived { host, dataset, base, run, arriving, newer } => {
+                way_back::roll_back_received(host, dataset, base, run, arriving, *newer)
             }
             Effect::CompareGuids { source, target, pairs, label } => guids::compare(source, target, pairs, label),
             Effect::Park { host, datasets, run } => parking::park(host, datasets, run),

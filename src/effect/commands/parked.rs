@@ -30,7 +30,7 @@ pub(super) fn destroy(host: &NodeName, datasets: &[DatasetName], run_id: &RunId,
         host,
         datasets.len(),
         format!(
-            "for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d is not the copy that run {run_id} left\" >&2; exit 22; }}\n  [ \"$(zfs get -Hp -o value mounted $d)\" != yes ] || {{ echo \"$d is mounted\" >&2; exit 22; }}\n  all=$(zfs list -Hp -r -t filesystem,volume -o name $d)\n  for c in $all; do\n    case ' {known} ' in *\" $c \"*) ;; *) echo \"$c is not of run {run_id}\" >&2; exit 22;; esac\n  done\ndone\n{only_here}{}for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  all=$(zfs list -Hp -d 1 -t snapshot -o name $d)\n  for s in $all; do\n    own $s\n    zfs release jailferry-{run_id} $s 2>/dev/null || :\n    [ -z \"$own\" ] || zfs release \"$own\" $s 2>/dev/null || :\n  done\n  zfs destroy -r $d\ndone",
+            "for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  [ \"$(zfs get -Hp -o value {RUN_PROPERTY} $d)\" = {run_id} ] || {{ echo \"$d is not the copy that run {run_id} left\" >&2; exit 22; }}\n  [ \"$(zfs get -Hp -o value mounted $d)\" != yes ] || {{ echo \"$d is mounted\" >&2; exit 22; }}\n  all=$(zfs list -Hp -r -t filesystem,volume -o name $d)\n  for c in $all; do\n    case ' {known} ' in *\" $c \"*) ;; *) echo \"$c is not of run {run_id}\" >&2; exit 22;; esac\n  done\ndone\n{only_here}{}for d in {list}; do\n  zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n  all=$(zfs list -Hp -d 1 -t snapshot -o name $d)\n  for s in $all; do\n    own $s\n    zfs release jailferry-{run_id} $s 2>/dev/null || :\n    [ -z \"$own\" ] || zfs release \"$own\" $s 2>/dev/null || :\n  done\ndone\nleft=\nwhile :; do\n  before=$left left=\n  for d in {list}; do\n    zfs list -Hp -o name $d >/dev/null 2>&1 || continue\n    zfs destroy -r $d 2>/dev/null || left=\"$left $d\"\n  done\n  [ -n \"$left\" ] || break\n  if [ \"$left\" = \"$before\" ]; then for d in $left; do zfs destroy -r $d; done; fi\ndone",
             in_use(&list, &known, run_id),
         ),
     )
@@ -87,6 +87,28 @@ mod tests {
         let held = destroyed(&format!("{LAST}\\t1\\t\\n"), &format!("{LAST}\\tbackup\\tnow\\n"), "");
         assert_eq!((held.status, held.stdout.as_str()), (22, ""));
         assert!(held.stderr.starts_with(&format!("{LAST} is held as backup")), "{held:?}");
+    }
+
+    /// What is a clone of another one goes before it, and the name says nothing of that.
+    #[test]
+    fn what_cannot_go_yet_is_tried_again_and_one_that_never_goes_is_told() {
+        let run = |until: u32| {
+            let zfs = format!(
+                "n=0\nzfs() {{\n  case \"$*\" in\n  *' z/data' | *' z/web') [ $1 != destroy ] || case $3 in z/web) n=$((n + 1)); [ $n -ge {until} ] || {{ echo dependent >&2; return 1; }} ;; esac ;;\n  esac\n  case \"$*\" in\n  'list -Hp -o name '*) case \" $gone \" in *\" $5 \"*) return 1 ;; esac ;;\n  *filesystem*) echo ${{8}} ;;\n  'get '*run*) echo web-01234567 ;;\n  destroy*) gone=\"$gone $3\"; echo \"$*\" ;;\n  esac\n}}\ngone=\n"
+            );
+            let datasets = ["z/data", "z/web"].map(|name| DatasetName::new(name).unwrap());
+            let run = RunId::new("web-01234567").unwrap();
+            let Work::Run(commands) = destroy(&"big".parse().unwrap(), &datasets, &run, &Others::Discard) else {
+                panic!("no commands")
+            };
+            let Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
+            sh::run(tempfile::tempdir().unwrap().path(), &format!("set -eu\n{zfs}{body}"))
+        };
+        let ran = run(2);
+        assert_eq!((ran.status, ran.stdout.as_str()), (0, "destroy -r z/data\ndestroy -r z/web\n"), "{ran:?}");
+        let never = run(99);
+        assert_eq!((never.status, never.stdout.as_str()), (1, "destroy -r z/data\n"), "{never:?}");
+        assert!(never.stderr.ends_with("dependent\n"), "{never:?}");
     }
 
     #[test]

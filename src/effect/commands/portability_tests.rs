@@ -129,6 +129,7 @@ fn roll_back(labels: &[&str]) -> (i32, String) {
         &SnapshotLabel::new("jailferry-web-00000000-final").unwrap(),
         &RunId::new("web-0123abcd").unwrap(),
         &[SnapshotLabel::new("weekly").unwrap()],
+        crate::effect::Newer::Stops,
     );
     let Work::Run(commands) = work else { panic!("{work:?}") };
     let Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };

@@ -15,7 +15,7 @@ const AT_ONCE: usize = 100;
 pub(super) fn hold(host: &NodeName, snapshots: &[SnapshotName], tag: &SnapshotLabel) -> Work {
     each(host, snapshots, |names, count| {
         format!(
-            "zfs hold {tag} {names} 2>/dev/null || :\n[ \"$(zfs holds -H {names} | grep -c '\t{tag}\t')\" = {count} ] || exit 21"
+            "zfs hold {tag} {names} 2>/dev/null || :\nheld=$(zfs holds -H {names} 2>/dev/null) || :\nif [ \"$(printf '%s\\n' \"$held\" | grep -c '\t{tag}\t')\" != {count} ]; then\n  for s in {names}; do\n    case $held in *\"$s\t{tag}\t\"*) ;; *) echo \"$s cannot be held: was it destroyed since this was planned?\" >&2 ;; esac\n  done\n  exit 21\nfi"
         )
     })
 }

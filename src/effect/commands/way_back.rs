@@ -2,6 +2,7 @@
 
 use crate::effect::Base;
 use crate::effect::BringBack;
+use crate::effect::Newer;
 use crate::effect::Work;
 use crate::effect::command::Command;
 use crate::effect::command::RUNS;
@@ -21,7 +22,8 @@ use crate::model::NodeName;
 use crate::model::RunId;
 use crate::model::SnapshotLabel;
 
-/// Only snapshots of this run may go with the rollback; anything else is somebody's and stops it. What was written
+/// Only snapshots of this run may go with the rollback; anything else is somebody's, and stops it, or as an undo lets the
+/// copy be as it is. What was written
 /// without a snapshot goes too: access times that were still in memory when the copy was unmounted are enough for
 /// `zfs receive` to refuse an increment (contract 5.5, "has been modified").
 pub(super) fn roll_back_received(
@@ -30,37 +32,31 @@ pub(super) fn roll_back_received(
     base: &SnapshotLabel,
     run_id: &RunId,
     arriving: &[SnapshotLabel],
+    newer: Newer,
 ) -> Work {
     let ours = std::iter::once(format!("jailferry-{run_id}-*")).chain(arriving.iter().map(ToString::to_string));
     let of = Of::Arriving(run_id, arriving);
-    run(host, back_to(dataset, base, &ours.collect::<Vec<_>>(), &of, Foreign::Stops))
+    run(host, back_to(dataset, base, &ours.collect::<Vec<_>>(), &of, newer))
 }
 
 /// In the run's folder on the source: what was written at the target is home.
 const HOME: &str = "home";
 
-/// What becomes of somebody's snapshot that is newer than the one to go back to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Foreign {
-    /// It is in the way.
-    Stops,
-    /// It stays if it shows nothing new: an increment fits behind it all the same (dmu_recv.c,
-    /// recv_begin_check_existing_impl), but for a raw one.
-    Stays,
-}
-
 /// `ours`: patterns, as in case of sh(1), of the labels that may go; `of`: whose receives are ended first.
 ///
 /// `zfs rollback -r` takes newer bookmarks, too. Where nothing is to go back they need not.
-fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &[String], of: &Of<'_>, foreign: Foreign) -> String {
+fn back_to(dataset: &DatasetName, base: &SnapshotLabel, ours: &[String], of: &Of<'_>, newer: Newer) -> String {
     let ours = ours.iter().map(|label| format!("*@{label}")).collect::<Vec<_>>().join(" | ");
     let end = ending::end(&[ending::receives(dataset, of)]);
-    let stays = match foreign {
-        Foreign::Stops => "",
-        Foreign::Stays => "if [ -z \"$mine\" ] && [ \"$new\" = 0 ]; then at=$s; continue; fi\n    ",
+    const FITS: &str = "if [ -z \"$mine\" ] && [ \"$new\" = 0 ]; then at=$s; continue; fi\n    ";
+    const KEPT: &str = "echo \"$s is not of this run: the copy stays as it is\" >&2\n    exit 0\n    ";
+    let (stays, kept) = match newer {
+        Newer::Stops => (String::new(), 22),
+        Newer::Fits => (FITS.to_owned(), 22),
+        Newer::Keeps => (format!("{FITS}{KEPT}"), 0),
     };
     format!(
-        "{end}zfs receive -A {dataset} >/dev/null 2>&1 || :\nall=$(zfs list -Hp -t snapshot -d 1 -s createtxg -o name,written {dataset})\nat={dataset}@{base}\nseen=\nmine=\nwhile read -r s new; do\n  if [ -z \"$seen\" ]; then\n    if [ \"$s\" = {dataset}@{base} ]; then seen=yes; fi\n    continue\n  fi\n  case $s in\n  {ours}) mine=$s ;;\n  *)\n    {stays}echo \"$s is newer than @{base} and not of this run\" >&2\n    exit 22 ;;\n  esac\ndone <<JAILFERRY_SNAPSHOTS\n$all\nJAILFERRY_SNAPSHOTS\n[ -n \"$seen\" ] || {{ echo '{dataset}@{base} is not there' >&2; exit 21; }}\nzfs unmount {dataset} 2>/dev/null || :\nborn=$(zfs get -Hp -o value createtxg $at)\nmarks=$(zfs list -Hp -t bookmark -d 1 -o createtxg,name {dataset} | awk -v \"born=$born\" '$1 > born + 0 && $2 !~ /#jailferry-/ {{ print $2 }}')\nif [ -z \"$marks\" ]; then\n  zfs rollback -r $at\nelif [ -n \"$mine\" ] || [ \"$(zfs get -Hp -o value written {dataset})\" != 0 ]; then\n  echo \"going back to $at would destroy newer bookmarks that are not of this run:\" $marks >&2\n  exit 22\nfi"
+        "{end}zfs receive -A {dataset} >/dev/null 2>&1 || :\nall=$(zfs list -Hp -t snapshot -d 1 -s createtxg -o name,written {dataset})\nat={dataset}@{base}\nseen=\nmine=\nwhile read -r s new; do\n  if [ -z \"$seen\" ]; then\n    if [ \"$s\" = {dataset}@{base} ]; then seen=yes; fi\n    continue\n  fi\n  case $s in\n  {ours}) mine=$s ;;\n  *)\n    {stays}echo \"$s is newer than @{base} and not of this run\" >&2\n    exit 22 ;;\n  esac\ndone <<JAILFERRY_SNAPSHOTS\n$all\nJAILFERRY_SNAPSHOTS\n[ -n \"$seen\" ] || {{ echo '{dataset}@{base} is not there' >&2; exit 21; }}\nzfs unmount {dataset} 2>/dev/null || :\nborn=$(zfs get -Hp -o value createtxg $at)\nmarks=$(zfs list -Hp -t bookmark -d 1 -o createtxg,name {dataset} | awk -v \"born=$born\" '$1 > born + 0 && $2 !~ /#jailferry-/ {{ print $2 }}')\nif [ -z \"$marks\" ]; then\n  zfs rollback -r $at\nelif [ -n \"$mine\" ] || [ \"$(zfs get -Hp -o value written {dataset})\" != 0 ]; then\n  echo \"going back to $at would destroy newer bookmarks that are not of this run:\" $marks >&2\n  exit {kept}\nfi"
     )
 }
 
@@ -86,10 +82,10 @@ pub(super) fn bring_back(back: &BringBack) -> Work {
     // What was made there meanwhile stays there; the jail is down, and starts again without it.
     let mut parts = vec![parked, run(&back.from, taken(root, &back.label))];
     // Whoever takes snapshots now and then takes them of a parked copy, too; nobody answers until this is done.
-    let foreign = if back.raw { Foreign::Stops } else { Foreign::Stays };
+    let newer = if back.raw { Newer::Stops } else { Newer::Fits };
     for (dataset, into) in &back.pairs {
         let (mine, of) = ([back.label.to_string()], Of::Snapshot(&back.label));
-        parts.push(run(&back.to, back_to(into, &back.base, &mine, &of, foreign)));
+        parts.push(run(&back.to, back_to(into, &back.base, &mine, &of, newer)));
         let argv = send(dataset, &Base::Snapshot(back.base.clone()), &[], &back.label, back.raw);
         let from = Command::argv(&back.from, TRANSFER, argv).whole();
         let (from_host, to, label) = (&back.from, &back.to, &back.label);
@@ -137,14 +133,14 @@ mod tests {
 
     /// What is said and done on the way back to `@base`: snapshots with what each shows that is new, bookmarks with the
     /// group of transactions of each (that of the base is 50), and what was written since the last snapshot.
-    fn gone_back(foreign: Foreign, snapshots: &[(&str, u32)], marks: &str, written: u32) -> (i32, String, String) {
+    fn gone_back(newer: Newer, snapshots: &[(&str, u32)], marks: &str, written: u32) -> (i32, String, String) {
         let lines: String = snapshots.iter().map(|(label, new)| format!("z/web@{label}\\t{new}\\n")).collect();
         let zfs = format!(
             "pgrep() {{ return 1; }}\npkill() {{ return 1; }}\nzfs() {{\n  case \"$*\" in\n  *name,written*) printf '{lines}' ;;\n  *createtxg,name*) printf '{marks}' ;;\n  *createtxg*) echo 50 ;;\n  *written*) echo {written} ;;\n  rollback*) echo \"$*\" ;;\n  esac\n}}\n"
         );
         let (dataset, label) = (DatasetName::new("z/web").unwrap(), |text: &str| SnapshotLabel::new(text).unwrap());
         let back = label("back");
-        let script = back_to(&dataset, &label("base"), &["back".to_owned()], &Of::Snapshot(&back), foreign);
+        let script = back_to(&dataset, &label("base"), &["back".to_owned()], &Of::Snapshot(&back), newer);
         let ran = sh::run(tempfile::tempdir().unwrap().path(), &format!("set -eu\n{zfs}{script}"));
         (ran.status, ran.stdout, ran.stderr)
     }
@@ -152,32 +148,38 @@ mod tests {
     #[test]
     fn somebodys_snapshot_that_shows_nothing_new_stays_and_an_increment_fits_behind_it() {
         let to = |at: &str| (0, format!("rollback -r z/web@{at}\n"), String::new());
-        let both = [Foreign::Stops, Foreign::Stays];
+        let both = [Newer::Stops, Newer::Fits];
         assert!(both.iter().all(|f| gone_back(*f, &[("old", 9), ("base", 5)], "", 0) == to("base")));
         assert!(both.iter().all(|f| gone_back(*f, &[("base", 5), ("back", 7)], "", 3) == to("base")));
         let daily = [("base", 5), ("hourly", 0), ("daily", 0), ("back", 7)];
-        assert_eq!(gone_back(Foreign::Stays, &daily, "", 0), to("daily"));
+        assert_eq!(gone_back(Newer::Fits, &daily, "", 0), to("daily"));
         let stopped =
             |label: &str| (22, String::new(), format!("z/web@{label} is newer than @base and not of this run\n"));
-        assert_eq!(gone_back(Foreign::Stops, &daily, "", 0), stopped("hourly"));
-        assert_eq!(gone_back(Foreign::Stays, &[("base", 5), ("daily", 1)], "", 0), stopped("daily"));
+        assert_eq!(gone_back(Newer::Stops, &daily, "", 0), stopped("hourly"));
+        assert_eq!(gone_back(Newer::Keeps, &daily, "", 0), to("daily"));
+        let left = (0, String::new(), "z/web@daily is not of this run: the copy stays as it is\n".to_owned());
+        assert_eq!(gone_back(Newer::Keeps, &[("base", 5), ("daily", 1)], "", 0), left);
+        assert_eq!(gone_back(Newer::Keeps, &[("base", 5), ("back", 7), ("daily", 0)], "", 0), left);
+        assert_eq!(gone_back(Newer::Keeps, &[("base", 5), ("back", 7)], "", 3), to("base"));
+        assert_eq!(gone_back(Newer::Fits, &[("base", 5), ("daily", 1)], "", 0), stopped("daily"));
         // Behind ours it shows what ours brought.
-        assert_eq!(gone_back(Foreign::Stays, &[("base", 5), ("back", 7), ("daily", 0)], "", 0), stopped("daily"));
-        assert_eq!(gone_back(Foreign::Stays, &[("other", 5)], "", 0).0, 21);
-        assert_eq!(gone_back(Foreign::Stays, &[], "", 0).0, 21);
+        assert_eq!(gone_back(Newer::Fits, &[("base", 5), ("back", 7), ("daily", 0)], "", 0), stopped("daily"));
+        assert_eq!(gone_back(Newer::Fits, &[("other", 5)], "", 0).0, 21);
+        assert_eq!(gone_back(Newer::Fits, &[], "", 0).0, 21);
     }
 
     #[test]
     fn somebodys_newer_bookmark_is_not_destroyed() {
         let (old, ours, theirs) = ("50\\tz/web#sync\\n", "60\\tz/web#jailferry-web-01234567\\n", "60\\tz/web#sync\\n");
         let to_base = (0, "rollback -r z/web@base\n".to_owned(), String::new());
-        assert_eq!(gone_back(Foreign::Stays, &[("base", 5)], old, 0), to_base);
-        assert_eq!(gone_back(Foreign::Stays, &[("base", 5)], ours, 0), to_base);
-        assert_eq!(gone_back(Foreign::Stays, &[("base", 5)], theirs, 0), (0, String::new(), String::new()));
+        assert_eq!(gone_back(Newer::Fits, &[("base", 5)], old, 0), to_base);
+        assert_eq!(gone_back(Newer::Fits, &[("base", 5)], ours, 0), to_base);
+        assert_eq!(gone_back(Newer::Fits, &[("base", 5)], theirs, 0), (0, String::new(), String::new()));
         for (snapshots, written) in [(vec![("base", 5)], 1), (vec![("base", 5), ("back", 1)], 0)] {
-            let (status, did, said) = gone_back(Foreign::Stays, &snapshots, theirs, written);
+            let (status, did, said) = gone_back(Newer::Fits, &snapshots, theirs, written);
             assert_eq!((status, did.as_str()), (22, ""));
             assert!(said.contains("z/web#sync"), "{said}");
+            assert_eq!(gone_back(Newer::Keeps, &snapshots, theirs, written), (0, did, said));
         }
     }
 

@@ -330,7 +330,8 @@ pub(super) fn discard_received(
     )
 }
 
-/// By our names only: `jailferry-JAIL-` and eight hexadecimal digits. Each run's hold has the run's name as tag.
+/// By our names only: `jailferry-JAIL-` and eight hexadecimal digits. Each run's hold has the run's name as tag. What somebody
+/// else has come to need stays; a move is no reason to take it away, nor to fail.
 pub(super) fn tidy<'a>(
     host: &NodeName,
     dataset: &DatasetName,
@@ -342,7 +343,7 @@ pub(super) fn tidy<'a>(
     run_all(
         host,
         format!(
-            "{}for s in $all; do\n  case $s in\n  {keep}) ;;\n  *@jailferry-{jail}-{hex}-*)\n    tag=${{s#*@}}\n    zfs release \"${{tag%-*}}\" $s 2>/dev/null || :\n    zfs destroy $s ;;\n  esac\ndone",
+            "{}for s in $all; do\n  case $s in\n  {keep}) ;;\n  *@jailferry-{jail}-{hex}-*)\n    tag=${{s#*@}}\n    zfs release \"${{tag%-*}}\" $s 2>/dev/null || :\n    case $(zfs get -Hp -o value userrefs,clones $s | tr -d '\\n') in\n    0 | 0-) zfs destroy $s ;;\n    *) echo \"$s stays: somebody holds it, or has a clone of it\" >&2 ;;\n    esac ;;\n  esac\ndone",
             snapshots_of(dataset)
         ),
     )
@@ -363,6 +364,33 @@ mod tests {
         assert!(texts(&old).contains("zfs snapshot -r zroot/web@s") && !texts(&old).contains("exit 22"));
         let new = json.replace(r#""s"}"#, r#""s","known":["zroot/web"]}"#);
         assert!(texts(&serde_json::from_str(&new).unwrap()).contains("exit 22"));
+    }
+
+    /// A hold or a clone of somebody's is no reason for a good move to fail.
+    #[test]
+    fn what_somebody_has_come_to_need_is_left_where_it_is() {
+        let tidied = |needed: &str| {
+            let (dataset, jail) = (DatasetName::new("z/web").unwrap(), JailName::new("web").unwrap());
+            let kept = SnapshotLabel::new("jailferry-web-00000000-final").unwrap();
+            let Work::Run(commands) = tidy(&"big".parse().unwrap(), &dataset, &jail, std::iter::once(&kept)) else {
+                panic!("no commands")
+            };
+            let crate::effect::command::Form::Script(body) = &commands[0].form else { panic!("{commands:?}") };
+            let zfs = format!(
+                "zfs() {{\n  case \"$*\" in\n  'list '*snapshot*) printf '%s\\n' z/web@jailferry-web-01234567-final z/web@daily ;;\n  'list '*) echo z/web ;;\n  *userrefs,clones*) printf '{needed}' ;;\n  *) echo \"$*\" ;;\n  esac\n}}\n"
+            );
+            crate::configuration::sh::run(tempfile::tempdir().unwrap().path(), &format!("set -eu\n{zfs}{body}"))
+        };
+        for free in ["0\\n\\n", "0\\n-\\n"] {
+            let ran = tidied(free);
+            assert_eq!(ran.status, 0, "{ran:?}");
+            assert!(ran.stdout.ends_with("destroy z/web@jailferry-web-01234567-final\n"), "{ran:?}");
+        }
+        for needed in ["1\\n\\n", "0\\nz/test\\n"] {
+            let ran = tidied(needed);
+            assert!(ran.status == 0 && !ran.stdout.contains("destroy"), "{ran:?}");
+            assert!(ran.stderr.contains("z/web@jailferry-web-01234567-final stays"), "{ran:?}");
+        }
     }
 
     /// What is said and done to let go of `@s`, where zfs(8) lists what it says here or cannot.

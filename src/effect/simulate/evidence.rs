@@ -282,7 +282,9 @@ impl Host {
             let received = dataset.received.iter().map(|(n, v)| (n.clone(), value(v, "received")));
             let mut properties: BTreeMap<String, PropertyValue> = received.collect();
             properties.extend(dataset.local.iter().map(|(n, v)| (n.clone(), value(v, "local"))));
-            let snapshots = dataset.snapshots.iter().map(|s| model::Snapshot {
+            let before = std::iter::once(0).chain(dataset.snapshots.iter().map(|s| s.content));
+            let snapshots = dataset.snapshots.iter().zip(before).map(|(s, before)| model::Snapshot {
+                written: Some(s.content.abs_diff(before)),
                 label: s.label.clone(),
                 guid: s.guid,
                 createtxg: s.createtxg,

@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 
 use crate::effect::Effect;
+use crate::effect::Newer;
 use crate::effect::Probe;
 use crate::effect::contents::Listing;
 use crate::effect::lease::Lease;
@@ -222,8 +223,12 @@ impl World {
                 Ok(())
             }
             Effect::DiscardReceived { host, datasets, run, .. } => self.host_mut(host)?.discard_received(datasets, run),
-            Effect::RollBackReceived { host, dataset, base, run, arriving } => {
-                self.host_mut(host)?.roll_back_received(dataset, base, run, arriving)
+            Effect::RollBackReceived { host, dataset, base, run, arriving, newer } => {
+                let fits = *newer != Newer::Stops;
+                match self.host_mut(host)?.roll_back_received(dataset, base, run, arriving, fits) {
+                    Err(SimulationError::NotOurs(_)) if *newer == Newer::Keeps => Ok(()),
+                    done => done,
+                }
             }
             Effect::CompareGuids { source, target, pairs, label } => self.compare_guids(source, target, pairs, label),
             Effect::ListContents(listing) => self.host_mut(&listing.host)?.list_contents(listing),

@@ -273,14 +273,10 @@ impl Host {
         base: &SnapshotLabel,
         run: &RunId,
         arriving: &[SnapshotLabel],
+        fits: bool,
     ) -> Done {
         let ours = format!("jailferry-{run}-");
-        self.back_to(
-            name,
-            base,
-            |label| label.starts_with(&ours) || arriving.iter().any(|a| a.as_str() == label),
-            false,
-        )
+        self.back_to(name, base, |label| label.starts_with(&ours) || arriving.iter().any(|a| a.as_str() == label), fits)
     }
 
     /// `ours`: the labels that may go; `stays`: does somebody's that shows nothing new stay?

@@ -102,7 +102,9 @@ pub fn snapshots(text: &str) -> Result<BTreeMap<DatasetName, Vec<Snapshot>>, Fac
 
 fn snapshot(row: &str) -> Result<(DatasetName, Snapshot), String> {
     let columns: Vec<&str> = row.split('\t').collect();
-    let [name, guid, createtxg, userrefs] = columns.as_slice() else { return Err("not 4 columns".to_owned()) };
+    let [name, guid, createtxg, userrefs, written @ ..] = columns.as_slice() else {
+        return Err("not 5 columns".to_owned());
+    };
     let (dataset, label) = name.split_once('@').ok_or("no '@'")?;
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no number"));
     let snapshot = Snapshot {
@@ -110,6 +112,7 @@ fn snapshot(row: &str) -> Result<(DatasetName, Snapshot), String> {
         guid: Guid(number(guid)?),
         createtxg: number(createtxg)?,
         userrefs: number(userrefs)?,
+        written: written.first().map(|text| number(text)).transpose()?,
     };
     Ok((DatasetName::new(dataset).map_err(|e| e.to_string())?, snapshot))
 }

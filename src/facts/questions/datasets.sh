@@ -18,7 +18,7 @@ with_stream() {
 ask_datasets() {
 	ask datasets "$1" zfs list -Hp -r -t filesystem,volume -o name "$1"
 	zfs list -H -o name "$1" >/dev/null 2>&1 || return 0
-	ask snapshots "$1" zfs list -Hp -r -t snapshot -s createtxg -o name,guid,createtxg,userrefs "$1"
+	ask snapshots "$1" zfs list -Hp -r -t snapshot -s createtxg -o name,guid,createtxg,userrefs,written "$1"
 	ask properties "$1" zfs get -Hp -r -t filesystem,volume -s local,received -o name,property,value,source all "$1"
 	ask received "$1" with_stream "$1"
 	ask native "$1" zfs get -Hp -r -t filesystem,volume -o name,property,value,source "$native_properties" "$1"

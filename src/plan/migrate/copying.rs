@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use crate::effect::Base;
 use crate::effect::Delegation;
 use crate::effect::Effect;
+use crate::effect::Newer;
+use crate::effect::Parked;
 use crate::effect::Transfer;
 use crate::effect::Way;
 use crate::model::DatasetName;
+use crate::model::RunId;
 use crate::model::SnapshotLabel;
 use crate::plan::Change;
 use crate::plan::Phase;
@@ -65,6 +68,7 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
                     base: base.clone(),
                     run: cast.run.clone(),
                     arriving: moving.history.concat(),
+                    newer: Newer::Keeps,
                 },
             ),
         };
@@ -72,10 +76,12 @@ pub(super) fn copy_everything(cast: &Cast<'_>) -> Vec<Step> {
             Base::Nothing | Base::Origin { .. } => Change::new(target, "absent", "a copy, unmounted and read-only"),
             _ => Change::new(target, "an older copy", "a newer copy, unmounted and read-only"),
         };
-        if let Effect::RollBackReceived { base, .. } = &undo {
+        let mut as_it_was = undo.clone();
+        if let Effect::RollBackReceived { base, newer, .. } = &mut as_it_was {
+            *newer = if moving.raw { Newer::Stops } else { Newer::Fits };
             // Nothing to undo: what goes was in no snapshot of a copy that nobody used.
             let title = format!("make sure that {target} on {} is as it was at @{base}", cast.target());
-            steps.push(Step::new(Phase::Copy, title, undo.clone()));
+            steps.push(Step::new(Phase::Copy, title, as_it_was));
         }
         if moving.older.is_some() && *target == cast.situation.target.dataset {
             steps.push(notices::arriving(cast));
@@ -255,6 +261,22 @@ fn transfer(cast: &Cast<'_>, moving: &DatasetMove, base: Base, label: SnapshotLa
     }
 }
 
+/// The copy as it was: each of its datasets with the mark of the run that made it, or brought it up to date last. A child
+/// that is new at the source arrives below an older copy, and is this run's to discard.
+pub(super) fn park_the_copy(cast: &Cast<'_>, datasets: impl Fn(&DatasetMove) -> Parked) -> Vec<Effect> {
+    let mut marked: Vec<(RunId, Vec<Parked>)> = Vec::new();
+    for moving in cast.datasets {
+        let run = moving.older.as_ref().map_or(cast.run, |(_, run)| run);
+        match marked.iter_mut().find(|(known, _)| known == run) {
+            Some((_, parked)) => parked.push(datasets(moving)),
+            None => marked.push((run.clone(), vec![datasets(moving)])),
+        }
+    }
+    // What is mounted inside another one goes first; the root is among the first.
+    let parks = marked.into_iter().rev();
+    parks.map(|(run, datasets)| Effect::Park { host: cast.target(), datasets, run }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,6 +342,7 @@ mod tests {
                 guid: crate::model::Guid(number),
                 createtxg: number,
                 userrefs: 0,
+                written: None,
             }));
             let (situation, settings) = (situation.unwrap(), Options::default().settle());
             let plan = assemble::plan(&evidence, &situation, &settings, &tester(), "", Findings::default()).unwrap();

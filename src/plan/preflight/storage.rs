@@ -10,6 +10,11 @@ use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
 use crate::plan::snapshots;
 
+/// Without these on the source's pool there are no bookmarks, on the target's no receive that goes on (zpool-features(7);
+/// dsl_bookmark.c, dmu_recv.c). A pool that was made long ago, or with `-d`, may lack them.
+const NEEDED: [(&str, &str); 2] =
+    [("bookmarks", "remember what was sent"), ("extensible_dataset", "receive what may break off")];
+
 /// Stream-relevant pool features (contract 5.6).
 const STREAM_FEATURES: [&str; 8] = [
     "lz4_compress",
@@ -95,6 +100,24 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
     }
     if let Some(source_pool) = source_pool {
         features(s, source_pool, target_pool, findings);
+        let source = &s.situation.source.node;
+        for ((feature, what), (host, pool)) in NEEDED.iter().zip([(source, source_pool), (node, target_pool)]) {
+            // Nothing is known of a pool whose features were not told.
+            if pool.features.get(*feature).is_some_and(|state| state == "disabled") {
+                findings.error(
+                    "feature",
+                    host,
+                    format!(
+                        "pool {} on {host} does not have feature {feature} enabled, without which it cannot {what}",
+                        pool.name
+                    ),
+                    Fix::new(
+                        "enable it; older systems can no longer import the pool once it is used (zpool-features(7))",
+                    )
+                    .run(format!("zpool set feature@{feature}=enabled {}", pool.name)),
+                );
+            }
+        }
     }
     for dataset in s.datasets {
         if let Some(facts) = s.source.dataset(&dataset.source.dataset)
@@ -150,8 +173,10 @@ fn features(s: &Subject<'_>, source_pool: &Pool, target_pool: &Pool, findings: &
         }
         let uses = match feature {
             "encryption" => s.datasets.iter().any(|d| d.raw),
+            // What of these the pool uses every stream says that it may have (dmu_send.c, `-c` and `-e`).
+            "lz4_compress" => true,
+            "embedded_data" => s.datasets.iter().any(|d| !d.raw),
             "zstd_compress" => of("compression").iter().any(|v| v.starts_with("zstd")),
-            "lz4_compress" => of("compression").iter().any(|v| v == "lz4" || v == "on"),
             "large_blocks" => of("recordsize").iter().any(|v| v.parse::<u64>().is_ok_and(|size| size > 128 << 10)),
             _ => false,
         };

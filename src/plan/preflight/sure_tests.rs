@@ -288,6 +288,23 @@ fn a_feature_of_the_pool_is_not_one_of_the_jails() {
     assert_eq!(of("zstd-3"), ERROR);
 }
 
+#[test]
+fn what_every_stream_needs_both_pools_have() {
+    let of = |node: &'static str, feature: &'static str| {
+        severity("feature", move |e| {
+            host(e, "spare").pools[0].features.insert(feature.into(), "active".into());
+            host(e, node).pools[0].features.insert(feature.into(), "disabled".into());
+        })
+    };
+    for (node, feature) in
+        [("spare", "bookmarks"), ("big", "extensible_dataset"), ("big", "embedded_data"), ("big", "lz4_compress")]
+    {
+        assert_eq!(of(node, feature), ERROR, "{feature}");
+    }
+    assert_eq!(of("big", "bookmarks"), None);
+    assert_eq!(of("big", "large_dnode"), WARNING);
+}
+
 /// Much of it is over when the jail stops.
 #[test]
 fn somebody_else_uses_the_datasets() {

@@ -178,6 +178,7 @@ fn what_does_not_matter_is_let_pass() {
         guid: Guid(4711),
         createtxg: 4711,
         userrefs: 0,
+        written: None,
     };
     let before = evidence();
     let plan = saved(&before);

@@ -144,25 +144,6 @@ pub fn still_there(situation: &Situation) -> Step {
     )
 }
 
-/// What to do when that step has failed, if it is one of [`beforehand`]'s.
-#[must_use]
-pub fn advice(step: &Step) -> &'static str {
-    let Effect::Probe { probe, .. } = &step.effect else { return "" };
-    if step.phase != Phase::Copy {
-        return "";
-    }
-    match probe {
-        Probe::Tcp { .. } | Probe::Http { .. } | Probe::Inside { .. } => {
-            "\nThe jail does not pass this check where it is. Mend the one or the other; a jail that shall move as it is does so with --no-check-first."
-        }
-        // Whether fleet.yml asks for it or not: every move is proven so.
-        Probe::Ping { .. } | Probe::PingFromInside { .. } => {
-            "\nEvery move is proven by echo requests like these, and one that they do not get through is taken back behind the stop. Let them through (pf of the hosts and of the jail); where only this node loses them, --no-check-first moves all the same."
-        }
-        Probe::Within { .. } | Probe::Trial(_) | Probe::Runs { .. } | Probe::Unused { .. } => "",
-    }
-}
-
 /// The addresses at which the jail should answer: its own, those within what it owns.
 pub(crate) fn answering(situation: &Situation) -> Vec<IpAddr> {
     situation.addresses.iter().copied().filter(|a| situation.prefixes.iter().any(|p| p.contains(*a))).collect()
@@ -290,6 +271,7 @@ pub fn tunnel_addresses(hub: &crate::facts::HostFacts, wireguard: &crate::model:
 mod tests {
     use super::*;
     use crate::plan::Plan;
+    use crate::plan::advice;
     use crate::plan::assemble;
     use crate::plan::finding::Findings;
     use crate::plan::fixture::Shape;
@@ -371,7 +353,7 @@ mod tests {
             assemble::plan(&evidence, &situation, &settings, &tester(), "", Findings::default()).unwrap()
         };
         let titles = |plan: &Plan| {
-            let asked = plan.steps.iter().enumerate().filter(|(_, step)| !advice(step).is_empty());
+            let asked = plan.steps.iter().enumerate().filter(|(_, step)| !advice::of(step, "").is_empty());
             asked.map(|(index, step)| (index, step.title.clone())).collect::<Vec<_>>()
         };
         let (with, without) = (plan(true), plan(false));

@@ -3,6 +3,7 @@
 //! [`migrate`] tells the story of a move, [`preflight`] what speaks against it, [`network`] who shall route what where,
 //! [`situation`] what fleet.yml leaves out and the hosts told.
 
+pub mod advice;
 pub mod assemble;
 pub mod assigned;
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::model::NodeName;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::plan::Step;
-use crate::plan::checks;
+use crate::plan::advice;
 use crate::plan::forecast::Term;
 use crate::plan::refresh;
 use crate::playbook::batch::Edge;
@@ -288,9 +288,10 @@ impl<'a> Run<'a> {
                     if let Some(outcome) = self.taken_over().or_else(|| self.kept_for_later(at, &error)) {
                         return outcome;
                     }
+                    let (step, said) = (self.plan.steps.get(at), error.to_string());
                     let (title, advice) =
-                        self.plan.steps.get(at).map_or(("", ""), |s| (s.title.as_str(), checks::advice(s)));
-                    return self.unwind(end, format!("step {} ({title}) failed: {error}{advice}", at + 1)).await;
+                        step.map_or_else(Default::default, |s| (s.title.as_str(), advice::of(s, &said)));
+                    return self.unwind(end, format!("step {} ({title}) failed: {said}{advice}", at + 1)).await;
                 }
             }
             if step.phase == Phase::Prove {

@@ -98,6 +98,9 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
             room,
         );
     }
+    for moving in s.datasets {
+        own_room(moving, available, s, findings);
+    }
     if let Some(source_pool) = source_pool {
         features(s, source_pool, target_pool, findings);
         let source = &s.situation.source.node;
@@ -136,6 +139,30 @@ pub(super) fn storage(s: &Subject<'_>, findings: &mut Findings) {
                     format!("to keep it thin, send the origin there first: zfs send {origin} on {}, zfs receive -u on {node}", s.situation.source.node),
                 );
         }
+    }
+}
+
+/// An older copy may have less left than its pool: a quota of its own, under which snapshots count that are gone at the source.
+fn own_room(moving: &DatasetMove, of_the_pool: u64, s: &Subject<'_>, findings: &mut Findings) {
+    let node = &s.situation.target.node;
+    let limit = |name: &str| ["quota", "refquota"].contains(&name);
+    let raised = moving.properties.before.iter().any(|changed| limit(&changed.new.name));
+    let copy = s.target.dataset(&moving.target.dataset).filter(|_| !moving.base.makes_a_dataset() && !raised);
+    if let Some(copy) = copy.filter(|copy| copy.available < moving.estimate && copy.available < of_the_pool) {
+        findings.warning(
+            "no-space",
+            node,
+            format!(
+                "{} on {node}, the older copy, can take {} under its quota, and {} are to come",
+                copy.name,
+                bytes(copy.available),
+                bytes(moving.estimate)
+            ),
+            format!(
+                "destroy snapshots of it that are gone on {} (`zfs list -t snapshot {}`), or raise its quota",
+                s.situation.source.node, copy.name
+            ),
+        );
     }
 }
 

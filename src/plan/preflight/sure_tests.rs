@@ -430,7 +430,7 @@ fn a_clone_hangs_on_no_copy_that_a_run_has_left_unless_it_must() {
 /// The jail has been on big, and goes home to where its older copy is.
 #[test]
 fn an_increment_takes_room_too() {
-    let of = |written: u64, grown: u64| {
+    let of = |written: u64, grown: u64, own: u64| {
         let shape = Shape::testbed();
         let mut world = shape.world();
         let out = {
@@ -446,6 +446,8 @@ fn an_increment_takes_room_too() {
             host(&mut evidence, "big").datasets.iter_mut().find(|d| d.name.as_str() == "jfpool/jails/web").unwrap();
         web.used += grown;
         host(&mut evidence, "spare").datasets.iter_mut().for_each(|d| d.available = 1 << 30);
+        let copies = host(&mut evidence, "spare").datasets.iter_mut();
+        copies.filter(|d| d.name.as_str() == "jfpool/jails/web").for_each(|d| d.available = own);
         let settings = Options::default().settle();
         let plan = assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), "1", findings);
         let found = plan.map_or_else(
@@ -457,7 +459,8 @@ fn an_increment_takes_room_too() {
         );
         found.into_iter().filter(|f| f.code == "no-space").map(|f| f.severity).max()
     };
-    assert_eq!((of(0, 0), of(2 << 30, 0), of(0, 2 << 30)), (None, ERROR, WARNING));
+    assert_eq!((of(0, 0, 1 << 30), of(2 << 30, 0, 1 << 30), of(0, 2 << 30, 1 << 30)), (None, ERROR, WARNING));
+    assert_eq!((of(1 << 20, 0, 1 << 21), of(1 << 20, 0, 1 << 19)), (None, WARNING), "its own quota");
 }
 
 #[test]

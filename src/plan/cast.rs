@@ -29,6 +29,7 @@ use crate::plan::persist;
 use crate::plan::rehearsal::Rehearsal;
 use crate::plan::situation::Situation;
 use crate::plan::staging::Staged;
+use crate::plan::tunnels;
 use crate::plan::tunnels::Tunnels;
 use crate::plan::verify::Both;
 use crate::playbook::Check;
@@ -127,6 +128,13 @@ impl Cast<'_> {
     /// Addresses in the tunnel of the hub that the target's leads to.
     pub(super) fn hub_addresses(&self) -> Vec<std::net::IpAddr> {
         checks::tunnel_addresses(self.near_hub(), self.situation.near_tunnel())
+    }
+
+    /// Addresses in the tunnel of the hub that leads to the jail where it is.
+    pub(super) fn hub_addresses_here(&self) -> Vec<std::net::IpAddr> {
+        let key = self.source.wireguard(&self.situation.source.wireguard).map(|w| &w.public_key);
+        let towards = tunnels::with_peer(self.hub, key, &self.situation.hub_wireguard);
+        towards.map(|w| checks::tunnel_addresses(self.hub, &w.interface)).unwrap_or_default()
     }
 
     /// The hub whose pf translates what the target's jails send.

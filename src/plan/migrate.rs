@@ -123,7 +123,7 @@ fn pass_the_checks_here(cast: &Cast<'_>) -> Vec<Step> {
         return Vec::new();
     }
     let asked =
-        checks::beforehand(cast.situation, cast.checks, cast.nat, cast.hosts, &cast.hub_addresses()).into_iter();
+        checks::beforehand(cast.situation, cast.checks, cast.nat, cast.hosts, &cast.hub_addresses_here()).into_iter();
     at_once([asked.map(|e| Step::new(Phase::Copy, e.title, e.effect)).collect()])
 }
 

@@ -125,3 +125,34 @@ fn whoever_is_no_peer_of_any_of_its_interfaces_is_named() {
     let found = errors(&plan(&world, &shape, "web", "big"));
     assert!(found.iter().any(|e| e.starts_with("unknown-peer") && e.contains("spare")), "{found:?}");
 }
+
+/// fleet.yml has room for one file a host, and the others are found by their interfaces.
+#[test]
+fn the_file_that_fleet_yml_names_is_that_of_one_interface() {
+    let shape = Shape::testbed();
+    let (evidence, situation, findings) = {
+        let mut fleet = shape.fleet();
+        let named = Some(path("/usr/local/etc/wireguard/wg0.conf"));
+        fleet.nodes.get_mut(&node("small")).unwrap().wireguard_config = named;
+        world(&shape).evidence(&fleet, &jail("web"), &node("big"))
+    };
+    let settings = Options::default().settle();
+    let plan = assemble::plan(&evidence, &situation.unwrap(), &settings, &tester(), "", findings).unwrap();
+    assert_eq!(errors(&plan), Vec::<String>::new());
+    let kept = plan
+        .steps
+        .iter()
+        .any(|s| s.title.starts_with("small keeps the new AllowedIPs in") && s.title.contains("wg1.conf"));
+    assert!(kept, "{:#?}", plan.steps.iter().map(|s| &s.title).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_jail_is_asked_for_the_end_of_the_tunnel_that_it_is_behind() {
+    let shape = Shape::testbed();
+    let plan = plan(&world(&shape), &shape, "web", "big");
+    let asked: Vec<&str> =
+        plan.steps.iter().map(|s| s.title.as_str()).filter(|t| t.contains("reaches the hub")).collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked[0].contains("10.77.0.1") && asked[0].ends_with("with the jail on spare"), "{asked:?}");
+    assert!(asked[1].contains("10.78.0.1"), "{asked:?}");
+}

@@ -7,6 +7,7 @@ use jailferry::model::RunId;
 use crate::bench::Bench;
 use crate::mover::KEY;
 use crate::mover::Mover;
+use crate::mover::dataset;
 use crate::mover::last;
 use crate::mover::node;
 

@@ -264,6 +264,7 @@ fn running_jails(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<Run
         let mut interfaces = addresses.unwrap_or_default();
         // A tunnel of its own (a jail that is a VPN's end) is made inside it wherever it starts.
         interfaces.retain(|i| !i.groups.iter().any(|g| TUNNELS.contains(&g.as_str())));
+        let links: BTreeSet<InterfaceName> = interfaces.iter().map(|i| i.name.clone()).collect();
         // An address of lo0 goes nowhere by itself.
         let outward = |i: &&Interface| !i.groups.iter().any(|g| g == "lo") && !i.addresses.is_empty();
         jail.mtu = interfaces.iter().filter(outward).map(|i| i.mtu).max();
@@ -275,7 +276,9 @@ fn running_jails(frames: &Frames, unreadable: &mut Unreadable) -> Result<Vec<Run
             let routes = routes.and_then(|f| netstat::routes(&f.question(), &f.text(), 0));
             let routes = note(unreadable, &format!("jexec {} netstat -f {family}", jail.name), routes);
             let defaults = routes.into_iter().flatten().filter(|r| r.destination.length() == 0);
-            jail.gateways.extend(defaults.filter_map(|r| r.gateway));
+            // What goes into a tunnel of its own goes nowhere on the link; without ifconfig(8) in it nothing is known of those.
+            let on_the_link = |r: &Route| links.is_empty() || links.contains(&r.interface);
+            jail.gateways.extend(defaults.filter(on_the_link).filter_map(|r| r.gateway));
         }
     }
     Ok(found)

@@ -67,7 +67,11 @@ pub(in crate::facts) fn answer_of_a_node() -> Vec<u8> {
 
 /// A node as the recordings tell, put together.
 fn node() -> FakeHost {
-    let host = FakeHost::new();
+    node_on(FakeHost::new())
+}
+
+/// The same, but for what the host answers already.
+fn node_on(host: FakeHost) -> FakeHost {
     let fields = stdout("wg-show-fields");
     let lines = |from: usize, to: usize| {
         fields.lines().skip(from).take(to - from).map(|l| format!("{l}\n")).collect::<String>()
@@ -156,6 +160,17 @@ fn a_node_is_understood() {
     assert_eq!((facts.pools[0].free, facts.pools[0].features.len()), (538_943_488, 33));
     assert_eq!(facts.zfs.unwrap().kernel, "zfs-kmod-2.1.9-FreeBSD_g92e0d9d18");
     assert!(facts.unreadable.contains_key("jexec web netstat -f inet6"), "{:?}", facts.unreadable);
+}
+
+#[test]
+fn a_default_route_into_a_tunnel_of_the_jail_s_own_has_no_gateway_on_the_link() {
+    let host = FakeHost::new();
+    let inside = format!("{}{}", stdout("jexec-ifconfig"), stdout("wg-create"));
+    let routes = stdout("jexec-netstat").replace("epair7b", "wg0");
+    assert_ne!(routes, stdout("jexec-netstat"));
+    host.answers("jexec", "'1 ifconfig '*", &inside, 0).answers("jexec", "'1 netstat '*", &routes, 0);
+    let web = &facts(&node_on(host)).jails[0];
+    assert_eq!(web.gateways, Vec::<std::net::IpAddr>::new());
 }
 
 #[test]

@@ -55,17 +55,25 @@ pub fn wireguard_files(
         } else {
             facts.wireguard.first().map(|w| &w.interface)
         };
-        let found = facts.wireguard_files.iter().find(|f| match named {
-            Some(path) => f.path == *path,
-            None => Some(&f.interface) == tunnel,
-        });
+        let of_the_tunnel = || facts.wireguard_files.iter().find(|f| Some(&f.interface) == tunnel);
+        // A host with a tunnel for each of its peers names the file of one of them.
+        let of_another = |f: &&WireGuardFile| {
+            Some(&f.interface) != tunnel && facts.wireguard.iter().any(|w| w.interface == f.interface)
+        };
+        let found = match named {
+            Some(path) => match facts.wireguard_files.iter().find(|f| f.path == *path) {
+                Some(file) if of_another(&file) => of_the_tunnel(),
+                found => found,
+            },
+            None => of_the_tunnel(),
+        };
         if let Some(file) = found {
             if *node == situation.hub {
                 refuse_save_config(node, file, findings);
             }
             files.insert(node.clone(), file.clone());
         } else if *node == situation.hub {
-            let what = match named {
+            let what = match named.filter(|path| facts.wireguard_files.iter().all(|f| f.path != **path)) {
                 Some(path) => {
                     format!("{path}, which fleet.yml names, is not there on {node}, or is none of WireGuard's")
                 }

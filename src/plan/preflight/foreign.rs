@@ -11,6 +11,7 @@ use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::mounts;
 use crate::plan::preflight::Subject;
+use crate::plan::preflight::own_files;
 
 /// Parameters whose commands run on the host when the jail starts.
 const COMMANDS: [&str; 4] = ["exec.prepare", "exec.prestart", "exec.created", "exec.poststart"];
@@ -26,7 +27,23 @@ pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
     let Some(configuration) = s.source.jail_configuration(&s.situation.jail) else { return };
     // What cannot be read was told when the target was asked.
     let mounts = mounts::of(s.jail, Some(configuration)).unwrap_or_default();
-    let own = own_places(configuration, s.situation.path.as_str(), mounts.iter().map(|m| &m.mount));
+    let mut own = own_places(configuration, s.situation.path.as_str(), mounts.iter().map(|m| &m.mount));
+    let mut named = Vec::new();
+    if let Some(link) = own_files::linked_root(s.situation, s.source) {
+        // mount(8) lists where a link leads to; the fstab may name the places by the link.
+        let below =
+            |at: &String| at.strip_prefix(link.as_str()).filter(|rest| rest.starts_with('/')).map(str::to_owned);
+        let real: Vec<String> =
+            own.iter().filter_map(below).map(|rest| format!("{}{rest}", s.situation.path)).collect();
+        own.extend(real);
+        named.push(link);
+    }
+    // By what name a command may know a place.
+    let spelled = |at: &str| {
+        let rest = at.strip_prefix(s.situation.path.as_str()).map(str::to_owned);
+        let by_link = named.iter().zip(rest).map(|(link, rest)| format!("{link}{rest}"));
+        std::iter::once(at.to_owned()).chain(by_link).collect::<Vec<_>>()
+    };
     let host_commands: Vec<String> =
         COMMANDS.iter().flat_map(|c| configuration.values(c).unwrap_or_default()).collect();
     let root = s.situation.path.as_str().trim_end_matches('/');
@@ -34,7 +51,7 @@ pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
         if own.contains(&place(&mount.path))
             || moves(s, mount)
             || by_the_jail(s, configuration, mount)
-            || host_commands.iter().any(|command| command.contains(&mount.path))
+            || spelled(&mount.path).iter().any(|at| host_commands.iter().any(|command| command.contains(at)))
         {
             continue;
         }

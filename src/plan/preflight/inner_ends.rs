@@ -2,7 +2,9 @@
 //! starts. Others are the host's.
 
 use crate::facts::Interface;
+use crate::facts::JailConfiguration;
 use crate::model::InterfaceName;
+use crate::model::JailName;
 use crate::plan::finding::Findings;
 use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
@@ -35,12 +37,20 @@ pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
                 &s.situation.source.node,
                 format!("nothing in the configuration of jail {jail} makes {name}, so its host does: it goes when the jail leaves, and jail(8) finds none on {} or here when it comes home", s.situation.target.node),
                 Fix::new(format!("let the jail make it, and take epair{unit} out of cloned_interfaces in rc.conf(5)"))
-                    .write(&s.situation.configuration_file, format!("in the block of jail {jail}, before other exec.prestart"), format!("exec.prestart = \"ifconfig epair{unit} create\";"))
-                    .write(&s.situation.configuration_file, "below it", format!("exec.poststop = \"ifconfig epair{unit}a destroy\";")),
+                    .write(&s.situation.configuration_file, first(configuration, jail), format!("exec.prestart = \"ifconfig epair{unit} create\";"))
+                    .write(&s.situation.configuration_file, "behind what is there of exec.poststop", format!("exec.poststop += \"ifconfig epair{unit}a destroy\";")),
             ),
             None => of_the_host(s, name, findings),
         }
     }
+}
+
+/// A later `=` takes the place of an earlier one (jail.conf(5)).
+fn first(configuration: &JailConfiguration, jail: &JailName) -> String {
+    let others = configuration.values("exec.prestart").is_some_and(|values| !values.is_empty());
+    let more =
+        if others { ", before the other exec.prestart, of which the first gets `+=` in the place of `=`" } else { "" };
+    format!("in the block of jail {jail}{more}")
 }
 
 /// Does the command do what it says, and no more?
@@ -91,7 +101,7 @@ fn of_the_host(s: &Subject<'_>, name: &str, findings: &mut Findings) {
 
 /// jib and jng of share/examples/jails connect a jail to a card of its host.
 fn beside_the_bridge(s: &Subject<'_>, commands: &[String], findings: &mut Findings) {
-    if s.situation.is_bridged() || s.situation.manager.says().travels() {
+    if s.situation.is_bridged() || s.situation.manager.says().travels() || on_the_bridge(s) {
         return;
     }
     for command in commands {
@@ -105,6 +115,16 @@ fn beside_the_bridge(s: &Subject<'_>, commands: &[String], findings: &mut Findin
             );
         }
     }
+}
+
+/// The bridge that jib makes for a card may be the one that the tunnel leads to: `e0a_NAME` of it for `e0b_NAME` of the jail's.
+fn on_the_bridge(s: &Subject<'_>) -> bool {
+    let bridge = s.source.interface(&s.situation.source.bridge);
+    let members = bridge.map(|bridge| bridge.members.as_slice()).unwrap_or_default();
+    let outer = |inner: &String| inner.split_once("b_").map(|(head, name)| format!("{head}a_{name}"));
+    let inner = s.source.jail_configuration(&s.situation.jail).and_then(|c| c.values("vnet.interface"));
+    let ends = inner.unwrap_or_default();
+    ends.iter().filter_map(outer).any(|end| members.iter().any(|m| m.as_str() == end))
 }
 
 #[cfg(test)]

@@ -126,6 +126,25 @@ fn interfaces_that_the_host_makes_do_not_come_along() {
     assert_eq!(of("epair1b,vlan20", "\"ifconfig epair1 create\""), ERROR);
     assert_eq!(of("epair1b,vtnet0", "\"ifconfig epair1 create\""), ERROR);
     assert_eq!(severity("card-of-host", |e| set(e, "exec.prestart", "\"jib addm web em0\"")), ERROR);
+    let on_the_bridge = severity("card-of-host", |e| {
+        set(e, "exec.prestart", "\"jib addm web em0\"");
+        set(e, "vnet.interface", "e0b_web");
+        let bridge = host(e, "spare").interfaces.iter_mut().find(|i| i.name.as_str() == "bridge0").unwrap();
+        bridge.members.push(crate::model::InterfaceName::new("e0a_web").unwrap());
+    });
+    assert_eq!(on_the_bridge, None);
+}
+
+/// A later `=` takes the place of what comes before it.
+#[test]
+fn the_lines_that_let_a_jail_make_its_interface_leave_the_others_there() {
+    let found = told(|e| {
+        set(e, "vnet.interface", "epair1b");
+        set(e, "exec.prestart", "\"ifconfig bridge0 addm epair1a\"");
+    });
+    let lines = &found.iter().find(|f| f.code == "interface-of-host").unwrap().lines;
+    let text = format!("{lines:?}");
+    assert!(text.contains("of which the first gets `+=`") && text.contains("exec.poststop += "), "{text}");
 }
 
 #[test]

@@ -402,6 +402,7 @@ impl Together<'_> {
                 begun: &begun,
             },
             seen: generation,
+            asked: Instant::now(),
             fresh: OnceLock::new(),
             room: Mutex::new(Some(room)),
             held: Mutex::new(None),

@@ -186,9 +186,14 @@ fn told(plan: &Plan, outcome: &Outcome, recovered: bool) -> (&'static str, Exit,
         Outcome::Refused { reason } => {
             ("refused", Exit::Refused, format!("{reason}\nNothing was changed: jail {jail} runs on {source}."), None)
         }
-        Outcome::Kept { reason } => {
+        Outcome::Kept { reason, unseen } => {
+            let runs = if *unseen {
+                format!("Nothing was changed for jail {jail}, but whether it runs is not known: {source} is away. What")
+            } else {
+                format!("Jail {jail} runs on {source} as before, and what")
+            };
             let text = format!(
-                "{reason}\nJail {jail} runs on {source} as before, and what has been copied to {target} is kept. `jailferry recover --continue {run}` goes on with it, on this machine; `jailferry recover {run}` takes it away.",
+                "{reason}\n{runs} has been copied to {target} is kept. `jailferry recover --continue {run}` goes on with it, on this machine; `jailferry recover {run}` takes it away.",
                 run = plan.run
             );
             ("needs-human", Exit::NeedsHuman, text, None)

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 use std::time::Duration;
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
@@ -34,6 +35,9 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Seconds of the longest lease that can be asked for (docs/reference.md).
 const LONGEST_LEASE: u32 = 600;
+
+/// Facts of that age are asked for again before anything of the network or the jail changes: somebody may have edited a file.
+pub(super) const OLD: Duration = Duration::from_secs(60);
 
 /// How long others were waited for, in questions. No clock is asked.
 #[derive(Debug, Default)]
@@ -179,13 +183,15 @@ pub(super) struct Alone<'a> {
     replan: Replan<'a>,
     /// Are the hosts asked again in any case?
     always: bool,
+    /// Since when its facts get old.
+    asked: Instant,
     fresh: OnceLock<Plan>,
 }
 
 impl<'a> Alone<'a> {
     /// `replan` knows the plan that the run begins with.
     pub(super) fn new(replan: Replan<'a>) -> Alone<'a> {
-        Alone { replan, always: false, fresh: OnceLock::new() }
+        Alone { replan, always: false, asked: Instant::now(), fresh: OnceLock::new() }
     }
 
     /// Of a run that was interrupted, or waited for a person's word: who knows what has happened meanwhile.
@@ -198,7 +204,7 @@ impl<'a> Alone<'a> {
         let tell = |text: String| renderer.event(&Event::Note { text });
         let changed = take(plan, hosts, &tell).await?;
         // Runs that were under way when the hosts were asked may have changed the network before this one had its lock.
-        if changed || begun.others || self.always {
+        if changed || begun.others || self.always || self.asked.elapsed() > OLD {
             let _ = self.fresh.set(self.replan.again().await?);
         }
         Ok(())

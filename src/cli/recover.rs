@@ -131,7 +131,8 @@ pub(super) fn opened(found: &FoundRun) -> Result<(Journal, RunRecord, Plan), Exi
 /// The exit code to end with.
 pub(super) async fn holder(plan: &Plan, hosts: &Hosts) -> Result<Option<String>, Exit> {
     match hosts.run(&lock::holder(&plan.hub, &plan.jail)).await {
-        Ok(said) if said.text().starts_with(&format!("{} {} ", plan.run, plan.owner)) => Ok(None),
+        // A line of it: a login shell may have printed others.
+        Ok(said) if said.text().lines().any(|l| l.starts_with(&format!("{} {} ", plan.run, plan.owner))) => Ok(None),
         Ok(said) => Ok(Some(said.text().trim().to_owned())),
         Err(error) => {
             output::complain(&format!("{error}\nnothing was changed now"));

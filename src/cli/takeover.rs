@@ -13,6 +13,7 @@ use crate::effect::commands;
 use crate::effect::commands::lease;
 use crate::effect::commands::lock;
 use crate::effect::commands::lock::Held;
+use crate::effect::lease::Stage;
 use crate::model::NodeName;
 use crate::model::Owner;
 use crate::plan::Plan;
@@ -72,7 +73,9 @@ pub(super) async fn find(fleet: &FleetFile, hosts: &Hosts, wanted: Option<&str>)
         return Ok(Some(Known::LockOnly(LockOnly { held })));
     }
     let text = hosts.run(&lock::plan_of(&hub, &held.run)).await.map_err(|e| failed(&e))?;
-    let plan: Plan = serde_json::from_slice(&text.stdout).map_err(|error| {
+    // The last line: a login shell may have printed others.
+    let line = text.stdout.rsplit(|byte| *byte == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
+    let plan: Plan = serde_json::from_slice(line).map_err(|error| {
         output::complain(&format!("the plan of run {} on {hub} cannot be read: {error}", held.run));
         Exit::NeedsHuman
     })?;
@@ -166,7 +169,17 @@ impl Found {
     pub(super) async fn direction(&self, hosts: &Hosts) -> Result<(BTreeMap<usize, StepState>, Direction), Exit> {
         let plan = &self.plan;
         let said = hosts.run(&lease::state(&plan.source, &plan.run)).await.map_err(|e| failed(&e))?;
-        let let_go = said.text().lines().any(|l| l == "released");
+        let says = |word: &str| said.text().lines().any(|l| l == word);
+        let mut let_go = says("released");
+        if self.held.stage == Some(Stage::CutOver) && !let_go {
+            // A source that has lost what it kept (its /var may be in memory) says nothing of having let go. Where the jail
+            // runs is the target's to say then.
+            match hosts.run(&lease::runs(&plan.target, &plan.jail)).await {
+                Ok(said) => let_go = said.text().lines().any(|l| l == "runs"),
+                Err(_) if says("armed") || says("lapsed") => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
         let states = direction::from_hosts(plan, self.held.stage, let_go);
         let way = direction::direction(plan, &states, None);
         Ok((states, way))

@@ -147,6 +147,8 @@ pub(super) struct Waiting<'a> {
     pub(super) replan: Replan<'a>,
     /// How many had cut over when those facts were read.
     pub(super) seen: u64,
+    /// When they were read.
+    pub(super) asked: Instant,
     /// The plan it goes on with.
     pub(super) fresh: OnceLock<Plan>,
     /// Its room at the target, until the copy is there.
@@ -174,7 +176,7 @@ impl Waiting<'_> {
         }
         // This machine's moves wait for each other here, those of other machines at the hub.
         let changed = network_turn::take(plan, hosts, &tell).await?;
-        if waited || changed || *turn != self.seen {
+        if waited || changed || *turn != self.seen || self.asked.elapsed() > network_turn::OLD {
             let plan = self.replan.again().await?;
             let _ = self.fresh.set(plan);
         }

@@ -75,6 +75,9 @@ pub struct HostFacts {
     /// Entries of arp(8) that never end, the host's own addresses among them.
     #[serde(default)]
     pub permanent_arp: Vec<PermanentArp>,
+    /// What its login shell prints before any command of ours: part of every stream that is sent through it.
+    #[serde(default)]
+    pub noise: Option<String>,
     /// What could not be read although the rest of the facts stands: the question (such as
     /// `jail -e /etc/jail.conf.d/old.conf`) and the answer's first line on standard error.
     pub unreadable: BTreeMap<String, String>,

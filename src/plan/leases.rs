@@ -204,6 +204,17 @@ pub(super) fn confirm(cast: &Cast<'_>) -> Vec<Step> {
     hosts(cast).into_iter().map(confirmed).collect()
 }
 
+/// The same while the jail still runs: a key that the agent has forgotten since, or a server that lets nobody in any more, would
+/// take the move back once the jail has been down.
+pub(super) fn knock(cast: &Cast<'_>) -> Vec<Step> {
+    let knocks = |(at, host): (usize, NodeName)| {
+        let title = format!("a fresh connection to {host} still works");
+        let step = Step::new(Phase::Arm, title, Effect::Confirm { host });
+        if at == 0 { step } else { step.alongside() }
+    };
+    hosts(cast).into_iter().enumerate().map(knocks).collect()
+}
+
 /// The others let go, and the hub writes down that the move is accepted.
 pub(super) fn accept(cast: &Cast<'_>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();

@@ -82,6 +82,7 @@ pub fn story(cast: &Cast<'_>) -> Vec<Step> {
     cut.extend(at_once([compare(cast), vec![leases::let_go_at_the_source(cast)]]));
     cut.push(keep_the_way_back_open(cast));
     cut.extend(at_once([switch(cast), start_at_the_target(cast), segment::told(cast), forget_connections(cast)]));
+    steps.extend(leases::knock(cast));
     // Before any of it the hosts get ready to undo it by themselves.
     steps.extend(leases::arm(cast, &cut));
     steps.extend(cut);

@@ -73,6 +73,8 @@ pub enum Outcome {
     Kept {
         /// Why.
         reason: String,
+        /// The source is the host that is away, so nobody knows whether the jail still runs there.
+        unseen: bool,
     },
     /// Another run moves the jail; nothing was changed.
     Refused {
@@ -129,6 +131,8 @@ pub struct Run<'a> {
     begun: Instant,
     /// Is it on its way back? Whoever asks it to turn round has what he asked for.
     going_back: AtomicBool,
+    /// Proven: what remains is made to last, whether that can be written down or not.
+    accepted: AtomicBool,
 }
 
 impl std::fmt::Debug for Run<'_> {
@@ -164,6 +168,7 @@ impl<'a> Run<'a> {
             hooked: 0,
             begun: Instant::now(),
             going_back: AtomicBool::new(false),
+            accepted: AtomicBool::new(false),
         }
     }
 
@@ -238,7 +243,7 @@ impl<'a> Run<'a> {
             {
                 match self.take_turn(index, turn).await {
                     Ok(()) => {}
-                    Err(NoTurn::Away(reason)) if !self.interrupts.asked() => return self.kept(reason),
+                    Err(NoTurn::Away(reason)) if !self.interrupts.asked() => return self.kept(reason, false),
                     Err(NoTurn::Away(reason) | NoTurn::Never(reason)) => return self.unwind(index + 1, reason).await,
                 }
                 no_return = self.plan.point_of_no_return();
@@ -336,6 +341,10 @@ impl<'a> Run<'a> {
     async fn make_it_last(&mut self, indexes: &[usize]) -> Outcome {
         let mut remaining = Vec::new();
         let mut reasons = Vec::new();
+        // The jail is where it belongs. A disk here that takes no more words is no reason to let a host forget that; what is not
+        // written down as done `recover` does again.
+        self.accepted.store(true, Ordering::Relaxed);
+        self.hosts.log_where_possible();
         for &index in indexes {
             let Some(step) = self.plan.steps.get(index) else { continue };
             if let Some(outcome) = self.taken_over() {

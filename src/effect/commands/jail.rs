@@ -74,6 +74,10 @@ fn clean_up(place: &JailPlace) -> String {
 pub(super) const AS_AT_BOOT: &str =
     "umask 022; exec env -i HOME=/ TERM=dumb PATH=/sbin:/bin:/usr/sbin:/usr/bin timeout --foreground -k 10 240";
 
+/// Where what jail(8) says goes: a file, since what it starts keeps its output open. A disk that takes none is no reason to
+/// leave a jail down, and costs the words only.
+const SAID: &str = "said=/var/run/jailferry.$$\n(: >$said) 2>/dev/null || said=/dev/null\n";
+
 /// The numbers of the jail and of jails inside it, into `$jids`: asked for before it is removed, of those that are on
 /// their way out too.
 pub(super) fn numbers(jail: &str) -> String {
@@ -122,7 +126,7 @@ pub(super) fn stop(place: &JailPlace) -> Work {
         host,
         JAIL,
         format!(
-            "{numbers}if jls -j {jail} jid >/dev/null 2>&1; then\n  [ -n \"$jids\" ] || {{ echo 'jls -d does not list jail {jail}, which runs' >&2; exit 21; }}\n  jls -j {jail} jid > {asked}\n  ({AS_AT_BOOT} jail -f {file} -r {jail}) >/var/run/jailferry.$$ 2>&1 || cat /var/run/jailferry.$$ >&2\n  rm -f /var/run/jailferry.$$\n  if jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} is still there after jail -r, perhaps without its services' >&2; exit 21; fi\nfi\nrm -f {asked}\n{ended}{delegated}rm -f /var/run/jail_{jail}.id\n{clean}"
+            "{numbers}if jls -j {jail} jid >/dev/null 2>&1; then\n  [ -n \"$jids\" ] || {{ echo 'jls -d does not list jail {jail}, which runs' >&2; exit 21; }}\n  jls -j {jail} jid 2>/dev/null > {asked} || :\n  {SAID}  ({AS_AT_BOOT} jail -f {file} -r {jail}) >$said 2>&1 || cat $said >&2\n  rm -f /var/run/jailferry.$$\n  if jls -j {jail} jid >/dev/null 2>&1; then echo 'jail {jail} is still there after jail -r, perhaps without its services' >&2; exit 21; fi\nfi\nrm -f {asked}\n{ended}{delegated}rm -f /var/run/jail_{jail}.id\n{clean}"
         ),
     )
     .in_turn(jail)])
@@ -159,7 +163,7 @@ pub(super) fn start(place: &JailPlace) -> Work {
         host,
         JAIL + REST,
         format!(
-            "{rest}if ! jls -j {jail} jid >/dev/null 2>&1; then\nrm -f {asked}\n{clean}rc=0\n({AS_AT_BOOT} jail -f {file} -c {jail}) >/var/run/jailferry.$$ 2>&1 || rc=$?\nif ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}cat /var/run/jailferry.$$ >&2\nrm -f /var/run/jailferry.$$\necho \"jail -c {jail} failed with exit status $rc\" >&2\nexit 21\nfi\nif [ $rc -ne 0 ]; then cat /var/run/jailferry.$$ >&2; fi\nrm -f /var/run/jailferry.$$\ncase $rc in\n124 | 137) {late} ;;\nesac\nfi\njls -j {jail} jid > /var/run/jail_{jail}.id\n{proof}"
+            "{rest}if ! jls -j {jail} jid >/dev/null 2>&1; then\nrm -f {asked}\n{clean}rc=0\n{SAID}({AS_AT_BOOT} jail -f {file} -c {jail}) >$said 2>&1 || rc=$?\nif ! jls -j {jail} jid >/dev/null 2>&1; then\n{clean}cat $said >&2\nrm -f /var/run/jailferry.$$\necho \"jail -c {jail} failed with exit status $rc\" >&2\nexit 21\nfi\nif [ $rc -ne 0 ]; then cat $said >&2; fi\nrm -f /var/run/jailferry.$$\ncase $rc in\n124 | 137) {late} ;;\nesac\nfi\nid=$(jls -j {jail} jid)\n(echo \"$id\" > /var/run/jail_{jail}.id) 2>/dev/null || :\n{proof}"
         ),
     )
     .in_turn(jail)])
@@ -237,6 +241,20 @@ mod tests {
 
     fn text(work: &Work) -> String {
         work.commands()[0].text()
+    }
+
+    /// A full /var costs words, no jail.
+    #[test]
+    fn where_nothing_can_be_written_a_jail_stops_and_starts_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let run =
+            |work: &Work, does: &str| jails(folder.path(), does, &text(work).replace("/var/run", "/nowhere/at/all"));
+        std::fs::write(at("jid"), "7\n").unwrap();
+        let ran = run(&stop(&web()), "rm jid");
+        assert_eq!((ran.status, at("jid").exists()), (0, false), "{ran:?}");
+        let ran = run(&start(&web()), "echo 9 >jid");
+        assert_eq!((ran.status, at("jid").exists()), (0, true), "{ran:?}");
     }
 
     #[test]

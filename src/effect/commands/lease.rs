@@ -171,7 +171,7 @@ fn title(effect: &Effect) -> String {
 pub(super) fn release(host: &NodeName, jail: &JailName, run: &RunId) -> Work {
     let d = folder(run);
     let script = format!(
-        "d={d}/lease\nif [ -e $d/lapsed ]; then echo 'nobody was heard for too long: this host has gone back by itself' >&2; exit {LAPSED}; fi\n[ -e $d/watch.sh ] || {{ echo 'this host is not armed' >&2; exit 21; }}\n: > $d/released"
+        "d={d}/lease\nif [ -e $d/lapsed ]; then echo 'nobody was heard for too long: this host has gone back by itself' >&2; exit {LAPSED}; fi\n[ -e $d/watch.sh ] || {{ echo 'this host is not armed' >&2; exit 21; }}\n: > $d/released\nfsync $d/released $d"
     );
     Work::Run(vec![Command::script(host, SHORT, script).in_turn(jail)])
 }
@@ -215,6 +215,12 @@ pub fn state(host: &NodeName, run: &RunId) -> Command {
     )
 }
 
+/// Prints `runs` where the jail does.
+#[must_use]
+pub fn runs(host: &NodeName, jail: &JailName) -> Command {
+    Command::script(host, SHORT, format!("if jls -j {jail} jid >/dev/null 2>&1; then echo runs; fi"))
+}
+
 /// Makes another machine the owner on a host, so that the one before it is refused there.
 #[must_use]
 pub fn adopt(host: &NodeName, jail: &JailName, run: &RunId, owner: &Owner) -> Command {
@@ -240,7 +246,7 @@ pub(super) fn mark(host: &NodeName, run: &RunId, stage: Stage) -> Work {
 
 /// fsync(1): a hub that loses power must not forget what other hosts were told meanwhile.
 fn stage_text(d: &str, stage: Stage) -> String {
-    format!("echo {} > {d}/stage.new\nfsync {d}/stage.new\nmv -f {d}/stage.new {d}/stage", stage.as_str())
+    format!("echo {} > {d}/stage.new\nfsync {d}/stage.new\nmv -f {d}/stage.new {d}/stage\nfsync {d}", stage.as_str())
 }
 
 #[cfg(test)]

@@ -76,7 +76,10 @@ impl Frame {
 
 /// All answers of one script, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frames(Vec<Frame>);
+pub struct Frames {
+    answers: Vec<Frame>,
+    noise: Option<String>,
+}
 
 impl Frames {
     /// Takes an answer apart.
@@ -84,7 +87,7 @@ impl Frames {
     /// # Errors
     /// When the answer does not begin, breaks off, or is damaged.
     pub fn parse(answer: &[u8]) -> Result<Frames, FactsError> {
-        let mut rest = after_start(answer)?;
+        let (noise, mut rest) = after_start(answer)?;
         let mut frames: Vec<Frame> = Vec::new();
         loop {
             let after = frames.last().map_or_else(|| "its first line".to_owned(), Frame::question);
@@ -93,10 +96,16 @@ impl Frames {
                 Some(problem) => FactsError::Damaged { after: after.clone(), problem },
             })?;
             if frame.label == "end" {
-                return Ok(Frames(frames));
+                return Ok(Frames { answers: frames, noise });
             }
             frames.push(frame);
         }
+    }
+
+    /// What a login shell printed before the script began.
+    #[must_use]
+    pub fn noise(&self) -> Option<&str> {
+        self.noise.as_deref()
     }
 
     /// The (first) answer to one kind of question.
@@ -104,7 +113,7 @@ impl Frames {
     /// # Errors
     /// [`FactsError::Missing`] when it was never answered.
     pub fn get(&self, label: &str) -> Result<&Frame, FactsError> {
-        let first = self.0.iter().find(|f| f.label == label);
+        let first = self.answers.iter().find(|f| f.label == label);
         first.ok_or_else(|| FactsError::Missing { question: label.to_owned() })
     }
 
@@ -113,7 +122,7 @@ impl Frames {
     /// # Errors
     /// [`FactsError::Missing`] when it was never answered.
     pub fn about(&self, label: &str, subject: &str) -> Result<&Frame, FactsError> {
-        self.0
+        self.answers
             .iter()
             .find(|f| f.label == label && f.subject == subject)
             .ok_or_else(|| FactsError::Missing { question: format!("{label} {}", printable(subject, 120)) })
@@ -121,17 +130,19 @@ impl Frames {
 
     /// The answers to one kind of question.
     pub fn all<'a>(&'a self, label: &'a str) -> impl Iterator<Item = &'a Frame> {
-        self.0.iter().filter(move |f| f.label == label)
+        self.answers.iter().filter(move |f| f.label == label)
     }
 }
 
-/// What follows the starting line.
-fn after_start(answer: &[u8]) -> Result<&[u8], FactsError> {
+/// What stands before the starting line, and what follows it.
+fn after_start(answer: &[u8]) -> Result<(Option<String>, &[u8]), FactsError> {
     let mut from = 0;
     while let Some(at) = answer.get(from..).and_then(|rest| rest.windows(START.len()).position(|w| w == START)) {
         let at = from + at;
         if at == 0 || answer.get(at - 1) == Some(&b'\n') {
-            return Ok(answer.get(at + START.len()..).unwrap_or_default());
+            let before = String::from_utf8_lossy(answer.get(..at).unwrap_or_default());
+            let noise = Some(cut(before.trim(), 80)).filter(|noise| !noise.is_empty());
+            return Ok((noise, answer.get(at + START.len()..).unwrap_or_default()));
         }
         from = at + 1;
     }

@@ -91,6 +91,7 @@ pub fn parse_host(answer: &[u8]) -> Result<HostFacts, Vec<FactsError>> {
             unwritable: upkeep::unwritable(&frames),
             boot: upkeep::boot(&frames),
             permanent_arp: upkeep::permanent_arp(&frames),
+            noise: frames.noise().map(str::to_owned),
             unreadable,
         })
     })();

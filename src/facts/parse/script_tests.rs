@@ -163,6 +163,14 @@ fn a_node_is_understood() {
 }
 
 #[test]
+fn what_a_login_shell_prints_is_told() {
+    let answer = answer_of_a_node();
+    assert_eq!(parse_host(&answer).unwrap().noise, None);
+    let noisy = [b"Welcome to spare!\n".as_slice(), &answer].concat();
+    assert_eq!(parse_host(&noisy).unwrap().noise.as_deref(), Some("Welcome to spare!"));
+}
+
+#[test]
 fn a_default_route_into_a_tunnel_of_the_jail_s_own_has_no_gateway_on_the_link() {
     let host = FakeHost::new();
     let inside = format!("{}{}", stdout("jexec-ifconfig"), stdout("wg-create"));

@@ -19,6 +19,14 @@ pub fn hosts(hosts: &BTreeMap<NodeName, HostFacts>, findings: &mut Findings) {
                 format!("connect as root, or set `become: sudo` (doas, mdo) for {node} in fleet.yml"),
             );
         }
+        if let Some(noise) = &facts.noise {
+            findings.error(
+                "login-noise",
+                node,
+                format!("the login shell on {node} prints {noise:?} before it runs anything: no stream that comes from there could be read"),
+                "let it print that to terminals only: `if ($?prompt) …` in ~/.cshrc and /etc/csh.cshrc (csh), `case $- in *i*) … esac` in the file of $ENV (sh)",
+            );
+        }
         let keys: Vec<&PublicKey> = facts.wireguard.iter().map(|w| &w.public_key).collect();
         let uuid = &facts.identity.hostuuid;
         match seen.insert(uuid, (node, keys.clone())) {

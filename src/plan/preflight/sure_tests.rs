@@ -313,6 +313,20 @@ fn an_fstab_that_names_its_places_by_a_link_mounts_them() {
 }
 
 #[test]
+fn a_login_shell_that_prints_something_spoils_every_stream() {
+    let shape = Shape::testbed();
+    let (mut evidence, ..) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+    let told = |evidence: &Evidence| {
+        let mut findings = Findings::default();
+        super::hosts(&evidence.hosts, &mut findings);
+        findings.into_sorted().into_iter().map(|f| (f.code, f.host)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&evidence), vec![]);
+    host(&mut evidence, "big").noise = Some("Welcome".into());
+    assert_eq!(told(&evidence), [("login-noise".to_owned(), Some(node("big")))]);
+}
+
+#[test]
 fn what_every_stream_needs_both_pools_have() {
     let of = |node: &'static str, feature: &'static str| {
         severity("feature", move |e| {

@@ -100,14 +100,16 @@ impl Run<'_> {
             _ => false,
         };
         let step = self.plan.steps.get(index)?;
-        (away && index < refresh::seed(self.plan) && self.has_copied() && !self.interrupts.asked())
-            .then(|| self.kept(format!("step {} ({}) failed: {error}", index + 1, step.title)))
+        (away && index < refresh::seed(self.plan) && self.has_copied() && !self.interrupts.asked()).then(|| {
+            let unseen = error.remote().is_some_and(|error| error.host == self.plan.source);
+            self.kept(format!("step {} ({}) failed: {error}", index + 1, step.title), unseen)
+        })
     }
 
     /// Nothing is taken back: the jail runs as before, and what has been copied waits.
-    pub(super) fn kept(&self, reason: String) -> Outcome {
+    pub(super) fn kept(&self, reason: String, unseen: bool) -> Outcome {
         let _ = self.journal.note(format!("what has been copied is kept: {reason}"));
-        Outcome::Kept { reason }
+        Outcome::Kept { reason, unseen }
     }
 
     /// Ended by a second Ctrl-C.
@@ -115,7 +117,7 @@ impl Run<'_> {
         let _ = self.journal.note(INTERRUPTED);
         let reason = format!("stopped at once, as asked, in step {} of {}", index + 1, self.plan.steps.len());
         if index <= refresh::seed(self.plan) {
-            return self.kept(reason);
+            return self.kept(reason, false);
         }
         Outcome::NeedsHuman { reason, remaining: self.all_remaining(index) }
     }

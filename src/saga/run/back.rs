@@ -27,6 +27,8 @@ struct Failed {
     error: String,
     /// Its host could not be reached.
     away: bool,
+    /// That host is the source.
+    at_source: bool,
 }
 
 /// Is there a second try of what fails now?
@@ -118,7 +120,8 @@ impl Run<'_> {
             // One try for each host is enough to know.
             let mut hosts = step.undo.iter().map(Effect::host);
             if let Some(host) = hosts.find(|host| pass == Pass::Last && away.contains(*host)) {
-                left.failed.push(Failed { index, error: format!("{host} is still away"), away: true });
+                let at_source = *host == self.plan.source;
+                left.failed.push(Failed { index, error: format!("{host} is still away"), away: true, at_source });
                 continue;
             }
             let started = Instant::now();
@@ -144,7 +147,8 @@ impl Run<'_> {
                         let _ = self.journal.step(number, StepEvent::Stuck, Some(error.clone()));
                         return Err(self.stuck(index, &left.failed, reason, &error));
                     }
-                    failure.get_or_insert(Failed { index, error, away: gone.is_some() });
+                    let at_source = gone.as_ref() == Some(&self.plan.source);
+                    failure.get_or_insert(Failed { index, error, away: gone.is_some(), at_source });
                     away.extend(gone);
                 }
             }
@@ -170,12 +174,13 @@ impl Run<'_> {
         let remaining =
             steps.clone().flat_map(|(step, _)| step.undo_commands()).map(|c| (c.host.to_string(), c.text())).collect();
         let errors: Vec<String> = steps.map(|(step, error)| format!("{}: {error}", step.title)).collect();
-        let reason = format!(
-            "{reason}; jail {} runs on {} again, but not everything could be put back: {}",
-            self.plan.jail,
-            self.plan.source,
-            errors.join("; ")
-        );
+        let (jail, source) = (&self.plan.jail, &self.plan.source);
+        let runs = if failed.iter().any(|failed| failed.at_source) {
+            format!("whether jail {jail} runs on {source} is not known, since {source} is away, and")
+        } else {
+            format!("jail {jail} runs on {source} again, but")
+        };
+        let reason = format!("{reason}; {runs} not everything could be put back: {}", errors.join("; "));
         Outcome::NeedsHuman { reason, remaining }
     }
 

@@ -1,6 +1,7 @@
 //! One step or those that belong together: written down before and after, and carried out.
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -119,7 +120,12 @@ impl Run<'_> {
 
     /// Written down before anything of a step happens.
     pub(super) fn intend(&self, index: usize) -> Result<(), JournalError> {
-        self.journal.step(index + 1, StepEvent::Intended, None)
+        self.written(self.journal.step(index + 1, StepEvent::Intended, None))
+    }
+
+    /// Behind the proof what cannot be written down is no failure.
+    fn written(&self, said: Result<(), JournalError>) -> Result<(), JournalError> {
+        if self.accepted.load(Ordering::Relaxed) { Ok(()) } else { said }
     }
 
     /// Tells people that a step begins.
@@ -135,7 +141,7 @@ impl Run<'_> {
         if let Some(host) = self.plan.steps.get(index).and_then(listener) {
             self.beats.begin(host);
         }
-        self.journal.step(number, StepEvent::Done, None)?;
+        self.written(self.journal.step(number, StepEvent::Done, None))?;
         (self.events)(Event::StepDone { number, milliseconds: milliseconds(began.elapsed()), undo: false });
         Ok(())
     }

@@ -92,7 +92,7 @@ fn names(target: &Target) -> String {
 const CHECK: &str = r#"if cmp -s "$stage" "$file"; then echo "$now"; exit 0; fi
 known=$now
 if [ -e "$backup" ]; then known=$(sha256 -q "$backup"); fi
-if [ "$now" != "$expected" ] && [ "$known" != "$expected" ]; then echo "$file has changed since the plan was made" >&2; exit 20; fi
+if [ "$now" != "$expected" ] && [ "$known" != "$expected" ]; then echo "$file has changed since the plan was made: what this step was to write into it is to be written by hand (AllowedIPs: what wg show tells now, if it was proven)" >&2; exit 20; fi
 "#;
 
 /// Back to the backup's bytes, or, when others have edited since, back by entries.

@@ -15,7 +15,6 @@ use crate::facts::TargetFacts;
 use crate::model::DatasetName;
 use crate::model::RemotePath;
 use crate::model::RunId;
-use crate::model::Snapshot;
 use crate::model::SnapshotLabel;
 use crate::model::SnapshotName;
 use crate::model::common_base;
@@ -381,16 +380,9 @@ fn base_of(
     // Without a common snapshot the whole old copy is put aside (see `stale_copy`), and this one starts from nothing.
     let Some(base) = common_base(&dataset.snapshots, &existing.snapshots) else { return (Base::Nothing, None) };
     let theirs = existing.snapshots.iter().find(|s| s.guid == base.guid);
-    // Behind those that show nothing new an increment fits, if it is not raw (dmu_recv.c): whoever takes snapshots of
-    // everything on a host takes them of a parked copy, too.
     let raw = target.dataset(into).is_none_or(|d| d.encrypted);
-    let in_the_way = |s: &&Snapshot| raw || s.written != Some(0) || s.label.is_ours();
-    let behind = existing.snapshots.iter().filter(|s| theirs.is_some_and(|t| s.createtxg > t.createtxg));
-    let behind: Vec<&Snapshot> = behind.collect();
-    let newer: Vec<&str> = match behind.iter().any(in_the_way) {
-        true => behind.iter().map(|s| s.label.as_str()).collect(),
-        false => Vec::new(),
-    };
+    let newer = snapshots::in_the_way(&existing.snapshots, base, raw);
+    let newer: Vec<&str> = newer.iter().map(|s| s.label.as_str()).collect();
     if !newer.is_empty() {
         findings.error(
             "copy-changed",

@@ -122,6 +122,17 @@ pub fn apart(source: &[Snapshot], copy: &[Snapshot], left_by: &str) -> bool {
     newer.peek().is_some() && newer.all(|s| s.label.as_str().starts_with(&run))
 }
 
+/// What a copy has behind the base that an increment does not fit behind: everything, where one of them shows something or
+/// is ours, and of an encrypted dataset in any case (dmu_recv.c, recv_begin_check_existing_impl). Others do no harm: whoever
+/// takes snapshots of everything on a host takes them of a parked copy, too.
+#[must_use]
+pub fn in_the_way<'a>(copy: &'a [Snapshot], base: &Snapshot, raw: bool) -> Vec<&'a Snapshot> {
+    let theirs = copy.iter().find(|s| s.guid == base.guid).map(|s| s.createtxg);
+    let behind: Vec<&Snapshot> = copy.iter().filter(|s| theirs.is_some_and(|t| s.createtxg > t)).collect();
+    let harmless = |s: &&Snapshot| !raw && s.written == Some(0) && !s.label.is_ours();
+    if behind.iter().all(harmless) { Vec::new() } else { behind }
+}
+
 /// Everything of somebody's at the source that is at the target when the run is over.
 #[must_use]
 pub fn at_the_target(moving: &[DatasetMove]) -> BTreeSet<SnapshotName> {

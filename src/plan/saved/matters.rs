@@ -22,6 +22,7 @@ use crate::plan::persist;
 use crate::plan::segment;
 use crate::plan::situation::Evidence;
 use crate::plan::situation::Situation;
+use crate::plan::snapshots;
 use crate::playbook::Settings;
 
 /// sysctl values that say what other fields say, or that no plan looks at.
@@ -399,11 +400,11 @@ fn bases(situation: &Situation, jail: &JailFacts, there: &TargetFacts, fields: &
         );
         // What the target has beyond the base forbids the increment; the newest says so.
         if let (Some(existing), Some(base)) = (existing, base) {
-            let theirs = existing.snapshots.iter().find(|s| s.guid == base.guid);
-            let newer = existing.snapshots.iter().filter(|s| theirs.is_some_and(|t| s.createtxg > t.createtxg));
+            let raw = existing.properties.get("encryption").is_none_or(|p| p.value != "off");
+            let newer = snapshots::in_the_way(&existing.snapshots, base, raw);
             fields.list(
                 format!("{}/snapshots of {} behind the base", situation.target.node, existing.name),
-                newer.map(|s| &s.label),
+                newer.into_iter().map(|s| &s.label),
                 " ",
             );
         }

@@ -49,6 +49,9 @@ pub struct JailFacts {
     /// Who has something of its datasets and is neither the jail nor inside it.
     #[serde(default)]
     pub users: Vec<User>,
+    /// What others may do with its root dataset: the words that `zfs allow` needs to allow that elsewhere.
+    #[serde(default)]
+    pub allowed: Vec<String>,
     /// GUIDs of the snapshots that its datasets are clones of.
     #[serde(default)]
     pub origins: BTreeMap<SnapshotName, Guid>,

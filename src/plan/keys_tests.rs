@@ -32,6 +32,7 @@ fn jail(datasets: Vec<JailDataset>) -> JailFacts {
         inner_rc_interfaces: vec![],
         address_by: Default::default(),
         resolvers: Default::default(),
+        allowed: Default::default(),
         beside: Default::default(),
         outside: BTreeMap::new(),
         users: vec![],

@@ -79,7 +79,7 @@ fn reads(argv: &[&str]) -> bool {
         // A packet to the hub, by which a tunnel that nobody uses tells whether it works.
         "ping" => args.contains(&"-c"),
         "zfs" => match args {
-            ["list" | "get" | "version" | "holds", ..] => true,
+            ["list" | "get" | "version" | "holds", ..] | ["allow", _] => true,
             ["send", options @ ..] => options.iter().any(|o| o.starts_with('-') && o.contains('n')),
             _ => false,
         },

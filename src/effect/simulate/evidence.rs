@@ -251,6 +251,7 @@ impl Host {
             inner_rc_interfaces: Vec::new(),
             address_by: BTreeSet::new(),
             resolvers: Default::default(),
+            allowed: Default::default(),
             beside: BTreeSet::new(),
             outside: BTreeMap::new(),
             users: vec![],

@@ -63,6 +63,11 @@ fn jail(name: &JailName, asked: &JailQuestions, answer: &[u8]) -> Result<JailFac
         beside: frames.all("beside").filter(|f| f.status == 0).flat_map(|f| lines(&f.text())).collect(),
         outside: asked.landmarks.iter().map(|l| (l.clone(), outside(&frames, l))).collect(),
         users: users(&frames)?,
+        allowed: frames
+            .all("allowed")
+            .filter(|f| f.status == 0)
+            .flat_map(|f| zfs::allowed(&asked.dataset, &f.text()))
+            .collect(),
         origins: frames
             .all("origin")
             .filter(|f| f.status == 0)

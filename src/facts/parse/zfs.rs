@@ -84,6 +84,41 @@ pub fn marks(text: &str) -> BTreeMap<(String, String), String> {
     text.lines().filter_map(row).collect()
 }
 
+/// Permissions that are delegated on a dataset itself, as the options that `zfs allow` takes for them; `zfs allow DATASET` tells
+/// those of the datasets above it, too (zfs_main.c, print_fs_perms; seen on 14.0).
+#[must_use]
+pub fn allowed(dataset: &DatasetName, text: &str) -> Vec<String> {
+    let (mut here, mut option, mut found) = (false, None, Vec::new());
+    for row in text.lines() {
+        if let Some(head) = row.strip_prefix("---- Permissions on ") {
+            here = head.split_whitespace().next() == Some(dataset.as_str());
+        } else if let Some(entry) = row.strip_prefix('\t').filter(|_| here) {
+            let words: Vec<&str> = entry.split_whitespace().collect();
+            // They are printed as lines to type.
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"@_-.,:".contains(&b);
+            let who = match (option, words.as_slice()) {
+                (Some("-s"), [set, what]) => format!("-s {set} {what}"),
+                (Some("-c"), [what]) => format!("-c {what}"),
+                (Some(option), ["user", name, what]) => format!("{option}-u {name} {what}"),
+                (Some(option), ["group", name, what]) => format!("{option}-g {name} {what}"),
+                (Some(option), ["everyone", what]) => format!("{option}-e {what}"),
+                _ => continue,
+            };
+            found.extend(Some(who).filter(|who| who.split(' ').all(|word| word.bytes().all(plain))));
+        } else {
+            option = match row {
+                "Permission sets:" => Some("-s"),
+                "Create time permissions:" => Some("-c"),
+                "Local permissions:" => Some("-l "),
+                "Descendent permissions:" => Some("-d "),
+                "Local+Descendent permissions:" => Some(""),
+                _ => None,
+            };
+        }
+    }
+    found
+}
+
 /// Snapshots by dataset, in the order of the listing (`-s createtxg`).
 ///
 /// # Errors

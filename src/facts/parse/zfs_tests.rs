@@ -82,3 +82,13 @@ fn both_versions_or_none() {
     assert_eq!((other("zfs-2.1.9"), other("zfs-kmod-2.x.1"), other("")), (None, None, None));
     assert_eq!(super::version("zfs-2.1.9-FreeBSD_g92e0d9d18\n"), None);
 }
+
+/// As 14.0 printed them.
+#[test]
+fn what_others_may_do_with_a_dataset_itself() {
+    let text = "---- Permissions on z/jails/web -----------------\nPermission sets:\n\t@b hold,send\nCreate time permissions:\n\tdestroy\nLocal permissions:\n\teveryone mount\nLocal+Descendent permissions:\n\tuser operator hold,send,snapshot\n\tuser $(id) send\n---- Permissions on z/jails ---\nLocal permissions:\n\tgroup wheel mount\n";
+    let of = |name: &str| allowed(&DatasetName::new(name).unwrap(), text);
+    assert_eq!(of("z/jails/web"), ["-s @b hold,send", "-c destroy", "-l -e mount", "-u operator hold,send,snapshot"]);
+    assert_eq!(of("z/jails"), ["-l -g wheel mount"]);
+    assert_eq!(of("z"), Vec::<String>::new());
+}

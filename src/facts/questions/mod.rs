@@ -132,6 +132,7 @@ pub fn jail_questions(questions: &JailQuestions) -> String {
     script += &format!("root={}\nfolder={}\n{JAIL}", shell::word(root), shell::word(folder));
     script += &call("ask_origins", questions.dataset.as_str());
     script += &call("ask_datasets", questions.dataset.as_str());
+    script += &format!("ask allowed {0} zfs allow {0}\n", questions.dataset);
     script += &users::users(&questions.jail);
     script += &format!("ask users {0} users \"$root\" $(zfs list -H -o name -r {0})\n", questions.dataset);
     script + END

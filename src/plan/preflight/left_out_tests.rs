@@ -55,6 +55,14 @@ fn an_address_from_the_network_may_be_another_one_there() {
 }
 
 #[test]
+fn permissions_of_others_do_not_travel() {
+    assert_eq!(severity("permissions-stay", |_| ()), None);
+    let found = told(|e| e.jail.as_mut().unwrap().allowed.push("-u backup send,hold".into()));
+    let found = found.iter().find(|f| f.code == "permissions-stay").unwrap();
+    assert_eq!(found.commands[0].command, "zfs allow -u backup send,hold jfpool/jails/web");
+}
+
+#[test]
 fn a_resolver_at_the_gateway_does_not_come_along() {
     let of = |asked: &str, here: &str, there: &str| {
         severity("resolver-stays", |e| {

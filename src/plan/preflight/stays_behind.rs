@@ -1,5 +1,5 @@
 //! What the source does for the jail and the target would not: its own pf rules that name the jail's addresses, a network
-//! that gives the jail its address, and a resolver at the gateway.
+//! that gives the jail its address, a resolver at the gateway, and permissions on its dataset.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,12 +7,34 @@ use std::net::IpAddr;
 use crate::model::Prefix;
 use crate::plan::checks;
 use crate::plan::finding::Findings;
+use crate::plan::finding::Fix;
 use crate::plan::preflight::Subject;
 
 pub(super) fn examine(s: &Subject<'_>, findings: &mut Findings) {
     rules(s, findings);
     leased(s, findings);
     resolver(s, findings);
+    delegations(s, findings);
+}
+
+/// No stream carries them (zfs-allow(8)).
+fn delegations(s: &Subject<'_>, findings: &mut Findings) {
+    let (source, target, dataset) = (&s.situation.source.node, &s.situation.target.node, &s.situation.target.dataset);
+    // They are there already on the copy that the jail comes home to.
+    if s.jail.allowed.is_empty() || s.target.dataset(dataset).is_some() {
+        return;
+    }
+    let fix = Fix::new(format!("allow it on {target} as well, once the jail has moved"));
+    findings.warning(
+        "permissions-stay",
+        target,
+        format!(
+            "{} on {source} has permissions that are delegated to others than root ({}), which do not travel: what goes by them (backups, most of all) fails on {target}",
+            s.situation.source.dataset,
+            s.jail.allowed.join("; ")
+        ),
+        s.jail.allowed.iter().fold(fix, |fix, what| fix.run(format!("zfs allow {what} {dataset}"))),
+    );
 }
 
 /// The target answers for the gateway afterwards, and so for whatever the jail asks of it. On a segment it stays where it is.

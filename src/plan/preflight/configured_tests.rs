@@ -196,3 +196,27 @@ fn a_program_that_only_the_source_has_is_missing_at_the_target() {
     assert_eq!(of(&["ifconfig"], "\"/root/up.sh web || true\""), WARNING);
     assert_eq!(of(&["ifconfig"], "\"/root/nowhere.sh web\""), None);
 }
+
+/// On 13.x /home is a link to /usr/home.
+#[test]
+fn an_fstab_that_names_its_places_by_a_link_mounts_them() {
+    let of = |named: &'static str| {
+        severity("foreign-mount", move |e| {
+            let web = host(e, "spare").jail_configurations.iter_mut().find(|c| c.name == "web").unwrap();
+            web.parameters.iter_mut().filter(|(name, _)| name == "path").for_each(|p| p.1 = Some("/j/web".into()));
+            let jail = e.jail.as_mut().unwrap();
+            let (_, fstab) = jail.fstab.as_mut().unwrap();
+            fstab.text = format!("/usr/base {named}/base nullfs ro 0 0\n");
+            let base = |what: &str, path: &str| crate::facts::Mount {
+                source: what.into(),
+                path: path.into(),
+                kind: "nullfs".into(),
+                options: "ro".into(),
+            };
+            jail.mounts.push(base("/usr/base", "/jf/jails/web/base"));
+        })
+    };
+    assert_eq!(of("/j/web"), None);
+    assert_eq!(of("/jf/jails/web"), None);
+    assert_eq!(of("/j/webs"), ERROR);
+}

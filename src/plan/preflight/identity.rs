@@ -47,3 +47,25 @@ pub fn hosts(hosts: &BTreeMap<NodeName, HostFacts>, findings: &mut Findings) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixture::Shape;
+    use crate::plan::fixture::jail;
+    use crate::plan::fixture::node;
+
+    #[test]
+    fn a_login_shell_that_prints_something_spoils_every_stream() {
+        let shape = Shape::testbed();
+        let (mut evidence, ..) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
+        let told = |evidence: &crate::plan::situation::Evidence| {
+            let mut findings = Findings::default();
+            hosts(&evidence.hosts, &mut findings);
+            findings.into_sorted().into_iter().map(|f| (f.code, f.host)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&evidence), vec![]);
+        evidence.hosts.get_mut(&node("big")).unwrap().noise = Some("Welcome".into());
+        assert_eq!(told(&evidence), [("login-noise".to_owned(), Some(node("big")))]);
+    }
+}

@@ -288,44 +288,6 @@ fn a_feature_of_the_pool_is_not_one_of_the_jails() {
     assert_eq!(of("zstd-3"), ERROR);
 }
 
-/// On 13.x /home is a link to /usr/home.
-#[test]
-fn an_fstab_that_names_its_places_by_a_link_mounts_them() {
-    let of = |named: &'static str| {
-        severity("foreign-mount", move |e| {
-            let web = host(e, "spare").jail_configurations.iter_mut().find(|c| c.name == "web").unwrap();
-            web.parameters.iter_mut().filter(|(name, _)| name == "path").for_each(|p| p.1 = Some("/j/web".into()));
-            let jail = e.jail.as_mut().unwrap();
-            let (_, fstab) = jail.fstab.as_mut().unwrap();
-            fstab.text = format!("/usr/base {named}/base nullfs ro 0 0\n");
-            let base = |what: &str, path: &str| crate::facts::Mount {
-                source: what.into(),
-                path: path.into(),
-                kind: "nullfs".into(),
-                options: "ro".into(),
-            };
-            jail.mounts.push(base("/usr/base", "/jf/jails/web/base"));
-        })
-    };
-    assert_eq!(of("/j/web"), None);
-    assert_eq!(of("/jf/jails/web"), None);
-    assert_eq!(of("/j/webs"), ERROR);
-}
-
-#[test]
-fn a_login_shell_that_prints_something_spoils_every_stream() {
-    let shape = Shape::testbed();
-    let (mut evidence, ..) = shape.world().evidence(&shape.fleet(), &jail("web"), &node("big"));
-    let told = |evidence: &Evidence| {
-        let mut findings = Findings::default();
-        super::hosts(&evidence.hosts, &mut findings);
-        findings.into_sorted().into_iter().map(|f| (f.code, f.host)).collect::<Vec<_>>()
-    };
-    assert_eq!(told(&evidence), vec![]);
-    host(&mut evidence, "big").noise = Some("Welcome".into());
-    assert_eq!(told(&evidence), [("login-noise".to_owned(), Some(node("big")))]);
-}
-
 #[test]
 fn what_every_stream_needs_both_pools_have() {
     let of = |node: &'static str, feature: &'static str| {

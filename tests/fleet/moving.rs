@@ -86,7 +86,10 @@ fn moves(fleet: &Fleet, jail: &Jail, from: &str, to: &str) {
     fleet.answers_from(jail.name, to);
     fleet.answers_from("sib", "spare");
     fleet.sh("client", &format!("ping -6 -n -q -c 1 -t 5 {}", jail.inside6));
-    assert_eq!(fleet.fetch(&format!("{url6}/count")).trim(), last.to_string());
+    // One whose answer came too late for the client may have been counted, too.
+    let counted = |url: &str| fleet.fetch(&format!("{url}/count")).trim().parse::<u64>().expect("a number");
+    let by_6 = counted(&url6);
+    assert!(by_6 >= last && by_6 == counted(&url4), "{by_6} by IPv6, and {last} was the last that was acknowledged");
     // Its neighbours reach it, from the hub and from the node where its siblings stayed.
     for host in ["small", "spare"] {
         fleet.sh(host, &format!("ping -n -q -c 1 -t 5 {}", jail.inside4));

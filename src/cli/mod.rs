@@ -76,7 +76,7 @@ const EXAMPLES: &str = "Examples:
   jailferry recover                          after any interruption: forward or back
   jailferry rollback web-0123abcd            move an accepted run back
   jailferry drain node spare                 move every jail away from a node
-  jailferry rebalance nightly.yml            level loads, by as few moves as do it
+  jailferry rebalance balance.yml            level loads, by as few moves as do it
   jailferry leftovers                        what is ours on any node, and why
 
 Exit codes:
@@ -305,7 +305,7 @@ Examples:
         /// taking it back
         #[arg(long = "continue")]
         go_on: bool,
-        /// Only say what would be done; asks no host
+        /// Only say what would be done; asks the hosts only where this machine has no journal of the run
         #[arg(long)]
         dry_run: bool,
     },

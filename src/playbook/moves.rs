@@ -18,8 +18,8 @@ use crate::schedule::Schedule;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(title = "jailferry playbook", deny_unknown_fields)]
 pub struct Playbook {
-    /// The fleet this playbook is for, as a path relative to the playbook. Without it, the fleet that `--fleet`,
-    /// `$JAILFERRY_FLEET` or the usual places name.
+    /// The fleet this playbook is for, as a path relative to the playbook. `--fleet` or `$JAILFERRY_FLEET` take its
+    /// place; without any of them, the usual places.
     #[serde(default)]
     pub fleet: Option<PathBuf>,
     /// Options of all moves, unless a move says otherwise.

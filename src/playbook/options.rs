@@ -139,7 +139,7 @@ pub struct Settings {
     pub rounds: u32,
     /// Bytes below which no further round is worth it.
     pub until: u64,
-    /// How long the source's copy is kept; `None` until somebody finalizes the run.
+    /// The age from which a schedule with `finalize: true` lets go of the source's copy; `None`: only a person does.
     pub keep: Option<SignedDuration>,
     /// Seconds of silence after which the hosts go back by themselves; the source after twice as long.
     pub lease: u32,

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 pub const INTERRUPTED: &str = "interrupted as asked";
 
 /// What is told as soon as somebody has asked for it.
-pub const TURNS_ROUND: &str = "asked to stop: what was done is undone as soon as the step under way has ended; while the jail runs, a stream is cut off after 5 s. Asked once more before that, it stops where it is, and keeps what has been copied for `jailferry recover --continue`";
+pub const TURNS_ROUND: &str = "asked to stop: before the jail is proven at the target, what was done is undone as soon as the step under way has ended (while the jail runs, a stream is cut off after 5 s); behind that the run ends by itself. Asked once more, it stops where it is: in the first copy what has been copied is kept for `jailferry recover --continue`, later the jail may be down until `jailferry recover`";
 
 /// How long a stream goes on after the first request: time for a second one.
 pub const GRACE: Duration = Duration::from_secs(5);

@@ -281,7 +281,7 @@ fn a_first_interruption_does_not_wait_for_a_stream() {
     let events = dies(&fleet, &args, 2 << 20, &["-INT"]);
     let said: Vec<String> = events.iter().map(ToString::to_string).collect();
     let said = said.join("\n");
-    assert!(said.contains("asked to stop: what was done is undone"), "{said}");
+    assert!(said.contains("asked to stop: before the jail is proven at the target, what was done is undone"), "{said}");
     let sent = events.iter().filter(|e| e["event"] == "transfer").filter_map(|e| e["bytes"].as_u64()).max();
     assert!(sent < Some(BLOB / 2), "{said}");
     let last = events.last().expect("it ended");

@@ -28,6 +28,8 @@ mod hostile_frames_tests;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
+mod leftovers_script_tests;
+#[cfg(test)]
 pub(in crate::facts) mod script_tests;
 
 pub use error::FactsError;

@@ -60,3 +60,21 @@ fn what_runs_beside_the_last_streams_is_not_waited_for_at_the_start() {
     let compare = first(&plan, |e| matches!(e, Effect::CompareGuids { .. }));
     assert!(forgets < compare);
 }
+
+/// A door that has closed during the copy is found while nothing is armed and the jail runs.
+#[test]
+fn every_host_is_knocked_at_before_anything_is_armed_and_again_in_the_proof() {
+    for target in ["big", "small"] {
+        let shape = Shape::testbed();
+        let plan = plan(&shape.world(), &shape, target);
+        let arm = first(&plan, |e| matches!(e, Effect::Arm(_)));
+        let copied = plan.steps.iter().rposition(|s| s.round.is_some()).unwrap();
+        let knocked = |range: std::ops::Range<usize>| {
+            let confirms = plan.steps[range].iter().filter(|s| matches!(s.effect, Effect::Confirm { .. }));
+            confirms.map(|s| s.host().to_string()).collect::<std::collections::BTreeSet<_>>()
+        };
+        let (before, after) = (knocked(copied..arm), knocked(arm..plan.steps.len()));
+        assert!(before.contains("spare") && before.contains(target) && before.contains("small"), "{before:?}");
+        assert_eq!(before, after, "{target}");
+    }
+}
